@@ -1,0 +1,24 @@
+//! The pure engine of Sampan: records, commits, authority and the sync session.
+//!
+//! It does not: open a socket, read a clock, touch a file, start a thread, ask the environment or
+//! compress; time, randomness, storage and compression come in as arguments.
+//!
+//! Invariants about what is absent: Automerge is named only in [`record`]; nothing iterates over an
+//! unordered map; no bytes reach Automerge except through [`change`]'s admission.
+
+pub mod change;
+pub mod charter;
+pub mod entropy;
+pub mod frontier;
+pub mod id;
+pub mod limits;
+pub mod log;
+pub mod pack;
+pub mod record;
+pub mod schema;
+pub mod sync;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+pub mod time;
+pub mod value;
+pub mod wire;

@@ -1,0 +1,138 @@
+//! The shapes of a parsed schema.
+//!
+//! It does not: parse (see `parse`) or compare versions (see `evolve`).
+
+use crate::id::{Flow, SpaceId, UnitId};
+use crate::value::Kind;
+use std::collections::BTreeMap;
+
+/// A text in the languages of the screens.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Label {
+    /// Vietnamese.
+    pub vi: String,
+    /// English.
+    pub en: String,
+}
+
+/// One permitted value of a `choice` field.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Choice {
+    /// What is stored.
+    pub id: String,
+    /// What is shown.
+    pub label: Label,
+}
+
+/// One field of a collection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Field {
+    /// The key in the record.
+    pub id: String,
+    /// The kind of its value.
+    pub kind: Kind,
+    /// Refused at the keyboard when empty.
+    pub required: bool,
+    /// Greatest number of characters (strings, texts) or elements (lists, sets).
+    pub max: Option<u32>,
+    /// Decimals of a `decimal`, 0 to 9; 0 for every other kind.
+    pub scale: u8,
+    /// Choices of a `choice`; empty for every other kind.
+    pub choices: Vec<Choice>,
+    /// The collection that a `ref` points to.
+    pub to: Option<String>,
+    /// Kept, but not shown or asked for.
+    pub hidden: bool,
+    /// What people read.
+    pub label: Label,
+}
+
+/// One kind of record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Collection {
+    /// The name on the wire and on the command line.
+    pub id: String,
+    /// What people read.
+    pub label: Label,
+    /// Where its records travel.
+    pub flow: Flow,
+    /// Level (0 = root) of the highest relay that holds them; 0 unless the flow is `up`.
+    pub reach: u8,
+    /// Template of a record's title, such as `{full_name}`.
+    pub title: String,
+    /// Fields that full-text search covers.
+    pub search: Vec<String>,
+    /// Fields that an import matches existing records on; empty = every row is new.
+    pub match_on: Vec<String>,
+    /// Fields whose repeated value is warned about.
+    pub unique: Vec<String>,
+    /// Fields that the record id is computed from (`_unit` = the space's unit); empty = random ids.
+    pub identity: Vec<String>,
+    /// The collection that these records answer.
+    pub reply_to: Option<String>,
+    /// Fields in file order.
+    pub fields: Vec<Field>,
+}
+
+impl Collection {
+    /// The field of this id.
+    #[must_use]
+    pub fn field(&self, id: &str) -> Option<&Field> {
+        self.fields.iter().find(|f| f.id == id)
+    }
+
+    /// The space that a record of this collection is born in at `unit`.
+    #[must_use]
+    pub fn space(&self, unit: UnitId) -> SpaceId {
+        SpaceId { unit, flow: self.flow, reach: self.reach }
+    }
+}
+
+/// How a metric combines records.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MetricOp {
+    /// Number of records.
+    Count,
+    /// Sum of a field.
+    Sum(String),
+    /// Smallest value of a field.
+    Min(String),
+    /// Greatest value of a field.
+    Max(String),
+}
+
+/// A figure declared in the schema (computed in a later version; parsed and carried now).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Metric {
+    /// Its name.
+    pub id: String,
+    /// The collection it looks at.
+    pub of: String,
+    /// How it combines.
+    pub op: MetricOp,
+    /// Filter, in the words of `list --where`; empty = all.
+    pub filter: String,
+    /// Dimensions.
+    pub by: Vec<String>,
+    /// Period, such as `month`.
+    pub period: String,
+    /// Level of the highest relay that sees it.
+    pub reach: u8,
+}
+
+/// A whole schema.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Schema {
+    /// Its name.
+    pub name: String,
+    /// Its version, from 1.
+    pub version: u32,
+    /// Names of the levels, the root's first.
+    pub levels: Vec<String>,
+    /// The collections by id.
+    pub collections: BTreeMap<String, Collection>,
+    /// The metrics by id.
+    pub metrics: BTreeMap<String, Metric>,
+    /// The file it was parsed from, as published in the charter.
+    pub source: String,
+}
