@@ -101,17 +101,14 @@ impl ActorId {
     /// The actor of a replica: the first 16 bytes of BLAKE3(device, nonce).
     #[must_use]
     pub fn of(device: &DeviceId, nonce: &Nonce) -> Self {
-        let mut h = blake3::Hasher::new_derive_key("sampan/actor/1");
-        h.update(&device.0);
-        h.update(&nonce.0);
-        let mut out = [0; 16];
-        out.copy_from_slice(&h.finalize().as_bytes()[..16]);
-        Self(out)
+        Self(crate::hash::tagged16("actor", &[&device.0, &nonce.0]))
     }
 }
 
 /// Which way the records of a collection travel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, minicbor::Encode, minicbor::Decode)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, minicbor::Encode, minicbor::Decode,
+)]
 #[cbor(index_only)]
 pub enum Flow {
     /// The authority log of a unit; travels both ways along the chain.
@@ -135,7 +132,9 @@ pub enum Flow {
 }
 
 /// What is replicated as a whole: the records of one unit with one flow and reach.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, minicbor::Encode, minicbor::Decode)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, minicbor::Encode, minicbor::Decode,
+)]
 pub struct SpaceId {
     /// The unit of birth.
     #[n(0)]
@@ -155,7 +154,11 @@ impl SpaceId {
     /// The charter space of a unit.
     #[must_use]
     pub fn charter(unit: UnitId) -> Self {
-        Self { unit, flow: Flow::Charter, reach: 0 }
+        Self {
+            unit,
+            flow: Flow::Charter,
+            reach: 0,
+        }
     }
 
     /// The 18 bytes that hashes and databases use: unit, flow, reach.
@@ -183,12 +186,18 @@ impl SpaceId {
             5 => Flow::Inbox,
             _ => return None,
         };
-        Some(Self { unit: UnitId::from_slice(&key[..16])?, flow, reach: key[17] })
+        Some(Self {
+            unit: UnitId::from_slice(&key[..16])?,
+            flow,
+            reach: key[17],
+        })
     }
 }
 
 /// The log of one device in one space under one incarnation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, minicbor::Encode, minicbor::Decode)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, minicbor::Encode, minicbor::Decode,
+)]
 pub struct LogId {
     /// The space.
     #[n(0)]
@@ -215,8 +224,19 @@ mod tests {
 
     #[test]
     fn space_keys_round_trip() {
-        for flow in [Flow::Charter, Flow::Up, Flow::Down, Flow::Group, Flow::Local, Flow::Inbox] {
-            let s = SpaceId { unit: UnitId([3; 16]), flow, reach: 2 };
+        for flow in [
+            Flow::Charter,
+            Flow::Up,
+            Flow::Down,
+            Flow::Group,
+            Flow::Local,
+            Flow::Inbox,
+        ] {
+            let s = SpaceId {
+                unit: UnitId([3; 16]),
+                flow,
+                reach: 2,
+            };
             assert_eq!(SpaceId::from_key(&s.key()), Some(s));
         }
         assert_eq!(SpaceId::from_key(&[9; 18]), None);

@@ -10,12 +10,15 @@ pub mod change;
 pub mod charter;
 pub mod entropy;
 pub mod frontier;
+pub mod hash;
 pub mod id;
 pub mod limits;
 pub mod log;
 pub mod pack;
 pub mod record;
+pub mod register;
 pub mod schema;
+pub mod store;
 pub mod sync;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

@@ -1,1 +1,14 @@
-//! (in the making)
+//! The log: entries, Merkle roots, commits.
+//!
+//! It does not: decide who may write (`charter`), what a peer lacks (`frontier`, `sync`) or how
+//! payloads are laid out (`pack`).
+
+pub mod commit;
+pub mod entry;
+pub mod merkle;
+
+pub use commit::{
+    Commit, CommitError, EntryPayload, Header, Payload, SignedHeader, VerifiedHeader, device_id,
+    sign, verify_signature,
+};
+pub use entry::{BirthOf, Entry, EntryKind, salt};

@@ -84,7 +84,11 @@ impl Collection {
     /// The space that a record of this collection is born in at `unit`.
     #[must_use]
     pub fn space(&self, unit: UnitId) -> SpaceId {
-        SpaceId { unit, flow: self.flow, reach: self.reach }
+        SpaceId {
+            unit,
+            flow: self.flow,
+            reach: self.reach,
+        }
     }
 }
 

@@ -1,1 +1,104 @@
-//! (in the making)
+//! CBOR on the wire: strict decoding and canonical encoding of every message.
+//!
+//! It does not: define the frames of a session (see `frame`) or the signed things (`log`,
+//! `charter`, `register`, `ticket`); those derive their codecs beside their types.
+//!
+//! Invariants: what decodes re-encodes to the same bytes, so each message has one byte form;
+//! trailing bytes are refused; nothing is allocated by a length that the input only claims.
+
+pub mod frame;
+
+/// Why bytes are not a message.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum WireError {
+    /// Not the CBOR of this message.
+    #[error("not a {what}: {why}")]
+    Malformed {
+        /// The message expected.
+        what: &'static str,
+        /// What the decoder says.
+        why: String,
+    },
+    /// More bytes follow the message.
+    #[error("{extra} bytes follow a {what}")]
+    Trailing {
+        /// The message expected.
+        what: &'static str,
+        /// How many.
+        extra: usize,
+    },
+    /// A second way to write the same message.
+    #[error("a {what} is not in its canonical form")]
+    NotCanonical {
+        /// The message expected.
+        what: &'static str,
+    },
+    /// Larger than a named limit.
+    #[error("a {what} of {size} exceeds the limit {limit} of {max}")]
+    Limit {
+        /// The message expected.
+        what: &'static str,
+        /// The limit's name in `limits`.
+        limit: &'static str,
+        /// The size found.
+        size: usize,
+        /// The limit.
+        max: usize,
+    },
+}
+
+/// The canonical bytes of a message.
+pub fn encode<T: minicbor::Encode<()>>(value: &T) -> Vec<u8> {
+    let mut out = Vec::new();
+    // Writing to a Vec cannot fail, and no message of ours has a fallible encoder.
+    minicbor::encode(value, &mut out)
+        .unwrap_or_else(|e| unreachable!("encoding into memory failed: {e}"));
+    out
+}
+
+/// Decodes exactly one message in its canonical form.
+///
+/// # Errors
+/// [`WireError`] when the bytes are not that message, are followed by others, or are not canonical.
+pub fn decode<'b, T>(what: &'static str, bytes: &'b [u8]) -> Result<T, WireError>
+where
+    T: minicbor::Decode<'b, ()> + minicbor::Encode<()>,
+{
+    let mut d = minicbor::Decoder::new(bytes);
+    let value: T = d.decode().map_err(|e| WireError::Malformed {
+        what,
+        why: e.to_string(),
+    })?;
+    if d.position() != bytes.len() {
+        return Err(WireError::Trailing {
+            what,
+            extra: bytes.len() - d.position(),
+        });
+    }
+    if encode(&value) != bytes {
+        return Err(WireError::NotCanonical { what });
+    }
+    Ok(value)
+}
+
+/// Refuses a size over a named limit.
+///
+/// # Errors
+/// [`WireError::Limit`].
+pub fn at_most(
+    what: &'static str,
+    limit: &'static str,
+    size: usize,
+    max: usize,
+) -> Result<(), WireError> {
+    if size > max {
+        Err(WireError::Limit {
+            what,
+            limit,
+            size,
+            max,
+        })
+    } else {
+        Ok(())
+    }
+}

@@ -1,0 +1,184 @@
+//! Registers: signed values of which only the newest counts.
+//!
+//! It does not: enter any digest, or keep what was replaced.
+//!
+//! Invariants: per (unit, name, device) the greatest counter stands, with equal counters the greater
+//! signature bytes, so that all replicas agree; names come from a closed list in [`names`].
+
+use crate::hash::tagged;
+use crate::id::{DeviceId, Digest, OrgId, StoreEpoch, UnitId};
+use crate::limits::REGISTER_BYTES_MAX;
+use crate::log::{merkle, sign, verify_signature};
+use crate::time::Millis;
+use crate::wire::{self, WireError, at_most, frame::AckLeaf};
+use ed25519_dalek::SigningKey;
+
+/// The registers that exist.
+pub mod names {
+    /// A relay's acknowledgement, see [`super::Ack`].
+    pub const ACK: &str = "ack";
+    /// A device's sign of life, see [`super::Heartbeat`].
+    pub const HEARTBEAT: &str = "heartbeat";
+    /// Prefix of the holder's name of a grant: `holder/<grant key>`.
+    pub const HOLDER: &str = "holder/";
+}
+
+/// What is signed.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct Register {
+    /// The organisation.
+    #[n(0)]
+    pub org: OrgId,
+    /// The unit it speaks of or for.
+    #[n(1)]
+    pub unit: UnitId,
+    /// Its name.
+    #[n(2)]
+    pub name: String,
+    /// The device that signs.
+    #[n(3)]
+    pub device: DeviceId,
+    /// The newest wins.
+    #[n(4)]
+    pub counter: u64,
+    /// The signer's label of time.
+    #[n(5)]
+    pub time: Millis,
+    /// The value.
+    #[cbor(n(6), with = "minicbor::bytes")]
+    pub payload: Vec<u8>,
+}
+
+/// A register as it travels.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct SignedRegister {
+    /// Canonical CBOR of the [`Register`].
+    #[cbor(n(0), with = "minicbor::bytes")]
+    pub bytes: Vec<u8>,
+    /// ed25519 over `sampan/register/1\0` and the bytes.
+    #[cbor(n(1), with = "minicbor::bytes")]
+    pub signature: [u8; 64],
+}
+
+/// Why a register is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RegisterError {
+    /// Not a register.
+    #[error(transparent)]
+    Wire(#[from] WireError),
+    /// Another organisation's.
+    #[error("a register of another organisation")]
+    WrongOrganisation,
+    /// The signature does not verify.
+    #[error("the signature of a register by device {0} does not verify")]
+    Signature(DeviceId),
+    /// Leaves that the signed root does not cover.
+    #[error("an acknowledgement whose leaves do not lead to its signed root")]
+    Leaves,
+}
+
+impl SignedRegister {
+    /// Signs a register.
+    #[must_use]
+    pub fn seal(key: &SigningKey, register: &Register) -> Self {
+        let bytes = wire::encode(register);
+        let signature = sign("register", key, &bytes);
+        Self { bytes, signature }
+    }
+
+    /// Checks form, organisation and signature.
+    ///
+    /// # Errors
+    /// [`RegisterError`].
+    pub fn verify(&self, org: &OrgId) -> Result<Register, RegisterError> {
+        let register = self.trust()?;
+        if register.org != *org {
+            return Err(RegisterError::WrongOrganisation);
+        }
+        verify_signature("register", &register.device, &self.bytes, &self.signature)
+            .map_err(|()| RegisterError::Signature(register.device))?;
+        Ok(register)
+    }
+
+    /// Decodes without checking the signature: for registers from our own store.
+    ///
+    /// # Errors
+    /// [`RegisterError::Wire`].
+    pub fn trust(&self) -> Result<Register, RegisterError> {
+        at_most(
+            "register",
+            "REGISTER_BYTES_MAX",
+            self.bytes.len(),
+            REGISTER_BYTES_MAX,
+        )?;
+        let register: Register = wire::decode("register", &self.bytes)?;
+        if !register.time.in_range() {
+            return Err(WireError::Malformed {
+                what: "register",
+                why: "its time is out of range".into(),
+            }
+            .into());
+        }
+        Ok(register)
+    }
+}
+
+/// The payload of an acknowledgement: what its signer holds durably.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct Ack {
+    /// The epoch of the signer's store; a new one voids the ticks of the old.
+    #[n(0)]
+    pub epoch: StoreEpoch,
+    /// The level of the signer's unit, 0 = root.
+    #[n(1)]
+    pub level: u8,
+    /// Number of leaves.
+    #[n(2)]
+    pub count: u32,
+    /// Merkle root over the leaves, see [`ack_leaf`].
+    #[n(3)]
+    pub root: Digest,
+    /// Entries pending in these units.
+    #[n(4)]
+    pub pending: u64,
+    /// Entries blocked or malformed in these units.
+    #[n(5)]
+    pub blocked: u64,
+    /// Commits in quarantine.
+    #[n(6)]
+    pub quarantined: u64,
+}
+
+/// The Merkle leaf of an acknowledged unit.
+#[must_use]
+pub fn ack_leaf(leaf: &AckLeaf) -> [u8; 32] {
+    tagged("ack-leaf", &[&leaf.unit.0, &leaf.digest.0])
+}
+
+/// The root over acknowledged units.
+#[must_use]
+pub fn ack_root(leaves: &[AckLeaf]) -> Digest {
+    Digest(merkle::root(
+        &leaves.iter().map(ack_leaf).collect::<Vec<_>>(),
+    ))
+}
+
+/// A device's sign of life, for the relays above it.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct Heartbeat {
+    /// Program version.
+    #[n(0)]
+    pub version: String,
+    /// Changes that the nearest relay has not acknowledged.
+    #[n(1)]
+    pub unsent_changes: u64,
+    /// When the device last verified, 0 for never.
+    #[n(2)]
+    pub verified_at: Millis,
+    /// Its last error in words, empty for none.
+    #[n(3)]
+    pub last_error: String,
+    /// Its clock minus the relay's, in milliseconds.
+    #[n(4)]
+    pub clock_offset: i64,
+}

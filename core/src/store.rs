@@ -1,0 +1,421 @@
+//! The store as the engine sees it: a small vocabulary of coarse reads and one atomic batch.
+//!
+//! It does not: say how things lie on disk (node's SQLite store, the in-memory store of `testing`,
+//! PostgreSQL one day), open documents, or judge anything: statuses are computed by `intake` and
+//! handed in.
+//!
+//! Invariants: a [`Batch`] is stored whole or not at all, and durably before [`Store::write`]
+//! returns, or, inside a node's group of batches, before any output of the group leaves. Commits are
+//! stored only whole, after their parents in the same log; only those of counting logs reach
+//! [`Batch::groups`], the others go to the quarantine, which no frontier sees.
+
+use crate::frontier::{ShortId, SpaceTips};
+use crate::id::{
+    ActorId, ChangeHash, CommitId, DeviceId, Digest, LogId, Nonce, RecordId, SpaceId, StoreEpoch,
+    UnitId,
+};
+use crate::log::{BirthOf, Commit, EntryKind, EntryPayload, VerifiedHeader};
+use crate::register::SignedRegister;
+use crate::time::Millis;
+use crate::wire::frame::{AckLeaf, Group};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Position of a commit in this store, growing in order of storage, from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct CommitKey(pub u64);
+
+/// Position of a record in this store, from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RecordKey(pub u64);
+
+/// Position of an unsealed local edit in this store, growing in order of editing, from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PendingKey(pub u64);
+
+/// What an entry counts for, computed from the charter and the stored set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Status {
+    /// It stands and is shown.
+    Accepted,
+    /// Something that it builds on has not arrived.
+    Pending,
+    /// It builds on something that does not stand, or lost to a twin of its actor and sequence.
+    Blocked,
+    /// It breaks the rules of admission and never stands.
+    Malformed,
+    /// It parses but needs a newer version of this software.
+    NeedsNewer,
+}
+
+impl Status {
+    /// The number that databases keep.
+    #[must_use]
+    pub fn number(self) -> u8 {
+        self as u8
+    }
+    /// The inverse of [`Status::number`].
+    #[must_use]
+    pub fn from_number(n: u8) -> Option<Self> {
+        [
+            Self::Accepted,
+            Self::Pending,
+            Self::Blocked,
+            Self::Malformed,
+            Self::NeedsNewer,
+        ]
+        .get(usize::from(n))
+        .copied()
+    }
+}
+
+/// What is known of a record without opening it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordState {
+    /// The record.
+    pub id: RecordId,
+    /// Its position, `None` before it is stored.
+    pub key: Option<RecordKey>,
+    /// Its collection.
+    pub collection: String,
+    /// The space it was born in.
+    pub space: SpaceId,
+    /// Heads of the standing changes, sorted; empty while its creation has not arrived.
+    pub heads: Vec<ChangeHash>,
+    /// Greatest operation counter of the standing changes.
+    pub max_op: u64,
+    /// Greatest standing sequence of each actor.
+    pub sequences: BTreeMap<ActorId, u64>,
+    /// Number of entries held, of any status.
+    pub entries: u32,
+    /// Number of entries that are not [`Status::Accepted`].
+    pub irregular: u32,
+    /// A document of it made Automerge panic: never opened again.
+    pub damaged: bool,
+}
+
+/// Where an entry lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum EntryAt {
+    /// In a sealed commit, at this index.
+    Sealed(CommitKey, u32),
+    /// Not yet sealed.
+    Pending(PendingKey),
+}
+
+/// One entry of a record with its payload and everything that judging or showing it needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordEntry {
+    /// Where it lies.
+    pub at: EntryAt,
+    /// Its kind.
+    pub kind: EntryKind,
+    /// Its status as stored.
+    pub status: Status,
+    /// The change's hash.
+    pub hash: ChangeHash,
+    /// The actor of the commit that carries it (or will).
+    pub actor: ActorId,
+    /// The device that signed (or will).
+    pub author: DeviceId,
+    /// The author's label of time.
+    pub time: Millis,
+    /// When this store first saw it, by the local clock.
+    pub first_seen: Millis,
+    /// The field of a birth.
+    pub birth: Option<BirthOf>,
+    /// The whole change chunk.
+    pub bytes: Vec<u8>,
+}
+
+/// What the store tells of a commit without its payload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommitRow {
+    /// Position.
+    pub key: CommitKey,
+    /// Id.
+    pub id: CommitId,
+    /// Sequence in its log.
+    pub sequence: u64,
+    /// Number of entries.
+    pub entries: u32,
+    /// Bytes of payload as packed (an estimate where a pack holds several commits).
+    pub bytes: u32,
+    /// The author's label of time when sealing.
+    pub time: Millis,
+}
+
+/// A local edit that no commit holds yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PendingEntry {
+    /// Position; ignored in a batch, where the store gives it.
+    pub key: PendingKey,
+    /// The space.
+    pub space: SpaceId,
+    /// The nonce in force when it was made: its actor is `ActorId::of(own device, nonce)`.
+    pub nonce: Nonce,
+    /// Entry and payload.
+    pub entry: EntryPayload,
+}
+
+/// A commit kept aside because its device has no right there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quarantined {
+    /// Its header.
+    pub head: VerifiedHeader,
+    /// Its pack, alone.
+    pub pack: Vec<u8>,
+    /// The neighbour that handed it over.
+    pub peer: DeviceId,
+    /// Why.
+    pub reason: String,
+    /// When.
+    pub at: Millis,
+}
+
+/// What a relay holds of a unit, by its own signed word.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AckRow {
+    /// The acknowledged unit.
+    pub leaf: AckLeaf,
+    /// The relay's unit.
+    pub relay_unit: UnitId,
+    /// The relay's device.
+    pub relay: DeviceId,
+    /// The relay's level, 0 = root.
+    pub level: u8,
+    /// Its store's epoch.
+    pub epoch: StoreEpoch,
+    /// Counter of the statement.
+    pub counter: u64,
+    /// Time of the statement, by the relay's clock.
+    pub at: Millis,
+    /// The signed statement.
+    pub register: SignedRegister,
+    /// All leaves of the statement, so that a proof can be cut for any of them; empty when only
+    /// the proof below was received.
+    pub leaves: Vec<AckLeaf>,
+    /// Index and siblings of the leaf when only a proof was received.
+    pub proof: Option<(u32, Vec<Digest>)>,
+    /// The last commit of this store that the statement covers for the unit.
+    pub through: CommitKey,
+    /// Whether it covered all that this store held of the unit when it came.
+    pub complete: bool,
+}
+
+/// One entry of a commit about to be stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewEntry {
+    /// The record (charter operations: their own id; they have no record state).
+    pub record: RecordId,
+    /// Its kind.
+    pub kind: EntryKind,
+    /// Its status.
+    pub status: Status,
+}
+
+/// One commit about to be stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewCommit {
+    /// Its header.
+    pub head: VerifiedHeader,
+    /// Its entries in order.
+    pub entries: Vec<NewEntry>,
+}
+
+/// Commits of one space and the pack that holds exactly their payloads, in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewGroup {
+    /// The commits, parents before children.
+    pub commits: Vec<NewCommit>,
+    /// The pack as received or made.
+    pub pack: Vec<u8>,
+}
+
+/// Everything one input changes, stored as one.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Batch {
+    /// The local clock.
+    pub now: Millis,
+    /// Commits of counting logs; their tips follow from them.
+    pub groups: Vec<NewGroup>,
+    /// Records as they are after this batch, new ones with `key: None`.
+    pub records: Vec<RecordState>,
+    /// Entries already stored whose status changed.
+    pub restatus: Vec<(RecordId, EntryAt, Status)>,
+    /// New local edits with their status (always accepted unless their record is irregular).
+    pub pending: Vec<(PendingEntry, Status)>,
+    /// Local edits that the commits above now hold: their rows go.
+    pub sealed: Vec<PendingKey>,
+    /// Commits set aside.
+    pub quarantine: Vec<Quarantined>,
+    /// Commits that leave the quarantine (they are in `groups` when they now count).
+    pub released: Vec<CommitId>,
+    /// Registers already verified; an older counter than the stored one is ignored by the store.
+    pub registers: Vec<SignedRegister>,
+    /// Acknowledgements; each replaces the row of the same leaf unit and relay unit.
+    pub acks: Vec<AckRow>,
+    /// Small facts by name; `None` deletes.
+    pub meta: BTreeMap<String, Option<Vec<u8>>>,
+}
+
+impl Batch {
+    /// An empty batch at this time.
+    #[must_use]
+    pub fn at(now: Millis) -> Self {
+        Self {
+            now,
+            ..Self::default()
+        }
+    }
+
+    /// Whether writing it would change nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::at(self.now)
+    }
+}
+
+/// Why the store could not do what was asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// No room on the disk.
+    #[error("the disk is full: {0}; free some room, nothing was changed")]
+    Full(String),
+    /// What is stored contradicts itself.
+    #[error("the database is damaged: {0}; run 'verify' to see what is affected")]
+    Damaged(String),
+    /// A newer version wrote the database.
+    #[error(
+        "the database has version {found}, this program knows {known}: install the newer Sampan"
+    )]
+    Newer {
+        /// Version found.
+        found: u32,
+        /// Newest version known.
+        known: u32,
+    },
+    /// Another process holds the database.
+    #[error("the database is in use by another process: {0}")]
+    Busy(String),
+    /// Reading or writing failed.
+    #[error("the database cannot be read or written: {0}")]
+    Io(String),
+}
+
+/// The store.
+pub trait Store {
+    /// This store's epoch, drawn when it was created.
+    ///
+    /// # Errors
+    /// [`StoreError`] when reading fails; so for every method below.
+    fn epoch(&self) -> Result<StoreEpoch, StoreError>;
+
+    /// The tips of every log of every space, quarantine excluded.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn tips(&self) -> Result<BTreeMap<SpaceId, SpaceTips>, StoreError>;
+
+    /// The position of each commit, `None` for those not held. Quarantined ones are not held.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn known(&self, ids: &[CommitId]) -> Result<Vec<Option<CommitKey>>, StoreError>;
+
+    /// The commits of a log that are neither in `have` nor ancestors (within the log) of a commit in
+    /// it, parents before children. Ids in `have` that are not held are ignored.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn missing(&self, log: &LogId, have: &BTreeSet<CommitId>)
+    -> Result<Vec<CommitRow>, StoreError>;
+
+    /// Truncated ids of every commit of a log.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn inventory(&self, log: &LogId) -> Result<Vec<ShortId>, StoreError>;
+
+    /// The commits of a log that an inventory does not name, parents before children.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn missing_from(
+        &self,
+        log: &LogId,
+        inventory: &BTreeSet<ShortId>,
+    ) -> Result<Vec<CommitRow>, StoreError>;
+
+    /// These commits, all of one space, ready to send, in the order asked for: packs as stored where
+    /// a pack holds exactly consecutive ones of them, else packed anew.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn groups(&self, space: &SpaceId, keys: &[CommitKey]) -> Result<Vec<Group>, StoreError>;
+
+    /// Every commit of every charter space, in order of storage.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn charter_commits(&self) -> Result<Vec<Commit>, StoreError>;
+
+    /// The states of these records, in order.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn records(&self, ids: &[RecordId]) -> Result<Vec<Option<RecordState>>, StoreError>;
+
+    /// All entries of a record, unsealed ones last.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn entries(&self, record: RecordKey) -> Result<Vec<RecordEntry>, StoreError>;
+
+    /// Unsealed local edits in order of editing.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn pending(&self) -> Result<Vec<PendingEntry>, StoreError>;
+
+    /// The quarantine.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn quarantine(&self) -> Result<Vec<Quarantined>, StoreError>;
+
+    /// Registers stored or replaced after position `after`, with their positions, oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn registers(&self, after: u64) -> Result<Vec<(u64, SignedRegister)>, StoreError>;
+
+    /// Acknowledgements, of one unit or of all.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn acks(&self, leaf: Option<UnitId>) -> Result<Vec<AckRow>, StoreError>;
+
+    /// The position of the newest commit, 0 for none.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn last_commit(&self) -> Result<CommitKey, StoreError>;
+
+    /// Number of entries of each status in the `up` spaces of these units.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn irregular(&self, units: &BTreeSet<UnitId>) -> Result<BTreeMap<Status, u64>, StoreError>;
+
+    /// A small fact by name.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn meta(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// Stores a batch, whole or not at all.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing was changed.
+    fn write(&mut self, batch: &Batch) -> Result<(), StoreError>;
+}

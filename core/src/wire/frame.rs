@@ -1,0 +1,386 @@
+//! The frames of a session: everything that one peer may say to another.
+//!
+//! It does not: say when each is sent (`sync`), nor how it is carried (node's transport; the frames
+//! would be the same over TLS on TCP or in a file).
+//!
+//! Invariants: a frame is at most `FRAME_BYTES_MAX`; each has exactly one byte form.
+
+use crate::frontier::SpaceTips;
+use crate::id::{
+    CommitId, DeviceId, Digest, Incarnation, LogId, OrgId, SpaceId, StoreEpoch, UnitId,
+};
+use crate::limits;
+use crate::log::SignedHeader;
+use crate::register::SignedRegister;
+use crate::time::Millis;
+use crate::wire::{WireError, at_most};
+
+/// The session protocol that this version speaks.
+pub const PROTOCOL: u16 = 1;
+
+/// The opening word of both sides.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct Hello {
+    /// Oldest protocol spoken.
+    #[n(0)]
+    pub version_min: u16,
+    /// Newest protocol spoken.
+    #[n(1)]
+    pub version_max: u16,
+    /// The organisation.
+    #[n(2)]
+    pub org: OrgId,
+    /// The speaker's device; must be the key of the transport.
+    #[n(3)]
+    pub device: DeviceId,
+    /// The units it claims to speak for, sorted.
+    #[n(4)]
+    pub units: Vec<UnitId>,
+    /// Last number of the tree log (reserved: 0).
+    #[n(5)]
+    pub tree_number: u64,
+    /// Version of the schema held, 0 for none.
+    #[n(6)]
+    pub schema_version: u32,
+    /// The speaker's clock.
+    #[n(7)]
+    pub clock: Millis,
+    /// The speaker's store epoch.
+    #[n(8)]
+    pub epoch: StoreEpoch,
+    /// Digests of what the speaker holds of the shared scope, as it sees that scope.
+    #[n(9)]
+    pub digests: ScopeDigests,
+    /// The whole frontier of that scope, when it has at most `HELLO_LOGS_MAX` logs.
+    #[n(10)]
+    pub frontier: Option<Vec<SpaceFrontier>>,
+    /// Commits of the charter that show the speaker's right: its ticket's grant and its enrolment.
+    #[n(11)]
+    pub chain: Vec<Group>,
+    /// The relay nearer to the speaker does not answer, so do not redirect.
+    #[n(12)]
+    pub fallback: bool,
+}
+
+/// What a side holds of the shared scope, in two digests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, minicbor::Encode, minicbor::Decode)]
+pub struct ScopeDigests {
+    /// Of the charter spaces.
+    #[n(0)]
+    pub charter: Digest,
+    /// Of the data spaces; compared only when the charters are equal.
+    #[n(1)]
+    pub data: Digest,
+}
+
+/// The tips of one space.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct SpaceFrontier {
+    /// The space.
+    #[n(0)]
+    pub space: SpaceId,
+    /// Its logs, sorted by device and incarnation.
+    #[n(1)]
+    pub logs: Vec<LogFrontier>,
+}
+
+/// The tips of one log. Everything below them is complete.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct LogFrontier {
+    /// The device.
+    #[n(0)]
+    pub device: DeviceId,
+    /// The incarnation.
+    #[n(1)]
+    pub incarnation: Incarnation,
+    /// The tips, sorted.
+    #[n(2)]
+    pub tips: Vec<CommitId>,
+}
+
+impl SpaceFrontier {
+    /// The wire form of a space's tips.
+    #[must_use]
+    pub fn of(space: SpaceId, tips: &SpaceTips) -> Self {
+        let logs = tips
+            .logs()
+            .map(|((device, incarnation), tips)| LogFrontier {
+                device: *device,
+                incarnation: *incarnation,
+                tips: tips.iter().copied().collect(),
+            });
+        Self {
+            space,
+            logs: logs.collect(),
+        }
+    }
+
+    /// The tips, whatever their order on the wire.
+    #[must_use]
+    pub fn tips(&self) -> SpaceTips {
+        let mut out = SpaceTips::default();
+        for log in &self.logs {
+            for tip in &log.tips {
+                out.insert(log.device, log.incarnation, *tip);
+            }
+        }
+        out
+    }
+}
+
+/// Which digest tree a node belongs to.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, minicbor::Encode, minicbor::Decode,
+)]
+pub enum Tree {
+    /// Charters of a unit and all below it.
+    #[n(0)]
+    Charter,
+    /// `up` spaces of one reach of a unit and all below it.
+    #[n(1)]
+    Up(#[n(0)] u8),
+}
+
+/// One node of a digest tree, with its children.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct TreeNode {
+    /// The unit.
+    #[n(0)]
+    pub unit: UnitId,
+    /// The tree.
+    #[n(1)]
+    pub tree: Tree,
+    /// Digest of the unit's own space.
+    #[n(2)]
+    pub own: Digest,
+    /// Digests of the children, sorted by unit.
+    #[n(3)]
+    pub children: Vec<ChildDigest>,
+}
+
+/// A child's digest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct ChildDigest {
+    /// The child.
+    #[n(0)]
+    pub unit: UnitId,
+    /// The digest of its subtree.
+    #[n(1)]
+    pub digest: Digest,
+}
+
+/// Whole commits of one space: headers beside the pack of their payloads.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct Group {
+    /// Headers in the order of the pack.
+    #[n(0)]
+    pub headers: Vec<SignedHeader>,
+    /// The pack.
+    #[cbor(n(1), with = "minicbor::bytes")]
+    pub pack: Vec<u8>,
+}
+
+/// How much is about to come in a turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, minicbor::Encode, minicbor::Decode)]
+pub struct Announce {
+    /// Commits.
+    #[n(0)]
+    pub commits: u64,
+    /// Entries in them.
+    #[n(1)]
+    pub entries: u64,
+    /// Bytes of their packs, as stored.
+    #[n(2)]
+    pub bytes: u64,
+}
+
+/// The end of a side's turn: all it had to send is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct Mark {
+    /// 1, 2, 3 … for this side of this session.
+    #[n(0)]
+    pub number: u64,
+    /// Frames sent before this one; the receiver waits for them all.
+    #[n(1)]
+    pub frames: u64,
+    /// What the sender holds, in one read snapshot.
+    #[n(2)]
+    pub digests: ScopeDigests,
+    /// Whether the sender waits for a mark in return.
+    #[n(3)]
+    pub answer: bool,
+    /// The sender's clock.
+    #[n(4)]
+    pub clock: Millis,
+}
+
+/// Acknowledged units: the signed statement and the leaves it covers.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct AckSet {
+    /// The statement, a register named `ack`.
+    #[n(0)]
+    pub register: SignedRegister,
+    /// All leaves in order, or the one that `proof` leads to.
+    #[n(1)]
+    pub leaves: Vec<AckLeaf>,
+    /// Absent when all leaves are here.
+    #[n(2)]
+    pub proof: Option<AckProof>,
+}
+
+/// One unit's data as the acknowledging relay holds it.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, minicbor::Encode, minicbor::Decode,
+)]
+pub struct AckLeaf {
+    /// The unit.
+    #[n(0)]
+    pub unit: UnitId,
+    /// Digest of the unit's own `up` spaces that reach the relay's level.
+    #[n(1)]
+    pub digest: Digest,
+}
+
+/// The way from one leaf to the signed root.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct AckProof {
+    /// Position of the leaf.
+    #[n(0)]
+    pub index: u32,
+    /// Sibling hashes, lowest first.
+    #[n(1)]
+    pub siblings: Vec<Digest>,
+}
+
+/// Why a relay shows a device the door.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+#[cbor(index_only)]
+pub enum RefuseCode {
+    /// Another organisation.
+    #[n(0)]
+    WrongOrganisation,
+    /// No grant for this device.
+    #[n(1)]
+    NoGrant,
+    /// The grant was revoked or has ended.
+    #[n(2)]
+    GrantEnded,
+    /// The ticket was used by another device.
+    #[n(3)]
+    TicketUsed,
+    /// The ticket's time is over.
+    #[n(4)]
+    TicketExpired,
+    /// No common protocol version.
+    #[n(5)]
+    Version,
+    /// Too many connections now.
+    #[n(6)]
+    Busy,
+    /// The peer broke the protocol.
+    #[n(7)]
+    Protocol,
+}
+
+/// Everything one peer may say to another.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub enum Frame {
+    /// Opens a session.
+    #[n(0)]
+    Hello(#[n(0)] Box<Hello>),
+    /// Ends it at the door.
+    #[n(1)]
+    Refuse(#[n(0)] RefuseCode, #[n(1)] String),
+    /// Another relay is right: its device and addresses.
+    #[n(2)]
+    Redirect(#[n(0)] Vec<RelayAddress>),
+    /// All that the sender holds in these spaces.
+    #[n(3)]
+    Frontier(#[n(0)] Vec<SpaceFrontier>),
+    /// Nodes of digest trees.
+    #[n(4)]
+    Nodes(#[n(0)] Vec<TreeNode>),
+    /// What is about to come.
+    #[n(5)]
+    Announce(#[n(0)] Announce),
+    /// Whole commits. `after`: frames on the most urgent stream that must be taken first.
+    #[n(6)]
+    Commits {
+        /// Frames of priority 0 sent before this one.
+        #[n(0)]
+        after: u64,
+        /// The groups.
+        #[n(1)]
+        groups: Vec<Group>,
+    },
+    /// Every commit of a forked log that the sender holds, the first 16 bytes of each id.
+    #[n(7)]
+    Inventory {
+        /// The log.
+        #[n(0)]
+        log: LogId,
+        /// Truncated ids.
+        #[n(1)]
+        commits: Vec<crate::frontier::ShortId>,
+    },
+    /// Registers.
+    #[n(8)]
+    Registers(#[n(0)] Vec<SignedRegister>),
+    /// Acknowledgements.
+    #[n(9)]
+    Acks(#[n(0)] Vec<AckSet>),
+    /// End of a turn.
+    #[n(10)]
+    Mark(#[n(0)] Mark),
+}
+
+/// Where a relay listens.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct RelayAddress {
+    /// Its key.
+    #[n(0)]
+    pub device: DeviceId,
+    /// `host:port`, most preferred first.
+    #[n(1)]
+    pub addresses: Vec<String>,
+}
+
+impl Frame {
+    /// The frame's bytes.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        super::encode(self)
+    }
+
+    /// Reads a frame.
+    ///
+    /// # Errors
+    /// [`WireError`] for anything that is not exactly one canonical frame within the limits.
+    pub fn decode(bytes: &[u8]) -> Result<Self, WireError> {
+        at_most(
+            "frame",
+            "FRAME_BYTES_MAX",
+            bytes.len(),
+            limits::FRAME_BYTES_MAX,
+        )?;
+        super::decode("frame", bytes)
+    }
+
+    /// What logs and errors call it.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Frame::Hello(_) => "Hello",
+            Frame::Refuse(..) => "Refuse",
+            Frame::Redirect(_) => "Redirect",
+            Frame::Frontier(_) => "Frontier",
+            Frame::Nodes(_) => "Nodes",
+            Frame::Announce(_) => "Announce",
+            Frame::Commits { .. } => "Commits",
+            Frame::Inventory { .. } => "Inventory",
+            Frame::Registers(_) => "Registers",
+            Frame::Acks(_) => "Acks",
+            Frame::Mark(_) => "Mark",
+        }
+    }
+}
