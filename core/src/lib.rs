@@ -8,6 +8,7 @@
 
 pub mod change;
 pub mod charter;
+pub mod engine;
 pub mod entropy;
 pub mod frontier;
 pub mod hash;
@@ -18,6 +19,7 @@ pub mod pack;
 pub mod record;
 pub mod register;
 pub mod schema;
+pub mod scope;
 pub mod store;
 pub mod sync;
 #[cfg(any(test, feature = "testing"))]

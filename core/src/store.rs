@@ -191,11 +191,8 @@ pub struct AckRow {
     pub at: Millis,
     /// The signed statement.
     pub register: SignedRegister,
-    /// All leaves of the statement, so that a proof can be cut for any of them; empty when only
-    /// the proof below was received.
-    pub leaves: Vec<AckLeaf>,
-    /// Index and siblings of the leaf when only a proof was received.
-    pub proof: Option<(u32, Vec<Digest>)>,
+    /// Number of leaves of the statement, the leaf's index among them and its sibling hashes.
+    pub proof: (u32, Vec<Digest>),
     /// The last commit of this store that the statement covers for the unit.
     pub through: CommitKey,
     /// Whether it covered all that this store held of the unit when it came.
@@ -316,11 +313,17 @@ pub trait Store {
     /// [`StoreError`].
     fn tips(&self) -> Result<BTreeMap<SpaceId, SpaceTips>, StoreError>;
 
-    /// The position of each commit, `None` for those not held. Quarantined ones are not held.
+    /// Position and sequence of each commit, `None` for those not held. Quarantined ones are not held.
     ///
     /// # Errors
     /// [`StoreError`].
-    fn known(&self, ids: &[CommitId]) -> Result<Vec<Option<CommitKey>>, StoreError>;
+    fn known(&self, ids: &[CommitId]) -> Result<Vec<Option<(CommitKey, u64)>>, StoreError>;
+
+    /// Commits stored after a position, in order of storage, at most `limit`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn stored_after(&self, after: CommitKey, limit: usize) -> Result<Vec<(LogId, CommitRow)>, StoreError>;
 
     /// The commits of a log that are neither in `have` nor ancestors (within the log) of a commit in
     /// it, parents before children. Ids in `have` that are not held are ignored.
