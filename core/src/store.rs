@@ -107,6 +107,10 @@ pub enum EntryAt {
 pub struct RecordEntry {
     /// Where it lies.
     pub at: EntryAt,
+    /// The space of its commit.
+    pub space: SpaceId,
+    /// The collection that it names.
+    pub collection: String,
     /// Its kind.
     pub kind: EntryKind,
     /// Its status as stored.
