@@ -1,7 +1,7 @@
 //! Records: one Automerge document each; typed edits, views, conflicts and history over it.
 //!
 //! It does not: judge foreign bytes (`change` does, and only what it admitted comes here), know
-//! which fields a collection declares (callers pass each field's [`Kind`](crate::value::Kind)),
+//! which fields a collection declares (callers pass each field's [`Kind`]),
 //! sign, seal or store anything, or draw randomness that reaches an output.
 //!
 //! Invariants: nothing outside this folder names Automerge; a document is a function of its set of
