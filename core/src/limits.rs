@@ -49,6 +49,9 @@ pub const QUARANTINE_COMMITS_MAX: usize = 1_000;
 pub const QUARANTINE_BYTES_MAX: usize = 16 << 20;
 /// Operations in one record; beyond it a record is forwarded and not opened.
 pub const RECORD_OPS_MAX: u64 = 1_000_000;
+/// What a counter may reach to either side of 0: whole in JSON, and so far from the ends of 64 bits
+/// that a thousand replicas that add beside each other do not overflow.
+pub const COUNTER_ABS_MAX: u64 = 1 << 53;
 /// How far a label of time may run ahead of the relay's clock, in milliseconds.
 pub const LABEL_LEAD_MS_MAX: u64 = 3_600_000;
 /// Characters in a schema file.

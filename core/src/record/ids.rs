@@ -1,9 +1,109 @@
-//! placeholder until merged
-use crate::id::*;
-/// x
+//! How the ids of records and of their computed actors are made.
+//!
+//! It does not: decide which collections have identities (the schema) or check a claimed id against
+//! an entry (`log` calls this).
+//!
+//! Invariants: an id depends on nothing but its arguments; every variable part is length-prefixed, so
+//! that no two different inputs hash the same bytes; personal data never goes into an id.
+
+use crate::id::{ActorId, ChangeHash, OrgId, RecordId, SpaceId, UnitId};
+use crate::value::Kind;
+
+/// The id of an ordinary record: from the space of its birth and its first change.
+#[must_use]
 pub fn record_id(space: &SpaceId, first_change: &ChangeHash) -> RecordId {
-    RecordId(crate::hash::tagged16(
-        "record",
-        &[&space.key(), &first_change.0],
-    ))
+    let mut h = blake3::Hasher::new_derive_key("sampan/record/1");
+    h.update(&space.key());
+    h.update(&first_change.0);
+    RecordId(first16(&h))
+}
+
+/// The id of an identity record: from what it is about.
+///
+/// `key_fields` are (name, value in its text form), in any order.
+#[must_use]
+pub fn identity_id(
+    org: &OrgId,
+    unit: &UnitId,
+    collection: &str,
+    key_fields: &[(String, String)],
+) -> RecordId {
+    let mut h = blake3::Hasher::new_derive_key("sampan/identity/1");
+    h.update(&org.0);
+    h.update(&unit.0);
+    prefixed(&mut h, collection);
+    let mut sorted: Vec<&(String, String)> = key_fields.iter().collect();
+    sorted.sort();
+    for (name, value) in sorted {
+        prefixed(&mut h, name);
+        prefixed(&mut h, value);
+    }
+    RecordId(first16(&h))
+}
+
+/// The actor of an identity record's creation change.
+#[must_use]
+pub fn identity_actor(id: &RecordId) -> ActorId {
+    let mut h = blake3::Hasher::new_derive_key("sampan/identity-actor/1");
+    h.update(&id.0);
+    ActorId(first16(&h))
+}
+
+/// The actor of the birth change of one field.
+#[must_use]
+pub fn birth_actor(record: &RecordId, field: &str, kind: Kind) -> ActorId {
+    let mut h = blake3::Hasher::new_derive_key("sampan/birth/1");
+    h.update(&record.0);
+    prefixed(&mut h, field);
+    h.update(&[kind as u8]);
+    ActorId(first16(&h))
+}
+
+fn prefixed(h: &mut blake3::Hasher, text: &str) {
+    // Names and values are bounded far below 4 GiB by `limits`.
+    h.update(&(text.len() as u32).to_le_bytes());
+    h.update(text.as_bytes());
+}
+
+fn first16(h: &blake3::Hasher) -> [u8; 16] {
+    let mut out = [0; 16];
+    out.copy_from_slice(&h.finalize().as_bytes()[..16]);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::Flow;
+
+    #[test]
+    fn an_identity_does_not_depend_on_the_order_of_its_keys_but_on_their_bounds() {
+        let pair = |a: &str, b: &str| (a.to_owned(), b.to_owned());
+        let of = |keys: &[(String, String)]| {
+            identity_id(&OrgId([1; 32]), &UnitId([2; 16]), "receipts", keys)
+        };
+        let one = of(&[pair("directive", "77"), pair("unit", "8")]);
+        assert_eq!(one, of(&[pair("unit", "8"), pair("directive", "77")]));
+        assert_ne!(of(&[pair("ab", "c")]), of(&[pair("a", "bc")]));
+        assert_ne!(of(&[pair("a", "b")]), of(&[pair("a", "b"), pair("", "")]));
+    }
+
+    #[test]
+    fn a_record_is_bound_to_its_space_of_birth() {
+        let here = SpaceId {
+            unit: UnitId([2; 16]),
+            flow: Flow::Up,
+            reach: 0,
+        };
+        let there = SpaceId {
+            unit: UnitId([3; 16]),
+            ..here
+        };
+        let first = ChangeHash([9; 32]);
+        assert_ne!(record_id(&here, &first), record_id(&there, &first));
+        assert_ne!(
+            record_id(&here, &first),
+            record_id(&here, &ChangeHash([8; 32]))
+        );
+    }
 }
