@@ -195,7 +195,7 @@ pub struct AckRow {
     pub at: Millis,
     /// The signed statement.
     pub register: SignedRegister,
-    /// Number of leaves of the statement, the leaf's index among them and its sibling hashes.
+    /// The leaf's index among those of the statement, and its sibling hashes.
     pub proof: (u32, Vec<Digest>),
     /// The last commit of this store that the statement covers for the unit.
     pub through: CommitKey,

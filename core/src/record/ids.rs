@@ -7,67 +7,47 @@
 //! that no two different inputs hash the same bytes; personal data never goes into an id.
 
 use crate::id::{ActorId, ChangeHash, OrgId, RecordId, SpaceId, UnitId};
+use crate::hash::tagged16;
 use crate::value::Kind;
 
 /// The id of an ordinary record: from the space of its birth and its first change.
 #[must_use]
 pub fn record_id(space: &SpaceId, first_change: &ChangeHash) -> RecordId {
-    let mut h = blake3::Hasher::new_derive_key("sampan/record/1");
-    h.update(&space.key());
-    h.update(&first_change.0);
-    RecordId(first16(&h))
+    RecordId(tagged16("record", &[&space.key(), &first_change.0]))
 }
 
 /// The id of an identity record: from what it is about.
 ///
 /// `key_fields` are (name, value in its text form), in any order.
 #[must_use]
-pub fn identity_id(
-    org: &OrgId,
-    unit: &UnitId,
-    collection: &str,
-    key_fields: &[(String, String)],
-) -> RecordId {
-    let mut h = blake3::Hasher::new_derive_key("sampan/identity/1");
-    h.update(&org.0);
-    h.update(&unit.0);
-    prefixed(&mut h, collection);
+pub fn identity_id(org: &OrgId, unit: &UnitId, collection: &str, key_fields: &[(String, String)]) -> RecordId {
+    let mut bytes = prefixed(collection);
     let mut sorted: Vec<&(String, String)> = key_fields.iter().collect();
     sorted.sort();
     for (name, value) in sorted {
-        prefixed(&mut h, name);
-        prefixed(&mut h, value);
+        bytes.extend(prefixed(name));
+        bytes.extend(prefixed(value));
     }
-    RecordId(first16(&h))
+    RecordId(tagged16("identity", &[&org.0, &unit.0, &bytes]))
 }
 
 /// The actor of an identity record's creation change.
 #[must_use]
 pub fn identity_actor(id: &RecordId) -> ActorId {
-    let mut h = blake3::Hasher::new_derive_key("sampan/identity-actor/1");
-    h.update(&id.0);
-    ActorId(first16(&h))
+    ActorId(tagged16("identity-actor", &[&id.0]))
 }
 
 /// The actor of the birth change of one field.
 #[must_use]
 pub fn birth_actor(record: &RecordId, field: &str, kind: Kind) -> ActorId {
-    let mut h = blake3::Hasher::new_derive_key("sampan/birth/1");
-    h.update(&record.0);
-    prefixed(&mut h, field);
-    h.update(&[kind as u8]);
-    ActorId(first16(&h))
+    ActorId(tagged16("birth", &[&record.0, &prefixed(field), &[kind as u8]]))
 }
 
-fn prefixed(h: &mut blake3::Hasher, text: &str) {
+/// The text behind its length in bytes as u32, little endian.
+fn prefixed(text: &str) -> Vec<u8> {
     // Names and values are bounded far below 4 GiB by `limits`.
-    h.update(&(text.len() as u32).to_le_bytes());
-    h.update(text.as_bytes());
-}
-
-fn first16(h: &blake3::Hasher) -> [u8; 16] {
-    let mut out = [0; 16];
-    out.copy_from_slice(&h.finalize().as_bytes()[..16]);
+    let mut out = (text.len() as u32).to_le_bytes().to_vec();
+    out.extend_from_slice(text.as_bytes());
     out
 }
 
