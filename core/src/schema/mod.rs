@@ -10,6 +10,7 @@ pub mod assign;
 mod document;
 pub mod evolve;
 pub mod expr;
+pub mod metric;
 pub mod number;
 pub mod parse;
 pub mod show;

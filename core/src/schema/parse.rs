@@ -6,8 +6,7 @@
 //! problems of a file are reported together, in file order, each with its line.
 
 use super::document::{At, Problems, SchemaProblem, Section};
-use super::expr::Expr;
-use super::types::{Choice, Collection, Field, Label, Metric, MetricOp, Schema};
+use super::types::{Choice, Collection, Field, Label, Schema};
 use crate::id::Flow;
 use crate::limits::{
     FIELDS_MAX, NAME_BYTES_MAX, SCHEMA_BYTES_MAX, SCHEMA_ID_BYTES_MAX, TREE_DEPTH_MAX,
@@ -16,9 +15,6 @@ use crate::suggest::{did_you_mean, nearest};
 use crate::value::Kind;
 use std::collections::{BTreeMap, BTreeSet};
 use toml::de::DeTable;
-
-/// Periods that a metric may be cut into.
-pub const PERIODS: [&str; 6] = ["day", "week", "month", "quarter", "half", "year"];
 
 /// Parses and validates a schema file.
 ///
@@ -111,10 +107,11 @@ struct Later {
     target: String,
 }
 
-struct Reader<'p> {
+/// What is known while a document is read.
+pub(super) struct Reader<'p> {
     levels: Vec<String>,
     later: Vec<Later>,
-    problems: &'p mut Problems,
+    pub(super) problems: &'p mut Problems,
 }
 
 impl Reader<'_> {
@@ -259,7 +256,7 @@ impl Reader<'_> {
     }
 
     /// The level that `reach` names; `root` if absent.
-    fn reach(&mut self, s: &mut Section<'_>, travels_up: bool) -> u8 {
+    pub(super) fn reach(&mut self, s: &mut Section<'_>, travels_up: bool) -> u8 {
         let Some(at) = s.string("reach", self.problems) else {
             return 0;
         };
@@ -342,7 +339,14 @@ impl Reader<'_> {
         at.value
     }
 
-    fn no_field(&mut self, line: u32, path: &str, key: &str, name: &str, fields: &[Field]) {
+    pub(super) fn no_field(
+        &mut self,
+        line: u32,
+        path: &str,
+        key: &str,
+        name: &str,
+        fields: &[Field],
+    ) {
         let near = nearest(name, fields.iter().map(|f| f.id.as_str()));
         let what = format!(
             "'{key}' names '{name}', which is no field here.{}",
@@ -522,112 +526,18 @@ impl Reader<'_> {
         }
     }
 
-    fn metric(
-        &mut self,
-        id: &str,
-        mut s: Section<'_>,
-        collections: &BTreeMap<String, Collection>,
-    ) -> Option<Metric> {
-        self.check_id("metric", id, &s);
-        let of = self.needed(&mut s, "of");
-        let op = self.needed(&mut s, "op");
-        let filter = s.string("where", self.problems);
-        let by = s.strings("by", self.problems);
-        let period = s.string("period", self.problems);
-        let reach = self.reach(&mut s, true);
-        if let Some(p) = period.as_ref().filter(|p| !PERIODS.contains(&p.value)) {
-            let what = format!(
-                "'period' must be one of {}, not '{}'",
-                PERIODS.join(", "),
-                p.value
-            );
-            self.problems.add(p.line, &s.path, what);
-        }
-        let path = s.path.clone();
-        s.close(self.problems);
-        let (of, op) = (of?, op?);
-        let Some(collection) = collections.get(of.value) else {
-            let near = nearest(of.value, collections.keys().map(String::as_str));
-            let what = format!(
-                "'of' names '{}', which is no collection.{}",
-                of.value,
-                did_you_mean(&near)
-            );
-            self.problems.add(of.line, &path, what);
-            return None;
-        };
-        for name in by.value.iter().filter(|n| collection.field(n).is_none()) {
-            self.no_field(by.line, &path, "by", name, &collection.fields);
-        }
-        if let Some(Err(e)) = filter.as_ref().map(|f| Expr::parse(collection, f.value)) {
-            self.problems.add(
-                filter.as_ref().map_or(of.line, |f| f.line),
-                &path,
-                format!("'where': {e}"),
-            );
-        }
-        Some(Metric {
-            id: id.to_owned(),
-            of: of.value.to_owned(),
-            op: self.metric_op(&op, &path, collection)?,
-            filter: filter.map(|f| f.value.to_owned()).unwrap_or_default(),
-            by: by.value,
-            period: period.map(|p| p.value.to_owned()).unwrap_or_default(),
-            reach,
-        })
-    }
-
-    fn metric_op(
-        &mut self,
-        op: &At<&str>,
-        path: &str,
-        collection: &Collection,
-    ) -> Option<MetricOp> {
-        if op.value == "count" {
-            return Some(MetricOp::Count);
-        }
-        let made = op.value.split_once(':').and_then(|(word, field)| {
-            let field = field.trim().to_owned();
-            match word.trim() {
-                "sum" => Some((MetricOp::Sum(field.clone()), field)),
-                "min" => Some((MetricOp::Min(field.clone()), field)),
-                "max" => Some((MetricOp::Max(field.clone()), field)),
-                _ => None,
-            }
-        });
-        let Some((made, name)) = made else {
-            let what = format!(
-                "'op' must be count, sum:FIELD, min:FIELD or max:FIELD, not '{}'",
-                op.value
-            );
-            self.problems.add(op.line, path, what);
-            return None;
-        };
-        match collection.field(&name) {
-            None => self.no_field(op.line, path, "op", &name, &collection.fields),
-            Some(f) => {
-                let ordered = matches!(f.kind, Kind::Int | Kind::Decimal | Kind::Counter)
-                    || (f.kind == Kind::Date && !matches!(made, MetricOp::Sum(_)));
-                if !ordered {
-                    let what = format!(
-                        "'op' names '{name}', a {}, which cannot be reckoned with",
-                        kind_name(f.kind)
-                    );
-                    self.problems.add(op.line, path, what);
-                }
-            }
-        }
-        Some(made)
-    }
-
-    fn check_id(&mut self, what: &str, id: &str, s: &Section<'_>) {
+    pub(super) fn check_id(&mut self, what: &str, id: &str, s: &Section<'_>) {
         if !is_id(id) {
             self.problems.add(s.line, &s.path, bad_id(what, id));
         }
     }
 
     /// Reads a string that must be there.
-    fn needed<'d>(&mut self, s: &mut Section<'d>, key: &'static str) -> Option<At<&'d str>> {
+    pub(super) fn needed<'d>(
+        &mut self,
+        s: &mut Section<'d>,
+        key: &'static str,
+    ) -> Option<At<&'d str>> {
         let found = s.string(key, self.problems);
         if found.is_none() && !s.has(key) {
             self.problems
