@@ -64,3 +64,13 @@ pub const ENDPOINTS_MAX: usize = 8;
 pub const HELLO_LOGS_MAX: usize = 64;
 /// Bytes in a register's payload.
 pub const REGISTER_BYTES_MAX: usize = 64 << 10;
+/// Bytes in the id of a collection, field, choice or metric: it becomes a column's name.
+pub const SCHEMA_ID_BYTES_MAX: usize = 64;
+/// Strings in one list or set: what one change can still carry.
+pub const LIST_ITEMS_MAX: usize = 4_096;
+/// Bytes of all strings of one list or set together, so that one change can carry it.
+pub const LIST_BYTES_MAX: usize = 128 << 10;
+/// Comparisons in one filter expression.
+pub const EXPR_TERMS_MAX: usize = 64;
+/// Bytes in one filter expression.
+pub const EXPR_BYTES_MAX: usize = 16 << 10;
