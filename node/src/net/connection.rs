@@ -43,7 +43,8 @@ pub mod code {
 pub struct Stats {
     /// Bytes of UDP payload sent, handshake included.
     pub udp_sent_bytes: u64,
-    /// Bytes of UDP payload received, handshake included.
+    /// Bytes of UDP payload received, handshake included; on the accepting end without the
+    /// dialler's first datagram (1,200 bytes), which came before there was a connection.
     pub udp_received_bytes: u64,
     /// Packets found lost.
     pub lost_packets: u64,

@@ -505,3 +505,52 @@ impl HmacKey for ResetKey {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn under_load_strangers_prove_their_address_first() {
+        let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let relay = Endpoint::server(
+            loopback,
+            &SigningKey::from_bytes(&[2; 32]),
+            Options::default(),
+        )
+        .unwrap();
+        let branch =
+            Endpoint::client(&SigningKey::from_bytes(&[1; 32]), Options::default()).unwrap();
+        let _load = relay
+            .shared
+            .handshakes
+            .clone()
+            .acquire_many_owned(RETRY_ABOVE as u32)
+            .await
+            .unwrap();
+        let accepting = tokio::spawn({
+            let relay = relay.clone();
+            async move {
+                let knock = relay.accept().await.unwrap();
+                (
+                    knock.incoming.remote_address_validated(),
+                    knock.accept().await.unwrap(),
+                )
+            }
+        });
+        let addr = relay.local_addr().unwrap().to_string();
+        let dialled = branch
+            .connect(&addr, &[relay.device()], HANDSHAKE_TIMEOUT)
+            .await
+            .unwrap();
+        let (validated, accepted) = accepting.await.unwrap();
+        assert!(
+            validated,
+            "the first packet should have been answered with a Retry"
+        );
+        assert_eq!(
+            (dialled.peer(), accepted.peer()),
+            (relay.device(), branch.device())
+        );
+    }
+}
