@@ -405,7 +405,7 @@ fn tidy(body: &mut Body<'_>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(option_env!("BENT").map_or(128, |n| n.parse().unwrap())))]
+    #![proptest_config(ProptestConfig::with_cases(192))]
 
     #[test]
     fn what_passes_the_door_does_not_harm_automerge(

@@ -5,6 +5,7 @@
 //! Invariants: every case is evaluated forwards, backwards and shuffled, with one result.
 
 use super::*;
+use proptest::prelude::*;
 use std::collections::BTreeMap;
 
 /// A seeded shuffle that needs no generator.
@@ -218,4 +219,79 @@ fn ten_thousand_changes_in_a_row_and_interleaved() {
     assert_eq!(result.order.len(), 10_001);
     assert_eq!(result.heads.len(), 2);
     assert_eq!(result.seqs[&actor(2)], 5_000);
+}
+
+/// A plan for one change: author, dependencies (by bits, among the earlier ones), and what is wrong.
+type Plan = (u8, u16, u8);
+
+/// Makes the planned changes: mostly right ones, some under a sequence taken before, some with a
+/// wrong start, and drops some afterwards.
+fn planned(plans: &[Plan]) -> Vec<Vec<u8>> {
+    let mut made: Vec<Vec<u8>> = Vec::new();
+    let mut past: Vec<std::collections::BTreeSet<usize>> = Vec::new();
+    for (n, (by, bits, twist)) in plans.iter().enumerate() {
+        let deps: Vec<usize> = (0..n.min(16)).filter(|i| (bits >> i) & 1 == 1).collect();
+        let mut before: std::collections::BTreeSet<usize> = deps.iter().copied().collect();
+        deps.iter().for_each(|d| before.extend(past[*d].clone()));
+        let ancestors: Vec<Parsed<'_>> = before
+            .iter()
+            .map(|i| Parsed::read(&made[*i]).unwrap())
+            .collect();
+        let mine = ancestors
+            .iter()
+            .filter(|p| p.actor() == actor(*by))
+            .map(|p| p.seq)
+            .max();
+        let top = ancestors.iter().map(|p| p.max_op()).max().unwrap_or(0);
+        let hashes: Vec<ChangeHash> = deps.iter().map(|d| at(&made[*d])).collect();
+        let seq = mine.unwrap_or(0) + 1 + u64::from(*twist == 0);
+        let start = top + 1 + u64::from(*twist == 1);
+        let key = format!("k{n}");
+        made.push(built(&hashes, *by, seq, start, &[(&key, V)]));
+        past.push(before);
+    }
+    made
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    #[test]
+    fn any_set_has_one_meaning(
+        plans in prop::collection::vec((1u8..4, any::<u16>(), 0u8..24), 1..14),
+        absent in any::<u16>(),
+        seed in any::<u64>(),
+    ) {
+        let raw = planned(&plans);
+        let parsed: Vec<_> = raw.iter().map(|b| Parsed::read(b).unwrap()).collect();
+        let all: Vec<_> = parsed.iter().map(|p| Candidate::of(p, Some(p.actor()))).collect();
+        let whole = evaluate(&all);
+        let mut some: Vec<_> = all.iter().copied().zip(0..).filter(|(_, n): &(_, u32)| (absent >> n) & 1 == 0).map(|(c, _)| c).collect();
+        let part = evaluate(&some);
+        shuffle(&mut some, seed);
+        prop_assert_eq!(&evaluate(&some), &part);
+        for result in [&whole, &part] {
+            let stands = |h: &ChangeHash| result.standings.get(h) == Some(&Standing::Standing);
+            let mut places = std::collections::BTreeSet::new();
+            for p in parsed.iter().filter(|p| stands(&p.hash())) {
+                prop_assert!(p.deps.iter().all(stands), "a standing change has a fallen ancestor");
+                prop_assert!(places.insert((p.actor(), p.seq)), "two stand under one sequence");
+            }
+            let mut seen = std::collections::BTreeSet::new();
+            for hash in &result.order {
+                let p = parsed.iter().find(|p| p.hash() == *hash).unwrap();
+                prop_assert!(p.deps.iter().all(|d| seen.contains(d)), "the order has ancestors first");
+                seen.insert(*hash);
+            }
+        }
+        // Malformed is for ever: what more of the set arrives never makes or unmakes it.
+        for (hash, standing) in &part.standings {
+            match (standing, whole.standings[hash]) {
+                (Standing::Malformed(a), Standing::Malformed(b)) => prop_assert_eq!(*a, b),
+                (Standing::Malformed(_), other) => prop_assert!(false, "malformed became {:?}", other),
+                (Standing::Standing, Standing::Malformed(_)) => prop_assert!(false, "standing became malformed"),
+                _ => {}
+            }
+        }
+    }
 }
