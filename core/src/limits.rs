@@ -13,6 +13,8 @@ pub const COMMIT_BYTES_MAX: usize = 1 << 20;
 pub const CHANGE_BYTES_MAX: usize = 256 << 10;
 /// Operations in one change, counted on run lengths before anything is expanded.
 pub const CHANGE_OPS_MAX: u64 = 65_536;
+/// Greatest start or step of a counter: a million of them (see [`RECORD_OPS_MAX`]) still fit 64 bits.
+pub const COUNTER_STEP_MAX: u64 = 1 << 42;
 /// Dependencies in one change.
 pub const CHANGE_DEPS_MAX: usize = 256;
 /// Bytes in a `string` value.
