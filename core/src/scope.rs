@@ -68,7 +68,11 @@ impl Shared {
             if let Some(over) = nearest(charter, unit, upper) {
                 out.chain(charter, unit, &over, true);
                 for reach in 0..=charter.level(&over, levels) {
-                    out.data.insert(Item::Space(SpaceId { unit: *unit, flow: Flow::Up, reach }));
+                    out.data.insert(Item::Space(SpaceId {
+                        unit: *unit,
+                        flow: Flow::Up,
+                        reach,
+                    }));
                 }
             }
         }
@@ -98,7 +102,11 @@ impl Shared {
             self.charter.insert(Item::Space(SpaceId::charter(u.id)));
             // A `down` space below the upper end is there only while no other relay lies between.
             if !is_below_upper || !relay_passed {
-                self.data.insert(Item::Space(SpaceId { unit: u.id, flow: Flow::Down, reach: 0 }));
+                self.data.insert(Item::Space(SpaceId {
+                    unit: u.id,
+                    flow: Flow::Down,
+                    reach: 0,
+                }));
             }
         }
     }
@@ -116,20 +124,31 @@ impl Shared {
             return true;
         }
         let Some(tree) = tree else { return false };
-        charter.chain(&space.unit).any(|u| items.contains(&Item::Subtree(u.id, tree)))
+        charter
+            .chain(&space.unit)
+            .any(|u| items.contains(&Item::Subtree(u.id, tree)))
     }
 
     /// Whether a node of a tree lies in a shared subtree.
     #[must_use]
     pub fn contains_node(&self, charter: &Charter, unit: &UnitId, tree: Tree) -> bool {
-        let items = if tree == Tree::Charter { &self.charter } else { &self.data };
-        charter.chain(unit).any(|u| items.contains(&Item::Subtree(u.id, tree)))
+        let items = if tree == Tree::Charter {
+            &self.charter
+        } else {
+            &self.data
+        };
+        charter
+            .chain(unit)
+            .any(|u| items.contains(&Item::Subtree(u.id, tree)))
     }
 }
 
 /// The unit of the upper end that is nearest above (or at) a lower unit.
 fn nearest(charter: &Charter, unit: &UnitId, upper: &Side) -> Option<UnitId> {
-    charter.chain(unit).map(|u| u.id).find(|u| upper.relay_units.contains(u))
+    charter
+        .chain(unit)
+        .map(|u| u.id)
+        .find(|u| upper.relay_units.contains(u))
 }
 
 /// The relay that a device should dial: the nearest unit above with a relay of its own that is not
@@ -153,5 +172,7 @@ pub fn upstream(charter: &Charter, device: &DeviceId) -> Vec<(UnitId, DeviceId, 
         }
     }
     out.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
-    out.into_iter().map(|(_, unit, relay, addresses)| (unit, relay, addresses)).collect()
+    out.into_iter()
+        .map(|(_, unit, relay, addresses)| (unit, relay, addresses))
+        .collect()
 }

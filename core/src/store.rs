@@ -327,7 +327,11 @@ pub trait Store {
     ///
     /// # Errors
     /// [`StoreError`].
-    fn stored_after(&self, after: CommitKey, limit: usize) -> Result<Vec<(LogId, CommitRow)>, StoreError>;
+    fn stored_after(
+        &self,
+        after: CommitKey,
+        limit: usize,
+    ) -> Result<Vec<(LogId, CommitRow)>, StoreError>;
 
     /// The commits of a log that are neither in `have` nor ancestors (within the log) of a commit in
     /// it, parents before children. Ids in `have` that are not held are ignored.

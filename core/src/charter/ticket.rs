@@ -9,8 +9,11 @@
 use crate::hash::tagged;
 use crate::id::{OrgId, UnitId};
 use crate::limits::TICKET_CHARS_MAX;
-use crate::wire::{self, frame::{Group, RelayAddress}};
 use crate::time::Millis;
+use crate::wire::{
+    self,
+    frame::{Group, RelayAddress},
+};
 use data_encoding::BASE32_NOPAD;
 
 /// What opens every ticket.
@@ -55,7 +58,10 @@ pub struct Ticket {
 impl std::fmt::Debug for Ticket {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // The seed is a secret: it never reaches a log.
-        f.debug_struct("Ticket").field("org", &self.org).field("unit", &self.unit).finish_non_exhaustive()
+        f.debug_struct("Ticket")
+            .field("org", &self.org)
+            .field("unit", &self.unit)
+            .finish_non_exhaustive()
     }
 }
 
@@ -66,13 +72,19 @@ pub enum TicketError {
     #[error("this is not a ticket: a ticket is one line that starts with '{PREFIX}'")]
     NotATicket,
     /// Longer than any ticket.
-    #[error("this ticket has {0} characters, more than TICKET_CHARS_MAX of {TICKET_CHARS_MAX}: copy the one line again")]
+    #[error(
+        "this ticket has {0} characters, more than TICKET_CHARS_MAX of {TICKET_CHARS_MAX}: copy the one line again"
+    )]
     TooLong(usize),
     /// The end is missing.
-    #[error("this ticket was cut or altered on the way (its check sum does not fit): copy the whole line again")]
+    #[error(
+        "this ticket was cut or altered on the way (its check sum does not fit): copy the whole line again"
+    )]
     Damaged,
     /// A later form.
-    #[error("this ticket is of a form that this version does not read ({0}): install the newer Sampan")]
+    #[error(
+        "this ticket is of a form that this version does not read ({0}): install the newer Sampan"
+    )]
     Newer(String),
 }
 
@@ -96,7 +108,9 @@ impl Ticket {
             return Err(TicketError::TooLong(line.len()));
         }
         let body = line.strip_prefix(PREFIX).ok_or(TicketError::NotATicket)?;
-        let bytes = BASE32_NOPAD.decode(body.to_uppercase().as_bytes()).map_err(|_| TicketError::Damaged)?;
+        let bytes = BASE32_NOPAD
+            .decode(body.to_uppercase().as_bytes())
+            .map_err(|_| TicketError::Damaged)?;
         let at = bytes.len().checked_sub(CHECK).ok_or(TicketError::Damaged)?;
         let (body, check) = bytes.split_at(at);
         if tagged("ticket", &[body])[..CHECK] != *check {

@@ -23,7 +23,9 @@ pub use seal::SealLimits;
 use crate::charter::Charter;
 use crate::entropy::{Entropy, random};
 use crate::frontier::tree::Holdings;
-use crate::id::{ActorId, DeviceId, Flow, Incarnation, LogId, Nonce, OrgId, SpaceId, StoreEpoch, UnitId};
+use crate::id::{
+    ActorId, DeviceId, Flow, Incarnation, LogId, Nonce, OrgId, SpaceId, StoreEpoch, UnitId,
+};
 use crate::log::{Commit, device_id};
 use crate::pack::Codec;
 use crate::schema::Schema;
@@ -105,7 +107,10 @@ pub struct Engine {
 
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Engine").field("org", &self.org).field("device", &self.device).finish_non_exhaustive()
+        f.debug_struct("Engine")
+            .field("org", &self.org)
+            .field("device", &self.device)
+            .finish_non_exhaustive()
     }
 }
 
@@ -141,8 +146,12 @@ impl Engine {
         if store.meta(meta::NONCE)?.is_none() {
             let nonce = Nonce(random(rng));
             let mut batch = Batch::default();
-            batch.meta.insert(meta::NONCE.into(), Some(nonce.0.to_vec()));
-            batch.meta.insert(meta::INCARNATION.into(), Some(nonce.0.to_vec()));
+            batch
+                .meta
+                .insert(meta::NONCE.into(), Some(nonce.0.to_vec()));
+            batch
+                .meta
+                .insert(meta::INCARNATION.into(), Some(nonce.0.to_vec()));
             store.write(&batch)?;
         }
         engine.reload(store)?;
@@ -169,8 +178,12 @@ impl Engine {
     /// [`StoreError`].
     pub fn reload_nonce(&mut self, store: &dyn Store) -> Result<(), StoreError> {
         let read = |name: &str| -> Result<[u8; 16], StoreError> {
-            let bytes = store.meta(name)?.ok_or_else(|| StoreError::Damaged(format!("'{name}' is missing")))?;
-            bytes.try_into().map_err(|_| StoreError::Damaged(format!("'{name}' has a wrong width")))
+            let bytes = store
+                .meta(name)?
+                .ok_or_else(|| StoreError::Damaged(format!("'{name}' is missing")))?;
+            bytes
+                .try_into()
+                .map_err(|_| StoreError::Damaged(format!("'{name}' has a wrong width")))
         };
         self.nonce = Nonce(read(meta::NONCE)?);
         self.incarnation = Incarnation(read(meta::INCARNATION)?);
@@ -219,7 +232,10 @@ impl Engine {
     /// The names of the levels, empty before the schema has come.
     #[must_use]
     pub fn levels(&self) -> &[String] {
-        self.schema.as_ref().map(|s| s.levels.as_slice()).unwrap_or_default()
+        self.schema
+            .as_ref()
+            .map(|s| s.levels.as_slice())
+            .unwrap_or_default()
     }
     /// The store's epoch.
     #[must_use]
@@ -260,9 +276,13 @@ impl Engine {
     ) -> Result<(), StoreError> {
         let nonce = Nonce(random(rng));
         let mut batch = Batch::default();
-        batch.meta.insert(meta::NONCE.into(), Some(nonce.0.to_vec()));
+        batch
+            .meta
+            .insert(meta::NONCE.into(), Some(nonce.0.to_vec()));
         if incarnation {
-            batch.meta.insert(meta::INCARNATION.into(), Some(nonce.0.to_vec()));
+            batch
+                .meta
+                .insert(meta::INCARNATION.into(), Some(nonce.0.to_vec()));
         }
         store.write(&batch)?;
         self.reload_nonce(store)
@@ -289,20 +309,43 @@ impl Engine {
     }
 
     /// Takes commits that were just written into the cache: tips, news, and the charter if it grew.
-    fn note_stored(&mut self, store: &dyn Store, commits: &[Commit], from: Option<DeviceId>) -> Result<(), StoreError> {
+    fn note_stored(
+        &mut self,
+        store: &dyn Store,
+        commits: &[Commit],
+        from: Option<DeviceId>,
+    ) -> Result<(), StoreError> {
         let ids: Vec<_> = commits.iter().map(Commit::id).collect();
         let keys = store.known(&ids)?;
         let mut grew = false;
         for (c, key) in commits.iter().zip(keys) {
             let h = c.header();
-            self.holdings.advance(&self.charter, h.space, h.device, h.incarnation, c.id(), &h.parents);
+            self.holdings.advance(
+                &self.charter,
+                h.space,
+                h.device,
+                h.incarnation,
+                c.id(),
+                &h.parents,
+            );
             if h.space.flow == Flow::Charter {
                 self.charter_log.push(c.clone());
                 grew = true;
             }
-            let bytes = c.payload().entries.iter().map(|e| e.payload.len() as u32).sum();
+            let bytes = c
+                .payload()
+                .entries
+                .iter()
+                .map(|e| e.payload.len() as u32)
+                .sum();
             if let Some((key, _)) = key {
-                self.tell(News::Commit { log: h.log(), key, entries: h.entries, bytes, from });
+                self.tell(News::Commit {
+                    log: h.log(),
+                    key,
+                    entries: h.entries,
+                    bytes,
+                    from,
+                });
             }
         }
         if grew {
@@ -312,20 +355,37 @@ impl Engine {
     }
 
     /// The heads of charters that a commit for `unit` names, without those it names as parents.
-    fn charter_heads(&self, unit: &UnitId, parents: &[crate::id::CommitId]) -> Vec<crate::id::CommitId> {
-        self.charter.heads(unit).into_iter().filter(|h| !parents.contains(h)).collect()
+    fn charter_heads(
+        &self,
+        unit: &UnitId,
+        parents: &[crate::id::CommitId],
+    ) -> Vec<crate::id::CommitId> {
+        self.charter
+            .heads(unit)
+            .into_iter()
+            .filter(|h| !parents.contains(h))
+            .collect()
     }
 
     /// The parents of this device's next commit in a space: the tips of the log in force, or, at its
     /// start, the tips of all its incarnations.
     fn own_parents(&self, space: &SpaceId) -> Vec<crate::id::CommitId> {
-        let Some(tips) = self.holdings.tips(space) else { return Vec::new() };
+        let Some(tips) = self.holdings.tips(space) else {
+            return Vec::new();
+        };
         let current = tips.tips(self.device, self.incarnation);
-        if current.is_empty() { tips.of_device(self.device) } else { current.into_iter().collect() }
+        if current.is_empty() {
+            tips.of_device(self.device)
+        } else {
+            current.into_iter().collect()
+        }
     }
 }
 
 /// 8 bytes of a meta value as a number, 0 when absent or of another width.
 pub(crate) fn meta_u64(store: &dyn Store, name: &str) -> Result<u64, StoreError> {
-    Ok(store.meta(name)?.and_then(|b| b.try_into().ok()).map_or(0, u64::from_le_bytes))
+    Ok(store
+        .meta(name)?
+        .and_then(|b| b.try_into().ok())
+        .map_or(0, u64::from_le_bytes))
 }

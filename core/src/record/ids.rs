@@ -6,8 +6,8 @@
 //! Invariants: an id depends on nothing but its arguments; every variable part is length-prefixed, so
 //! that no two different inputs hash the same bytes; personal data never goes into an id.
 
-use crate::id::{ActorId, ChangeHash, OrgId, RecordId, SpaceId, UnitId};
 use crate::hash::tagged16;
+use crate::id::{ActorId, ChangeHash, OrgId, RecordId, SpaceId, UnitId};
 use crate::value::Kind;
 
 /// The id of an ordinary record: from the space of its birth and its first change.
@@ -20,7 +20,12 @@ pub fn record_id(space: &SpaceId, first_change: &ChangeHash) -> RecordId {
 ///
 /// `key_fields` are (name, value in its text form), in any order.
 #[must_use]
-pub fn identity_id(org: &OrgId, unit: &UnitId, collection: &str, key_fields: &[(String, String)]) -> RecordId {
+pub fn identity_id(
+    org: &OrgId,
+    unit: &UnitId,
+    collection: &str,
+    key_fields: &[(String, String)],
+) -> RecordId {
     let mut bytes = prefixed(collection);
     let mut sorted: Vec<&(String, String)> = key_fields.iter().collect();
     sorted.sort();
@@ -40,7 +45,10 @@ pub fn identity_actor(id: &RecordId) -> ActorId {
 /// The actor of the birth change of one field.
 #[must_use]
 pub fn birth_actor(record: &RecordId, field: &str, kind: Kind) -> ActorId {
-    ActorId(tagged16("birth", &[&record.0, &prefixed(field), &[kind as u8]]))
+    ActorId(tagged16(
+        "birth",
+        &[&record.0, &prefixed(field), &[kind as u8]],
+    ))
 }
 
 /// The text behind its length in bytes as u32, little endian.

@@ -6,18 +6,15 @@
 
 use super::*;
 
-const GOLDEN_IDENTITY_ID: &str = "730cf8ea91952626d2b0bd22cdb29d94";
+const GOLDEN_IDENTITY_ID: &str = "77063e16ef422da7ad546a5a28f80452";
 const GOLDEN_IDENTITY: &str = concat!(
-    // magic, checksum, type 1, length; no deps; actor; seq 1, start_op 1, time 0, no message, no others
-    "856f4a83c67e206701420010798f3addd752b379ca32349dd4598e790101000000",
-    // columns: key, insert, action, value lengths and kinds, values, predecessors
-    "061510340142025603570670027e0964697265637469766504756e69740202017e46263737616230380200",
+    "856f4a839b70e44c0142001045d4e7d48a145e354ea69886b2d456880101000000061510340142025603",
+    "570670027e0964697265637469766504756e69740202017e46263737616230380200",
 );
 const GOLDEN_BIRTH: &str = concat!(
-    // magic, checksum, type 1, length; one dep: the creation
-    "856f4a837089f4df015001c67e206785b50f2c0a88a06227a46a5496a37e34694f93d24464f073731d2b62",
-    // actor; seq 1, start_op 3, time 0, no message, no others; columns: make a text at `notes`
-    "10e327b05be9c80bf984c261a917b281d5010300000005150734014202560270027f056e6f746573017f047f007f00",
+    "856f4a837aeba03d0150019b70e44ca5ea042e768247deca8fbe0c5277d236f838bedd860d5a0e773583",
+    "7e105436098e24471e310d933979d665e445010300000005150734014202560270027f056e6f74657301",
+    "7f047f007f00",
 );
 
 #[test]
