@@ -53,11 +53,7 @@ impl Date {
                 return Err(DateError::Day { days });
             }
         }
-        Ok(Self {
-            year,
-            month: month.unwrap_or(0),
-            day: day.unwrap_or(0),
-        })
+        Ok(Self { year, month: month.unwrap_or(0), day: day.unwrap_or(0) })
     }
 
     /// The stored form only: `YYYY`, `YYYY-MM` or `YYYY-MM-DD`.
@@ -133,9 +129,7 @@ impl fmt::Display for Date {
 
 fn digits(text: &str, widths: std::ops::RangeInclusive<usize>) -> Result<u16, DateError> {
     let ok = widths.contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
-    ok.then(|| text.parse().ok())
-        .flatten()
-        .ok_or(DateError::Form)
+    ok.then(|| text.parse().ok()).flatten().ok_or(DateError::Form)
 }
 
 fn year(text: &str) -> Result<u16, DateError> {
@@ -167,10 +161,7 @@ mod tests {
     #[test]
     fn three_precisions_round_trip() {
         for text in ["2025", "2025-02", "2024-02-29", "0001-01-01", "9999-12-31"] {
-            assert_eq!(
-                Date::parse(text).map(|d| d.to_string()),
-                Ok(text.to_owned())
-            );
+            assert_eq!(Date::parse(text).map(|d| d.to_string()), Ok(text.to_owned()));
         }
     }
 
@@ -183,19 +174,10 @@ mod tests {
             (" 1975 ", "1975"),
             ("1998-01-05", "1998-01-05"),
         ] {
-            assert_eq!(
-                Date::parse_typed(typed).map(|d| d.to_string()),
-                Ok(stored.to_owned())
-            );
+            assert_eq!(Date::parse_typed(typed).map(|d| d.to_string()), Ok(stored.to_owned()));
         }
-        assert_eq!(
-            Date::parse("1998-01-05").map(Date::day_first),
-            Ok("05/01/1998".to_owned())
-        );
-        assert_eq!(
-            Date::parse("1998-01").map(Date::day_first),
-            Ok("01/1998".to_owned())
-        );
+        assert_eq!(Date::parse("1998-01-05").map(Date::day_first), Ok("05/01/1998".to_owned()));
+        assert_eq!(Date::parse("1998-01").map(Date::day_first), Ok("01/1998".to_owned()));
     }
 
     #[test]
@@ -209,17 +191,7 @@ mod tests {
 
     #[test]
     fn other_forms_are_refused() {
-        for text in [
-            "",
-            "25",
-            "0000",
-            "2025-1",
-            "2025-1-1",
-            "2025-01-01T00",
-            "+025",
-            "1/2/3/2025",
-            "5/1/98",
-        ] {
+        for text in ["", "25", "0000", "2025-1", "2025-1-1", "2025-01-01T00", "+025", "1/2/3/2025", "5/1/98"] {
             assert_eq!(Date::parse_typed(text), Err(DateError::Form), "{text}");
         }
         assert_eq!(Date::parse("5/1/1998"), Err(DateError::Form));

@@ -13,10 +13,7 @@ pub fn fold(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut gap = false;
     // Decomposed before and after lowercasing: each of the two can uncover work for the other.
-    let lower = text
-        .nfd()
-        .filter(|c| !is_combining_mark(*c))
-        .flat_map(char::to_lowercase);
+    let lower = text.nfd().filter(|c| !is_combining_mark(*c)).flat_map(char::to_lowercase);
     for c in lower.nfd() {
         if c.is_whitespace() {
             gap = !out.is_empty();
@@ -34,10 +31,7 @@ pub fn fold(text: &str) -> String {
 
 /// Characters that show nothing and ride along in pasted text.
 fn is_invisible(c: char) -> bool {
-    matches!(
-        c,
-        '\u{200b}'..='\u{200d}' | '\u{2060}' | '\u{feff}' | '\u{ad}'
-    )
+    matches!(c, '\u{200b}'..='\u{200d}' | '\u{2060}' | '\u{feff}' | '\u{ad}')
 }
 
 /// The key of a text in Vietnamese order: word by word, letters (a ă â b c d đ e ê …) before tones
@@ -160,10 +154,8 @@ mod tests {
 
     #[test]
     fn words_sort_as_in_a_vietnamese_dictionary() {
-        let ordered = [
-            "a", "à", "ả", "ã", "á", "ạ", "ac", "ă", "â", "b", "c", "d", "đ", "e", "ê", "o", "ô",
-            "ơ", "u", "ư", "y",
-        ];
+        let ordered =
+            ["a", "à", "ả", "ã", "á", "ạ", "ac", "ă", "â", "b", "c", "d", "đ", "e", "ê", "o", "ô", "ơ", "u", "ư", "y"];
         let mut shuffled = ordered;
         shuffled.reverse();
         shuffled.sort_by_key(|w| sort_key(w));
@@ -183,10 +175,7 @@ mod tests {
     fn names_sort_by_the_given_name() {
         let mut names = ["Trần Văn An", "Nguyễn Thị Ánh", "Lê Văn Bình", "Bùi Văn An"];
         names.sort_by_key(|n| name_sort_key(n));
-        assert_eq!(
-            names,
-            ["Bùi Văn An", "Trần Văn An", "Nguyễn Thị Ánh", "Lê Văn Bình"]
-        );
+        assert_eq!(names, ["Bùi Văn An", "Trần Văn An", "Nguyễn Thị Ánh", "Lê Văn Bình"]);
         assert_eq!(name_sort_key("  "), Vec::<u8>::new());
     }
 

@@ -76,3 +76,15 @@ pub const LIST_BYTES_MAX: usize = 128 << 10;
 pub const EXPR_TERMS_MAX: usize = 64;
 /// Bytes in one filter expression.
 pub const EXPR_BYTES_MAX: usize = 16 << 10;
+/// Rounds of comparing everything anew that one session tries before it says "not verified".
+pub const REPAIR_ROUNDS_MAX: u32 = 8;
+/// Entries that one frame of commits carries, unless one commit has more: the unit of progress.
+pub const FRAME_ENTRIES_MAX: u32 = 1_024;
+/// Raw payload bytes that one frame of commits carries, unless one commit has more.
+pub const FRAME_PAYLOAD_BYTES_MAX: u32 = 512 << 10;
+/// Raw bytes of one device's commits in one space above which they wait behind recent news.
+pub const BACKFILL_BYTES_MIN: u64 = 256 << 10;
+/// Spaces or tree nodes in one frame.
+pub const FRAME_SPACES_MAX: usize = 256;
+/// Registers sent in one turn.
+pub const TURN_REGISTERS_MAX: usize = 1_000;

@@ -6,8 +6,10 @@
 //! Invariants: no sibling's space is ever in a shared scope; `local` spaces are in none.
 
 use crate::charter::{Charter, Roles};
-use crate::id::{DeviceId, Flow, SpaceId, UnitId};
-use crate::wire::frame::Tree;
+use crate::frontier::tree::Holdings;
+use crate::hash::tagged;
+use crate::id::{DeviceId, Digest, Flow, SpaceId, UnitId};
+use crate::wire::frame::{ScopeDigests, Tree};
 use std::collections::BTreeSet;
 
 /// What a device holds, by its rights.
@@ -68,11 +70,7 @@ impl Shared {
             if let Some(over) = nearest(charter, unit, upper) {
                 out.chain(charter, unit, &over, true);
                 for reach in 0..=charter.level(&over, levels) {
-                    out.data.insert(Item::Space(SpaceId {
-                        unit: *unit,
-                        flow: Flow::Up,
-                        reach,
-                    }));
+                    out.data.insert(Item::Space(SpaceId { unit: *unit, flow: Flow::Up, reach }));
                 }
             }
         }
@@ -102,11 +100,7 @@ impl Shared {
             self.charter.insert(Item::Space(SpaceId::charter(u.id)));
             // A `down` space below the upper end is there only while no other relay lies between.
             if !is_below_upper || !relay_passed {
-                self.data.insert(Item::Space(SpaceId {
-                    unit: u.id,
-                    flow: Flow::Down,
-                    reach: 0,
-                }));
+                self.data.insert(Item::Space(SpaceId { unit: u.id, flow: Flow::Down, reach: 0 }));
             }
         }
     }
@@ -124,31 +118,68 @@ impl Shared {
             return true;
         }
         let Some(tree) = tree else { return false };
-        charter
-            .chain(&space.unit)
-            .any(|u| items.contains(&Item::Subtree(u.id, tree)))
+        charter.chain(&space.unit).any(|u| items.contains(&Item::Subtree(u.id, tree)))
+    }
+
+    /// Every shared space that holds something, and every single one that is named.
+    #[must_use]
+    pub fn spaces(&self, charter: &Charter, holdings: &Holdings) -> BTreeSet<SpaceId> {
+        let mut out = BTreeSet::new();
+        for item in self.charter.iter().chain(&self.data) {
+            match item {
+                Item::Space(space) => {
+                    out.insert(*space);
+                }
+                Item::Subtree(unit, tree) => {
+                    let mut todo = vec![*unit];
+                    while let Some(unit) = todo.pop() {
+                        let space = Holdings::tree_space(unit, *tree);
+                        if holdings.tips(&space).is_some() {
+                            out.insert(space);
+                        }
+                        todo.extend(charter.unit(&unit).iter().flat_map(|u| &u.children));
+                    }
+                }
+            }
+        }
+        out
+    }
+
+    /// The digests of what `holdings` has of it.
+    #[must_use]
+    pub fn digests(&self, charter: &Charter, holdings: &Holdings) -> ScopeDigests {
+        let of = |items: &BTreeSet<Item>| {
+            let mut bytes = Vec::new();
+            for item in items {
+                let (name, digest) = match item {
+                    Item::Space(s) => (s.key().to_vec(), holdings.space_digest(s)),
+                    Item::Subtree(unit, tree) => {
+                        let key = Holdings::tree_space(*unit, *tree).key();
+                        ([key.as_slice(), b"+"].concat(), holdings.subtree_digest(charter, unit, *tree))
+                    }
+                };
+                // What holds nothing is left out, as everywhere.
+                if digest != Digest::default() {
+                    bytes.extend_from_slice(&name);
+                    bytes.extend_from_slice(&digest.0);
+                }
+            }
+            Digest(tagged("scope", &[&bytes]))
+        };
+        ScopeDigests { charter: of(&self.charter), data: of(&self.data) }
     }
 
     /// Whether a node of a tree lies in a shared subtree.
     #[must_use]
     pub fn contains_node(&self, charter: &Charter, unit: &UnitId, tree: Tree) -> bool {
-        let items = if tree == Tree::Charter {
-            &self.charter
-        } else {
-            &self.data
-        };
-        charter
-            .chain(unit)
-            .any(|u| items.contains(&Item::Subtree(u.id, tree)))
+        let items = if tree == Tree::Charter { &self.charter } else { &self.data };
+        charter.chain(unit).any(|u| items.contains(&Item::Subtree(u.id, tree)))
     }
 }
 
 /// The unit of the upper end that is nearest above (or at) a lower unit.
 fn nearest(charter: &Charter, unit: &UnitId, upper: &Side) -> Option<UnitId> {
-    charter
-        .chain(unit)
-        .map(|u| u.id)
-        .find(|u| upper.relay_units.contains(u))
+    charter.chain(unit).map(|u| u.id).find(|u| upper.relay_units.contains(u))
 }
 
 /// The relay that a device should dial: the nearest unit above with a relay of its own that is not
@@ -172,7 +203,5 @@ pub fn upstream(charter: &Charter, device: &DeviceId) -> Vec<(UnitId, DeviceId, 
         }
     }
     out.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
-    out.into_iter()
-        .map(|(_, unit, relay, addresses)| (unit, relay, addresses))
-        .collect()
+    out.into_iter().map(|(_, unit, relay, addresses)| (unit, relay, addresses)).collect()
 }

@@ -10,10 +10,7 @@
 //! [`Batch::groups`], the others go to the quarantine, which no frontier sees.
 
 use crate::frontier::{ShortId, SpaceTips};
-use crate::id::{
-    ActorId, ChangeHash, CommitId, DeviceId, Digest, LogId, Nonce, RecordId, SpaceId, StoreEpoch,
-    UnitId,
-};
+use crate::id::{ActorId, ChangeHash, CommitId, DeviceId, Digest, LogId, Nonce, RecordId, SpaceId, StoreEpoch, UnitId};
 use crate::log::{BirthOf, Commit, EntryKind, EntryPayload, VerifiedHeader};
 use crate::register::SignedRegister;
 use crate::time::Millis;
@@ -56,15 +53,7 @@ impl Status {
     /// The inverse of [`Status::number`].
     #[must_use]
     pub fn from_number(n: u8) -> Option<Self> {
-        [
-            Self::Accepted,
-            Self::Pending,
-            Self::Blocked,
-            Self::Malformed,
-            Self::NeedsNewer,
-        ]
-        .get(usize::from(n))
-        .copied()
+        [Self::Accepted, Self::Pending, Self::Blocked, Self::Malformed, Self::NeedsNewer].get(usize::from(n)).copied()
     }
 }
 
@@ -142,6 +131,8 @@ pub struct CommitRow {
     pub sequence: u64,
     /// Number of entries.
     pub entries: u32,
+    /// Number of them that are ordinary or identity changes: births and charter operations excluded.
+    pub changes: u32,
     /// Bytes of payload as packed (an estimate where a pack holds several commits).
     pub bytes: u32,
     /// The author's label of time when sealing.
@@ -263,10 +254,7 @@ impl Batch {
     /// An empty batch at this time.
     #[must_use]
     pub fn at(now: Millis) -> Self {
-        Self {
-            now,
-            ..Self::default()
-        }
+        Self { now, ..Self::default() }
     }
 
     /// Whether writing it would change nothing.
@@ -286,9 +274,7 @@ pub enum StoreError {
     #[error("the database is damaged: {0}; run 'verify' to see what is affected")]
     Damaged(String),
     /// A newer version wrote the database.
-    #[error(
-        "the database has version {found}, this program knows {known}: install the newer Sampan"
-    )]
+    #[error("the database has version {found}, this program knows {known}: install the newer Sampan")]
     Newer {
         /// Version found.
         found: u32,
@@ -327,19 +313,14 @@ pub trait Store {
     ///
     /// # Errors
     /// [`StoreError`].
-    fn stored_after(
-        &self,
-        after: CommitKey,
-        limit: usize,
-    ) -> Result<Vec<(LogId, CommitRow)>, StoreError>;
+    fn stored_after(&self, after: CommitKey, limit: usize) -> Result<Vec<(LogId, CommitRow)>, StoreError>;
 
     /// The commits of a log that are neither in `have` nor ancestors (within the log) of a commit in
     /// it, parents before children. Ids in `have` that are not held are ignored.
     ///
     /// # Errors
     /// [`StoreError`].
-    fn missing(&self, log: &LogId, have: &BTreeSet<CommitId>)
-    -> Result<Vec<CommitRow>, StoreError>;
+    fn missing(&self, log: &LogId, have: &BTreeSet<CommitId>) -> Result<Vec<CommitRow>, StoreError>;
 
     /// Truncated ids of every commit of a log.
     ///
@@ -351,11 +332,7 @@ pub trait Store {
     ///
     /// # Errors
     /// [`StoreError`].
-    fn missing_from(
-        &self,
-        log: &LogId,
-        inventory: &BTreeSet<ShortId>,
-    ) -> Result<Vec<CommitRow>, StoreError>;
+    fn missing_from(&self, log: &LogId, inventory: &BTreeSet<ShortId>) -> Result<Vec<CommitRow>, StoreError>;
 
     /// These commits, all of one space, ready to send, in the order asked for: packs as stored where
     /// a pack holds exactly consecutive ones of them, else packed anew.

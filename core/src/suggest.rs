@@ -20,10 +20,8 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     if word.is_empty() {
         return Vec::new();
     }
-    let mut found: Vec<(usize, &str)> = candidates
-        .into_iter()
-        .filter_map(|c| rank(&word, &letters(c)).map(|r| (r, c)))
-        .collect();
+    let mut found: Vec<(usize, &str)> =
+        candidates.into_iter().filter_map(|c| rank(&word, &letters(c)).map(|r| (r, c))).collect();
     found.sort_unstable();
     found.dedup();
     found.truncate(SUGGESTIONS_MAX);
@@ -43,11 +41,7 @@ pub fn did_you_mean<S: AsRef<str>>(names: &[S]) -> String {
 
 /// Folded, with every separator written as `_`, and cut to a bounded length.
 fn letters(word: &str) -> Vec<char> {
-    fold(word)
-        .chars()
-        .map(|c| if c == '-' || c == ' ' { '_' } else { c })
-        .take(COMPARED_CHARS_MAX)
-        .collect()
+    fold(word).chars().map(|c| if c == '-' || c == ' ' { '_' } else { c }).take(COMPARED_CHARS_MAX).collect()
 }
 
 /// How far apart two words are, or `None` when too far to be a slip of the fingers.
@@ -83,14 +77,7 @@ fn distance(a: &[char], b: &[char]) -> usize {
 mod tests {
     use super::*;
 
-    const FIELDS: [&str; 6] = [
-        "full_name",
-        "phone",
-        "status",
-        "card_number",
-        "id_number",
-        "address",
-    ];
+    const FIELDS: [&str; 6] = ["full_name", "phone", "status", "card_number", "id_number", "address"];
 
     #[test]
     fn slips_find_their_word() {
@@ -116,9 +103,6 @@ mod tests {
     fn the_sentence_reads_well() {
         assert_eq!(did_you_mean::<&str>(&[]), "");
         assert_eq!(did_you_mean(&["a"]), " Did you mean 'a'?");
-        assert_eq!(
-            did_you_mean(&["a", "b", "c"]),
-            " Did you mean 'a', 'b' or 'c'?"
-        );
+        assert_eq!(did_you_mean(&["a", "b", "c"]), " Did you mean 'a', 'b' or 'c'?");
     }
 }

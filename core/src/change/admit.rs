@@ -17,25 +17,15 @@ use std::collections::BTreeMap;
 ///
 /// # Errors
 /// The first rule that is broken.
-pub fn admit(
-    change: &Body<'_>,
-    max_op: u64,
-    seq_of: impl Fn(&ActorId) -> Option<u64>,
-) -> Result<(), Malformed> {
+pub fn admit(change: &Body<'_>, max_op: u64, seq_of: impl Fn(&ActorId) -> Option<u64>) -> Result<(), Malformed> {
     let (author, others) = change.actors.split_first().ok_or(Malformed::ActorTable)?;
     let expected = seq_of(author).unwrap_or(0).saturating_add(1);
     if change.seq != expected {
-        return Err(Malformed::Sequence {
-            expected,
-            found: change.seq,
-        });
+        return Err(Malformed::Sequence { expected, found: change.seq });
     }
     let expected = max_op.saturating_add(1);
     if change.start_op != expected {
-        return Err(Malformed::StartOp {
-            expected,
-            found: change.start_op,
-        });
+        return Err(Malformed::StartOp { expected, found: change.start_op });
     }
     if others.iter().any(|actor| seq_of(actor).is_none()) {
         return Err(Malformed::UnknownActor);

@@ -28,10 +28,7 @@ impl<'a> Cursor<'a> {
 
     pub(super) fn take(&mut self, len: u64) -> Result<&'a [u8], Malformed> {
         let len = usize::try_from(len).map_err(|_| Malformed::Truncated)?;
-        let (head, tail) = self
-            .rest
-            .split_at_checked(len)
-            .ok_or(Malformed::Truncated)?;
+        let (head, tail) = self.rest.split_at_checked(len).ok_or(Malformed::Truncated)?;
         self.rest = tail;
         Ok(head)
     }

@@ -58,11 +58,7 @@ pub(super) struct Rle<'a, T> {
 
 impl<'a, T: Item<'a>> Rle<'a, T> {
     pub(super) fn new(bytes: &'a [u8]) -> Self {
-        Self {
-            cursor: Cursor::new(bytes),
-            left: 0,
-            run: Run::Nulls,
-        }
+        Self { cursor: Cursor::new(bytes), left: 0, run: Run::Nulls }
     }
 
     /// Starts the next run; false at the end.
@@ -126,10 +122,7 @@ pub(super) struct Delta<'a> {
 
 impl<'a> Delta<'a> {
     pub(super) fn new(bytes: &'a [u8]) -> Self {
-        Self {
-            rle: Rle::new(bytes),
-            last: 0,
-        }
+        Self { rle: Rle::new(bytes), last: 0 }
     }
 
     #[inline]
@@ -151,11 +144,7 @@ pub(super) struct Bools<'a> {
 
 impl<'a> Bools<'a> {
     pub(super) fn new(bytes: &'a [u8]) -> Self {
-        Self {
-            cursor: Cursor::new(bytes),
-            left: 0,
-            value: true,
-        }
+        Self { cursor: Cursor::new(bytes), left: 0, value: true }
     }
 
     #[inline]
@@ -194,10 +183,7 @@ pub(super) fn write_rle<'a, T: Item<'a>>(out: &mut Vec<u8>, values: &[Option<T>]
             Some(_) => {
                 // A literal ends before a null and before a value that begins a run of its own.
                 let mut end = i + 1;
-                while end < values.len()
-                    && values[end].is_some()
-                    && values.get(end + 1) != Some(&values[end])
-                {
+                while end < values.len() && values[end].is_some() && values.get(end + 1) != Some(&values[end]) {
                     end += 1;
                 }
                 put_signed(out, -((end - i) as i64));

@@ -32,21 +32,13 @@ impl<'c, 'a> Candidate<'c, 'a> {
     /// A change that was read.
     #[must_use]
     pub fn of(parsed: &'c Parsed<'a>, expected_actor: Option<ActorId>) -> Self {
-        Self {
-            hash: parsed.hash(),
-            parsed: Ok(parsed),
-            expected_actor,
-        }
+        Self { hash: parsed.hash(), parsed: Ok(parsed), expected_actor }
     }
 
     /// Bytes that were refused.
     #[must_use]
     pub fn refused(hash: ChangeHash, error: ChangeError) -> Self {
-        Self {
-            hash,
-            parsed: Err(error),
-            expected_actor: None,
-        }
+        Self { hash, parsed: Err(error), expected_actor: None }
     }
 }
 
@@ -113,13 +105,10 @@ pub fn evaluate(changes: &[Candidate<'_, '_>]) -> Evaluation {
 
 /// One node a hash, ascending: the read form wins over a refused one, and any right actor will do.
 fn fold<'c, 'a>(changes: &[Candidate<'c, 'a>]) -> Vec<Node<'c, 'a>> {
-    let mut by_hash: BTreeMap<ChangeHash, (Result<&'c Parsed<'a>, ChangeError>, bool)> =
-        BTreeMap::new();
+    let mut by_hash: BTreeMap<ChangeHash, (Result<&'c Parsed<'a>, ChangeError>, bool)> = BTreeMap::new();
     for change in changes {
         let right = match change.parsed {
-            Ok(parsed) => change
-                .expected_actor
-                .is_none_or(|actor| actor == parsed.actor()),
+            Ok(parsed) => change.expected_actor.is_none_or(|actor| actor == parsed.actor()),
             Err(_) => true,
         };
         by_hash
@@ -143,17 +132,7 @@ fn fold<'c, 'a>(changes: &[Candidate<'c, 'a>]) -> Vec<Node<'c, 'a>> {
             }
         }
         let (children, clock) = (Vec::new(), Vec::new());
-        nodes.push(Node {
-            hash,
-            parsed,
-            right_actor,
-            deps,
-            missing,
-            children,
-            unmet: 0,
-            standing: None,
-            clock,
-        });
+        nodes.push(Node { hash, parsed, right_actor, deps, missing, children, unmet: 0, standing: None, clock });
     }
     nodes
 }
@@ -174,10 +153,8 @@ fn topological(nodes: &mut [Node<'_, '_>]) -> Vec<usize> {
         node.unmet = node.children.len();
     }
     // Positions ascend by hash, so they break ties as hashes would.
-    let mut ready: BinaryHeap<Reverse<(u64, usize)>> = (0..nodes.len())
-        .filter(|at| waits[*at] == 0)
-        .map(|at| Reverse((start_op(&nodes[at]), at)))
-        .collect();
+    let mut ready: BinaryHeap<Reverse<(u64, usize)>> =
+        (0..nodes.len()).filter(|at| waits[*at] == 0).map(|at| Reverse((start_op(&nodes[at]), at))).collect();
     let mut order = Vec::with_capacity(nodes.len());
     while let Some(Reverse((_, at))) = ready.pop() {
         order.push(at);
@@ -224,11 +201,7 @@ fn merge_clocks(nodes: &mut [Node<'_, '_>], at: usize) -> Vec<(ActorId, u64)> {
     for dep in nodes[at].deps.clone() {
         let parent = &mut nodes[dep];
         parent.unmet -= 1;
-        let clock = if parent.unmet == 0 {
-            std::mem::take(&mut parent.clock)
-        } else {
-            parent.clock.clone()
-        };
+        let clock = if parent.unmet == 0 { std::mem::take(&mut parent.clock) } else { parent.clock.clone() };
         if merged.is_empty() {
             merged = clock;
             continue;
@@ -264,9 +237,7 @@ fn judge_one<'c, 'a: 'c>(
     for &dep in &node.deps {
         let parent = &nodes[dep];
         match parent.standing {
-            Some(Standing::Standing) => {
-                max_op = max_op.max(parent.parsed.map_or(0, |p| p.max_op()))
-            }
+            Some(Standing::Standing) => max_op = max_op.max(parent.parsed.map_or(0, |p| p.max_op())),
             Some(Standing::Pending { missing: hash }) => missing = lower(missing, hash),
             Some(Standing::NeedsNewer(_)) | None => missing = lower(missing, parent.hash),
             Some(Standing::Blocked { by: hash }) => by = lower(by, hash),
@@ -279,20 +250,14 @@ fn judge_one<'c, 'a: 'c>(
     if let Some(by) = by {
         return Standing::Blocked { by };
     }
-    let seq_of = |actor: &ActorId| {
-        clock
-            .binary_search_by_key(actor, |(a, _)| *a)
-            .ok()
-            .map(|i| clock[i].1)
-    };
+    let seq_of = |actor: &ActorId| clock.binary_search_by_key(actor, |(a, _)| *a).ok().map(|i| clock[i].1);
     let fits = admit(parsed, max_op, seq_of).and_then(|()| {
         let mut past = None;
         refs::check(parsed.body(), |counter, actor| {
             index.find(counter, actor, |number, body| {
                 // Without doubles an actor's changes form one chain, and its length says it all.
                 if doubles.contains(&actor) {
-                    past.get_or_insert_with(|| ancestors(nodes, at))
-                        .contains(&number)
+                    past.get_or_insert_with(|| ancestors(nodes, at)).contains(&number)
                 } else {
                     seq_of(&actor).is_some_and(|seq| body.seq <= seq)
                 }
@@ -321,22 +286,13 @@ fn settle_doubles(nodes: &mut [Node<'_, '_>], order: &[usize]) {
     let mut by_place: BTreeMap<(ActorId, u64), Vec<usize>> = BTreeMap::new();
     for &at in order {
         if let (Some(Standing::Standing), Ok(parsed)) = (nodes[at].standing, nodes[at].parsed) {
-            by_place
-                .entry((parsed.actor(), parsed.seq))
-                .or_default()
-                .push(at);
+            by_place.entry((parsed.actor(), parsed.seq)).or_default().push(at);
         }
     }
-    let mut groups: Vec<_> = by_place
-        .into_iter()
-        .filter(|(_, group)| group.len() > 1)
-        .collect();
-    groups
-        .sort_by_key(|(place, group)| (group.iter().map(|at| start_op(&nodes[*at])).min(), *place));
+    let mut groups: Vec<_> = by_place.into_iter().filter(|(_, group)| group.len() > 1).collect();
+    groups.sort_by_key(|(place, group)| (group.iter().map(|at| start_op(&nodes[*at])).min(), *place));
     for (_, group) in groups {
-        let standing = group
-            .iter()
-            .filter(|at| nodes[**at].standing == Some(Standing::Standing));
+        let standing = group.iter().filter(|at| nodes[**at].standing == Some(Standing::Standing));
         let Some(&winner) = standing.min() else {
             continue;
         };
@@ -362,9 +318,7 @@ fn conclude(nodes: &[Node<'_, '_>], order: &[usize]) -> Evaluation {
     let stands = |at: &usize| nodes[*at].standing == Some(Standing::Standing);
     let mut out = Evaluation::default();
     for node in nodes {
-        let standing = node
-            .standing
-            .unwrap_or(Standing::Pending { missing: node.hash });
+        let standing = node.standing.unwrap_or(Standing::Pending { missing: node.hash });
         out.standings.insert(node.hash, standing);
     }
     for &at in order.iter().filter(|at| stands(at)) {

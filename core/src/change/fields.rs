@@ -63,12 +63,7 @@ pub fn creation_fields(change: &Parsed<'_>) -> Option<BTreeMap<String, Value>> {
             }
         }
     }
-    Some(
-        slots
-            .into_iter()
-            .map(|(key, (_, slot))| (key.to_owned(), shown(slot)))
-            .collect(),
-    )
+    Some(slots.into_iter().map(|(key, (_, slot))| (key.to_owned(), shown(slot))).collect())
 }
 
 fn root_op<'a>(
@@ -93,9 +88,7 @@ fn root_op<'a>(
             return Some(());
         }
         Action::Increment => {
-            let (Some((_, Slot::Scalar(Scalar::Counter(n)))), Scalar::Int(by)) =
-                (slots.get_mut(key), op.value)
-            else {
+            let (Some((_, Slot::Scalar(Scalar::Counter(n)))), Scalar::Int(by)) = (slots.get_mut(key), op.value) else {
                 return None;
             };
             *n = n.checked_add(by)?;
@@ -194,30 +187,19 @@ pub fn replaces_all(change: &Parsed<'_>, past: &[&Parsed<'_>]) -> bool {
                 Action::Increment => continue, // keeps its predecessors alive
                 Action::Delete => {}
                 _ => {
-                    live.entry(key)
-                        .or_default()
-                        .insert((counter, parsed.actor()));
+                    live.entry(key).or_default().insert((counter, parsed.actor()));
                 }
             }
-            gone.extend(
-                parsed
-                    .preds_of(op)
-                    .iter()
-                    .filter_map(|id| Some((id.counter, parsed.actor_of(*id)?))),
-            );
+            gone.extend(parsed.preds_of(op).iter().filter_map(|id| Some((id.counter, parsed.actor_of(*id)?))));
         }
     }
     change.ops.iter().all(|op| {
         let Some(key) = root_key(op) else {
             return false;
         };
-        let named: BTreeSet<_> = change
-            .preds_of(op)
-            .iter()
-            .filter_map(|id| Some((id.counter, change.actor_of(*id)?)))
-            .collect();
-        live.get(key)
-            .is_none_or(|ids| ids.iter().all(|id| gone.contains(id) || named.contains(id)))
+        let named: BTreeSet<_> =
+            change.preds_of(op).iter().filter_map(|id| Some((id.counter, change.actor_of(*id)?))).collect();
+        live.get(key).is_none_or(|ids| ids.iter().all(|id| gone.contains(id) || named.contains(id)))
     })
 }
 

@@ -115,10 +115,11 @@ impl<'a> Parsed<'a> {
     pub fn refers_back(&self) -> bool {
         let back = |id: &OpId| id.actor != 0 || id.counter < self.body.start_op;
         self.body.preds.iter().any(back)
-            || self.body.ops.iter().any(|op| {
-                matches!(&op.obj, Obj::Op(id) if back(id))
-                    || matches!(&op.key, Key::Elem(id) if back(id))
-            })
+            || self
+                .body
+                .ops
+                .iter()
+                .any(|op| matches!(&op.obj, Obj::Op(id) if back(id)) || matches!(&op.key, Key::Elem(id) if back(id)))
     }
 
     /// The bytes that it was read from, made anew.
@@ -203,16 +204,7 @@ fn read_content(content: &[u8]) -> Result<Body<'_>, ChangeError> {
         return Err(Malformed::Counter.into());
     }
     let columns = read_columns(&mut c)?;
-    let mut body = Body {
-        deps,
-        actors,
-        seq,
-        start_op,
-        time,
-        message,
-        ops: Vec::new(),
-        preds: Vec::new(),
-    };
+    let mut body = Body { deps, actors, seq, start_op, time, message, ops: Vec::new(), preds: Vec::new() };
     read_ops(&columns, &mut body)?;
     Ok(body)
 }
@@ -263,25 +255,9 @@ fn read_columns<'a>(c: &mut Cursor<'a>) -> Result<Columns<'a>, ChangeError> {
 }
 
 fn read_ops<'a>(columns: &Columns<'a>, body: &mut Body<'a>) -> Result<(), ChangeError> {
-    let [
-        obj_a,
-        obj_c,
-        key_a,
-        key_c,
-        key_s,
-        insert,
-        action,
-        meta,
-        value,
-        pred_n,
-        pred_a,
-        pred_c,
-        expand,
-        mark,
-    ] = *columns;
-    let count = Rle::<u64>::new(action)
-        .count(CHANGE_OPS_MAX)?
-        .ok_or(NeedsNewer::Operations)?;
+    let [obj_a, obj_c, key_a, key_c, key_s, insert, action, meta, value, pred_n, pred_a, pred_c, expand, mark] =
+        *columns;
+    let count = Rle::<u64>::new(action).count(CHANGE_OPS_MAX)?.ok_or(NeedsNewer::Operations)?;
     if body.start_op + count > u64::from(u32::MAX) {
         return Err(Malformed::Counter.into());
     }
@@ -290,22 +266,10 @@ fn read_ops<'a>(columns: &Columns<'a>, body: &mut Body<'a>) -> Result<(), Change
     body.preds.reserve_exact(preds as usize);
     let actors = body.actors.len() as u64;
     let (mut obj_a, mut obj_c) = (Rle::<u64>::new(obj_a), Rle::<u64>::new(obj_c));
-    let (mut key_a, mut key_c, mut key_s) = (
-        Rle::<u64>::new(key_a),
-        Delta::new(key_c),
-        Rle::<&str>::new(key_s),
-    );
-    let (mut insert, mut action, mut meta) = (
-        Bools::new(insert),
-        Rle::<u64>::new(action),
-        Rle::<u64>::new(meta),
-    );
+    let (mut key_a, mut key_c, mut key_s) = (Rle::<u64>::new(key_a), Delta::new(key_c), Rle::<&str>::new(key_s));
+    let (mut insert, mut action, mut meta) = (Bools::new(insert), Rle::<u64>::new(action), Rle::<u64>::new(meta));
     let mut value = Cursor::new(value);
-    let (mut pred_n, mut pred_a, mut pred_c) = (
-        Rle::<u64>::new(pred_n),
-        Rle::<u64>::new(pred_a),
-        Delta::new(pred_c),
-    );
+    let (mut pred_n, mut pred_a, mut pred_c) = (Rle::<u64>::new(pred_n), Rle::<u64>::new(pred_a), Delta::new(pred_c));
     let (mut expand, mut mark) = (Bools::new(expand), Rle::<&str>::new(mark));
     for _ in 0..count {
         let obj = match (obj_a.next()?, obj_c.next()?) {
@@ -316,11 +280,7 @@ fn read_ops<'a>(columns: &Columns<'a>, body: &mut Body<'a>) -> Result<(), Change
         let key = match (key_a.next()?, key_c.next()?, key_s.next()?) {
             (None, None, Some(s)) => Key::Map(s),
             (None, Some(0), None) => Key::Head,
-            (Some(a), Some(c), None) => Key::Elem(op_id(
-                u64::try_from(c).map_err(|_| Malformed::Counter)?,
-                a,
-                actors,
-            )?),
+            (Some(a), Some(c), None) => Key::Elem(op_id(u64::try_from(c).map_err(|_| Malformed::Counter)?, a, actors)?),
             _ => return Err(Malformed::Column("key").into()),
         };
         let insert = insert.next()?;
@@ -336,15 +296,7 @@ fn read_ops<'a>(columns: &Columns<'a>, body: &mut Body<'a>) -> Result<(), Change
             let counter = u64::try_from(counter).map_err(|_| Malformed::Counter)?;
             body.preds.push(op_id(counter, actor, actors)?);
         }
-        body.ops.push(Op {
-            obj,
-            key,
-            insert,
-            action,
-            value,
-            pred_at,
-            pred_len,
-        });
+        body.ops.push(Op { obj, key, insert, action, value, pred_at, pred_len });
     }
     if !value.is_empty() {
         return Err(Malformed::Column("value").into());
@@ -372,17 +324,10 @@ fn op_id(counter: u64, actor: u64, actors: u64) -> Result<OpId, Malformed> {
     if counter == 0 || counter > u64::from(u32::MAX) {
         return Err(Malformed::Counter);
     }
-    Ok(OpId {
-        counter,
-        actor: actor as u32,
-    })
+    Ok(OpId { counter, actor: actor as u32 })
 }
 
-fn read_action<'a>(
-    code: u64,
-    expand: bool,
-    mark: Option<&'a str>,
-) -> Result<Action<'a>, ChangeError> {
+fn read_action<'a>(code: u64, expand: bool, mark: Option<&'a str>) -> Result<Action<'a>, ChangeError> {
     Ok(match code {
         0 => Action::MakeMap,
         1 => Action::Set,
@@ -403,11 +348,7 @@ fn read_scalar<'a>(meta: u64, values: &mut Cursor<'a>) -> Result<Scalar<'a>, Cha
     let raw = values.take(meta >> 4)?;
     let whole = |mut c: Cursor<'a>| {
         let n = c.signed()?;
-        if c.is_empty() {
-            Ok(n)
-        } else {
-            Err(Malformed::Value)
-        }
+        if c.is_empty() { Ok(n) } else { Err(Malformed::Value) }
     };
     Ok(match (meta & 15) as u8 {
         0 if raw.is_empty() => Scalar::Null,
@@ -423,9 +364,7 @@ fn read_scalar<'a>(meta: u64, values: &mut Cursor<'a>) -> Result<Scalar<'a>, Cha
             Scalar::Uint(n)
         }
         4 => Scalar::Int(whole(Cursor::new(raw))?),
-        5 => Scalar::F64(f64::from_le_bytes(
-            raw.try_into().map_err(|_| Malformed::Value)?,
-        )),
+        5 => Scalar::F64(f64::from_le_bytes(raw.try_into().map_err(|_| Malformed::Value)?)),
         6 => Scalar::Str(std::str::from_utf8(raw).map_err(|_| Malformed::Utf8)?),
         7 => Scalar::Bytes(raw),
         8 => Scalar::Counter(whole(Cursor::new(raw))?),

@@ -34,10 +34,7 @@ struct Span<'p, 'a> {
 impl<'p, 'a> Index<'p, 'a> {
     /// Adds a change under the caller's number; each actor's come in order of sequence.
     pub(super) fn add(&mut self, number: usize, change: &'p Parsed<'a>) {
-        self.by_actor.entry(change.actor()).or_default().push(Span {
-            number,
-            body: change.body(),
-        });
+        self.by_actor.entry(change.actor()).or_default().push(Span { number, body: change.body() });
     }
 
     /// The operation of this id in the last change that has it and that `is_past` takes.
@@ -56,10 +53,7 @@ impl<'p, 'a> Index<'p, 'a> {
         for span in near.chain(spans) {
             if hit(span) && is_past(span.number, span.body) {
                 let op = span.body.own(OpId { counter, actor: 0 })?;
-                return Some(Found {
-                    body: span.body,
-                    op,
-                });
+                return Some(Found { body: span.body, op });
             }
         }
         None
@@ -70,19 +64,14 @@ impl<'p, 'a> Index<'p, 'a> {
 ///
 /// # Errors
 /// [`Malformed::Reference`] with what is missing.
-pub fn check_against<'p, 'a>(
-    change: &'p Parsed<'a>,
-    past: &[&'p Parsed<'a>],
-) -> Result<(), Malformed> {
+pub fn check_against<'p, 'a>(change: &'p Parsed<'a>, past: &[&'p Parsed<'a>]) -> Result<(), Malformed> {
     let mut index = Index::default();
     let mut sorted: Vec<&Parsed<'a>> = past.to_vec();
     sorted.sort_by_key(|p| (p.start_op, p.hash()));
     for (number, parsed) in sorted.into_iter().enumerate() {
         index.add(number, parsed);
     }
-    check(change.body(), |counter, actor| {
-        index.find(counter, actor, |_, _| true)
-    })
+    check(change.body(), |counter, actor| index.find(counter, actor, |_, _| true))
 }
 
 /// Checks every reference of a change; `find` looks in its causal past.
@@ -109,13 +98,10 @@ pub(super) fn check<'p, 'a>(
             last = (op.obj, is_map);
         }
         if last.1 != matches!(op.key, Key::Map(_)) {
-            return Err(Malformed::Reference(
-                "a map used as a list, or a list as a map",
-            ));
+            return Err(Malformed::Reference("a map used as a list, or a list as a map"));
         }
         if let Key::Elem(id) = op.key {
-            let there = resolve(id)
-                .is_some_and(|f| f.op.insert && same_obj(body, op.obj, f.body, f.op.obj));
+            let there = resolve(id).is_some_and(|f| f.op.insert && same_obj(body, op.obj, f.body, f.op.obj));
             if !there {
                 return Err(Malformed::Reference("an element that nothing inserted"));
             }
@@ -138,10 +124,7 @@ where
         let Some(found) = resolve(*id) else {
             return Err(Malformed::Reference("a predecessor that does not exist"));
         };
-        let Found {
-            body: there,
-            op: old,
-        } = found;
+        let Found { body: there, op: old } = found;
         let same_key = match (op.key, old.key) {
             (Key::Map(a), Key::Map(b)) => a == b,
             (Key::Elem(elem), _) if old.insert => same_id(body, elem, body, *id),
@@ -170,10 +153,7 @@ where
 }
 
 fn is_object(op: &Op<'_>) -> bool {
-    matches!(
-        op.action,
-        Action::MakeMap | Action::MakeList | Action::MakeText
-    )
+    matches!(op.action, Action::MakeMap | Action::MakeList | Action::MakeText)
 }
 
 fn same_id(a: &Body<'_>, a_id: OpId, b: &Body<'_>, b_id: OpId) -> bool {

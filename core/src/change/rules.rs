@@ -21,12 +21,7 @@ pub(super) fn check(body: &Body<'_>) -> Result<(), ChangeError> {
         return Err(Malformed::Time.into());
     }
     let others = body.actors.get(1..).unwrap_or(&[]);
-    if !ascending(others)
-        || body
-            .actors
-            .first()
-            .is_none_or(|author| others.contains(author))
-    {
+    if !ascending(others) || body.actors.first().is_none_or(|author| others.contains(author)) {
         return Err(Malformed::ActorTable.into());
     }
     let mut named = vec![false; body.actors.len()];
@@ -43,23 +38,14 @@ fn ascending<T: Ord>(list: &[T]) -> bool {
     list.windows(2).all(|w| w[0] < w[1])
 }
 
-fn check_op(
-    body: &Body<'_>,
-    counter: u64,
-    op: &Op<'_>,
-    named: &mut [bool],
-) -> Result<(), ChangeError> {
+fn check_op(body: &Body<'_>, counter: u64, op: &Op<'_>, named: &mut [bool]) -> Result<(), ChangeError> {
     // Whatever an operation knows of has a smaller Lamport counter.
     let mut earlier = |id: OpId| {
         if let Some(seen) = named.get_mut(id.actor as usize) {
             *seen = true;
         }
         // An own id below the change's start is an earlier change's and fine.
-        if id.counter < counter {
-            Ok(())
-        } else {
-            Err(Malformed::Reference("an operation that comes later"))
-        }
+        if id.counter < counter { Ok(()) } else { Err(Malformed::Reference("an operation that comes later")) }
     };
     if let Obj::Op(id) = op.obj {
         earlier(id)?;
@@ -90,9 +76,7 @@ fn check_place(op: &Op<'_>) -> Result<(), Malformed> {
         (Key::Elem(_), false) => op.pred_len > 0,
     };
     if !fits {
-        return Err(Malformed::Operation(
-            "an insertion with predecessors, or an element's change without",
-        ));
+        return Err(Malformed::Operation("an insertion with predecessors, or an element's change without"));
     }
     if matches!(op.obj, Obj::Root) && !matches!(op.key, Key::Map(_)) {
         return Err(Malformed::Operation("the root used as a list"));
@@ -102,11 +86,7 @@ fn check_place(op: &Op<'_>) -> Result<(), Malformed> {
 
 fn check_action(op: &Op<'_>) -> Result<(), ChangeError> {
     let bounded = |n: i64| {
-        if n.unsigned_abs() <= COUNTER_STEP_MAX {
-            Ok(())
-        } else {
-            Err(ChangeError::from(NeedsNewer::CounterStep))
-        }
+        if n.unsigned_abs() <= COUNTER_STEP_MAX { Ok(()) } else { Err(ChangeError::from(NeedsNewer::CounterStep)) }
     };
     match op.action {
         Action::MakeMap | Action::MakeList | Action::MakeText => match op.value {

@@ -32,8 +32,7 @@ pub(super) fn chunk(content: &[u8]) -> Vec<u8> {
 /// The chunk without magic, checksum, type and length.
 pub(super) fn encode_content(body: &Body<'_>) -> Vec<u8> {
     let (data, ends) = encode_columns(body);
-    let mut out =
-        Vec::with_capacity(data.len() + 64 + 32 * body.deps.len() + 17 * body.actors.len());
+    let mut out = Vec::with_capacity(data.len() + 64 + 32 * body.deps.len() + 17 * body.actors.len());
     put_unsigned(&mut out, body.deps.len() as u64);
     for dep in &body.deps {
         out.extend_from_slice(&dep.0);
@@ -87,18 +86,9 @@ fn encode_columns(body: &Body<'_>) -> (Vec<u8>, [usize; 14]) {
         Obj::Root => None,
         Obj::Op(id) => Some(id),
     };
-    rle(
-        &mut out,
-        &mut numbers,
-        ops.iter()
-            .map(|op| obj_id(op).map(|id| u64::from(id.actor))),
-    );
+    rle(&mut out, &mut numbers, ops.iter().map(|op| obj_id(op).map(|id| u64::from(id.actor))));
     end(&out);
-    rle(
-        &mut out,
-        &mut numbers,
-        ops.iter().map(|op| obj_id(op).map(|id| id.counter)),
-    );
+    rle(&mut out, &mut numbers, ops.iter().map(|op| obj_id(op).map(|id| id.counter)));
     end(&out);
     let key_actor = |op: &Op<'_>| match op.key {
         Key::Map(_) | Key::Head => None,
@@ -123,32 +113,17 @@ fn encode_columns(body: &Body<'_>) -> (Vec<u8>, [usize; 14]) {
     end(&out);
     write_bools(&mut out, ops.iter().map(|op| op.insert));
     end(&out);
-    rle(
-        &mut out,
-        &mut numbers,
-        ops.iter().map(|op| Some(op.action.code())),
-    );
+    rle(&mut out, &mut numbers, ops.iter().map(|op| Some(op.action.code())));
     end(&out);
     let mut values = Vec::new();
-    let metas: Vec<Option<u64>> = ops
-        .iter()
-        .map(|op| Some(put_scalar(&mut values, op.value)))
-        .collect();
+    let metas: Vec<Option<u64>> = ops.iter().map(|op| Some(put_scalar(&mut values, op.value))).collect();
     write_rle(&mut out, &metas);
     end(&out);
     out.extend_from_slice(&values);
     end(&out);
-    rle(
-        &mut out,
-        &mut numbers,
-        ops.iter().map(|op| Some(u64::from(op.pred_len))),
-    );
+    rle(&mut out, &mut numbers, ops.iter().map(|op| Some(u64::from(op.pred_len))));
     end(&out);
-    rle(
-        &mut out,
-        &mut numbers,
-        body.preds.iter().map(|id| Some(u64::from(id.actor))),
-    );
+    rle(&mut out, &mut numbers, body.preds.iter().map(|id| Some(u64::from(id.actor))));
     end(&out);
     signed.clear();
     signed.extend(body.preds.iter().map(|id| Some(id.counter as i64)));
@@ -173,11 +148,7 @@ fn encode_columns(body: &Body<'_>) -> (Vec<u8>, [usize; 14]) {
 }
 
 /// A run-length column through a buffer that the columns share.
-fn rle(
-    out: &mut Vec<u8>,
-    buffer: &mut Vec<Option<u64>>,
-    values: impl Iterator<Item = Option<u64>>,
-) {
+fn rle(out: &mut Vec<u8>, buffer: &mut Vec<Option<u64>>, values: impl Iterator<Item = Option<u64>>) {
     buffer.clear();
     buffer.extend(values);
     write_rle(out, buffer);
@@ -231,59 +202,24 @@ pub struct ChangeBuilder<'a> {
 impl<'a> ChangeBuilder<'a> {
     /// A change of `actor` on top of `deps`.
     #[must_use]
-    pub fn new(
-        mut deps: Vec<ChangeHash>,
-        actor: ActorId,
-        seq: u64,
-        start_op: u64,
-        time: i64,
-    ) -> Self {
+    pub fn new(mut deps: Vec<ChangeHash>, actor: ActorId, seq: u64, start_op: u64, time: i64) -> Self {
         deps.sort_unstable();
         deps.dedup();
         let (actors, ops, preds) = (vec![actor], Vec::new(), Vec::new());
-        Self {
-            body: Body {
-                deps,
-                actors,
-                seq,
-                start_op,
-                time,
-                message: "",
-                ops,
-                preds,
-            },
-        }
+        Self { body: Body { deps, actors, seq, start_op, time, message: "", ops, preds } }
     }
 
     /// The id that the next operation gets.
     #[must_use]
     pub fn next_id(&self) -> OpId {
-        OpId {
-            counter: self.body.start_op + self.body.ops.len() as u64,
-            actor: 0,
-        }
+        OpId { counter: self.body.start_op + self.body.ops.len() as u64, actor: 0 }
     }
 
     /// Appends an operation without predecessors.
-    pub fn push(
-        &mut self,
-        obj: Obj,
-        key: Key<'a>,
-        insert: bool,
-        action: Action<'a>,
-        value: Scalar<'a>,
-    ) -> OpId {
+    pub fn push(&mut self, obj: Obj, key: Key<'a>, insert: bool, action: Action<'a>, value: Scalar<'a>) -> OpId {
         let id = self.next_id();
         let pred_at = self.body.preds.len() as u32;
-        self.body.ops.push(Op {
-            obj,
-            key,
-            insert,
-            action,
-            value,
-            pred_at,
-            pred_len: 0,
-        });
+        self.body.ops.push(Op { obj, key, insert, action, value, pred_at, pred_len: 0 });
         id
     }
 

@@ -147,12 +147,7 @@ impl Charter {
         // (does not narrow, id): what narrows comes first, then the lower id.
         let mut free: BTreeSet<(bool, CommitId)> = BTreeSet::new();
         for (id, c) in &by_id {
-            let causes: BTreeSet<&CommitId> = c
-                .header()
-                .parents
-                .iter()
-                .chain(&c.header().charter_heads)
-                .collect();
+            let causes: BTreeSet<&CommitId> = c.header().parents.iter().chain(&c.header().charter_heads).collect();
             open.insert(*id, causes.len());
             if causes.is_empty() {
                 free.insert((!narrows(c), *id));
@@ -182,18 +177,11 @@ impl Charter {
         let unit = h.space.unit;
         for (i, e) in commit.payload().entries.iter().enumerate() {
             let verdict = match Op::decode(&e.payload) {
-                Ok(op) if e.entry.kind == EntryKind::Charter => {
-                    self.apply(commit, unit, &h.device, op)
-                }
+                Ok(op) if e.entry.kind == EntryKind::Charter => self.apply(commit, unit, &h.device, op),
                 Ok(_) | Err(_) => Err("it is not a charter operation that this version knows"),
             };
             if let Err(reason) = verdict {
-                self.void.push(VoidOp {
-                    commit: commit.id(),
-                    index: i as u32,
-                    author: h.device,
-                    reason,
-                });
+                self.void.push(VoidOp { commit: commit.id(), index: i as u32, author: h.device, reason });
             }
         }
         self.folded.insert(commit.id(), unit);
@@ -212,22 +200,11 @@ impl Charter {
         }
     }
 
-    fn apply(
-        &mut self,
-        commit: &Commit,
-        unit: UnitId,
-        author: &DeviceId,
-        op: Op,
-    ) -> Result<(), &'static str> {
+    fn apply(&mut self, commit: &Commit, unit: UnitId, author: &DeviceId, op: Op) -> Result<(), &'static str> {
         let is_root_key = author.0 == self.org.0;
         let may = |c: &Self, role: Roles| is_root_key || c.roles(author, &unit).contains(role);
         match op {
-            Op::Found {
-                name,
-                unit: root,
-                kind,
-                succession: _,
-            } => {
+            Op::Found { name, unit: root, kind, succession: _ } => {
                 if !is_root_key || root != unit || self.root.is_some() {
                     return Err("only the root key founds the organisation, once");
                 }
@@ -235,25 +212,10 @@ impl Charter {
                 self.name.clone_from(&name);
                 let since = commit.header().time;
                 let children = BTreeSet::new();
-                let u = Unit {
-                    id: root,
-                    parent: None,
-                    name,
-                    code: None,
-                    kind,
-                    since,
-                    depth: 0,
-                    children,
-                };
+                let u = Unit { id: root, parent: None, name, code: None, kind, since, depth: 0, children };
                 self.units.insert(root, u);
             }
-            Op::CreateUnit {
-                unit: id,
-                name,
-                code,
-                kind,
-                since,
-            } => {
+            Op::CreateUnit { unit: id, name, code, kind, since } => {
                 if !may(self, Roles::ADMIN) {
                     return Err("its author is no admin of the parent unit");
                 }
@@ -264,40 +226,18 @@ impl Charter {
                 if self.units.contains_key(&id) {
                     return Err("the unit exists already");
                 }
-                if usize::from(depth) >= limits::TREE_DEPTH_MAX
-                    || self.units.len() >= limits::UNITS_MAX
-                {
+                if usize::from(depth) >= limits::TREE_DEPTH_MAX || self.units.len() >= limits::UNITS_MAX {
                     return Err("the tree has reached TREE_DEPTH_MAX or UNITS_MAX");
                 }
                 let children = BTreeSet::new();
-                self.units.insert(
-                    id,
-                    Unit {
-                        id,
-                        parent: Some(unit),
-                        name,
-                        code,
-                        kind,
-                        since,
-                        depth,
-                        children,
-                    },
-                );
+                self.units.insert(id, Unit { id, parent: Some(unit), name, code, kind, since, depth, children });
                 if let Some(parent) = self.units.get_mut(&unit) {
                     parent.children.insert(id);
                 }
             }
             Op::Grant(grant) => self.apply_grant(commit, unit, author, is_root_key, &grant)?,
-            Op::Enrol {
-                device,
-                box_key,
-                proof,
-            } => {
-                let Some(ticket) = self
-                    .tickets
-                    .get_mut(author)
-                    .filter(|t| t.right.unit == unit)
-                else {
+            Op::Enrol { device, box_key, proof } => {
+                let Some(ticket) = self.tickets.get_mut(author).filter(|t| t.right.unit == unit) else {
                     return Err("its author is no standing ticket of this unit");
                 };
                 if ticket.used_by.is_some() {
@@ -324,25 +264,18 @@ impl Charter {
             }
             Op::Schema { version, text } => {
                 if self.root != Some(unit) || !may(self, Roles::ADMIN) {
-                    return Err(
-                        "a schema is published in the root's charter by an admin of the root",
-                    );
+                    return Err("a schema is published in the root's charter by an admin of the root");
                 }
                 let by = commit.id();
                 // The greatest version stands; of two with one version the lower commit id.
-                let better = self
-                    .schema
-                    .as_ref()
-                    .is_none_or(|s| (version, s.by) > (s.version, by));
+                let better = self.schema.as_ref().is_none_or(|s| (version, s.by) > (s.version, by));
                 if better {
                     self.schema = Some(Published { version, text, by });
                 }
             }
             Op::Revoke { key, reason } => {
                 let below = self.rights.get(&key).is_none_or(|rights| {
-                    rights
-                        .iter()
-                        .all(|r| is_root_key || self.roles(author, &r.unit).contains(Roles::ADMIN))
+                    rights.iter().all(|r| is_root_key || self.roles(author, &r.unit).contains(Roles::ADMIN))
                 });
                 if !may(self, Roles::ADMIN) || !below {
                     return Err("its author is no admin above every right of that key");
@@ -365,9 +298,7 @@ impl Charter {
             return Err("the unit does not exist");
         }
         if !is_root_key {
-            let issuer_until = self
-                .admin_until(author, &unit)
-                .ok_or("its author is no admin of this unit")?;
+            let issuer_until = self.admin_until(author, &unit).ok_or("its author is no admin of this unit")?;
             if let Some(limit) = issuer_until
                 && grant.until.is_none_or(|u| u > limit)
             {
@@ -388,11 +319,7 @@ impl Charter {
             holder: grant.holder,
         };
         if grant.ticket {
-            let ticket = Ticket {
-                right,
-                use_by: grant.use_by,
-                used_by: None,
-            };
+            let ticket = Ticket { right, use_by: grant.use_by, used_by: None };
             self.tickets.entry(grant.key).or_insert(ticket);
         } else {
             self.rights.entry(grant.key).or_default().push(right);
@@ -403,10 +330,7 @@ impl Charter {
     /// Until when the author is admin of a unit: `Some(None)` without end, `None` if it is not.
     fn admin_until(&self, author: &DeviceId, unit: &UnitId) -> Option<Option<Millis>> {
         let mut best: Option<Option<Millis>> = None;
-        for r in self
-            .standing(author)
-            .filter(|r| self.covers(r, unit).contains(Roles::ADMIN))
-        {
+        for r in self.standing(author).filter(|r| self.covers(r, unit).contains(Roles::ADMIN)) {
             best = match (best, r.until) {
                 (Some(None), _) | (_, None) => Some(None),
                 (Some(Some(a)), Some(b)) => Some(Some(a.max(b))),
@@ -418,11 +342,7 @@ impl Charter {
 
     fn standing(&self, key: &DeviceId) -> impl Iterator<Item = &Right> {
         let revoked = self.revoked.contains_key(key);
-        self.rights
-            .get(key)
-            .into_iter()
-            .flatten()
-            .filter(move |r| !revoked && !self.revoked.contains_key(&r.key))
+        self.rights.get(key).into_iter().flatten().filter(move |r| !revoked && !self.revoked.contains_key(&r.key))
     }
 
     /// What a right gives on a unit.
@@ -430,11 +350,7 @@ impl Charter {
         if right.unit == *unit {
             right.roles
         } else if self.is_below(unit, &right.unit) {
-            if right.subtree {
-                right.roles
-            } else {
-                right.roles.below()
-            }
+            if right.subtree { right.roles } else { right.roles.below() }
         } else {
             Roles::NONE
         }
@@ -466,9 +382,7 @@ impl Charter {
     }
     /// The unit and its ancestors, from the unit to the root.
     pub fn chain(&self, unit: &UnitId) -> impl Iterator<Item = &Unit> {
-        std::iter::successors(self.units.get(unit), |u| {
-            u.parent.and_then(|p| self.units.get(&p))
-        })
+        std::iter::successors(self.units.get(unit), |u| u.parent.and_then(|p| self.units.get(&p)))
     }
     /// Whether `unit` lies strictly below `above`.
     #[must_use]
@@ -480,17 +394,12 @@ impl Charter {
     pub fn path(&self, unit: &UnitId) -> String {
         let mut names: Vec<&str> = self.chain(unit).map(|u| u.name.as_str()).collect();
         names.reverse();
-        if names.len() > 1 {
-            names[1..].join("/")
-        } else {
-            names.concat()
-        }
+        if names.len() > 1 { names[1..].join("/") } else { names.concat() }
     }
     /// All standing roles of a key on a unit.
     #[must_use]
     pub fn roles(&self, key: &DeviceId, unit: &UnitId) -> Roles {
-        self.standing(key)
-            .fold(Roles::NONE, |acc, r| acc.union(self.covers(r, unit)))
+        self.standing(key).fold(Roles::NONE, |acc, r| acc.union(self.covers(r, unit)))
     }
     /// The standing rights of a key.
     pub fn rights(&self, key: &DeviceId) -> impl Iterator<Item = &Right> {
@@ -498,9 +407,7 @@ impl Charter {
     }
     /// Every key with its rights, revoked or not.
     pub fn all_rights(&self) -> impl Iterator<Item = (&DeviceId, &Right)> {
-        self.rights
-            .iter()
-            .flat_map(|(k, v)| v.iter().map(move |r| (k, r)))
+        self.rights.iter().flat_map(|(k, v)| v.iter().map(move |r| (k, r)))
     }
     /// The units that a key holds any right on, sorted.
     #[must_use]
@@ -526,28 +433,20 @@ impl Charter {
     pub fn counts(&self, key: &DeviceId, space: &SpaceId) -> bool {
         if space.flow == Flow::Charter {
             return key.0 == self.org.0
-                || self
-                    .tickets
-                    .get(key)
-                    .is_some_and(|t| t.right.unit == space.unit)
+                || self.tickets.get(key).is_some_and(|t| t.right.unit == space.unit)
                 || self.ever(key, &space.unit, Roles::RELAY);
         }
         self.ever(key, &space.unit, Roles::EDITOR)
     }
     fn ever(&self, key: &DeviceId, unit: &UnitId, role: Roles) -> bool {
         let rights = self.rights.get(key).into_iter().flatten();
-        rights
-            .fold(Roles::NONE, |acc, r| acc.union(self.covers(r, unit)))
-            .contains(role)
+        rights.fold(Roles::NONE, |acc, r| acc.union(self.covers(r, unit))).contains(role)
     }
     /// The relays of a unit and where they listen.
     #[must_use]
     pub fn endpoints(&self, unit: &UnitId) -> Vec<(DeviceId, Vec<String>)> {
         let of_unit = self.endpoints.get(unit).into_iter().flatten();
-        of_unit
-            .filter(|(d, _)| self.roles(d, unit).contains(Roles::RELAY))
-            .map(|(d, a)| (*d, a.clone()))
-            .collect()
+        of_unit.filter(|(d, _)| self.roles(d, unit).contains(Roles::RELAY)).map(|(d, a)| (*d, a.clone())).collect()
     }
     /// Whether a unit has a relay of its own.
     #[must_use]
@@ -590,17 +489,11 @@ impl Charter {
         let Some(u) = self.units.get(unit) else {
             return u8::MAX;
         };
-        let by_kind = u
-            .kind
-            .as_ref()
-            .and_then(|k| levels.iter().position(|l| l == k));
+        let by_kind = u.kind.as_ref().and_then(|k| levels.iter().position(|l| l == k));
         by_kind.map_or(u.depth, |p| p as u8)
     }
 }
 
 fn narrows(c: &Commit) -> bool {
-    c.payload()
-        .entries
-        .iter()
-        .any(|e| Op::decode(&e.payload).is_ok_and(|op| op.narrows()))
+    c.payload().entries.iter().any(|e| Op::decode(&e.payload).is_ok_and(|op| op.narrows()))
 }

@@ -14,19 +14,7 @@ use crate::wire::{self, WireError, at_most};
 use ed25519_dalek::SigningKey;
 
 /// Rights, as a set of bits.
-#[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    Default,
-    minicbor::Encode,
-    minicbor::Decode,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, minicbor::Encode, minicbor::Decode)]
 #[cbor(transparent)]
 pub struct Roles(#[n(0)] u8);
 
@@ -56,10 +44,7 @@ impl Roles {
     /// The role of this name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
-        Self::NAMES
-            .iter()
-            .find(|(n, _)| *n == name)
-            .map(|(_, r)| *r)
+        Self::NAMES.iter().find(|(n, _)| *n == name).map(|(_, r)| *r)
     }
     /// Both together.
     #[must_use]
@@ -93,16 +78,8 @@ impl Roles {
         if self.contains(Self::ADMIN) {
             return vec!["admin"];
         }
-        let special = [
-            ("relay", Self::RELAY),
-            ("editor", Self::EDITOR),
-            ("inspector", Self::INSPECTOR),
-        ];
-        let mut out: Vec<_> = special
-            .iter()
-            .filter(|(_, r)| self.contains(*r))
-            .map(|(n, _)| *n)
-            .collect();
+        let special = [("relay", Self::RELAY), ("editor", Self::EDITOR), ("inspector", Self::INSPECTOR)];
+        let mut out: Vec<_> = special.iter().filter(|(_, r)| self.contains(*r)).map(|(n, _)| *n).collect();
         if out.is_empty() && self.contains(Self::READER) {
             out.push("reader");
         }
@@ -260,31 +237,16 @@ impl Op {
                 name(n)?;
                 kind.as_deref().map_or(Ok(()), name)?;
             }
-            Op::CreateUnit {
-                name: n,
-                code,
-                kind,
-                ..
-            } => {
+            Op::CreateUnit { name: n, code, kind, .. } => {
                 name(n)?;
                 code.as_deref().map_or(Ok(()), name)?;
                 kind.as_deref().map_or(Ok(()), name)?;
             }
             Op::Endpoint { addresses } => {
-                at_most(
-                    "endpoint",
-                    "ENDPOINTS_MAX",
-                    addresses.len(),
-                    limits::ENDPOINTS_MAX,
-                )?;
+                at_most("endpoint", "ENDPOINTS_MAX", addresses.len(), limits::ENDPOINTS_MAX)?;
                 addresses.iter().try_for_each(|a| name(a))?;
             }
-            Op::Schema { text, .. } => at_most(
-                "schema",
-                "SCHEMA_BYTES_MAX",
-                text.len(),
-                limits::SCHEMA_BYTES_MAX,
-            )?,
+            Op::Schema { text, .. } => at_most("schema", "SCHEMA_BYTES_MAX", text.len(), limits::SCHEMA_BYTES_MAX)?,
             Op::Revoke { reason, .. } => name(reason)?,
             Op::Grant(_) | Op::Enrol { .. } => {}
         }
@@ -301,11 +263,7 @@ impl Op {
     #[must_use]
     pub fn enrol(device: &SigningKey, box_key: [u8; 32], ticket: &DeviceId) -> Self {
         let proof = sign("enrol", device, &ticket.0);
-        Op::Enrol {
-            device: crate::log::device_id(device),
-            box_key,
-            proof,
-        }
+        Op::Enrol { device: crate::log::device_id(device), box_key, proof }
     }
 }
 
@@ -322,17 +280,11 @@ mod tests {
     #[test]
     fn roles_narrow_as_designed() {
         assert!(Roles::ADMIN.contains(Roles::RELAY) && Roles::ADMIN.contains(Roles::EDITOR));
-        assert!(
-            !Roles::RELAY.contains(Roles::EDITOR),
-            "a relay right alone never edits"
-        );
+        assert!(!Roles::RELAY.contains(Roles::EDITOR), "a relay right alone never edits");
         assert_eq!(Roles::EDITOR.union(Roles::RELAY).below(), Roles::RELAY);
         assert_eq!(Roles::EDITOR.below(), Roles::NONE);
         assert_eq!(Roles::named("editor"), Some(Roles::EDITOR));
-        assert_eq!(
-            Roles::RELAY.union(Roles::EDITOR).names(),
-            ["relay", "editor"]
-        );
+        assert_eq!(Roles::RELAY.union(Roles::EDITOR).names(), ["relay", "editor"]);
     }
 
     #[test]

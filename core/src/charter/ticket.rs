@@ -58,10 +58,7 @@ pub struct Ticket {
 impl std::fmt::Debug for Ticket {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // The seed is a secret: it never reaches a log.
-        f.debug_struct("Ticket")
-            .field("org", &self.org)
-            .field("unit", &self.unit)
-            .finish_non_exhaustive()
+        f.debug_struct("Ticket").field("org", &self.org).field("unit", &self.unit).finish_non_exhaustive()
     }
 }
 
@@ -77,14 +74,10 @@ pub enum TicketError {
     )]
     TooLong(usize),
     /// The end is missing.
-    #[error(
-        "this ticket was cut or altered on the way (its check sum does not fit): copy the whole line again"
-    )]
+    #[error("this ticket was cut or altered on the way (its check sum does not fit): copy the whole line again")]
     Damaged,
     /// A later form.
-    #[error(
-        "this ticket is of a form that this version does not read ({0}): install the newer Sampan"
-    )]
+    #[error("this ticket is of a form that this version does not read ({0}): install the newer Sampan")]
     Newer(String),
 }
 
@@ -108,9 +101,7 @@ impl Ticket {
             return Err(TicketError::TooLong(line.len()));
         }
         let body = line.strip_prefix(PREFIX).ok_or(TicketError::NotATicket)?;
-        let bytes = BASE32_NOPAD
-            .decode(body.to_uppercase().as_bytes())
-            .map_err(|_| TicketError::Damaged)?;
+        let bytes = BASE32_NOPAD.decode(body.to_uppercase().as_bytes()).map_err(|_| TicketError::Damaged)?;
         let at = bytes.len().checked_sub(CHECK).ok_or(TicketError::Damaged)?;
         let (body, check) = bytes.split_at(at);
         if tagged("ticket", &[body])[..CHECK] != *check {

@@ -49,18 +49,11 @@ impl Engine {
         let mut leaves = Vec::new();
         for unit in units {
             let digest = self.holdings.own_up_digest(unit, level);
-            let said = store
-                .acks(Some(*unit))?
-                .into_iter()
-                .find(|a| a.relay_unit == relay_unit);
-            let stands = said.is_some_and(|a| {
-                a.relay == self.device && a.epoch == self.epoch && a.leaf.digest == digest
-            });
+            let said = store.acks(Some(*unit))?.into_iter().find(|a| a.relay_unit == relay_unit);
+            let stands =
+                said.is_some_and(|a| a.relay == self.device && a.epoch == self.epoch && a.leaf.digest == digest);
             if !stands {
-                leaves.push(AckLeaf {
-                    unit: *unit,
-                    digest,
-                });
+                leaves.push(AckLeaf { unit: *unit, digest });
             }
         }
         if leaves.is_empty() {
@@ -91,15 +84,9 @@ impl Engine {
                 payload: wire::encode(&ack),
             },
         );
-        let set = AckSet {
-            register,
-            leaves,
-            proof: None,
-        };
+        let set = AckSet { register, leaves, proof: None };
         let through = store.last_commit()?;
-        batch.acks = rows(&set, &ack, self.device, relay_unit, counter, now, |_| {
-            (through, true)
-        });
+        batch.acks = rows(&set, &ack, self.device, relay_unit, counter, now, |_| (through, true));
         store.write(&batch)?;
         for leaf in &set.leaves {
             self.tell(News::Acks(leaf.unit));
@@ -124,58 +111,34 @@ impl Engine {
                 Err(e) => return Ok(Err(e)),
                 Ok((register, ack)) => {
                     // A statement of a level that our charter does not see as a relay's has no meaning here yet.
-                    if !self
-                        .charter
-                        .roles(&register.device, &register.unit)
-                        .contains(Roles::RELAY)
-                    {
+                    if !self.charter.roles(&register.device, &register.unit).contains(Roles::RELAY) {
                         continue;
                     }
                     let last = store.last_commit()?;
                     let mut through = Vec::new();
                     for leaf in &set.leaves {
-                        let before = store
-                            .acks(Some(leaf.unit))?
-                            .into_iter()
-                            .find(|a| a.relay_unit == register.unit);
-                        let complete =
-                            leaf.digest == self.holdings.own_up_digest(&leaf.unit, ack.level);
+                        let before = store.acks(Some(leaf.unit))?.into_iter().find(|a| a.relay_unit == register.unit);
+                        let complete = leaf.digest == self.holdings.own_up_digest(&leaf.unit, ack.level);
                         let kept = before.filter(|b| b.epoch == ack.epoch);
-                        if kept.as_ref().is_some_and(|b| {
-                            b.counter > register.counter && b.relay == register.device
-                        }) {
+                        if kept.as_ref().is_some_and(|b| b.counter > register.counter && b.relay == register.device) {
                             through.push(None);
                         } else if complete {
                             through.push(Some((last, true)));
                         } else {
-                            through
-                                .push(Some((kept.map(|b| b.through).unwrap_or_default(), false)));
+                            through.push(Some((kept.map(|b| b.through).unwrap_or_default(), false)));
                         }
                     }
-                    let all = rows(
-                        set,
-                        &ack,
-                        register.device,
-                        register.unit,
-                        register.counter,
-                        register.time,
-                        |i| through.get(i).copied().flatten().unwrap_or_default(),
-                    );
-                    let kept = all
-                        .into_iter()
-                        .zip(&through)
-                        .filter(|(_, t)| t.is_some())
-                        .map(|(row, _)| row);
+                    let all = rows(set, &ack, register.device, register.unit, register.counter, register.time, |i| {
+                        through.get(i).copied().flatten().unwrap_or_default()
+                    });
+                    let kept = all.into_iter().zip(&through).filter(|(_, t)| t.is_some()).map(|(row, _)| row);
                     batch.acks.extend(kept);
                 }
             }
         }
         let taken = batch.acks.len() as u64;
         if taken > 0 {
-            batch.meta.insert(
-                meta::NEWS_FROM_ABOVE_AT.into(),
-                Some(now.0.to_le_bytes().to_vec()),
-            );
+            batch.meta.insert(meta::NEWS_FROM_ABOVE_AT.into(), Some(now.0.to_le_bytes().to_vec()));
             store.write(&batch)?;
         }
         for row in &batch.acks {
@@ -196,30 +159,19 @@ impl Engine {
                         merkle::root_from_proof(ack.count as usize, *index as usize, ack_leaf(leaf), &path) == Some(ack.root.0))
                 }
             };
-        if fits {
-            Ok((register, ack))
-        } else {
-            Err(RegisterError::Leaves)
-        }
+        if fits { Ok((register, ack)) } else { Err(RegisterError::Leaves) }
     }
 
     /// The statements known of a unit, each cut down to the unit's own leaf, to be passed down.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn acks_for(
-        &self,
-        store: &dyn Store,
-        unit: &UnitId,
-    ) -> Result<Vec<(UnitId, u64, AckSet)>, StoreError> {
+    pub fn acks_for(&self, store: &dyn Store, unit: &UnitId) -> Result<Vec<(UnitId, u64, AckSet)>, StoreError> {
         let rows = store.acks(Some(*unit))?;
         let of = |row: AckRow| {
             let (index, siblings) = row.proof;
-            let set = AckSet {
-                register: row.register,
-                leaves: vec![row.leaf],
-                proof: Some(AckProof { index, siblings }),
-            };
+            let set =
+                AckSet { register: row.register, leaves: vec![row.leaf], proof: Some(AckProof { index, siblings }) };
             (row.relay_unit, row.counter, set)
         };
         Ok(rows.into_iter().map(of).collect())
@@ -229,11 +181,7 @@ impl Engine {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn delivered(
-        &self,
-        store: &dyn Store,
-        unit: &UnitId,
-    ) -> Result<Vec<Delivered>, StoreError> {
+    pub fn delivered(&self, store: &dyn Store, unit: &UnitId) -> Result<Vec<Delivered>, StoreError> {
         let rows = store.acks(Some(*unit))?;
         let mut out = Vec::new();
         for above in self.charter.chain(unit) {
@@ -248,8 +196,7 @@ impl Engine {
                 unit: above.id,
                 level,
                 at: row.map(|r| r.at).unwrap_or_default(),
-                complete: row.is_some_and(|r| r.leaf.digest == digest)
-                    && !has_pending(store, unit, level)?,
+                complete: row.is_some_and(|r| r.leaf.digest == digest) && !has_pending(store, unit, level)?,
                 through: row.map(|r| r.through).unwrap_or_default(),
             });
         }
@@ -266,19 +213,13 @@ impl Engine {
         unit: &UnitId,
         relay: &crate::id::DeviceId,
     ) -> Result<Option<StoreEpoch>, StoreError> {
-        Ok(store
-            .acks(Some(*unit))?
-            .into_iter()
-            .find(|a| a.relay == *relay)
-            .map(|a| a.epoch))
+        Ok(store.acks(Some(*unit))?.into_iter().find(|a| a.relay == *relay).map(|a| a.epoch))
     }
 }
 
 fn has_pending(store: &dyn Store, unit: &UnitId, level: u8) -> Result<bool, StoreError> {
     let pending = store.pending()?;
-    Ok(pending
-        .iter()
-        .any(|p| p.space.unit == *unit && p.space.flow == Flow::Up && p.space.reach <= level))
+    Ok(pending.iter().any(|p| p.space.unit == *unit && p.space.flow == Flow::Up && p.space.reach <= level))
 }
 
 /// One row a leaf, with its proof.

@@ -63,12 +63,7 @@ impl Engine {
         let (version, text, kind) = schema;
         let salt = random(rng);
         let holder = Grant::holder_hash(&salt, name);
-        let found = Op::Found {
-            name: name.to_owned(),
-            unit,
-            succession: None,
-            kind,
-        };
+        let found = Op::Found { name: name.to_owned(), unit, succession: None, kind };
         let grant = Op::Grant(Grant {
             key: self.device,
             roles: Roles::ADMIN,
@@ -80,14 +75,7 @@ impl Engine {
             holder,
         });
         let space = SpaceId::charter(unit);
-        self.write_ops(
-            store,
-            rng,
-            root_key,
-            space,
-            &[found, grant, Op::Schema { version, text }],
-            now,
-        )?;
+        self.write_ops(store, rng, root_key, space, &[found, grant, Op::Schema { version, text }], now)?;
         Ok(unit)
     }
 
@@ -119,10 +107,7 @@ impl Engine {
     ) -> Result<Vec<CommitId>, StoreError> {
         let mut out = Vec::new();
         for chunk in ops.chunks(COMMIT_ENTRIES_MAX) {
-            let payload = Payload {
-                secret: random(rng),
-                entries: chunk.iter().map(|op| entry(op, now)).collect(),
-            };
+            let payload = Payload { secret: random(rng), entries: chunk.iter().map(|op| entry(op, now)).collect() };
             let commit = if device_id(key) == self.device {
                 self.sign(store, space, self.nonce, payload, now)?
             } else {
@@ -147,23 +132,15 @@ impl Engine {
     }
 
     /// Signs under a key that is not this device's: its log here has one commit or follows its tips.
-    fn sign_as(
-        &self,
-        key: &SigningKey,
-        space: SpaceId,
-        payload: Payload,
-        now: Millis,
-    ) -> Result<Commit, StoreError> {
+    fn sign_as(&self, key: &SigningKey, space: SpaceId, payload: Payload, now: Millis) -> Result<Commit, StoreError> {
         let device = device_id(key);
         let mut parents = Vec::new();
         let mut sequence = 1;
         if let Some(tips) = self.holdings.tips(&space) {
             parents = tips.of_device(device);
-            sequence += self
-                .charter_log
-                .iter()
-                .filter(|c| c.header().space == space && c.header().device == device)
-                .count() as u64;
+            sequence +=
+                self.charter_log.iter().filter(|c| c.header().space == space && c.header().device == device).count()
+                    as u64;
         }
         let header = Header {
             format: FORMAT,
@@ -179,8 +156,7 @@ impl Engine {
             entries: 0,
             root: [0; 32],
         };
-        Commit::seal(key, header, payload)
-            .map_err(|e| StoreError::Io(format!("a commit of ours broke a limit: {e}")))
+        Commit::seal(key, header, payload).map_err(|e| StoreError::Io(format!("a commit of ours broke a limit: {e}")))
     }
 
     /// Makes a ticket: grants a one-time key its right in the unit's charter and writes the holder's
@@ -211,15 +187,9 @@ impl Engine {
         let ids = self.write_charter(store, rng, request.unit, &[op], now)?;
         self.write_holder(store, request, key, salt, now)?;
         let space = SpaceId::charter(request.unit);
-        let keys: Vec<_> = store
-            .known(&ids)?
-            .into_iter()
-            .flatten()
-            .map(|(k, _)| k)
-            .collect();
+        let keys: Vec<_> = store.known(&ids)?.into_iter().flatten().map(|(k, _)| k).collect();
         let grant = store.groups(&space, &keys)?.into_iter().next();
-        let grant = grant
-            .ok_or_else(|| StoreError::Damaged("the grant just written is not there".into()))?;
+        let grant = grant.ok_or_else(|| StoreError::Damaged("the grant just written is not there".into()))?;
         let unit = self.charter.unit(&request.unit);
         Ok(Ticket {
             org: self.org,
@@ -252,14 +222,9 @@ impl Engine {
             device: self.device,
             counter,
             time: now,
-            payload: wire::encode(&Holder {
-                salt,
-                name: request.holder.clone(),
-            }),
+            payload: wire::encode(&Holder { salt, name: request.holder.clone() }),
         };
-        batch
-            .registers
-            .push(SignedRegister::seal(&self.key, &register));
+        batch.registers.push(SignedRegister::seal(&self.key, &register));
         store.write(&batch)
     }
 
@@ -267,9 +232,7 @@ impl Engine {
     fn relays_for(&self, unit: &UnitId, is_relay: bool) -> Vec<RelayAddress> {
         let above = self.charter.chain(unit).skip(usize::from(is_relay));
         let all = above.flat_map(|u| self.charter.endpoints(&u.id));
-        let mut out: Vec<RelayAddress> = all
-            .map(|(device, addresses)| RelayAddress { device, addresses })
-            .collect();
+        let mut out: Vec<RelayAddress> = all.map(|(device, addresses)| RelayAddress { device, addresses }).collect();
         out.truncate(crate::limits::ENDPOINTS_MAX);
         out
     }
@@ -286,35 +249,20 @@ impl Engine {
         box_key: [u8; 32],
         now: Millis,
     ) -> Result<JoinFacts, StoreError> {
-        let bad =
-            |what: String| StoreError::Io(format!("the ticket's grant cannot be used: {what}"));
+        let bad = |what: String| StoreError::Io(format!("the ticket's grant cannot be used: {what}"));
         let key = SigningKey::from_bytes(&ticket.seed);
         let space = SpaceId::charter(ticket.unit);
-        let head = ticket
-            .grant
-            .headers
-            .first()
-            .ok_or_else(|| bad("it is empty".into()))?;
+        let head = ticket.grant.headers.first().ok_or_else(|| bad("it is empty".into()))?;
         let head = head.verify(&self.org).map_err(|e| bad(e.to_string()))?;
-        let scope = PackScope {
-            org: self.org,
-            space,
-        };
-        let payloads = pack::decode(&scope, &ticket.grant.pack, &*self.codec)
-            .map_err(|e| bad(e.to_string()))?;
-        let payload = payloads
-            .into_iter()
-            .next()
-            .ok_or_else(|| bad("it is empty".into()))?;
+        let scope = PackScope { org: self.org, space };
+        let payloads = pack::decode(&scope, &ticket.grant.pack, &*self.codec).map_err(|e| bad(e.to_string()))?;
+        let payload = payloads.into_iter().next().ok_or_else(|| bad("it is empty".into()))?;
         let grant = Commit::join(head, payload).map_err(|e| bad(e.to_string()))?;
         if grant.header().space != space {
             return Err(bad("it is for another unit".into()));
         }
         let enrol = Op::enrol(&self.key, box_key, &device_id(&key));
-        let payload = Payload {
-            secret: random(rng),
-            entries: vec![entry(&enrol, now)],
-        };
+        let payload = Payload { secret: random(rng), entries: vec![entry(&enrol, now)] };
         let header = Header {
             format: FORMAT,
             org: self.org,
@@ -339,9 +287,7 @@ impl Engine {
         let mut unit = ticket.unit.0.to_vec();
         unit.push(ticket.depth);
         batch.meta.insert(meta::JOINED_UNIT.into(), Some(unit));
-        batch
-            .meta
-            .insert(chain_meta(&ticket.unit), Some(wire::encode(&chain)));
+        batch.meta.insert(chain_meta(&ticket.unit), Some(wire::encode(&chain)));
         batch.meta.insert(meta::ADMITTED.into(), None);
         store.write(&batch)?;
         Ok(JoinFacts { chain })
@@ -356,8 +302,7 @@ impl Engine {
         for unit in self.joined_units(store)? {
             if let Some(bytes) = store.meta(&chain_meta(&unit))? {
                 out.extend(
-                    wire::decode::<Vec<Group>>("chain", &bytes)
-                        .map_err(|e| StoreError::Damaged(e.to_string()))?,
+                    wire::decode::<Vec<Group>>("chain", &bytes).map_err(|e| StoreError::Damaged(e.to_string()))?,
                 );
             }
         }
@@ -388,48 +333,19 @@ impl Engine {
         addresses: &[String],
         now: Millis,
     ) -> Result<bool, StoreError> {
-        let stands = self
-            .charter
-            .endpoints(&unit)
-            .into_iter()
-            .find(|(d, _)| *d == self.device)
-            .map(|(_, a)| a);
-        let may = self
-            .charter
-            .roles(&self.device, &unit)
-            .contains(Roles::RELAY);
-        if !may
-            || stands.as_deref() == Some(addresses)
-            || (stands.is_none() && addresses.is_empty())
-        {
+        let stands = self.charter.endpoints(&unit).into_iter().find(|(d, _)| *d == self.device).map(|(_, a)| a);
+        let may = self.charter.roles(&self.device, &unit).contains(Roles::RELAY);
+        if !may || stands.as_deref() == Some(addresses) || (stands.is_none() && addresses.is_empty()) {
             return Ok(false);
         }
-        self.write_charter(
-            store,
-            rng,
-            unit,
-            &[Op::Endpoint {
-                addresses: addresses.to_vec(),
-            }],
-            now,
-        )?;
+        self.write_charter(store, rng, unit, &[Op::Endpoint { addresses: addresses.to_vec() }], now)?;
         Ok(true)
     }
 
     /// The next counter of this device's registers: grows with the clock, and whatever the clock does.
-    pub(super) fn next_counter(
-        &self,
-        store: &dyn Store,
-        batch: &mut Batch,
-        now: Millis,
-    ) -> Result<u64, StoreError> {
-        let next = now
-            .0
-            .max(super::meta_u64(store, meta::REGISTER_COUNTER)? + 1);
-        batch.meta.insert(
-            meta::REGISTER_COUNTER.into(),
-            Some(next.to_le_bytes().to_vec()),
-        );
+    pub(super) fn next_counter(&self, store: &dyn Store, batch: &mut Batch, now: Millis) -> Result<u64, StoreError> {
+        let next = now.0.max(super::meta_u64(store, meta::REGISTER_COUNTER)? + 1);
+        batch.meta.insert(meta::REGISTER_COUNTER.into(), Some(next.to_le_bytes().to_vec()));
         Ok(next)
     }
 
@@ -459,14 +375,7 @@ fn entry(op: &Op, now: Millis) -> EntryPayload {
     let record = crate::id::RecordId(record);
     let kind = EntryKind::Charter;
     EntryPayload {
-        entry: Entry {
-            kind,
-            record,
-            collection: String::new(),
-            payload_hash,
-            time: now,
-            birth: None,
-        },
+        entry: Entry { kind, record, collection: String::new(), payload_hash, time: now, birth: None },
         payload,
     }
 }

@@ -14,9 +14,7 @@ use crate::log::{BirthOf, Entry, EntryKind, EntryPayload};
 use crate::record::ids::{identity_id, record_id};
 use crate::record::{self, Damaged, Document, EditContext, EditError, NewChange};
 use crate::schema::Collection;
-use crate::store::{
-    Batch, PendingEntry, PendingKey, RecordEntry, RecordState, Status, Store, StoreError,
-};
+use crate::store::{Batch, PendingEntry, PendingKey, RecordEntry, RecordState, Status, Store, StoreError};
 use crate::time::Millis;
 use crate::value::{Edit, Kind, Value};
 use std::collections::BTreeMap;
@@ -92,21 +90,13 @@ impl Engine {
         store: &dyn Store,
         id: RecordId,
     ) -> Result<(RecordState, Vec<RecordEntry>, Document), EditFailure> {
-        let state = store
-            .records(&[id])?
-            .into_iter()
-            .next()
-            .flatten()
-            .ok_or(EditFailure::NoRecord(id))?;
+        let state = store.records(&[id])?.into_iter().next().flatten().ok_or(EditFailure::NoRecord(id))?;
         let key = state.key.ok_or(EditFailure::NoRecord(id))?;
         if state.heads.is_empty() {
             return Err(EditFailure::NotHere(id));
         }
         let entries = store.entries(key)?;
-        let standing = entries
-            .iter()
-            .filter(|e| e.status == Status::Accepted)
-            .map(|e| e.bytes.as_slice());
+        let standing = entries.iter().filter(|e| e.status == Status::Accepted).map(|e| e.bytes.as_slice());
         let document = Document::load(id, standing).map_err(|e| EditFailure::Damaged(id, e))?;
         Ok((state, entries, document))
     }
@@ -156,15 +146,11 @@ impl Engine {
         let space = collection.space(unit);
         // Before the charter has come the ticket is all there is; the relay will judge.
         if self.is_blank()
-            || self.charter().counts(&self.device, &space)
-                && self.charter().revoked(&self.device).is_none()
+            || self.charter().counts(&self.device, &space) && self.charter().revoked(&self.device).is_none()
         {
             return Ok(());
         }
-        Err(EditFailure::NoRight {
-            collection: collection.id.clone(),
-            unit,
-        })
+        Err(EditFailure::NoRight { collection: collection.id.clone(), unit })
     }
 
     fn create_one(
@@ -179,15 +165,7 @@ impl Engine {
             .fields
             .iter()
             .map(|(name, v)| {
-                (
-                    name.clone(),
-                    (
-                        new.collection
-                            .field(name)
-                            .map_or_else(|| kind_of(v), |f| f.kind),
-                        v.clone(),
-                    ),
-                )
+                (name.clone(), (new.collection.field(name).map_or_else(|| kind_of(v), |f| f.kind), v.clone()))
             })
             .collect();
         let change = record::create(&self.actor(), now, random(rng), &kinded)?;
@@ -205,23 +183,12 @@ impl Engine {
             irregular: 0,
             damaged: false,
         });
-        let pending =
-            self.pending_entry(id, new.collection, new.unit, EntryKind::Change, change, now);
+        let pending = self.pending_entry(id, new.collection, new.unit, EntryKind::Change, change, now);
         batch.pending.push((pending, Status::Accepted));
-        Ok(Saved {
-            id,
-            document: None,
-            created: Some(new.fields),
-            changes: 1,
-        })
+        Ok(Saved { id, document: None, created: Some(new.fields), changes: 1 })
     }
 
-    fn create_identity(
-        &self,
-        store: &mut dyn Store,
-        new: NewRecord<'_>,
-        now: Millis,
-    ) -> Result<Saved, EditFailure> {
+    fn create_identity(&self, store: &mut dyn Store, new: NewRecord<'_>, now: Millis) -> Result<Saved, EditFailure> {
         let mut keys = BTreeMap::new();
         for name in &new.collection.identity {
             let value = match new.fields.get(name) {
@@ -231,37 +198,18 @@ impl Engine {
             };
             keys.insert(name.clone(), value);
         }
-        let text: Vec<(String, String)> =
-            keys.iter().map(|(k, v)| (k.clone(), key_text(v))).collect();
-        let keys: BTreeMap<String, Value> = text
-            .iter()
-            .map(|(k, v)| (k.clone(), Value::Str(v.clone())))
-            .collect();
+        let text: Vec<(String, String)> = keys.iter().map(|(k, v)| (k.clone(), key_text(v))).collect();
+        let keys: BTreeMap<String, Value> = text.iter().map(|(k, v)| (k.clone(), Value::Str(v.clone()))).collect();
         let id = identity_id(&self.org, &new.unit, &new.collection.id, &text);
-        let exists = store
-            .records(&[id])?
-            .into_iter()
-            .next()
-            .flatten()
-            .is_some_and(|r| !r.heads.is_empty());
+        let exists = store.records(&[id])?.into_iter().next().flatten().is_some_and(|r| !r.heads.is_empty());
         let mut changes = 0;
         if !exists {
             let change = record::identity_creation(&id, &keys)?;
-            let entry = self.pending_entry(
-                id,
-                new.collection,
-                new.unit,
-                EntryKind::Identity,
-                change,
-                now,
-            );
+            let entry = self.pending_entry(id, new.collection, new.unit, EntryKind::Identity, change, now);
             self.write_pending(store, id, vec![entry], now)?;
             changes += 1;
         }
-        let rest = new
-            .fields
-            .into_iter()
-            .filter(|(k, _)| !keys.contains_key(k));
+        let rest = new.fields.into_iter().filter(|(k, _)| !keys.contains_key(k));
         let edits: Vec<(String, Edit)> = rest.map(|(k, v)| (k, Edit::Set(v))).collect();
         let mut saved = self.edit(store, new.collection, id, &edits, now)?;
         saved.changes += changes;
@@ -282,10 +230,7 @@ impl Engine {
     ) -> Result<Saved, EditFailure> {
         let (state, entries, mut document) = self.document(store, id)?;
         self.check_right(collection, state.space.unit)?;
-        if let Some((name, _)) = edits
-            .iter()
-            .find(|(name, _)| collection.identity.contains(name))
-        {
+        if let Some((name, _)) = edits.iter().find(|(name, _)| collection.identity.contains(name)) {
             return Err(EditFailure::KeyField(name.clone()));
         }
         let creation = entries
@@ -294,38 +239,21 @@ impl Engine {
             .map(|e| e.hash)
             .ok_or(EditFailure::NotHere(id))?;
         let kinds = |name: &str| {
-            if name == record::REMOVED_KEY {
-                Some(Kind::Bool)
-            } else {
-                collection.field(name).map(|f| f.kind)
-            }
+            if name == record::REMOVED_KEY { Some(Kind::Bool) } else { collection.field(name).map(|f| f.kind) }
         };
-        let context = EditContext {
-            creation,
-            actor: self.actor(),
-            time: now,
-        };
+        let context = EditContext { creation, actor: self.actor(), time: now };
         let changes = document.edit(&context, &kinds, edits)?;
         let count = changes.len();
         let unit = state.space.unit;
         let entries = changes.into_iter().map(|c| {
-            let kind = if c.birth.is_some() {
-                EntryKind::Birth
-            } else {
-                EntryKind::Change
-            };
+            let kind = if c.birth.is_some() { EntryKind::Birth } else { EntryKind::Change };
             self.pending_entry(id, collection, unit, kind, c, now)
         });
         let entries: Vec<PendingEntry> = entries.collect();
         if !entries.is_empty() {
             self.write_pending(store, id, entries, now)?;
         }
-        Ok(Saved {
-            id,
-            document: Some(document),
-            created: None,
-            changes: count,
-        })
+        Ok(Saved { id, document: Some(document), created: None, changes: count })
     }
 
     fn pending_entry(
@@ -338,22 +266,13 @@ impl Engine {
         now: Millis,
     ) -> PendingEntry {
         let birth = change.birth.map(|(field, kind)| BirthOf { field, kind });
-        let entry = Entry {
-            kind,
-            record,
-            collection: collection.id.clone(),
-            payload_hash: change.hash.0,
-            time: now,
-            birth,
-        };
+        let entry =
+            Entry { kind, record, collection: collection.id.clone(), payload_hash: change.hash.0, time: now, birth };
         PendingEntry {
             key: PendingKey(0),
             space: collection.space(unit),
             nonce: self.nonce(),
-            entry: EntryPayload {
-                entry,
-                payload: change.bytes,
-            },
+            entry: EntryPayload { entry, payload: change.bytes },
         }
     }
 

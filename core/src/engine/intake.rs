@@ -94,9 +94,7 @@ impl Engine {
         if total.twin_found {
             let found = meta_u64(store, meta::TWINS_FOUND)? + 1;
             let mut batch = Batch::at(now);
-            batch
-                .meta
-                .insert(meta::TWINS_FOUND.into(), Some(found.to_le_bytes().to_vec()));
+            batch.meta.insert(meta::TWINS_FOUND.into(), Some(found.to_le_bytes().to_vec()));
             store.write(&batch)?;
             self.renew(store, rng, true)?;
         }
@@ -111,11 +109,7 @@ impl Engine {
         shared: &dyn Fn(&Charter, &SpaceId) -> bool,
         now: Millis,
     ) -> Result<Intake, IntakeError> {
-        let heads = group
-            .headers
-            .iter()
-            .map(|h| h.verify(&self.org))
-            .collect::<Result<Vec<_>, _>>()?;
+        let heads = group.headers.iter().map(|h| h.verify(&self.org)).collect::<Result<Vec<_>, _>>()?;
         let space = heads.first().ok_or(IntakeError::PeerGroup)?.header().space;
         if heads.iter().any(|h| h.header().space != space) {
             return Err(IntakeError::PeerGroup);
@@ -128,10 +122,7 @@ impl Engine {
         if known.iter().all(Option::is_some) {
             return Ok(Intake::default());
         }
-        let scope = PackScope {
-            org: self.org,
-            space,
-        };
+        let scope = PackScope { org: self.org, space };
         let payloads = pack::decode(&scope, &group.pack, &*self.codec)?;
         if payloads.len() != heads.len() {
             return Err(IntakeError::PeerGroup);
@@ -162,10 +153,7 @@ impl Engine {
         let (counting, aside) = self.split_counting(space, commits);
         let mut batch = Batch::at(now);
         let mut out = Intake::default();
-        let scope = PackScope {
-            org: self.org,
-            space,
-        };
+        let scope = PackScope { org: self.org, space };
         if let Some(from) = from {
             out.quarantined = aside.len() as u64;
             self.set_aside(store, &mut batch, &scope, from, aside)?;
@@ -185,12 +173,10 @@ impl Engine {
             out.commits += 1;
             out.entries += u64::from(h.entries);
             out.charter_grew |= h.space.flow == Flow::Charter;
-            out.twin_found |=
-                from.is_some() && h.device == self.device && h.incarnation == self.incarnation;
+            out.twin_found |= from.is_some() && h.device == self.device && h.incarnation == self.incarnation;
             let changes = c.payload().entries.iter();
-            out.changes += changes
-                .filter(|e| matches!(e.entry.kind, EntryKind::Change | EntryKind::Identity))
-                .count() as u64;
+            out.changes +=
+                changes.filter(|e| matches!(e.entry.kind, EntryKind::Change | EntryKind::Identity)).count() as u64;
         }
         if !batch.is_empty() {
             store.write(&batch)?;
@@ -211,9 +197,7 @@ impl Engine {
                 greatest = greatest.max(sequence.ok_or(IntakeError::PeerOrder(c.id()))?);
             }
             if h.sequence != greatest + 1 {
-                return Err(
-                    CommitError::Header("a sequence that does not follow its parents").into(),
-                );
+                return Err(CommitError::Header("a sequence that does not follow its parents").into());
             }
             here.insert(c.id(), h.sequence);
         }
@@ -221,11 +205,7 @@ impl Engine {
     }
 
     /// Which commits are of logs that count, and which are set aside, with the reason.
-    fn split_counting(
-        &self,
-        space: SpaceId,
-        commits: Vec<Commit>,
-    ) -> (Vec<Commit>, Vec<(Commit, String)>) {
+    fn split_counting(&self, space: SpaceId, commits: Vec<Commit>) -> (Vec<Commit>, Vec<(Commit, String)>) {
         // A charter commit may bring the very grant that makes it count: judge it with all of them.
         let with_new;
         let charter = if space.flow == Flow::Charter {
@@ -281,11 +261,7 @@ impl Engine {
         }
         let held = store.quarantine()?;
         let mut count = held.iter().filter(|q| q.peer == from).count();
-        let mut bytes: usize = held
-            .iter()
-            .filter(|q| q.peer == from)
-            .map(|q| q.pack.len())
-            .sum();
+        let mut bytes: usize = held.iter().filter(|q| q.peer == from).map(|q| q.pack.len()).sum();
         let mut refused = 0u64;
         for (commit, reason) in aside {
             let pack = pack::encode(scope, &[commit.payload()], &*self.codec);
@@ -298,20 +274,11 @@ impl Engine {
             }
             count += 1;
             bytes += pack.len();
-            batch.quarantine.push(Quarantined {
-                head: commit.head().clone(),
-                pack,
-                peer: from,
-                reason,
-                at: batch.now,
-            });
+            batch.quarantine.push(Quarantined { head: commit.head().clone(), pack, peer: from, reason, at: batch.now });
         }
         if refused > 0 {
             let total = meta_u64(store, meta::QUARANTINE_REFUSED)? + refused;
-            batch.meta.insert(
-                meta::QUARANTINE_REFUSED.into(),
-                Some(total.to_le_bytes().to_vec()),
-            );
+            batch.meta.insert(meta::QUARANTINE_REFUSED.into(), Some(total.to_le_bytes().to_vec()));
         }
         Ok(())
     }
@@ -340,17 +307,9 @@ impl Engine {
             .map(|c| {
                 let charter = c.header().space.flow == Flow::Charter;
                 let status = |kind| {
-                    if charter == (kind == EntryKind::Charter) {
-                        Status::Accepted
-                    } else {
-                        Status::Malformed
-                    }
+                    if charter == (kind == EntryKind::Charter) { Status::Accepted } else { Status::Malformed }
                 };
-                c.payload()
-                    .entries
-                    .iter()
-                    .map(|e| status(e.entry.kind))
-                    .collect()
+                c.payload().entries.iter().map(|e| status(e.entry.kind)).collect()
             })
             .collect();
         for ((id, places), state) in by_record.iter().zip(states) {
@@ -358,10 +317,7 @@ impl Engine {
                 Some(key) => store.entries(key)?,
                 None => Vec::new(),
             };
-            let new: Vec<NewRecordEntry<'_>> = places
-                .iter()
-                .map(|(ci, ei)| new_entry(&commits[*ci], *ei))
-                .collect();
+            let new: Vec<NewRecordEntry<'_>> = places.iter().map(|(ci, ei)| new_entry(&commits[*ci], *ei)).collect();
             let judged = judge(&self.org, *id, state.as_ref(), &stored, &new);
             for ((ci, ei), status) in places.iter().zip(judged.statuses) {
                 statuses[*ci][*ei] = status;
@@ -376,26 +332,15 @@ impl Engine {
                 .entries
                 .iter()
                 .zip(statuses)
-                .map(|(e, status)| NewEntry {
-                    record: e.entry.record,
-                    kind: e.entry.kind,
-                    status,
-                })
+                .map(|(e, status)| NewEntry { record: e.entry.record, kind: e.entry.kind, status })
                 .collect(),
         });
-        batch.groups.push(NewGroup {
-            commits: commits.collect(),
-            pack,
-        });
+        batch.groups.push(NewGroup { commits: commits.collect(), pack });
         Ok(())
     }
 
     /// Takes out of the quarantine what counts now.
-    fn judge_quarantine(
-        &mut self,
-        store: &mut dyn Store,
-        now: Millis,
-    ) -> Result<Intake, IntakeError> {
+    fn judge_quarantine(&mut self, store: &mut dyn Store, now: Millis) -> Result<Intake, IntakeError> {
         let mut out = Intake::default();
         let mut held = store.quarantine()?;
         held.sort_by_key(|q| q.head.header().sequence);
@@ -408,13 +353,8 @@ impl Engine {
             if parents.iter().any(Option::is_none) {
                 continue;
             }
-            let scope = PackScope {
-                org: self.org,
-                space: h.space,
-            };
-            let payload = pack::decode(&scope, &q.pack, &*self.codec)?
-                .into_iter()
-                .next();
+            let scope = PackScope { org: self.org, space: h.space };
+            let payload = pack::decode(&scope, &q.pack, &*self.codec)?.into_iter().next();
             let Some(payload) = payload else { continue };
             let commit = Commit::join(q.head.clone(), payload)?;
             let id = commit.id();
@@ -425,14 +365,7 @@ impl Engine {
             let mut batch = Batch::at(now);
             batch.released.push(id);
             store.write(&batch)?;
-            out.add(self.store_commits(
-                store,
-                Some(q.peer),
-                h.space,
-                counting,
-                Some(&q.pack),
-                now,
-            )?);
+            out.add(self.store_commits(store, Some(q.peer), h.space, counting, Some(&q.pack), now)?);
         }
         Ok(out)
     }

@@ -68,13 +68,8 @@ pub fn judge(
     stored: &[RecordEntry],
     new: &[NewRecordEntry<'_>],
 ) -> JudgedRecord {
-    let all: Vec<NewRecordEntry<'_>> = stored
-        .iter()
-        .map(NewRecordEntry::stored)
-        .chain(new.iter().copied())
-        .collect();
-    let parsed: Vec<Result<Parsed<'_>, ChangeError>> =
-        all.iter().map(|e| Parsed::read(e.bytes)).collect();
+    let all: Vec<NewRecordEntry<'_>> = stored.iter().map(NewRecordEntry::stored).chain(new.iter().copied()).collect();
+    let parsed: Vec<Result<Parsed<'_>, ChangeError>> = all.iter().map(|e| Parsed::read(e.bytes)).collect();
     let birthplace = birthplace(org, id, &all, &parsed);
     // What is in the wrong place is left out of the evaluation, so a rightful twin still stands.
     let offered: Vec<Option<Candidate<'_, '_>>> = all
@@ -100,27 +95,15 @@ pub fn judge(
             Some(Standing::Malformed(_)) => Status::Malformed,
         }
     };
-    let statuses: Vec<Status> = all
-        .iter()
-        .zip(&offered)
-        .map(|(e, c)| status(e, c))
-        .collect();
+    let statuses: Vec<Status> = all.iter().zip(&offered).map(|(e, c)| status(e, c)).collect();
     let (old, fresh) = statuses.split_at(stored.len());
-    let restatus = stored
-        .iter()
-        .zip(old)
-        .filter(|(e, s)| e.status != **s)
-        .map(|(e, s)| (id, e.at, *s))
-        .collect();
+    let restatus = stored.iter().zip(old).filter(|(e, s)| e.status != **s).map(|(e, s)| (id, e.at, *s)).collect();
     let (space, collection) = match &birthplace {
         Some(b) => (b.space, b.collection.to_owned()),
         None => before
             .map(|b| (b.space, b.collection.clone()))
             .or_else(|| all.first().map(|e| (e.space, e.collection.to_owned())))
-            .unwrap_or((
-                SpaceId::charter(crate::id::UnitId::default()),
-                String::new(),
-            )),
+            .unwrap_or((SpaceId::charter(crate::id::UnitId::default()), String::new())),
     };
     let state = RecordState {
         id,
@@ -134,11 +117,7 @@ pub fn judge(
         irregular: statuses.iter().filter(|s| **s != Status::Accepted).count() as u32,
         damaged: before.is_some_and(|b| b.damaged),
     };
-    JudgedRecord {
-        state,
-        statuses: fresh.to_vec(),
-        restatus,
-    }
+    JudgedRecord { state, statuses: fresh.to_vec(), restatus }
 }
 
 /// Where and with which change a record was born.
@@ -185,8 +164,7 @@ fn is_identity(org: &OrgId, id: RecordId, e: &NewRecordEntry<'_>, p: &Parsed<'_>
         let Value::Str(v) = value else { return false };
         text.push((name.clone(), v.clone()));
     }
-    identity_id(org, &e.space.unit, e.collection, &text) == id
-        && verify_identity_bytes(&id, &fields, e.bytes)
+    identity_id(org, &e.space.unit, e.collection, &text) == id && verify_identity_bytes(&id, &fields, e.bytes)
 }
 
 fn verify_identity_bytes(id: &RecordId, fields: &BTreeMap<String, Value>, bytes: &[u8]) -> bool {
@@ -194,12 +172,7 @@ fn verify_identity_bytes(id: &RecordId, fields: &BTreeMap<String, Value>, bytes:
 }
 
 /// Whether an entry may be an entry of this record at all, by its place and its computed bytes.
-fn belongs(
-    id: RecordId,
-    e: &NewRecordEntry<'_>,
-    p: &Parsed<'_>,
-    birthplace: Option<&Birthplace<'_>>,
-) -> bool {
+fn belongs(id: RecordId, e: &NewRecordEntry<'_>, p: &Parsed<'_>, birthplace: Option<&Birthplace<'_>>) -> bool {
     let Some(b) = birthplace else {
         // Nothing is known of the record yet: what waits is judged again when its creation comes;
         // but a change without dependencies that is no birth of this record never will be one.

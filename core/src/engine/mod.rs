@@ -23,13 +23,11 @@ pub use seal::SealLimits;
 use crate::charter::Charter;
 use crate::entropy::{Entropy, random};
 use crate::frontier::tree::Holdings;
-use crate::id::{
-    ActorId, DeviceId, Flow, Incarnation, LogId, Nonce, OrgId, SpaceId, StoreEpoch, UnitId,
-};
-use crate::log::{Commit, device_id};
+use crate::id::{ActorId, DeviceId, Flow, Incarnation, LogId, Nonce, OrgId, SpaceId, StoreEpoch, UnitId};
+use crate::log::{Commit, EntryKind, device_id};
 use crate::pack::Codec;
 use crate::schema::Schema;
-use crate::store::{Batch, CommitKey, Store, StoreError};
+use crate::store::{Batch, CommitRow, Store, StoreError};
 use ed25519_dalek::SigningKey;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -65,18 +63,14 @@ pub mod meta {
 }
 
 /// Something that live sessions may have to pass on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum News {
     /// A commit was stored.
     Commit {
         /// Its log.
         log: LogId,
-        /// Its position.
-        key: CommitKey,
-        /// Number of entries.
-        entries: u32,
-        /// Bytes of payload.
-        bytes: u32,
+        /// What the store tells of it.
+        row: CommitRow,
         /// The neighbour that it came from.
         from: Option<DeviceId>,
     },
@@ -107,10 +101,7 @@ pub struct Engine {
 
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Engine")
-            .field("org", &self.org)
-            .field("device", &self.device)
-            .finish_non_exhaustive()
+        f.debug_struct("Engine").field("org", &self.org).field("device", &self.device).finish_non_exhaustive()
     }
 }
 
@@ -146,12 +137,8 @@ impl Engine {
         if store.meta(meta::NONCE)?.is_none() {
             let nonce = Nonce(random(rng));
             let mut batch = Batch::default();
-            batch
-                .meta
-                .insert(meta::NONCE.into(), Some(nonce.0.to_vec()));
-            batch
-                .meta
-                .insert(meta::INCARNATION.into(), Some(nonce.0.to_vec()));
+            batch.meta.insert(meta::NONCE.into(), Some(nonce.0.to_vec()));
+            batch.meta.insert(meta::INCARNATION.into(), Some(nonce.0.to_vec()));
             store.write(&batch)?;
         }
         engine.reload(store)?;
@@ -178,12 +165,8 @@ impl Engine {
     /// [`StoreError`].
     pub fn reload_nonce(&mut self, store: &dyn Store) -> Result<(), StoreError> {
         let read = |name: &str| -> Result<[u8; 16], StoreError> {
-            let bytes = store
-                .meta(name)?
-                .ok_or_else(|| StoreError::Damaged(format!("'{name}' is missing")))?;
-            bytes
-                .try_into()
-                .map_err(|_| StoreError::Damaged(format!("'{name}' has a wrong width")))
+            let bytes = store.meta(name)?.ok_or_else(|| StoreError::Damaged(format!("'{name}' is missing")))?;
+            bytes.try_into().map_err(|_| StoreError::Damaged(format!("'{name}' has a wrong width")))
         };
         self.nonce = Nonce(read(meta::NONCE)?);
         self.incarnation = Incarnation(read(meta::INCARNATION)?);
@@ -219,6 +202,11 @@ impl Engine {
     pub fn charter(&self) -> &Charter {
         &self.charter
     }
+    /// Grows with every commit of a charter.
+    #[must_use]
+    pub fn charter_version(&self) -> usize {
+        self.charter_log.len()
+    }
     /// Frontiers and digests of all that is held.
     #[must_use]
     pub fn holdings(&self) -> &Holdings {
@@ -232,10 +220,7 @@ impl Engine {
     /// The names of the levels, empty before the schema has come.
     #[must_use]
     pub fn levels(&self) -> &[String] {
-        self.schema
-            .as_ref()
-            .map(|s| s.levels.as_slice())
-            .unwrap_or_default()
+        self.schema.as_ref().map(|s| s.levels.as_slice()).unwrap_or_default()
     }
     /// The store's epoch.
     #[must_use]
@@ -268,21 +253,12 @@ impl Engine {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn renew(
-        &mut self,
-        store: &mut dyn Store,
-        rng: &mut dyn Entropy,
-        incarnation: bool,
-    ) -> Result<(), StoreError> {
+    pub fn renew(&mut self, store: &mut dyn Store, rng: &mut dyn Entropy, incarnation: bool) -> Result<(), StoreError> {
         let nonce = Nonce(random(rng));
         let mut batch = Batch::default();
-        batch
-            .meta
-            .insert(meta::NONCE.into(), Some(nonce.0.to_vec()));
+        batch.meta.insert(meta::NONCE.into(), Some(nonce.0.to_vec()));
         if incarnation {
-            batch
-                .meta
-                .insert(meta::INCARNATION.into(), Some(nonce.0.to_vec()));
+            batch.meta.insert(meta::INCARNATION.into(), Some(nonce.0.to_vec()));
         }
         store.write(&batch)?;
         self.reload_nonce(store)
@@ -309,43 +285,25 @@ impl Engine {
     }
 
     /// Takes commits that were just written into the cache: tips, news, and the charter if it grew.
-    fn note_stored(
-        &mut self,
-        store: &dyn Store,
-        commits: &[Commit],
-        from: Option<DeviceId>,
-    ) -> Result<(), StoreError> {
+    fn note_stored(&mut self, store: &dyn Store, commits: &[Commit], from: Option<DeviceId>) -> Result<(), StoreError> {
         let ids: Vec<_> = commits.iter().map(Commit::id).collect();
         let keys = store.known(&ids)?;
         let mut grew = false;
         for (c, key) in commits.iter().zip(keys) {
             let h = c.header();
-            self.holdings.advance(
-                &self.charter,
-                h.space,
-                h.device,
-                h.incarnation,
-                c.id(),
-                &h.parents,
-            );
+            self.holdings.advance(&self.charter, h.space, h.device, h.incarnation, c.id(), &h.parents);
             if h.space.flow == Flow::Charter {
                 self.charter_log.push(c.clone());
                 grew = true;
             }
-            let bytes = c
-                .payload()
-                .entries
-                .iter()
-                .map(|e| e.payload.len() as u32)
-                .sum();
-            if let Some((key, _)) = key {
-                self.tell(News::Commit {
-                    log: h.log(),
-                    key,
-                    entries: h.entries,
-                    bytes,
-                    from,
-                });
+            let entries = &c.payload().entries;
+            let bytes = entries.iter().map(|e| e.payload.len() as u32).sum();
+            let changes =
+                entries.iter().filter(|e| matches!(e.entry.kind, EntryKind::Change | EntryKind::Identity)).count()
+                    as u32;
+            if let Some((key, sequence)) = key {
+                let row = CommitRow { key, id: c.id(), sequence, entries: h.entries, changes, bytes, time: h.time };
+                self.tell(News::Commit { log: h.log(), row, from });
             }
         }
         if grew {
@@ -355,16 +313,8 @@ impl Engine {
     }
 
     /// The heads of charters that a commit for `unit` names, without those it names as parents.
-    fn charter_heads(
-        &self,
-        unit: &UnitId,
-        parents: &[crate::id::CommitId],
-    ) -> Vec<crate::id::CommitId> {
-        self.charter
-            .heads(unit)
-            .into_iter()
-            .filter(|h| !parents.contains(h))
-            .collect()
+    fn charter_heads(&self, unit: &UnitId, parents: &[crate::id::CommitId]) -> Vec<crate::id::CommitId> {
+        self.charter.heads(unit).into_iter().filter(|h| !parents.contains(h)).collect()
     }
 
     /// The parents of this device's next commit in a space: the tips of the log in force, or, at its
@@ -374,18 +324,11 @@ impl Engine {
             return Vec::new();
         };
         let current = tips.tips(self.device, self.incarnation);
-        if current.is_empty() {
-            tips.of_device(self.device)
-        } else {
-            current.into_iter().collect()
-        }
+        if current.is_empty() { tips.of_device(self.device) } else { current.into_iter().collect() }
     }
 }
 
 /// 8 bytes of a meta value as a number, 0 when absent or of another width.
 pub(crate) fn meta_u64(store: &dyn Store, name: &str) -> Result<u64, StoreError> {
-    Ok(store
-        .meta(name)?
-        .and_then(|b| b.try_into().ok())
-        .map_or(0, u64::from_le_bytes))
+    Ok(store.meta(name)?.and_then(|b| b.try_into().ok()).map_or(0, u64::from_le_bytes))
 }

@@ -27,10 +27,7 @@ pub struct SealLimits {
 impl Default for SealLimits {
     fn default() -> Self {
         // Three quarters of a frame: header, names and references come on top of the payload.
-        Self {
-            entries: limits::COMMIT_ENTRIES_MAX,
-            bytes: limits::COMMIT_BYTES_MAX * 3 / 4,
-        }
+        Self { entries: limits::COMMIT_ENTRIES_MAX, bytes: limits::COMMIT_BYTES_MAX * 3 / 4 }
     }
 }
 
@@ -57,13 +54,9 @@ impl Engine {
         // Runs of one space and nonce; the order inside each space is the order of editing.
         rest.sort_by_key(|p| (p.space, p.key));
         for p in rest {
-            let same = run
-                .last()
-                .is_none_or(|l| l.space == p.space && l.nonce == p.nonce);
+            let same = run.last().is_none_or(|l| l.space == p.space && l.nonce == p.nonce);
             let size = p.entry.payload.len() + 64;
-            if !same
-                || run.len() >= limits.entries.clamp(1, limits::COMMIT_ENTRIES_MAX)
-                || bytes + size > limits.bytes
+            if !same || run.len() >= limits.entries.clamp(1, limits::COMMIT_ENTRIES_MAX) || bytes + size > limits.bytes
             {
                 made += self.seal_run(store, rng, std::mem::take(&mut run), now)?;
                 bytes = 0;
@@ -90,32 +83,17 @@ impl Engine {
             return Ok(0);
         }
         let keys = run.iter().map(|p| p.key).collect();
-        let payload = Payload {
-            secret: random(rng),
-            entries: run.into_iter().map(|p| p.entry).collect(),
-        };
+        let payload = Payload { secret: random(rng), entries: run.into_iter().map(|p| p.entry).collect() };
         let commit = self.sign(store, space, nonce, payload, now)?;
         // Re-judging gives the statuses that the entries had while pending: sealing changes none.
         let mut batch = Batch::at(now);
-        let scope = PackScope {
-            org: self.org,
-            space,
-        };
+        let scope = PackScope { org: self.org, space };
         let packed = pack::encode(&scope, &[commit.payload()], &*self.codec);
         let entries = commit.payload().entries.iter();
-        let entries = entries.map(|e| NewEntry {
-            record: e.entry.record,
-            kind: e.entry.kind,
-            status: Status::Accepted,
-        });
-        let new = NewCommit {
-            head: commit.head().clone(),
-            entries: entries.collect(),
-        };
-        batch.groups.push(NewGroup {
-            commits: vec![new],
-            pack: packed,
-        });
+        let entries =
+            entries.map(|e| NewEntry { record: e.entry.record, kind: e.entry.kind, status: Status::Accepted });
+        let new = NewCommit { head: commit.head().clone(), entries: entries.collect() };
+        batch.groups.push(NewGroup { commits: vec![new], pack: packed });
         batch.sealed = keys;
         store.write(&batch)?;
         self.note_stored(store, &[commit], None)?;
@@ -133,12 +111,7 @@ impl Engine {
     ) -> Result<Commit, StoreError> {
         let parents = self.own_parents(&space);
         let sequences = store.known(&parents)?;
-        let sequence = 1 + sequences
-            .into_iter()
-            .flatten()
-            .map(|(_, s)| s)
-            .max()
-            .unwrap_or(0);
+        let sequence = 1 + sequences.into_iter().flatten().map(|(_, s)| s).max().unwrap_or(0);
         let header = Header {
             format: FORMAT,
             org: self.org,

@@ -26,10 +26,7 @@ impl Holdings {
     /// From the tips that a store holds.
     #[must_use]
     pub fn new(spaces: BTreeMap<SpaceId, SpaceTips>) -> Self {
-        Self {
-            spaces,
-            ..Self::default()
-        }
+        Self { spaces, ..Self::default() }
     }
 
     /// The tips of a space.
@@ -45,16 +42,8 @@ impl Holdings {
 
     /// The spaces of one unit with commits.
     pub fn spaces_of(&self, unit: &UnitId) -> impl Iterator<Item = (&SpaceId, &SpaceTips)> {
-        let first = SpaceId {
-            unit: *unit,
-            flow: Flow::Charter,
-            reach: 0,
-        };
-        let last = SpaceId {
-            unit: *unit,
-            flow: Flow::Inbox,
-            reach: u8::MAX,
-        };
+        let first = SpaceId { unit: *unit, flow: Flow::Charter, reach: 0 };
+        let last = SpaceId { unit: *unit, flow: Flow::Inbox, reach: u8::MAX };
         self.spaces.range(first..=last)
     }
 
@@ -68,10 +57,7 @@ impl Holdings {
         id: CommitId,
         parents: &[CommitId],
     ) {
-        self.spaces
-            .entry(space)
-            .or_default()
-            .advance(device, incarnation, id, parents);
+        self.spaces.entry(space).or_default().advance(device, incarnation, id, parents);
         self.own.borrow_mut().remove(&space);
         let tree = match space.flow {
             Flow::Charter => Tree::Charter,
@@ -96,23 +82,17 @@ impl Holdings {
         if let Some(d) = self.own.borrow().get(space) {
             return *d;
         }
-        let digest = self
-            .spaces
-            .get(space)
-            .map(|t| t.digest(space))
-            .unwrap_or_default();
+        let digest = self.spaces.get(space).map(|t| t.digest(space)).unwrap_or_default();
         self.own.borrow_mut().insert(*space, digest);
         digest
     }
 
-    fn tree_space(unit: UnitId, tree: Tree) -> SpaceId {
+    /// The space that a unit has in a tree.
+    #[must_use]
+    pub fn tree_space(unit: UnitId, tree: Tree) -> SpaceId {
         match tree {
             Tree::Charter => SpaceId::charter(unit),
-            Tree::Up(reach) => SpaceId {
-                unit,
-                flow: Flow::Up,
-                reach,
-            },
+            Tree::Up(reach) => SpaceId { unit, flow: Flow::Up, reach },
         }
     }
 
@@ -139,14 +119,8 @@ impl Holdings {
     }
 
     fn children(&self, charter: &Charter, unit: &UnitId, tree: Tree) -> Vec<ChildDigest> {
-        let ids = charter
-            .unit(unit)
-            .map(|u| u.children.iter().copied().collect::<Vec<_>>())
-            .unwrap_or_default();
-        let digests = ids.into_iter().map(|c| ChildDigest {
-            unit: c,
-            digest: self.subtree_digest(charter, &c, tree),
-        });
+        let ids = charter.unit(unit).map(|u| u.children.iter().copied().collect::<Vec<_>>()).unwrap_or_default();
+        let digests = ids.into_iter().map(|c| ChildDigest { unit: c, digest: self.subtree_digest(charter, &c, tree) });
         digests.filter(|c| c.digest != Digest::default()).collect()
     }
 
@@ -154,12 +128,7 @@ impl Holdings {
     #[must_use]
     pub fn node(&self, charter: &Charter, unit: &UnitId, tree: Tree) -> TreeNode {
         let own = self.space_digest(&Self::tree_space(*unit, tree));
-        TreeNode {
-            unit: *unit,
-            tree,
-            own,
-            children: self.children(charter, unit, tree),
-        }
+        TreeNode { unit: *unit, tree, own, children: self.children(charter, unit, tree) }
     }
 
     /// The space that a tree node stands for.

@@ -40,22 +40,11 @@ pub fn birth(
         Kind::List => OpType::Make(ObjType::List),
         Kind::Set => OpType::Make(ObjType::Map),
         Kind::Counter => OpType::Put(ScalarValue::counter(0)),
-        Kind::String
-        | Kind::Int
-        | Kind::Decimal
-        | Kind::Bool
-        | Kind::Date
-        | Kind::Choice
-        | Kind::Ref
-        | Kind::File => return None,
+        Kind::String | Kind::Int | Kind::Decimal | Kind::Bool | Kind::Date | Kind::Choice | Kind::Ref | Kind::File => {
+            return None;
+        }
     };
-    let op = Op {
-        action,
-        obj: ObjectId::Root,
-        key: Key::Map(field.into()),
-        pred: SortedVec::new(),
-        insert: false,
-    };
+    let op = Op { action, obj: ObjectId::Root, key: Key::Map(field.into()), pred: SortedVec::new(), insert: false };
     let change = Change::from(ExpandedChange {
         operations: vec![op],
         actor_id: am_actor(&birth_actor(record, field, kind)),
@@ -94,21 +83,11 @@ pub fn verify_birth(
 /// # Errors
 /// [`EditError::KeyField`] if there is no key field or one is no string, integer or boolean; a
 /// string beyond its limit.
-pub fn identity_creation(
-    id: &RecordId,
-    key_fields: &BTreeMap<String, Value>,
-) -> Result<NewChange, EditError> {
+pub fn identity_creation(id: &RecordId, key_fields: &BTreeMap<String, Value>) -> Result<NewChange, EditError> {
     if key_fields.is_empty() {
-        return Err(EditError::KeyField {
-            field: String::new(),
-        });
+        return Err(EditError::KeyField { field: String::new() });
     }
-    within(
-        "FIELDS_MAX",
-        limits::FIELDS_MAX as u64,
-        key_fields.len() as u64,
-        || "the number of key fields".into(),
-    )?;
+    within("FIELDS_MAX", limits::FIELDS_MAX as u64, key_fields.len() as u64, || "the number of key fields".into())?;
     guarded(|| {
         let mut doc = blank(&identity_actor(id));
         let mut tx = doc.transaction();
@@ -117,14 +96,8 @@ pub fn identity_creation(
                 Value::Str(s) => ScalarValue::Str(write::bounded(field, s)?.into()),
                 Value::Int(n) => ScalarValue::Int(*n),
                 Value::Bool(b) => ScalarValue::Boolean(*b),
-                Value::Text(_)
-                | Value::List(_)
-                | Value::Set(_)
-                | Value::Counter(_)
-                | Value::Other(_) => {
-                    return Err(EditError::KeyField {
-                        field: field.clone(),
-                    });
+                Value::Text(_) | Value::List(_) | Value::Set(_) | Value::Counter(_) | Value::Other(_) => {
+                    return Err(EditError::KeyField { field: field.clone() });
                 }
             };
             tx.put(ROOT, field.as_str(), scalar).map_err(refused)?;
@@ -141,20 +114,8 @@ pub fn verify_identity(id: &RecordId, key_fields: &BTreeMap<String, Value>, byte
 }
 
 /// The only change of a document that was just made.
-pub(super) fn finish(
-    doc: &automerge::Automerge,
-    fields: Vec<String>,
-) -> Result<NewChange, EditError> {
-    let change = doc
-        .get_last_local_change()
-        .ok_or_else(|| Damaged::Refused {
-            reason: "no change came out".into(),
-        })?;
+pub(super) fn finish(doc: &automerge::Automerge, fields: Vec<String>) -> Result<NewChange, EditError> {
+    let change = doc.get_last_local_change().ok_or_else(|| Damaged::Refused { reason: "no change came out".into() })?;
     within_limits(&change)?;
-    Ok(NewChange {
-        bytes: change.raw_bytes().to_vec(),
-        hash: ours(&change.hash()),
-        birth: None,
-        fields,
-    })
+    Ok(NewChange { bytes: change.raw_bytes().to_vec(), hash: ours(&change.hash()), birth: None, fields })
 }

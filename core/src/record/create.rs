@@ -30,22 +30,14 @@ pub fn create(
     n: [u8; 6],
     fields: &BTreeMap<String, (Kind, Value)>,
 ) -> Result<NewChange, EditError> {
-    within(
-        "FIELDS_MAX",
-        limits::FIELDS_MAX as u64,
-        fields.len() as u64,
-        || "the number of fields".into(),
-    )?;
+    within("FIELDS_MAX", limits::FIELDS_MAX as u64, fields.len() as u64, || "the number of fields".into())?;
     guarded(|| {
         let mut doc = blank(actor);
         let mut tx = doc.transaction();
-        tx.put(ROOT, NONCE_KEY, ScalarValue::Bytes(n.to_vec()))
-            .map_err(refused)?;
+        tx.put(ROOT, NONCE_KEY, ScalarValue::Bytes(n.to_vec())).map_err(refused)?;
         for (field, (kind, value)) in fields {
             if field.starts_with('_') {
-                return Err(EditError::ReservedField {
-                    field: field.clone(),
-                });
+                return Err(EditError::ReservedField { field: field.clone() });
             }
             write::fresh(&mut tx, field, *kind, value)?;
         }

@@ -28,24 +28,18 @@ pub(super) fn set_text<T: Transactable>(
         return Ok(());
     }
     let (a, b): (Vec<char>, Vec<char>) = (old.chars().collect(), new.chars().collect());
-    let (prefix, suffix) = common(&a, &b, |c| {
-        unicode_normalization::char::is_combining_mark(*c)
-    });
+    let (prefix, suffix) = common(&a, &b, |c| unicode_normalization::char::is_combining_mark(*c));
     let (gone, come) = (&a[prefix..a.len() - suffix], &b[prefix..b.len() - suffix]);
     if near(gone, come, DIFF_STEPS_MAX) {
         tx.update_text(obj, new).map_err(refused)?;
         return Ok(());
     }
     // One operation a character: refused before they are made, since they could be a million.
-    within(
-        "CHANGE_OPS_MAX",
-        limits::CHANGE_OPS_MAX,
-        (gone.len() + come.len()) as u64,
-        || format!("the edit of '{field}' in characters"),
-    )?;
+    within("CHANGE_OPS_MAX", limits::CHANGE_OPS_MAX, (gone.len() + come.len()) as u64, || {
+        format!("the edit of '{field}' in characters")
+    })?;
     let middle: String = come.iter().collect();
-    tx.splice_text(obj, prefix, gone.len() as isize, &middle)
-        .map_err(refused)?;
+    tx.splice_text(obj, prefix, gone.len() as isize, &middle).map_err(refused)?;
     Ok(())
 }
 
@@ -64,11 +58,7 @@ fn near(a: &[char], b: &[char], steps: usize) -> bool {
         for k in (-d..=d).step_by(2) {
             let i = (k + steps as isize + 1) as usize;
             let down = k == -d || (k != d && furthest[i - 1] < furthest[i + 1]);
-            let mut x = if down {
-                furthest[i + 1]
-            } else {
-                furthest[i - 1] + 1
-            };
+            let mut x = if down { furthest[i + 1] } else { furthest[i - 1] + 1 };
             let Some(mut y) = x.checked_add_signed(-k) else {
                 continue;
             };
@@ -92,13 +82,9 @@ pub(super) fn set_list<T: Transactable>(
     new: &[String],
 ) -> Result<(), EditError> {
     let (prefix, suffix) = common(old, new, |_| false);
-    let (gone, come) = (
-        old.len() - prefix - suffix,
-        &new[prefix..new.len() - suffix],
-    );
+    let (gone, come) = (old.len() - prefix - suffix, &new[prefix..new.len() - suffix]);
     if gone > 0 || !come.is_empty() {
-        tx.splice(obj, prefix, gone as isize, come.iter().map(String::as_str))
-            .map_err(refused)?;
+        tx.splice(obj, prefix, gone as isize, come.iter().map(String::as_str)).map_err(refused)?;
     }
     Ok(())
 }
@@ -111,13 +97,7 @@ fn common<T: PartialEq>(a: &[T], b: &[T], joined: impl Fn(&T) -> bool) -> (usize
     while prefix > 0 && (a.get(prefix).is_some_and(&joined) || b.get(prefix).is_some_and(&joined)) {
         prefix -= 1;
     }
-    let mut suffix = a
-        .iter()
-        .rev()
-        .zip(b.iter().rev())
-        .take(most - prefix)
-        .take_while(|(x, y)| x == y)
-        .count();
+    let mut suffix = a.iter().rev().zip(b.iter().rev()).take(most - prefix).take_while(|(x, y)| x == y).count();
     while suffix > 0 && a.get(a.len() - suffix).is_some_and(&joined) {
         suffix -= 1;
     }
@@ -130,13 +110,7 @@ mod tests {
 
     #[test]
     fn nearness_counts_insertions_and_deletions() {
-        let of = |a: &str, b: &str, steps| {
-            near(
-                &a.chars().collect::<Vec<_>>(),
-                &b.chars().collect::<Vec<_>>(),
-                steps,
-            )
-        };
+        let of = |a: &str, b: &str, steps| near(&a.chars().collect::<Vec<_>>(), &b.chars().collect::<Vec<_>>(), steps);
         assert!(of("abcdef", "xabcdefy", 2));
         assert!(!of("abcdef", "xabcdefy", 1));
         assert!(of("abcdef", "abXdef", 2));
@@ -151,9 +125,7 @@ mod tests {
     fn prefix_and_suffix_never_overlap_nor_tear_a_letter() {
         let of = |a: &str, b: &str| {
             let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-            common(&a, &b, |c| {
-                unicode_normalization::char::is_combining_mark(*c)
-            })
+            common(&a, &b, |c| unicode_normalization::char::is_combining_mark(*c))
         };
         assert_eq!(of("aaa", "aa"), (2, 0));
         assert_eq!(of("abXcd", "abYcd"), (2, 2));

@@ -47,16 +47,9 @@ impl Document {
     /// # Errors
     /// [`Damaged`]; a record with more than [`RECORD_OPS_MAX`] operations is refused as
     /// [`Damaged::TooManyOperations`] before it is opened.
-    pub fn load<'a>(
-        record: RecordId,
-        changes: impl IntoIterator<Item = &'a [u8]>,
-    ) -> Result<Self, Damaged> {
+    pub fn load<'a>(record: RecordId, changes: impl IntoIterator<Item = &'a [u8]>) -> Result<Self, Damaged> {
         // The actor only matters for edits, which set their own.
-        let mut out = Self {
-            record,
-            doc: blank(&ActorId([0; 16])),
-            metas: BTreeMap::new(),
-        };
+        let mut out = Self { record, doc: blank(&ActorId([0; 16])), metas: BTreeMap::new() };
         guarded(|| out.take(changes))?;
         Ok(out)
     }
@@ -65,10 +58,7 @@ impl Document {
     ///
     /// # Errors
     /// As for [`Document::load`]; the document is then as it was.
-    pub fn apply<'a>(
-        &mut self,
-        changes: impl IntoIterator<Item = &'a [u8]>,
-    ) -> Result<(), Damaged> {
+    pub fn apply<'a>(&mut self, changes: impl IntoIterator<Item = &'a [u8]>) -> Result<(), Damaged> {
         let mut copy = self.clone();
         guarded(|| copy.take(changes))?;
         *self = copy;
@@ -86,19 +76,12 @@ impl Document {
             }
             total = total.saturating_add(change.len() as u64);
             if total > RECORD_OPS_MAX {
-                return Err(Damaged::TooManyOperations {
-                    found: total,
-                    max: RECORD_OPS_MAX,
-                });
+                return Err(Damaged::TooManyOperations { found: total, max: RECORD_OPS_MAX });
             }
             self.note(&change)?;
             parsed.push(change);
         }
-        let missing = self
-            .metas
-            .values()
-            .flat_map(|m| &m.deps)
-            .find(|dep| !self.metas.contains_key(dep));
+        let missing = self.metas.values().flat_map(|m| &m.deps).find(|dep| !self.metas.contains_key(dep));
         if let Some(missing) = missing {
             return Err(Damaged::MissingAncestor { missing: *missing });
         }
@@ -108,10 +91,8 @@ impl Document {
     /// Remembers a change that is, or is about to be, in the document.
     pub(super) fn note(&mut self, change: &Change) -> Result<ChangeHash, Damaged> {
         let hash = ours(&change.hash());
-        let actor = our_actor(change.actor_id()).ok_or_else(|| Damaged::Actor {
-            change: hash,
-            found: change.actor_id().to_bytes().len(),
-        })?;
+        let actor = our_actor(change.actor_id())
+            .ok_or_else(|| Damaged::Actor { change: hash, found: change.actor_id().to_bytes().len() })?;
         let meta = Meta {
             bytes: change.raw_bytes().into(),
             actor,
@@ -164,26 +145,19 @@ impl Document {
     /// All changes with their bytes, ancestors first, in the order of [`Document::history`].
     #[must_use]
     pub fn changes(&self) -> Vec<(ChangeHash, Vec<u8>)> {
-        self.order()
-            .into_iter()
-            .filter_map(|h| Some((h, self.metas.get(&h)?.bytes.to_vec())))
-            .collect()
+        self.order().into_iter().filter_map(|h| Some((h, self.metas.get(&h)?.bytes.to_vec()))).collect()
     }
 
     /// The changes in an order that puts ancestors first and depends on nothing but the set: a
     /// change's first operation counter is greater than those of all its ancestors.
     pub(super) fn order(&self) -> Vec<ChangeHash> {
-        let mut out: Vec<(u64, ChangeHash)> =
-            self.metas.iter().map(|(h, m)| (m.start_op, *h)).collect();
+        let mut out: Vec<(u64, ChangeHash)> = self.metas.iter().map(|(h, m)| (m.start_op, *h)).collect();
         out.sort_unstable();
         out.into_iter().map(|(_, h)| h).collect()
     }
 
     /// The ancestors of these changes, themselves included.
-    pub(super) fn closure<'a>(
-        &self,
-        of: impl IntoIterator<Item = &'a ChangeHash>,
-    ) -> BTreeSet<ChangeHash> {
+    pub(super) fn closure<'a>(&self, of: impl IntoIterator<Item = &'a ChangeHash>) -> BTreeSet<ChangeHash> {
         let mut seen = BTreeSet::new();
         let mut stack: Vec<ChangeHash> = of.into_iter().copied().collect();
         while let Some(hash) = stack.pop() {
@@ -201,9 +175,7 @@ impl Document {
         self.doc
             .hash_for_opid(op)
             .map(|h| ours(&h))
-            .ok_or_else(|| Damaged::Refused {
-                reason: format!("no change holds the operation {op}"),
-            })
+            .ok_or_else(|| Damaged::Refused { reason: format!("no change holds the operation {op}") })
     }
 
     /// The change of this hash as Automerge's, from our own bytes.
@@ -219,15 +191,11 @@ impl Document {
         self.doc
             .get_change_by_hash(hash)
             .filter(|c| c.hash() == *hash)
-            .ok_or_else(|| Damaged::Refused {
-                reason: format!("the change {hash} did not come out as it went in"),
-            })
+            .ok_or_else(|| Damaged::Refused { reason: format!("the change {hash} did not come out as it went in") })
     }
 
     /// Heads in Automerge's form.
-    pub(super) fn point<'a>(
-        hashes: impl IntoIterator<Item = &'a ChangeHash>,
-    ) -> Vec<automerge::ChangeHash> {
+    pub(super) fn point<'a>(hashes: impl IntoIterator<Item = &'a ChangeHash>) -> Vec<automerge::ChangeHash> {
         theirs(hashes)
     }
 }

@@ -62,23 +62,15 @@ impl Document {
         for (field, edit) in edits {
             let kind = kind_of(field, kinds)?;
             match edit {
-                Edit::Set(value) | Edit::Add(value) | Edit::Sub(value) => {
-                    drop(write::typed(field, kind, value)?)
-                }
+                Edit::Set(value) | Edit::Add(value) | Edit::Sub(value) => drop(write::typed(field, kind, value)?),
                 Edit::Clear => {}
             }
             typed.push((field.as_str(), kind, edit));
         }
         let mut made = self.births(ctx, &typed)?;
-        let new: BTreeSet<String> = made
-            .iter()
-            .filter_map(|c| c.birth.as_ref())
-            .map(|(f, _)| f.clone())
-            .collect();
+        let new: BTreeSet<String> = made.iter().filter_map(|c| c.birth.as_ref()).map(|(f, _)| f.clone()).collect();
         let contested = typed.iter().any(|(field, ..)| *field == REMOVED_KEY)
-            && self
-                .removal()?
-                .is_some_and(|(_, conflict)| conflict.is_some());
+            && self.removal()?.is_some_and(|(_, conflict)| conflict.is_some());
 
         self.set_actor(&ctx.actor);
         let mut tx = self.doc.transaction();
@@ -88,13 +80,7 @@ impl Document {
             if kind.is_born() {
                 write::born(&mut tx, field, *kind, edit, new.contains(*field))?;
             } else {
-                write::scalar(
-                    &mut tx,
-                    field,
-                    *kind,
-                    edit,
-                    contested && *field == REMOVED_KEY,
-                )?;
+                write::scalar(&mut tx, field, *kind, edit, contested && *field == REMOVED_KEY)?;
             }
             if tx.pending_ops() > before {
                 touched.insert((*field).to_owned());
@@ -108,37 +94,20 @@ impl Document {
         within_limits(&change)?;
         let bytes = change.raw_bytes().to_vec();
         let hash = self.note(&change)?;
-        within("RECORD_OPS_MAX", RECORD_OPS_MAX, self.operations(), || {
-            "the record in operations".into()
-        })?;
-        made.push(NewChange {
-            bytes,
-            hash,
-            birth: None,
-            fields: touched.into_iter().collect(),
-        });
+        within("RECORD_OPS_MAX", RECORD_OPS_MAX, self.operations(), || "the record in operations".into())?;
+        made.push(NewChange { bytes, hash, birth: None, fields: touched.into_iter().collect() });
         Ok(made)
     }
 
     /// Makes and applies the births that these edits need.
-    fn births(
-        &mut self,
-        ctx: &EditContext,
-        edits: &[(&str, Kind, &Edit)],
-    ) -> Result<Vec<NewChange>, EditError> {
+    fn births(&mut self, ctx: &EditContext, edits: &[(&str, Kind, &Edit)]) -> Result<Vec<NewChange>, EditError> {
         let mut made = Vec::new();
         for (field, kind, edit) in edits {
-            if !kind.is_born()
-                || !write::needs_object(field, *kind, edit)?
-                || write::holds(&self.doc, field)?
-            {
+            if !kind.is_born() || !write::needs_object(field, *kind, edit)? || write::holds(&self.doc, field)? {
                 continue;
             }
-            let creation = self.metas.get(&ctx.creation).ok_or(EditError::NoCreation {
-                creation: ctx.creation,
-            })?;
-            let Some(birth) = birth(&self.record, &ctx.creation, creation.max_op(), field, *kind)
-            else {
+            let creation = self.metas.get(&ctx.creation).ok_or(EditError::NoCreation { creation: ctx.creation })?;
+            let Some(birth) = birth(&self.record, &ctx.creation, creation.max_op(), field, *kind) else {
                 continue;
             };
             if self.metas.contains_key(&birth.hash) {
@@ -157,11 +126,7 @@ fn kind_of(field: &str, kinds: &dyn Fn(&str) -> Option<Kind>) -> Result<Kind, Ed
         return Ok(Kind::Bool);
     }
     if field.starts_with('_') {
-        return Err(EditError::ReservedField {
-            field: field.to_owned(),
-        });
+        return Err(EditError::ReservedField { field: field.to_owned() });
     }
-    kinds(field).ok_or_else(|| EditError::UnknownField {
-        field: field.to_owned(),
-    })
+    kinds(field).ok_or_else(|| EditError::UnknownField { field: field.to_owned() })
 }

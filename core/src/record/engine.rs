@@ -36,13 +36,8 @@ pub(super) fn ours(hash: &automerge::ChangeHash) -> ChangeHash {
 }
 
 /// Our hashes as Automerge's.
-pub(super) fn theirs<'a>(
-    hashes: impl IntoIterator<Item = &'a ChangeHash>,
-) -> Vec<automerge::ChangeHash> {
-    hashes
-        .into_iter()
-        .map(|h| automerge::ChangeHash(h.0))
-        .collect()
+pub(super) fn theirs<'a>(hashes: impl IntoIterator<Item = &'a ChangeHash>) -> Vec<automerge::ChangeHash> {
+    hashes.into_iter().map(|h| automerge::ChangeHash(h.0)).collect()
 }
 
 /// Options of a commit: the author's time in milliseconds and no message.
@@ -55,50 +50,27 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Change, Damaged> {
     // Automerge would inflate a compressed chunk without bound, so its type byte is looked at
     // before it sees the bytes: magic (4), checksum (4), type.
     if bytes.get(8) != Some(&1) {
-        return Err(Damaged::Unreadable {
-            reason: "not an uncompressed change chunk".into(),
-        });
+        return Err(Damaged::Unreadable { reason: "not an uncompressed change chunk".into() });
     }
-    let change = Change::try_from(bytes).map_err(|e| Damaged::Unreadable {
-        reason: e.to_string(),
-    })?;
+    let change = Change::try_from(bytes).map_err(|e| Damaged::Unreadable { reason: e.to_string() })?;
     if change.raw_bytes() != bytes {
-        return Err(Damaged::Unreadable {
-            reason: "not in its canonical form".into(),
-        });
+        return Err(Damaged::Unreadable { reason: "not in its canonical form".into() });
     }
     Ok(change)
 }
 
 /// An error of Automerge in our words.
 pub(super) fn refused(e: automerge::AutomergeError) -> Damaged {
-    Damaged::Refused {
-        reason: e.to_string(),
-    }
+    Damaged::Refused { reason: e.to_string() }
 }
 
 /// Refuses a change of ours that admission elsewhere would refuse.
 pub(super) fn within_limits(change: &Change) -> Result<(), EditError> {
     let bytes = change.raw_bytes().len() as u64;
-    within(
-        "CHANGE_BYTES_MAX",
-        limits::CHANGE_BYTES_MAX as u64,
-        bytes,
-        || "the change in bytes".into(),
-    )?;
-    within(
-        "CHANGE_OPS_MAX",
-        limits::CHANGE_OPS_MAX,
-        change.len() as u64,
-        || "the change in operations".into(),
-    )?;
+    within("CHANGE_BYTES_MAX", limits::CHANGE_BYTES_MAX as u64, bytes, || "the change in bytes".into())?;
+    within("CHANGE_OPS_MAX", limits::CHANGE_OPS_MAX, change.len() as u64, || "the change in operations".into())?;
     let deps = change.deps().len() as u64;
-    within(
-        "CHANGE_DEPS_MAX",
-        limits::CHANGE_DEPS_MAX as u64,
-        deps,
-        || "the number of versions to merge".into(),
-    )
+    within("CHANGE_DEPS_MAX", limits::CHANGE_DEPS_MAX as u64, deps, || "the number of versions to merge".into())
 }
 
 /// Runs `f`; a panic inside becomes an error.

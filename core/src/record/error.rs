@@ -48,9 +48,7 @@ pub enum Damaged {
         reason: String,
     },
     /// Automerge panicked; mark the record before anyone tries again.
-    #[error(
-        "the record could not be opened without a crash ({reason}); it is set aside as damaged"
-    )]
+    #[error("the record could not be opened without a crash ({reason}); it is set aside as damaged")]
     Panicked {
         /// The panic's message.
         reason: String,
@@ -67,9 +65,7 @@ pub enum EditError {
         field: String,
     },
     /// A name that only the engine writes.
-    #[error(
-        "the name '{field}' starts with '_' and is the engine's own; choose a field of the collection"
-    )]
+    #[error("the name '{field}' starts with '_' and is the engine's own; choose a field of the collection")]
     ReservedField {
         /// The name given.
         field: String,
@@ -83,9 +79,7 @@ pub enum EditError {
         kind: Kind,
     },
     /// Adding to or taking from a field that holds one value.
-    #[error(
-        "'{field}' holds one value: set or clear it; only counters, lists and sets can be added to"
-    )]
+    #[error("'{field}' holds one value: set or clear it; only counters, lists and sets can be added to")]
     NotAddable {
         /// The field.
         field: String,
@@ -97,9 +91,7 @@ pub enum EditError {
         field: String,
     },
     /// A limit of the formats.
-    #[error(
-        "{what} is {found}, more than the limit {limit} = {max}; split the edit or shorten the value"
-    )]
+    #[error("{what} is {found}, more than the limit {limit} = {max}; split the edit or shorten the value")]
     Limit {
         /// Name of the limit in `limits`.
         limit: &'static str,
@@ -111,17 +103,13 @@ pub enum EditError {
         found: u64,
     },
     /// The record's creation change is not in the document.
-    #[error(
-        "the record's creation change {creation} is absent; fetch the record again before editing it"
-    )]
+    #[error("the record's creation change {creation} is absent; fetch the record again before editing it")]
     NoCreation {
         /// The creation change named.
         creation: ChangeHash,
     },
     /// An identity record without key fields, or with one that is not a plain value.
-    #[error(
-        "the key field '{field}' of an identity record must be a string, an integer or a yes/no value"
-    )]
+    #[error("the key field '{field}' of an identity record must be a string, an integer or a yes/no value")]
     KeyField {
         /// The key field; empty if there was none at all.
         field: String,
@@ -138,14 +126,5 @@ pub(super) fn within(
     found: u64,
     what: impl FnOnce() -> String,
 ) -> Result<(), EditError> {
-    if found > max {
-        Err(EditError::Limit {
-            limit,
-            what: what(),
-            max,
-            found,
-        })
-    } else {
-        Ok(())
-    }
+    if found > max { Err(EditError::Limit { limit, what: what(), max, found }) } else { Ok(()) }
 }

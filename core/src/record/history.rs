@@ -89,18 +89,13 @@ impl Document {
         let mut out = BTreeMap::new();
         for hash in self.order() {
             let change = self.change(&hash)?;
-            let (start, actor) = (
-                change.start_op().get(),
-                change.actor_id().to_bytes().to_vec(),
-            );
+            let (start, actor) = (change.start_op().get(), change.actor_id().to_bytes().to_vec());
             let mut keys = BTreeSet::new();
             for (i, op) in change.decode().operations.into_iter().enumerate() {
                 let key = match (&op.obj, &op.key) {
                     (ObjectId::Root, Key::Map(key)) => Some(key.to_string()),
                     (ObjectId::Root, Key::Seq(_)) => None,
-                    (ObjectId::Id(id), _) => under
-                        .get(&(id.counter(), id.actor().to_bytes().to_vec()))
-                        .cloned(),
+                    (ObjectId::Id(id), _) => under.get(&(id.counter(), id.actor().to_bytes().to_vec())).cloned(),
                 };
                 let Some(key) = key else { continue };
                 if matches!(op.action, OpType::Make(_)) {
@@ -119,16 +114,13 @@ fn is_blank(value: &Value) -> bool {
         Value::Text(s) => s.is_empty(),
         Value::List(list) => list.is_empty(),
         Value::Set(set) => set.is_empty(),
-        Value::Str(_) | Value::Int(_) | Value::Bool(_) | Value::Counter(_) | Value::Other(_) => {
-            false
-        }
+        Value::Str(_) | Value::Int(_) | Value::Bool(_) | Value::Counter(_) | Value::Other(_) => false,
     }
 }
 
 /// The field and kind that a change gives birth to, if it is a computed birth change of `record`.
 pub(super) fn birth_of(record: &RecordId, change: &Change) -> Option<(String, Kind)> {
-    if change.len() != 1 || change.seq() != 1 || change.timestamp() != 0 || change.deps().len() != 1
-    {
+    if change.len() != 1 || change.seq() != 1 || change.timestamp() != 0 || change.deps().len() != 1 {
         return None;
     }
     let op = change.decode().operations.pop()?;
@@ -150,7 +142,6 @@ pub(super) fn birth_of(record: &RecordId, change: &Change) -> Option<(String, Ki
     let creation = ChangeHash(change.deps()[0].0);
     let max_op = change.start_op().get() - 1;
     let same_actor = change.actor_id().to_bytes() == birth_actor(record, field, kind).0;
-    let computed = same_actor
-        && super::verify_birth(record, &creation, max_op, field, kind, change.raw_bytes());
+    let computed = same_actor && super::verify_birth(record, &creation, max_op, field, kind, change.raw_bytes());
     computed.then(|| (field.to_string(), kind))
 }

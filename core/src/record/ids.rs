@@ -20,12 +20,7 @@ pub fn record_id(space: &SpaceId, first_change: &ChangeHash) -> RecordId {
 ///
 /// `key_fields` are (name, value in its text form), in any order.
 #[must_use]
-pub fn identity_id(
-    org: &OrgId,
-    unit: &UnitId,
-    collection: &str,
-    key_fields: &[(String, String)],
-) -> RecordId {
+pub fn identity_id(org: &OrgId, unit: &UnitId, collection: &str, key_fields: &[(String, String)]) -> RecordId {
     let mut bytes = prefixed(collection);
     let mut sorted: Vec<&(String, String)> = key_fields.iter().collect();
     sorted.sort();
@@ -45,10 +40,7 @@ pub fn identity_actor(id: &RecordId) -> ActorId {
 /// The actor of the birth change of one field.
 #[must_use]
 pub fn birth_actor(record: &RecordId, field: &str, kind: Kind) -> ActorId {
-    ActorId(tagged16(
-        "birth",
-        &[&record.0, &prefixed(field), &[kind as u8]],
-    ))
+    ActorId(tagged16("birth", &[&record.0, &prefixed(field), &[kind as u8]]))
 }
 
 /// The text behind its length in bytes as u32, little endian.
@@ -67,9 +59,7 @@ mod tests {
     #[test]
     fn an_identity_does_not_depend_on_the_order_of_its_keys_but_on_their_bounds() {
         let pair = |a: &str, b: &str| (a.to_owned(), b.to_owned());
-        let of = |keys: &[(String, String)]| {
-            identity_id(&OrgId([1; 32]), &UnitId([2; 16]), "receipts", keys)
-        };
+        let of = |keys: &[(String, String)]| identity_id(&OrgId([1; 32]), &UnitId([2; 16]), "receipts", keys);
         let one = of(&[pair("directive", "77"), pair("unit", "8")]);
         assert_eq!(one, of(&[pair("unit", "8"), pair("directive", "77")]));
         assert_ne!(of(&[pair("ab", "c")]), of(&[pair("a", "bc")]));
@@ -78,20 +68,10 @@ mod tests {
 
     #[test]
     fn a_record_is_bound_to_its_space_of_birth() {
-        let here = SpaceId {
-            unit: UnitId([2; 16]),
-            flow: Flow::Up,
-            reach: 0,
-        };
-        let there = SpaceId {
-            unit: UnitId([3; 16]),
-            ..here
-        };
+        let here = SpaceId { unit: UnitId([2; 16]), flow: Flow::Up, reach: 0 };
+        let there = SpaceId { unit: UnitId([3; 16]), ..here };
         let first = ChangeHash([9; 32]);
         assert_ne!(record_id(&here, &first), record_id(&there, &first));
-        assert_ne!(
-            record_id(&here, &first),
-            record_id(&here, &ChangeHash([8; 32]))
-        );
+        assert_ne!(record_id(&here, &first), record_id(&here, &ChangeHash([8; 32])));
     }
 }

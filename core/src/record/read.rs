@@ -13,11 +13,7 @@ use std::collections::BTreeSet;
 
 /// All concurrent values of a root key with the ids of the operations that wrote them; the winner
 /// is the last. Empty if the key is absent.
-pub(super) fn all<D: ReadDoc>(
-    doc: &D,
-    key: &str,
-    at: Option<&[ChangeHash]>,
-) -> Result<Vec<(Value, ObjId)>, Damaged> {
+pub(super) fn all<D: ReadDoc>(doc: &D, key: &str, at: Option<&[ChangeHash]>) -> Result<Vec<(Value, ObjId)>, Damaged> {
     let raw = match at {
         None => doc.get_all(ROOT, key),
         Some(heads) => doc.get_all_at(ROOT, key, heads),
@@ -34,20 +30,11 @@ pub(super) fn all<D: ReadDoc>(
 }
 
 /// The winning value of a root key.
-pub(super) fn winner<D: ReadDoc>(
-    doc: &D,
-    key: &str,
-    at: Option<&[ChangeHash]>,
-) -> Result<Option<Value>, Damaged> {
+pub(super) fn winner<D: ReadDoc>(doc: &D, key: &str, at: Option<&[ChangeHash]>) -> Result<Option<Value>, Damaged> {
     Ok(all(doc, key, at)?.pop().map(|(value, _)| value))
 }
 
-fn object<D: ReadDoc>(
-    doc: &D,
-    id: &ObjId,
-    kind: ObjType,
-    at: Option<&[ChangeHash]>,
-) -> Result<Value, Damaged> {
+fn object<D: ReadDoc>(doc: &D, id: &ObjId, kind: ObjType, at: Option<&[ChangeHash]>) -> Result<Value, Damaged> {
     match kind {
         ObjType::Text => Ok(Value::Text(match at {
             None => doc.text(id).map_err(refused)?,
@@ -58,9 +45,7 @@ fn object<D: ReadDoc>(
                 None => doc.values(id),
                 Some(heads) => doc.values_at(id, heads),
             };
-            Ok(Value::List(
-                values.map(|(value, _)| element(&value)).collect(),
-            ))
+            Ok(Value::List(values.map(|(value, _)| element(&value)).collect()))
         }
         ObjType::Map | ObjType::Table => {
             let keys = match at {

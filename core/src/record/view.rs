@@ -60,11 +60,7 @@ impl Document {
 
     fn view_inner(&self) -> Result<View, Damaged> {
         let mut view = View::default();
-        let keys: Vec<String> = self
-            .doc
-            .keys(ROOT)
-            .filter(|k| !k.starts_with('_'))
-            .collect();
+        let keys: Vec<String> = self.doc.keys(ROOT).filter(|k| !k.starts_with('_')).collect();
         for key in keys {
             let values = read::all(&self.doc, &key, None)?;
             let Some((winner, _)) = values.last().cloned() else {
@@ -73,24 +69,13 @@ impl Document {
             if values.iter().any(|(value, _)| *value != winner) {
                 let mut listed = Vec::new();
                 for (value, op) in values {
-                    listed.push(ConflictValue {
-                        value,
-                        change: self.writer(&op)?,
-                    });
+                    listed.push(ConflictValue { value, change: self.writer(&op)? });
                 }
-                view.conflicts.push(Conflict {
-                    field: key.clone(),
-                    values: listed,
-                    winner: winner.clone(),
-                });
+                view.conflicts.push(Conflict { field: key.clone(), values: listed, winner: winner.clone() });
             }
             view.fields.insert(key, winner);
         }
-        if let Some(conflict) = self
-            .removal()?
-            .inspect(|(removed, _)| view.removed = *removed)
-            .and_then(|(_, c)| c)
-        {
+        if let Some(conflict) = self.removal()?.inspect(|(removed, _)| view.removed = *removed).and_then(|(_, c)| c) {
             // `_` sorts before every letter that a field may begin with.
             view.conflicts.insert(0, conflict);
         }
@@ -108,36 +93,20 @@ impl Document {
         let differ = said.iter().any(|(value, _)| *value != winner);
         let mut values = Vec::new();
         for (value, op) in said {
-            values.push(ConflictValue {
-                value,
-                change: self.writer(&op)?,
-            });
+            values.push(ConflictValue { value, change: self.writer(&op)? });
         }
         let mut beside = Vec::new();
         if removed {
-            let removals: BTreeSet<ChangeHash> = values
-                .iter()
-                .filter(|v| v.value == Value::Bool(true))
-                .map(|v| v.change)
-                .collect();
+            let removals: BTreeSet<ChangeHash> =
+                values.iter().filter(|v| v.value == Value::Bool(true)).map(|v| v.change).collect();
             beside = self.edits_beside(&removals)?;
         }
         if !differ && beside.is_empty() {
             return Ok(Some((removed, None)));
         }
-        let edits = beside.into_iter().map(|change| ConflictValue {
-            value: Value::Bool(false),
-            change,
-        });
+        let edits = beside.into_iter().map(|change| ConflictValue { value: Value::Bool(false), change });
         let values = edits.chain(values).collect();
-        Ok(Some((
-            removed,
-            Some(Conflict {
-                field: REMOVED_KEY.to_owned(),
-                values,
-                winner,
-            }),
-        )))
+        Ok(Some((removed, Some(Conflict { field: REMOVED_KEY.to_owned(), values, winner }))))
     }
 
     /// The changes that edited a field and that ran beside every one of `removals`: neither before
@@ -157,9 +126,7 @@ impl Document {
             if meta.deps.iter().any(|dep| after.contains(dep)) {
                 after.insert(hash);
             }
-            let edits = touched
-                .get(&hash)
-                .is_some_and(|fields| fields.iter().any(|f| !f.starts_with('_')));
+            let edits = touched.get(&hash).is_some_and(|fields| fields.iter().any(|f| !f.starts_with('_')));
             if edits && meta.birth.is_none() && !known.contains(&hash) && !after.contains(&hash) {
                 out.push(hash);
             }

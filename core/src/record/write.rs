@@ -17,21 +17,16 @@ use std::collections::BTreeSet;
 
 /// The string, if it is within its limit.
 pub(super) fn bounded<'a>(field: &str, s: &'a str) -> Result<&'a str, EditError> {
-    within(
-        "STRING_BYTES_MAX",
-        limits::STRING_BYTES_MAX as u64,
-        s.len() as u64,
-        || format!("the value of '{field}' in bytes"),
-    )?;
+    within("STRING_BYTES_MAX", limits::STRING_BYTES_MAX as u64, s.len() as u64, || {
+        format!("the value of '{field}' in bytes")
+    })?;
     Ok(s)
 }
 
 /// The count, if it is within its limit.
 fn countable(field: &str, n: i64) -> Result<i64, EditError> {
     if n.unsigned_abs() > limits::COUNTER_ABS_MAX {
-        return Err(EditError::CounterRange {
-            field: field.to_owned(),
-        });
+        return Err(EditError::CounterRange { field: field.to_owned() });
     }
     Ok(n)
 }
@@ -55,26 +50,16 @@ pub(super) enum Typed {
 /// A string is taken for a text, an array for a set, an integer for a counter and one string for a
 /// list or set of one, because that is how people and JSON write them.
 pub(super) fn typed(field: &str, kind: Kind, value: &Value) -> Result<Typed, EditError> {
-    let wrong = || EditError::WrongValue {
-        field: field.to_owned(),
-        kind,
-    };
+    let wrong = || EditError::WrongValue { field: field.to_owned(), kind };
     let strings = |list: Vec<&String>| -> Result<Vec<String>, EditError> {
-        within(
-            "CHANGE_OPS_MAX",
-            limits::CHANGE_OPS_MAX,
-            list.len() as u64,
-            || format!("the number of elements of '{field}'"),
-        )?;
-        list.into_iter()
-            .map(|s| bounded(field, s).map(str::to_owned))
-            .collect()
+        within("CHANGE_OPS_MAX", limits::CHANGE_OPS_MAX, list.len() as u64, || {
+            format!("the number of elements of '{field}'")
+        })?;
+        list.into_iter().map(|s| bounded(field, s).map(str::to_owned)).collect()
     };
     Ok(match kind {
         Kind::String | Kind::Date | Kind::Choice | Kind::Ref | Kind::File => match value {
-            Value::Str(s) | Value::Text(s) => {
-                Typed::Scalar(ScalarValue::Str(bounded(field, s)?.into()))
-            }
+            Value::Str(s) | Value::Text(s) => Typed::Scalar(ScalarValue::Str(bounded(field, s)?.into())),
             _ => return Err(wrong()),
         },
         Kind::Int | Kind::Decimal => match value {
@@ -87,12 +72,9 @@ pub(super) fn typed(field: &str, kind: Kind, value: &Value) -> Result<Typed, Edi
         },
         Kind::Text => match value {
             Value::Text(s) | Value::Str(s) => {
-                within(
-                    "TEXT_BYTES_MAX",
-                    limits::TEXT_BYTES_MAX as u64,
-                    s.len() as u64,
-                    || format!("the value of '{field}' in bytes"),
-                )?;
+                within("TEXT_BYTES_MAX", limits::TEXT_BYTES_MAX as u64, s.len() as u64, || {
+                    format!("the value of '{field}' in bytes")
+                })?;
                 Typed::Text(s.clone())
             }
             _ => return Err(wrong()),
@@ -132,12 +114,7 @@ pub(super) fn needs_object(field: &str, kind: Kind, edit: &Edit) -> Result<bool,
 }
 
 /// Writes a value over whatever the key holds, as a new object where the kind has one.
-pub(super) fn fresh<T: Transactable>(
-    tx: &mut T,
-    field: &str,
-    kind: Kind,
-    value: &Value,
-) -> Result<(), EditError> {
+pub(super) fn fresh<T: Transactable>(tx: &mut T, field: &str, kind: Kind, value: &Value) -> Result<(), EditError> {
     let typed = typed(field, kind, value)?;
     put_new(tx, field, typed)
 }
@@ -145,17 +122,14 @@ pub(super) fn fresh<T: Transactable>(
 fn put_new<T: Transactable>(tx: &mut T, field: &str, value: Typed) -> Result<(), EditError> {
     match value {
         Typed::Scalar(scalar) => tx.put(ROOT, field, scalar).map_err(refused)?,
-        Typed::Counter(n) => tx
-            .put(ROOT, field, ScalarValue::counter(n))
-            .map_err(refused)?,
+        Typed::Counter(n) => tx.put(ROOT, field, ScalarValue::counter(n)).map_err(refused)?,
         Typed::Text(s) => {
             let obj = tx.put_object(ROOT, field, ObjType::Text).map_err(refused)?;
             set_text(tx, field, &obj, "", &s)?;
         }
         Typed::List(list) => {
             let obj = tx.put_object(ROOT, field, ObjType::List).map_err(refused)?;
-            tx.splice(&obj, 0, 0, list.iter().map(String::as_str))
-                .map_err(refused)?;
+            tx.splice(&obj, 0, 0, list.iter().map(String::as_str)).map_err(refused)?;
         }
         Typed::Set(set) => {
             let obj = tx.put_object(ROOT, field, ObjType::Map).map_err(refused)?;
@@ -178,17 +152,12 @@ pub(super) fn scalar<T: Transactable>(
 ) -> Result<(), EditError> {
     let present = read::all(tx, field, None)?;
     match edit {
-        Edit::Add(_) | Edit::Sub(_) => Err(EditError::NotAddable {
-            field: field.to_owned(),
-        }),
+        Edit::Add(_) | Edit::Sub(_) => Err(EditError::NotAddable { field: field.to_owned() }),
         Edit::Clear if present.is_empty() => Ok(()),
         Edit::Clear => Ok(tx.delete(ROOT, field).map_err(refused)?),
         Edit::Set(value) => {
             let Typed::Scalar(scalar) = typed(field, kind, value)? else {
-                return Err(EditError::WrongValue {
-                    field: field.to_owned(),
-                    kind,
-                });
+                return Err(EditError::WrongValue { field: field.to_owned(), kind });
             };
             if !present.is_empty() && present.iter().all(|(held, _)| same(held, &scalar)) {
                 if !again {
@@ -233,9 +202,7 @@ pub(super) fn born<T: Transactable>(
     let target = target(field, kind, edit, Some(&held))?;
     match (held, target) {
         // Several objects at one key, or one of a strange type: setting or clearing settles it.
-        (_, target) if conflict && matches!(edit, Edit::Set(_) | Edit::Clear) => {
-            put_new(tx, field, target)
-        }
+        (_, target) if conflict && matches!(edit, Edit::Set(_) | Edit::Clear) => put_new(tx, field, target),
         (Value::Text(old), Typed::Text(new)) => set_text(tx, field, &id, &old, &new),
         (Value::List(old), Typed::List(new)) => set_list(tx, &id, &old, &new),
         (Value::Set(old), Typed::Set(new)) => {
@@ -248,9 +215,7 @@ pub(super) fn born<T: Transactable>(
             Ok(())
         }
         (Value::Counter(old), Typed::Counter(to)) => {
-            let by = to.checked_sub(old).ok_or_else(|| EditError::CounterRange {
-                field: field.to_owned(),
-            })?;
+            let by = to.checked_sub(old).ok_or_else(|| EditError::CounterRange { field: field.to_owned() })?;
             if by != 0 || new {
                 tx.increment(ROOT, field, by).map_err(refused)?;
             }
@@ -262,12 +227,8 @@ pub(super) fn born<T: Transactable>(
 
 /// What the field shall hold after the edit.
 fn target(field: &str, kind: Kind, edit: &Edit, held: Option<&Value>) -> Result<Typed, EditError> {
-    let not_addable = || EditError::NotAddable {
-        field: field.to_owned(),
-    };
-    let range = || EditError::CounterRange {
-        field: field.to_owned(),
-    };
+    let not_addable = || EditError::NotAddable { field: field.to_owned() };
+    let range = || EditError::CounterRange { field: field.to_owned() };
     let list = || match held {
         Some(Value::List(list)) => list.clone(),
         _ => Vec::new(),
@@ -286,26 +247,20 @@ fn target(field: &str, kind: Kind, edit: &Edit, held: Option<&Value>) -> Result<
         Edit::Add(value) => match typed(field, kind, value)? {
             Typed::List(more) => Ok(Typed::List(list().into_iter().chain(more).collect())),
             Typed::Set(more) => Ok(Typed::Set(set().into_iter().chain(more).collect())),
-            Typed::Counter(by) => count()
-                .checked_add(by)
-                .ok_or_else(range)
-                .and_then(|n| countable(field, n))
-                .map(Typed::Counter),
+            Typed::Counter(by) => {
+                count().checked_add(by).ok_or_else(range).and_then(|n| countable(field, n)).map(Typed::Counter)
+            }
             Typed::Text(_) | Typed::Scalar(_) => Err(not_addable()),
         },
         Edit::Sub(value) => match typed(field, kind, value)? {
             Typed::List(less) => {
                 let less: BTreeSet<String> = less.into_iter().collect();
-                Ok(Typed::List(
-                    list().into_iter().filter(|s| !less.contains(s)).collect(),
-                ))
+                Ok(Typed::List(list().into_iter().filter(|s| !less.contains(s)).collect()))
             }
             Typed::Set(less) => Ok(Typed::Set(set().difference(&less).cloned().collect())),
-            Typed::Counter(by) => count()
-                .checked_sub(by)
-                .ok_or_else(range)
-                .and_then(|n| countable(field, n))
-                .map(Typed::Counter),
+            Typed::Counter(by) => {
+                count().checked_sub(by).ok_or_else(range).and_then(|n| countable(field, n)).map(Typed::Counter)
+            }
             Typed::Text(_) | Typed::Scalar(_) => Err(not_addable()),
         },
     }
@@ -317,14 +272,9 @@ fn empty(kind: Kind) -> Option<Value> {
         Kind::List => Some(Value::List(Vec::new())),
         Kind::Set => Some(Value::Set(BTreeSet::new())),
         Kind::Counter => Some(Value::Counter(0)),
-        Kind::String
-        | Kind::Int
-        | Kind::Decimal
-        | Kind::Bool
-        | Kind::Date
-        | Kind::Choice
-        | Kind::Ref
-        | Kind::File => None,
+        Kind::String | Kind::Int | Kind::Decimal | Kind::Bool | Kind::Date | Kind::Choice | Kind::Ref | Kind::File => {
+            None
+        }
     }
 }
 

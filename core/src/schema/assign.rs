@@ -33,9 +33,7 @@ pub enum AssignError {
         nearest: Vec<String>,
     },
     /// `+=` or `-=` at a field that has one plain value.
-    #[error(
-        "{field} is of kind {kind}: += and -= are for counters, lists and sets; write {field}=value"
-    )]
+    #[error("{field} is of kind {kind}: += and -= are for counters, lists and sets; write {field}=value")]
     NotAddable {
         /// The field's id.
         field: String,
@@ -63,9 +61,7 @@ impl Assignment {
     /// # Errors
     /// [`AssignError`]: unknown fields come with the nearest names, values with what was expected.
     pub fn parse(collection: &Collection, text: &str) -> Result<(String, Edit), AssignError> {
-        let no_equals = || AssignError::NoEquals {
-            text: text.to_owned(),
-        };
+        let no_equals = || AssignError::NoEquals { text: text.to_owned() };
         let (left, value) = text.split_once('=').ok_or_else(no_equals)?;
         let (name, sign) = match (left.strip_suffix('+'), left.strip_suffix('-')) {
             (Some(name), _) => (name.trim(), Some(Sign::Plus)),
@@ -99,13 +95,11 @@ impl Assignment {
 /// # Errors
 /// [`AssignError::UnknownField`].
 pub fn known_field<'c>(collection: &'c Collection, name: &str) -> Result<&'c Field, AssignError> {
-    collection
-        .field(name)
-        .ok_or_else(|| AssignError::UnknownField {
-            collection: collection.id.clone(),
-            field: name.to_owned(),
-            nearest: nearest_fields(collection, name),
-        })
+    collection.field(name).ok_or_else(|| AssignError::UnknownField {
+        collection: collection.id.clone(),
+        field: name.to_owned(),
+        nearest: nearest_fields(collection, name),
+    })
 }
 
 /// The ids of the fields whose id or label looks like `name`.
@@ -125,10 +119,7 @@ enum Sign {
 
 fn removed(value: &str, sign: Option<Sign>) -> Result<Edit, AssignError> {
     if sign.is_some() {
-        return Err(AssignError::NotAddable {
-            field: REMOVED.to_owned(),
-            kind: "bool",
-        });
+        return Err(AssignError::NotAddable { field: REMOVED.to_owned(), kind: "bool" });
     }
     match bool_word(value) {
         Some(b) => Ok(Edit::Set(Value::Bool(b))),
@@ -145,9 +136,7 @@ fn operand(field: &Field, value: &str) -> Result<Value, AssignError> {
     let strings = || json_strings(value).unwrap_or_else(|| vec![value.to_owned()]);
     let addable = matches!(field.kind, Kind::Counter | Kind::List | Kind::Set);
     if addable && value.is_empty() {
-        return Err(AssignError::NothingToAdd {
-            field: field.id.clone(),
-        });
+        return Err(AssignError::NothingToAdd { field: field.id.clone() });
     }
     let operand = match field.kind {
         Kind::Counter => parse_value(field, value)?,
@@ -162,10 +151,7 @@ fn operand(field: &Field, value: &str) -> Result<Value, AssignError> {
         | Kind::Choice
         | Kind::Ref
         | Kind::File => {
-            return Err(AssignError::NotAddable {
-                field: field.id.clone(),
-                kind: kind_name(field.kind),
-            });
+            return Err(AssignError::NotAddable { field: field.id.clone(), kind: kind_name(field.kind) });
         }
     };
     check(field, &operand)?;
@@ -184,32 +170,14 @@ mod tests {
     #[test]
     fn the_four_forms() {
         let set = |v: &str| Edit::Set(Value::Str(v.into()));
-        assert_eq!(
-            parse("members", "phone=091=2"),
-            Ok(("phone".into(), set("091=2")))
-        );
-        assert_eq!(
-            parse("members", "status=Dự bị"),
-            Ok(("status".into(), set("candidate")))
-        );
-        assert_eq!(
-            parse("members", "phone="),
-            Ok(("phone".into(), Edit::Clear))
-        );
+        assert_eq!(parse("members", "phone=091=2"), Ok(("phone".into(), set("091=2"))));
+        assert_eq!(parse("members", "status=Dự bị"), Ok(("status".into(), set("candidate"))));
+        assert_eq!(parse("members", "phone="), Ok(("phone".into(), Edit::Clear)));
         let add = Edit::Add(Value::List(vec!["Bằng khen".into()]));
-        assert_eq!(
-            parse("members", "rewards+=Bằng khen"),
-            Ok(("rewards".into(), add))
-        );
+        assert_eq!(parse("members", "rewards+=Bằng khen"), Ok(("rewards".into(), add)));
         let sub = Edit::Sub(set_of(["a".into(), "b".into()]));
-        assert_eq!(
-            parse("documents", r#"keywords-=["a","b"]"#),
-            Ok(("keywords".into(), sub))
-        );
-        assert_eq!(
-            parse("receipts", "contacts+=3"),
-            Ok(("contacts".into(), Edit::Add(Value::Counter(3))))
-        );
+        assert_eq!(parse("documents", r#"keywords-=["a","b"]"#), Ok(("keywords".into(), sub)));
+        assert_eq!(parse("receipts", "contacts+=3"), Ok(("contacts".into(), Edit::Add(Value::Counter(3)))));
         assert_eq!(
             parse("members", r#"rewards=["a"]"#),
             Ok(("rewards".into(), Edit::Set(Value::List(vec!["a".into()]))))
@@ -218,31 +186,16 @@ mod tests {
 
     #[test]
     fn removed_is_a_bool_of_every_collection() {
-        assert_eq!(
-            parse("members", "_removed=false"),
-            Ok(("_removed".into(), Edit::Set(Value::Bool(false))))
-        );
-        assert!(matches!(
-            parse("members", "_removed=maybe"),
-            Err(AssignError::Value(_))
-        ));
-        assert!(matches!(
-            parse("members", "_removed="),
-            Err(AssignError::Value(_))
-        ));
+        assert_eq!(parse("members", "_removed=false"), Ok(("_removed".into(), Edit::Set(Value::Bool(false)))));
+        assert!(matches!(parse("members", "_removed=maybe"), Err(AssignError::Value(_))));
+        assert!(matches!(parse("members", "_removed="), Err(AssignError::Value(_))));
     }
 
     #[test]
     fn unknown_fields_come_with_the_nearest() {
         let message = |t| parse("members", t).unwrap_err().to_string();
-        assert_eq!(
-            message("phnoe=1"),
-            "members has no field 'phnoe'. Did you mean 'phone'?"
-        );
-        assert_eq!(
-            message("Họ và tên=x"),
-            "members has no field 'Họ và tên'. Did you mean 'full_name'?"
-        );
+        assert_eq!(message("phnoe=1"), "members has no field 'phnoe'. Did you mean 'phone'?");
+        assert_eq!(message("Họ và tên=x"), "members has no field 'Họ và tên'. Did you mean 'full_name'?");
         assert!(message("_unit=x").contains("no field '_unit'"));
     }
 

@@ -41,15 +41,8 @@ pub(super) struct Problems {
 
 impl Problems {
     pub(super) fn new(text: &str) -> Self {
-        let ends = text
-            .bytes()
-            .enumerate()
-            .filter(|(_, b)| *b == b'\n')
-            .map(|(i, _)| i + 1);
-        Self {
-            line_starts: std::iter::once(0).chain(ends).collect(),
-            list: Vec::new(),
-        }
+        let ends = text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(i, _)| i + 1);
+        Self { line_starts: std::iter::once(0).chain(ends).collect(), list: Vec::new() }
     }
 
     /// The line, from 1, that holds this byte offset.
@@ -59,11 +52,7 @@ impl Problems {
     }
 
     pub(super) fn add(&mut self, line: u32, path: &str, what: impl Into<String>) {
-        self.list.push(SchemaProblem {
-            line,
-            path: path.to_owned(),
-            what: what.into(),
-        });
+        self.list.push(SchemaProblem { line, path: path.to_owned(), what: what.into() });
     }
 
     /// The problems in the order of the file.
@@ -101,12 +90,7 @@ pub(super) struct Section<'d> {
 }
 
 impl<'d> Section<'d> {
-    pub(super) fn new(
-        path: String,
-        line: u32,
-        table: &'d DeTable<'d>,
-        problems: &Problems,
-    ) -> Self {
+    pub(super) fn new(path: String, line: u32, table: &'d DeTable<'d>, problems: &Problems) -> Self {
         let mut entries: Vec<(&Spanned<_>, &Spanned<DeValue>)> = table.iter().collect();
         entries.sort_by_key(|(key, _)| key.span().start);
         let rows = entries
@@ -118,21 +102,12 @@ impl<'d> Section<'d> {
                 asked: false,
             })
             .collect();
-        Self {
-            path,
-            line,
-            rows,
-            known: Vec::new(),
-        }
+        Self { path, line, rows, known: Vec::new() }
     }
 
     /// The path of a key of this section.
     pub(super) fn at(&self, key: &str) -> String {
-        if self.path.is_empty() {
-            key.to_owned()
-        } else {
-            format!("{}.{key}", self.path)
-        }
+        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
     }
 
     /// Whether the key stands there, of whatever type.
@@ -144,10 +119,7 @@ impl<'d> Section<'d> {
         self.known.push(key);
         let row = self.rows.iter_mut().find(|r| r.key == key)?;
         row.asked = true;
-        Some(At {
-            line: row.line,
-            value: row.value,
-        })
+        Some(At { line: row.line, value: row.value })
     }
 
     fn typed<T>(
@@ -168,17 +140,12 @@ impl<'d> Section<'d> {
         }
     }
 
-    pub(super) fn string(
-        &mut self,
-        key: &'static str,
-        problems: &mut Problems,
-    ) -> Option<At<&'d str>> {
+    pub(super) fn string(&mut self, key: &'static str, problems: &mut Problems) -> Option<At<&'d str>> {
         self.typed(key, "a string in quotes", problems, DeValue::as_str)
     }
 
     pub(super) fn flag(&mut self, key: &'static str, problems: &mut Problems) -> bool {
-        self.typed(key, "true or false", problems, DeValue::as_bool)
-            .is_some_and(|b| b.value)
+        self.typed(key, "true or false", problems, DeValue::as_bool).is_some_and(|b| b.value)
     }
 
     /// A whole number between `least` and `most`.
@@ -198,63 +165,36 @@ impl<'d> Section<'d> {
     }
 
     /// A list of strings; empty if absent.
-    pub(super) fn strings(
-        &mut self,
-        key: &'static str,
-        problems: &mut Problems,
-    ) -> At<Vec<String>> {
+    pub(super) fn strings(&mut self, key: &'static str, problems: &mut Problems) -> At<Vec<String>> {
         self.typed(key, "a list of strings", problems, |v| {
-            v.as_array()?
-                .iter()
-                .map(|e| e.get_ref().as_str().map(str::to_owned))
-                .collect()
+            v.as_array()?.iter().map(|e| e.get_ref().as_str().map(str::to_owned)).collect()
         })
-        .unwrap_or(At {
-            line: self.line,
-            value: Vec::new(),
-        })
+        .unwrap_or(At { line: self.line, value: Vec::new() })
     }
 
     /// A table under this section.
-    pub(super) fn table(
-        &mut self,
-        key: &'static str,
-        problems: &mut Problems,
-    ) -> Option<Section<'d>> {
+    pub(super) fn table(&mut self, key: &'static str, problems: &mut Problems) -> Option<Section<'d>> {
         let At { line, value } = self.typed(key, "a table", problems, DeValue::as_table)?;
         Some(Section::new(self.at(key), line, value, problems))
     }
 
     /// A list of tables under this section.
-    pub(super) fn tables(
-        &mut self,
-        key: &'static str,
-        problems: &mut Problems,
-    ) -> Option<At<Vec<Section<'d>>>> {
+    pub(super) fn tables(&mut self, key: &'static str, problems: &mut Problems) -> Option<At<Vec<Section<'d>>>> {
         let path = self.at(key);
-        let found = self.typed(
-            key,
-            "a list of tables such as [{ id = \"a\", vi = \"A\", en = \"A\" }]",
-            problems,
-            |v| {
+        let found =
+            self.typed(key, "a list of tables such as [{ id = \"a\", vi = \"A\", en = \"A\" }]", problems, |v| {
                 v.as_array()?
                     .iter()
                     .map(|e| e.get_ref().as_table().map(|t| (e.span().start, t)))
                     .collect::<Option<Vec<_>>>()
-            },
-        )?;
+            })?;
         let sections = found
             .value
             .into_iter()
             .enumerate()
-            .map(|(i, (offset, t))| {
-                Section::new(format!("{path}[{i}]"), problems.line(offset), t, problems)
-            })
+            .map(|(i, (offset, t))| Section::new(format!("{path}[{i}]"), problems.line(offset), t, problems))
             .collect();
-        Some(At {
-            line: found.line,
-            value: sections,
-        })
+        Some(At { line: found.line, value: sections })
     }
 
     /// Every entry of this section as a named table, for sections whose keys are ids.
@@ -265,10 +205,7 @@ impl<'d> Section<'d> {
             match row.value.as_table() {
                 Some(t) => out.push((row.key, Section::new(path, row.line, t, problems))),
                 None => {
-                    let what = format!(
-                        "it must be a table, [{path}], not {}",
-                        a(row.value.type_str())
-                    );
+                    let what = format!("it must be a table, [{path}], not {}", a(row.value.type_str()));
                     problems.add(row.line, &path, what);
                 }
             }
@@ -280,25 +217,14 @@ impl<'d> Section<'d> {
     pub(super) fn close(self, problems: &mut Problems) {
         for row in self.rows.iter().filter(|r| !r.asked) {
             let near = nearest(row.key, self.known.iter().copied());
-            let hint = if near.is_empty() {
-                format!(" Known here: {}.", self.known.join(", "))
-            } else {
-                did_you_mean(&near)
-            };
-            problems.add(
-                row.line,
-                &self.path,
-                format!("unknown key '{}'.{hint}", row.key),
-            );
+            let hint =
+                if near.is_empty() { format!(" Known here: {}.", self.known.join(", ")) } else { did_you_mean(&near) };
+            problems.add(row.line, &self.path, format!("unknown key '{}'.{hint}", row.key));
         }
     }
 }
 
 fn a(type_name: &str) -> String {
-    let article = if type_name.starts_with(['a', 'e', 'i', 'o', 'u']) {
-        "an"
-    } else {
-        "a"
-    };
+    let article = if type_name.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
     format!("{article} {type_name}")
 }

@@ -37,9 +37,7 @@ pub fn evolve(old: &Schema, new: &Schema) -> Result<(), Vec<String>> {
     }
     for (id, before) in &old.collections {
         match new.collections.get(id) {
-            None => wrong.push(format!(
-                "collection.{id}: it was removed; collections stay for ever, put it back"
-            )),
+            None => wrong.push(format!("collection.{id}: it was removed; collections stay for ever, put it back")),
             Some(after) => collection(before, after, &mut wrong),
         }
     }
@@ -83,11 +81,7 @@ fn collection(old: &Collection, new: &Collection, wrong: &mut Vec<String>) {
 
 fn field(collection: &str, old: &Field, new: &Field, wrong: &mut Vec<String>) {
     let path = format!("collection.{collection}.field.{}", old.id);
-    for (what, equal) in [
-        ("kind", old.kind == new.kind),
-        ("scale", old.scale == new.scale),
-        ("to", old.to == new.to),
-    ] {
+    for (what, equal) in [("kind", old.kind == new.kind), ("scale", old.scale == new.scale), ("to", old.to == new.to)] {
         if !equal {
             wrong.push(format!(
                 "{path}: '{what}' cannot change once published; add a field under a new name and hide this one"
@@ -96,10 +90,7 @@ fn field(collection: &str, old: &Field, new: &Field, wrong: &mut Vec<String>) {
     }
     for choice in &old.choices {
         if !new.choices.iter().any(|c| c.id == choice.id) {
-            wrong.push(format!(
-                "{path}: the choice '{}' was removed; records may hold it, put it back",
-                choice.id
-            ));
+            wrong.push(format!("{path}: the choice '{}' was removed; records may hold it, put it back", choice.id));
         }
     }
 }
@@ -153,13 +144,7 @@ op = "count"
             ),
             Ok(())
         );
-        assert_eq!(
-            try_change(
-                "{ id = \"tea\" }",
-                "{ id = \"tea\", en = \"Tea\" }, { id = \"corn\" }"
-            ),
-            Ok(())
-        );
+        assert_eq!(try_change("{ id = \"tea\" }", "{ id = \"tea\", en = \"Tea\" }, { id = \"corn\" }"), Ok(()));
         assert_eq!(try_change("\"coop\"]", "\"coop\", \"group\"]"), Ok(()));
     }
 
@@ -171,44 +156,17 @@ op = "count"
                 "",
                 "collection.farms.field.area: it was removed",
             ),
-            (
-                "scale = 2",
-                "scale = 3",
-                "collection.farms.field.area: 'scale'",
-            ),
-            (
-                "kind = \"decimal\"\nscale = 2",
-                "kind = \"int\"",
-                "'kind' cannot change",
-            ),
+            ("scale = 2", "scale = 3", "collection.farms.field.area: 'scale'"),
+            ("kind = \"decimal\"\nscale = 2", "kind = \"int\"", "'kind' cannot change"),
             (", { id = \"tea\" }", "", "the choice 'tea' was removed"),
-            (
-                "flow = \"up\"\nreach = \"root\"",
-                "flow = \"down\"",
-                "collection.farms: 'flow'",
-            ),
-            (
-                "reach = \"root\"",
-                "reach = \"coop\"",
-                "collection.farms: 'reach'",
-            ),
-            (
-                "identity = [\"code\"]\n",
-                "",
-                "collection.farms: 'identity'",
-            ),
-            (
-                "\"union\", \"coop\"]",
-                "\"city\", \"coop\"]",
-                "schema.levels",
-            ),
+            ("flow = \"up\"\nreach = \"root\"", "flow = \"down\"", "collection.farms: 'flow'"),
+            ("reach = \"root\"", "reach = \"coop\"", "collection.farms: 'reach'"),
+            ("identity = [\"code\"]\n", "", "collection.farms: 'identity'"),
+            ("\"union\", \"coop\"]", "\"city\", \"coop\"]", "schema.levels"),
             ("op = \"count\"", "op = \"sum:area\"", "metric.farms"),
         ] {
             let wrong = try_change(from, to).unwrap_err();
-            assert!(
-                wrong.iter().any(|w| w.contains(named)),
-                "{named}: {wrong:?}"
-            );
+            assert!(wrong.iter().any(|w| w.contains(named)), "{named}: {wrong:?}");
         }
     }
 

@@ -51,24 +51,13 @@ pub enum Op {
 
 impl fmt::Display for Op {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(
-            OPS.iter()
-                .find(|(_, op)| op == self)
-                .map_or("", |(word, _)| word),
-        )
+        f.write_str(OPS.iter().find(|(_, op)| op == self).map_or("", |(word, _)| word))
     }
 }
 
 /// Longer words first, so that `<=` is not read as `<`.
-const OPS: [(&str, Op); 7] = [
-    ("!=", Op::Ne),
-    ("<=", Op::Le),
-    (">=", Op::Ge),
-    ("=", Op::Eq),
-    ("<", Op::Lt),
-    (">", Op::Gt),
-    ("~", Op::Contains),
-];
+const OPS: [(&str, Op); 7] =
+    [("!=", Op::Ne), ("<=", Op::Le), (">=", Op::Ge), ("=", Op::Eq), ("<", Op::Lt), (">", Op::Gt), ("~", Op::Contains)];
 
 /// What a term compares with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -160,9 +149,7 @@ pub enum ExprProblem {
     #[error(transparent)]
     Value(ValueError),
     /// Beyond a limit.
-    #[error(
-        "the filter is too long; {EXPR_TERMS_MAX} comparisons and {EXPR_BYTES_MAX} bytes are allowed"
-    )]
+    #[error("the filter is too long; {EXPR_TERMS_MAX} comparisons and {EXPR_BYTES_MAX} bytes are allowed")]
     TooLong,
 }
 
@@ -248,9 +235,7 @@ impl Term {
     fn contains(&self, value: &Value) -> bool {
         match (&self.operand, value) {
             (Operand::OneOf(ids), Value::Str(s)) => ids.contains(s),
-            (Operand::Folded(f), Value::Str(s) | Value::Text(s) | Value::Other(s)) => {
-                fold(s).contains(f)
-            }
+            (Operand::Folded(f), Value::Str(s) | Value::Text(s) | Value::Other(s)) => fold(s).contains(f),
             (Operand::Folded(f), Value::List(items)) => items.iter().any(|i| fold(i).contains(f)),
             (Operand::Folded(f), Value::Set(items)) => items.iter().any(|i| fold(i).contains(f)),
             _ => false,
@@ -270,10 +255,7 @@ impl<'t> Cursor<'t> {
     }
 
     fn error(&self, offset: usize, what: ExprProblem) -> ExprError {
-        ExprError {
-            at: self.text[..offset].chars().count() + 1,
-            what,
-        }
+        ExprError { at: self.text[..offset].chars().count() + 1, what }
     }
 
     fn skip_spaces(&mut self) {
@@ -284,9 +266,7 @@ impl<'t> Cursor<'t> {
     /// The next run of letters, digits and `_`.
     fn word(&mut self) -> &'t str {
         let rest = self.rest();
-        let end = rest
-            .find(|c: char| !(c.is_alphanumeric() || c == '_'))
-            .unwrap_or(rest.len());
+        let end = rest.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(rest.len());
         self.at += end;
         &rest[..end]
     }
@@ -319,22 +299,11 @@ impl<'t> Cursor<'t> {
         let value = self.value()?;
         let kind = field.map_or(Kind::String, |f| f.kind);
         if let Some(instead) = refuses(kind, *op) {
-            let what = ExprProblem::WrongOperator {
-                op: *op,
-                field: name.to_owned(),
-                kind: kind_name(kind),
-                instead,
-            };
+            let what = ExprProblem::WrongOperator { op: *op, field: name.to_owned(), kind: kind_name(kind), instead };
             return Err(self.error(op_at, what));
         }
-        let operand = operand(name, field, *op, &value)
-            .map_err(|e| self.error(value_at, ExprProblem::Value(e)))?;
-        Ok(Term {
-            field: name.to_owned(),
-            kind,
-            op: *op,
-            operand,
-        })
+        let operand = operand(name, field, *op, &value).map_err(|e| self.error(value_at, ExprProblem::Value(e)))?;
+        Ok(Term { field: name.to_owned(), kind, op: *op, operand })
     }
 
     fn value(&mut self) -> Result<String, ExprError> {
@@ -400,9 +369,7 @@ fn nearest_names(collection: &Collection, name: &str) -> Vec<String> {
 fn refuses(kind: Kind, op: Op) -> Option<&'static str> {
     let equality = matches!(op, Op::Eq | Op::Ne);
     match kind {
-        Kind::Int | Kind::Decimal | Kind::Counter => {
-            (op == Op::Contains).then_some("= != < <= > >=")
-        }
+        Kind::Int | Kind::Decimal | Kind::Counter => (op == Op::Contains).then_some("= != < <= > >="),
         Kind::Bool => (!equality).then_some("= !="),
         Kind::Choice | Kind::List | Kind::Set | Kind::Ref | Kind::File => {
             (!equality && op != Op::Contains).then_some("= != ~")
@@ -421,10 +388,7 @@ fn operand(name: &str, field: Option<&Field>, op: Op, value: &str) -> Result<Ope
         return Ok(match field {
             Some(f) if f.kind == Kind::Choice => {
                 let hit = |words: [&str; 3]| words.iter().any(|w| fold(w).contains(&folded));
-                let chosen = f
-                    .choices
-                    .iter()
-                    .filter(|c| hit([&c.id, &c.label.vi, &c.label.en]));
+                let chosen = f.choices.iter().filter(|c| hit([&c.id, &c.label.vi, &c.label.en]));
                 Operand::OneOf(chosen.map(|c| c.id.clone()).collect())
             }
             _ => Operand::Folded(folded),
@@ -440,10 +404,9 @@ fn operand(name: &str, field: Option<&Field>, op: Op, value: &str) -> Result<Ope
             Value::Str(date) => Ok(Operand::Prefix(date)),
             other => Ok(Operand::Value(other)),
         },
-        (
-            Kind::Int | Kind::Decimal | Kind::Bool | Kind::Choice | Kind::Counter | Kind::Ref,
-            Some(f),
-        ) => Ok(Operand::Value(parse_value(f, value)?)),
+        (Kind::Int | Kind::Decimal | Kind::Bool | Kind::Choice | Kind::Counter | Kind::Ref, Some(f)) => {
+            Ok(Operand::Value(parse_value(f, value)?))
+        }
     }
 }
 
@@ -465,10 +428,7 @@ mod tests {
             ("admission_date", s("2020-11-26")),
             ("date_of_birth", s("1975")),
             ("updated_at", Value::Int(1000)),
-            (
-                "rewards",
-                Value::List(vec!["Bằng khen".into(), "Huy hiệu 30 năm".into()]),
-            ),
+            ("rewards", Value::List(vec!["Bằng khen".into(), "Huy hiệu 30 năm".into()])),
             ("notes", Value::Text("Đã nộp đủ đảng phí.".into())),
             ("phone", s("")),
             ("_updated", s("2025-11-30T01:02:03Z")),
@@ -478,9 +438,7 @@ mod tests {
 
     fn holds(text: &str) -> bool {
         let m = member();
-        parse("members", text)
-            .unwrap()
-            .matches(&|f| m.get(f).cloned())
+        parse("members", text).unwrap().matches(&|f| m.get(f).cloned())
     }
 
     #[test]
@@ -547,10 +505,7 @@ mod tests {
     fn quotes_hold_anything() {
         let expr = parse("members", r#"address = "a and \"b\" \\ = c" and phone = 1"#).unwrap();
         assert_eq!(expr.terms.len(), 2);
-        assert_eq!(
-            expr.terms[0].operand,
-            Operand::Value(Value::Str(r#"a and "b" \ = c"#.into()))
-        );
+        assert_eq!(expr.terms[0].operand, Operand::Value(Value::Str(r#"a and "b" \ = c"#.into())));
     }
 
     #[test]
@@ -566,11 +521,7 @@ mod tests {
             ("phone = \"1", 9, "no end"),
             ("phone = \"1\" or phone = 2", 13, "'and' or the end"),
             ("phone = 1 \"2\"", 11, "'and' or the end"),
-            (
-                "address = đ and status = nothing",
-                26,
-                "none of the choices",
-            ),
+            ("address = đ and status = nothing", 26, "none of the choices"),
             ("status < official", 8, "use = != ~"),
             ("updated_at ~ 1", 12, "use = !="),
             ("updated_at = 1.5", 14, "a whole number"),
@@ -586,14 +537,8 @@ mod tests {
     #[test]
     fn long_filters_are_refused() {
         let many = vec!["phone = 1"; EXPR_TERMS_MAX + 1].join(" and ");
-        assert_eq!(
-            parse("members", &many).unwrap_err().what,
-            ExprProblem::TooLong
-        );
+        assert_eq!(parse("members", &many).unwrap_err().what, ExprProblem::TooLong);
         let long = format!("phone = {}", "1".repeat(EXPR_BYTES_MAX));
-        assert_eq!(
-            parse("members", &long).unwrap_err().what,
-            ExprProblem::TooLong
-        );
+        assert_eq!(parse("members", &long).unwrap_err().what, ExprProblem::TooLong);
     }
 }

@@ -31,11 +31,7 @@ impl Reader<'_> {
         let period = s.string("period", self.problems);
         let reach = self.reach(&mut s, true);
         if let Some(p) = period.as_ref().filter(|p| !PERIODS.contains(&p.value)) {
-            let what = format!(
-                "'period' must be one of {}, not '{}'",
-                PERIODS.join(", "),
-                p.value
-            );
+            let what = format!("'period' must be one of {}, not '{}'", PERIODS.join(", "), p.value);
             self.problems.add(p.line, &s.path, what);
         }
         let path = s.path.clone();
@@ -43,11 +39,7 @@ impl Reader<'_> {
         let (of, op) = (of?, op?);
         let Some(collection) = collections.get(of.value) else {
             let near = nearest(of.value, collections.keys().map(String::as_str));
-            let what = format!(
-                "'of' names '{}', which is no collection.{}",
-                of.value,
-                did_you_mean(&near)
-            );
+            let what = format!("'of' names '{}', which is no collection.{}", of.value, did_you_mean(&near));
             self.problems.add(of.line, &path, what);
             return None;
         };
@@ -55,11 +47,7 @@ impl Reader<'_> {
             self.no_field(by.line, &path, "by", name, &collection.fields);
         }
         if let Some(Err(e)) = filter.as_ref().map(|f| Expr::parse(collection, f.value)) {
-            self.problems.add(
-                filter.as_ref().map_or(of.line, |f| f.line),
-                &path,
-                format!("'where': {e}"),
-            );
+            self.problems.add(filter.as_ref().map_or(of.line, |f| f.line), &path, format!("'where': {e}"));
         }
         Some(Metric {
             id: id.to_owned(),
@@ -73,12 +61,7 @@ impl Reader<'_> {
     }
 
     /// `count`, `sum:FIELD`, `min:FIELD` or `max:FIELD`.
-    fn metric_op(
-        &mut self,
-        op: &At<&str>,
-        path: &str,
-        collection: &Collection,
-    ) -> Option<MetricOp> {
+    fn metric_op(&mut self, op: &At<&str>, path: &str, collection: &Collection) -> Option<MetricOp> {
         if op.value == "count" {
             return Some(MetricOp::Count);
         }
@@ -92,10 +75,7 @@ impl Reader<'_> {
             }
         });
         let Some((made, name)) = made else {
-            let what = format!(
-                "'op' must be count, sum:FIELD, min:FIELD or max:FIELD, not '{}'",
-                op.value
-            );
+            let what = format!("'op' must be count, sum:FIELD, min:FIELD or max:FIELD, not '{}'", op.value);
             self.problems.add(op.line, path, what);
             return None;
         };
@@ -105,10 +85,7 @@ impl Reader<'_> {
                 let ordered = matches!(f.kind, Kind::Int | Kind::Decimal | Kind::Counter)
                     || (f.kind == Kind::Date && !matches!(made, MetricOp::Sum(_)));
                 if !ordered {
-                    let what = format!(
-                        "'op' names '{name}', a {}, which cannot be reckoned with",
-                        kind_name(f.kind)
-                    );
+                    let what = format!("'op' names '{name}', a {}, which cannot be reckoned with", kind_name(f.kind));
                     self.problems.add(op.line, path, what);
                 }
             }

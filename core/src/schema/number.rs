@@ -29,11 +29,7 @@ pub fn plain_decimal(scaled: i64, scale: u8) -> String {
     if scale == 0 {
         return scaled.to_string();
     }
-    let digits = format!(
-        "{:0width$}",
-        scaled.unsigned_abs(),
-        width = scale as usize + 1
-    );
+    let digits = format!("{:0width$}", scaled.unsigned_abs(), width = scale as usize + 1);
     let (whole, fraction) = digits.split_at(digits.len() - scale as usize);
     let sign = if scaled < 0 { "-" } else { "" };
     format!("{sign}{whole}.{fraction}")
@@ -87,16 +83,10 @@ pub fn parse_decimal(text: &str, scale: u8) -> Result<i64, NumberError> {
             // A fourth decimal shows that the mark is no group's.
             (4.., _) => format!("{minus}{whole}.{fraction}0"),
             (_, "") => format!("{minus}{whole}"),
-            (_, z) => format!(
-                "{minus}{whole}.{}",
-                &z[..z.len().min(scale as usize).min(2)]
-            ),
+            (_, z) => format!("{minus}{whole}.{}", &z[..z.len().min(scale as usize).min(2)]),
         };
         let grouped = format!("{minus}{}{}", whole, &digits[digits.len() - 3..]);
-        return Err(NumberError::Ambiguous {
-            grouped,
-            fraction: fraction.trim_end_matches('.').to_owned(),
-        });
+        return Err(NumberError::Ambiguous { grouped, fraction: fraction.trim_end_matches('.').to_owned() });
     }
     result
 }
@@ -129,9 +119,7 @@ fn scaled(negative: bool, whole: &str, fraction: &str, scale: u8) -> Result<i64,
         return Err(NumberError::TooFine);
     }
     let minus = if negative { "-" } else { "" };
-    format!("{minus}{whole}{fraction:0<width$}", width = scale as usize)
-        .parse()
-        .map_err(|_| NumberError::TooLarge)
+    format!("{minus}{whole}{fraction:0<width$}", width = scale as usize).parse().map_err(|_| NumberError::TooLarge)
 }
 
 #[cfg(test)]
@@ -169,44 +157,19 @@ mod tests {
             ("-2,241", 4, "-2241", "-2.2410"),
             ("2.000", 2, "2000", "2"),
         ] {
-            let ambiguous = NumberError::Ambiguous {
-                grouped: grouped.into(),
-                fraction: fraction.into(),
-            };
-            assert_eq!(
-                parse_decimal(text, scale),
-                Err(ambiguous),
-                "{text} at {scale}"
-            );
-            assert!(
-                parse_decimal(grouped, scale).is_ok() && parse_decimal(fraction, scale).is_ok()
-            );
+            let ambiguous = NumberError::Ambiguous { grouped: grouped.into(), fraction: fraction.into() };
+            assert_eq!(parse_decimal(text, scale), Err(ambiguous), "{text} at {scale}");
+            assert!(parse_decimal(grouped, scale).is_ok() && parse_decimal(fraction, scale).is_ok());
         }
     }
 
     #[test]
     fn everything_else_is_refused() {
-        for text in [
-            "",
-            "-",
-            ".",
-            ",5",
-            "5,",
-            "1.23.4,5",
-            "1,2,3.4.5",
-            "12 5",
-            "1e5",
-            "١",
-            "--1",
-            "1.2345.678",
-        ] {
+        for text in ["", "-", ".", ",5", "5,", "1.23.4,5", "1,2,3.4.5", "12 5", "1e5", "١", "--1", "1.2345.678"] {
             assert_eq!(parse_decimal(text, 2), Err(NumberError::Form), "{text}");
         }
         assert_eq!(parse_decimal("36.85", 1), Err(NumberError::TooFine));
-        assert_eq!(
-            parse_decimal("99999999999999999999", 1),
-            Err(NumberError::TooLarge)
-        );
+        assert_eq!(parse_decimal("99999999999999999999", 1), Err(NumberError::TooLarge));
         assert_eq!(parse_plain_decimal("36,8", 1), None);
     }
 

@@ -8,9 +8,7 @@
 use super::document::{At, Problems, SchemaProblem, Section};
 use super::types::{Choice, Collection, Field, Label, Schema};
 use crate::id::Flow;
-use crate::limits::{
-    FIELDS_MAX, NAME_BYTES_MAX, SCHEMA_BYTES_MAX, SCHEMA_ID_BYTES_MAX, TREE_DEPTH_MAX,
-};
+use crate::limits::{FIELDS_MAX, NAME_BYTES_MAX, SCHEMA_BYTES_MAX, SCHEMA_ID_BYTES_MAX, TREE_DEPTH_MAX};
 use crate::suggest::{did_you_mean, nearest};
 use crate::value::Kind;
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,10 +28,7 @@ use toml::de::DeTable;
 pub fn parse(text: &str) -> Result<Schema, Vec<SchemaProblem>> {
     let mut problems = Problems::new(text);
     if text.len() > SCHEMA_BYTES_MAX {
-        let what = format!(
-            "the file has {} bytes; {SCHEMA_BYTES_MAX} are allowed",
-            text.len()
-        );
+        let what = format!("the file has {} bytes; {SCHEMA_BYTES_MAX} are allowed", text.len());
         problems.add(1, "", what);
         return Err(problems.into_sorted());
     }
@@ -46,17 +41,8 @@ pub fn parse(text: &str) -> Result<Schema, Vec<SchemaProblem>> {
         return Err(problems.into_sorted());
     }
     let root = Section::new(String::new(), 1, document.get_ref(), &problems);
-    let schema = Reader {
-        levels: Vec::new(),
-        later: Vec::new(),
-        problems: &mut problems,
-    }
-    .schema(root, text);
-    if problems.is_empty() {
-        Ok(schema)
-    } else {
-        Err(problems.into_sorted())
-    }
+    let schema = Reader { levels: Vec::new(), later: Vec::new(), problems: &mut problems }.schema(root, text);
+    if problems.is_empty() { Ok(schema) } else { Err(problems.into_sorted()) }
 }
 
 /// Whether a word may be an id: `[a-z][a-z0-9_]*`, at most 64 bytes.
@@ -64,9 +50,7 @@ pub fn parse(text: &str) -> Result<Schema, Vec<SchemaProblem>> {
 pub fn is_id(word: &str) -> bool {
     word.len() <= SCHEMA_ID_BYTES_MAX
         && word.starts_with(|c: char| c.is_ascii_lowercase())
-        && word
-            .bytes()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+        && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
 }
 
 /// Parses the name of a kind, such as `string`.
@@ -78,10 +62,7 @@ pub fn kind_named(name: &str) -> Option<Kind> {
 /// The name of a kind as schema files write it.
 #[must_use]
 pub fn kind_name(kind: Kind) -> &'static str {
-    KINDS
-        .iter()
-        .find(|(_, k)| *k == kind)
-        .map_or("", |(n, _)| n)
+    KINDS.iter().find(|(_, k)| *k == kind).map_or("", |(n, _)| n)
 }
 
 const KINDS: [(&str, Kind); 12] = [
@@ -119,11 +100,7 @@ impl Reader<'_> {
         let (mut name, mut version) = (String::new(), 0);
         match root.table("schema", self.problems) {
             Some(head) => (name, version) = self.head(head),
-            None => self.problems.add(
-                1,
-                "schema",
-                "the table [schema] with name, version and levels is missing",
-            ),
+            None => self.problems.add(1, "schema", "the table [schema] with name, version and levels is missing"),
         }
         let mut collections = BTreeMap::new();
         if let Some(all) = root.table("collection", self.problems) {
@@ -135,12 +112,7 @@ impl Reader<'_> {
         for l in std::mem::take(&mut self.later) {
             if !collections.contains_key(&l.target) {
                 let near = nearest(&l.target, collections.keys().map(String::as_str));
-                let what = format!(
-                    "'{}' names '{}', which is no collection.{}",
-                    l.key,
-                    l.target,
-                    did_you_mean(&near)
-                );
+                let what = format!("'{}' names '{}', which is no collection.{}", l.key, l.target, did_you_mean(&near));
                 self.problems.add(l.line, &l.path, what);
             }
         }
@@ -153,14 +125,7 @@ impl Reader<'_> {
             }
         }
         root.close(self.problems);
-        Schema {
-            name,
-            version,
-            levels: self.levels,
-            collections,
-            metrics,
-            source: text.to_owned(),
-        }
+        Schema { name, version, levels: self.levels, collections, metrics, source: text.to_owned() }
     }
 
     fn head(&mut self, mut s: Section<'_>) -> (String, u32) {
@@ -174,11 +139,7 @@ impl Reader<'_> {
         });
         let version = s.number("version", 1, u32::MAX, self.problems);
         if version.is_none() && !s.has("version") {
-            self.problems.add(
-                s.line,
-                &s.path,
-                "'version' is missing; a first schema has version = 1",
-            );
+            self.problems.add(s.line, &s.path, "'version' is missing; a first schema has version = 1");
         }
         let levels = s.strings("levels", self.problems);
         self.check_levels(&levels, &s.path);
@@ -190,9 +151,7 @@ impl Reader<'_> {
     fn check_levels(&mut self, levels: &At<Vec<String>>, path: &str) {
         let count = levels.value.len();
         if !(1..=TREE_DEPTH_MAX).contains(&count) {
-            let what = format!(
-                "'levels' must name 1 to {TREE_DEPTH_MAX} levels, the root's first; it names {count}"
-            );
+            let what = format!("'levels' must name 1 to {TREE_DEPTH_MAX} levels, the root's first; it names {count}");
             self.problems.add(levels.line, path, what);
         }
         for (i, level) in levels.value.iter().enumerate() {
@@ -200,11 +159,7 @@ impl Reader<'_> {
                 self.problems.add(levels.line, path, bad_id("level", level));
             }
             if levels.value[..i].contains(level) || (level == "root" && i > 0) {
-                self.problems.add(
-                    levels.line,
-                    path,
-                    format!("the level '{level}' stands there twice"),
-                );
+                self.problems.add(levels.line, path, format!("the level '{level}' stands there twice"));
             }
         }
     }
@@ -277,11 +232,7 @@ impl Reader<'_> {
             }
         };
         if level > 0 && !travels_up {
-            self.problems.add(
-                at.line,
-                &s.path,
-                "'reach' is for flow = \"up\" only; leave it out",
-            );
+            self.problems.add(at.line, &s.path, "'reach' is for flow = \"up\" only; leave it out");
             return 0;
         }
         level
@@ -289,15 +240,10 @@ impl Reader<'_> {
 
     fn title(&mut self, s: &mut Section<'_>, fields: &[Field]) -> String {
         let Some(at) = s.string("title", self.problems) else {
-            return fields
-                .first()
-                .map(|f| format!("{{{}}}", f.id))
-                .unwrap_or_default();
+            return fields.first().map(|f| format!("{{{}}}", f.id)).unwrap_or_default();
         };
         match template_fields(at.value) {
-            Err(what) => self
-                .problems
-                .add(at.line, &s.path, format!("'title': {what}")),
+            Err(what) => self.problems.add(at.line, &s.path, format!("'title': {what}")),
             Ok(names) => {
                 for name in names.iter().filter(|n| !fields.iter().any(|f| f.id == **n)) {
                     self.no_field(at.line, &s.path, "title", name, fields);
@@ -319,8 +265,7 @@ impl Reader<'_> {
         let mut seen = BTreeSet::new();
         for name in &at.value {
             if !seen.insert(name) {
-                self.problems
-                    .add(at.line, &s.path, format!("'{key}' names '{name}' twice"));
+                self.problems.add(at.line, &s.path, format!("'{key}' names '{name}' twice"));
             }
             if key == "identity" && name == "_unit" {
                 continue;
@@ -329,8 +274,7 @@ impl Reader<'_> {
                 None => self.no_field(at.line, &s.path, key, name, fields),
                 Some(f) => {
                     if let Some(why) = refuse(f.kind) {
-                        let what =
-                            format!("'{key}' names '{name}', a {}: {why}", kind_name(f.kind));
+                        let what = format!("'{key}' names '{name}', a {}: {why}", kind_name(f.kind));
                         self.problems.add(at.line, &s.path, what);
                     }
                 }
@@ -339,31 +283,16 @@ impl Reader<'_> {
         at.value
     }
 
-    pub(super) fn no_field(
-        &mut self,
-        line: u32,
-        path: &str,
-        key: &str,
-        name: &str,
-        fields: &[Field],
-    ) {
+    pub(super) fn no_field(&mut self, line: u32, path: &str, key: &str, name: &str, fields: &[Field]) {
         let near = nearest(name, fields.iter().map(|f| f.id.as_str()));
-        let what = format!(
-            "'{key}' names '{name}', which is no field here.{}",
-            did_you_mean(&near)
-        );
+        let what = format!("'{key}' names '{name}', which is no field here.{}", did_you_mean(&near));
         self.problems.add(line, path, what);
     }
 
     /// A collection's name that is checked once all are known.
     fn other(&mut self, s: &mut Section<'_>, key: &'static str) -> Option<String> {
         let at = s.string(key, self.problems)?;
-        self.later.push(Later {
-            line: at.line,
-            path: s.path.clone(),
-            key,
-            target: at.value.to_owned(),
-        });
+        self.later.push(Later { line: at.line, path: s.path.clone(), key, target: at.value.to_owned() });
         Some(at.value.to_owned())
     }
 
@@ -374,8 +303,7 @@ impl Reader<'_> {
         let mut fields = Vec::new();
         for (id, section) in all.named(self.problems) {
             if fields.len() == FIELDS_MAX {
-                let what =
-                    format!("a collection has at most {FIELDS_MAX} fields; this is one more");
+                let what = format!("a collection has at most {FIELDS_MAX} fields; this is one more");
                 self.problems.add(section.line, &section.path, what);
                 break;
             }
@@ -390,41 +318,19 @@ impl Reader<'_> {
         let max = s.number("max", 1, u32::MAX, self.problems);
         let scale = s.number("scale", 0, 9, self.problems);
         let choices = s.tables("choices", self.problems);
-        let to = self
-            .other(&mut s, "to")
-            .or_else(|| self.other(&mut s, "of"));
+        let to = self.other(&mut s, "to").or_else(|| self.other(&mut s, "of"));
         if let Some(kind) = kind {
             let measured = matches!(kind, Kind::Text | Kind::String | Kind::List | Kind::Set);
-            self.only(
-                "max",
-                max.as_ref().map(|m| m.line),
-                measured,
-                "text, string, list and set",
-                &s,
-            );
-            self.only(
-                "scale",
-                scale.as_ref().map(|m| m.line),
-                kind == Kind::Decimal,
-                "decimal",
-                &s,
-            );
-            self.only(
-                "choices",
-                choices.as_ref().map(|c| c.line),
-                kind == Kind::Choice,
-                "choice",
-                &s,
-            );
-            self.only(
-                "to",
-                to.as_ref().map(|_| s.line),
-                kind == Kind::Ref,
-                "ref",
-                &s,
-            );
+            self.only("max", max.as_ref().map(|m| m.line), measured, "text, string, list and set", &s);
+            self.only("scale", scale.as_ref().map(|m| m.line), kind == Kind::Decimal, "decimal", &s);
+            self.only("choices", choices.as_ref().map(|c| c.line), kind == Kind::Choice, "choice", &s);
+            self.only("to", to.as_ref().map(|_| s.line), kind == Kind::Ref, "ref", &s);
             if kind == Kind::Choice && !s.has("choices") {
-                self.problems.add(s.line, &s.path, "a choice needs 'choices', a list such as [{ id = \"a\", vi = \"A\", en = \"A\" }]");
+                self.problems.add(
+                    s.line,
+                    &s.path,
+                    "a choice needs 'choices', a list such as [{ id = \"a\", vi = \"A\", en = \"A\" }]",
+                );
             }
         }
         let field = Field {
@@ -433,9 +339,7 @@ impl Reader<'_> {
             required: s.flag("required", self.problems),
             max: max.map(|m| m.value),
             scale: scale.map_or(0, |m| m.value as u8), // at most 9
-            choices: choices
-                .map(|c| self.choices(c, &s.path))
-                .unwrap_or_default(),
+            choices: choices.map(|c| self.choices(c, &s.path)).unwrap_or_default(),
             to,
             hidden: s.flag("hidden", self.problems),
             label: self.label(&mut s, id),
@@ -450,12 +354,8 @@ impl Reader<'_> {
         if kind.is_none() {
             let names: Vec<&str> = KINDS.iter().map(|(n, _)| *n).collect();
             let near = nearest(at.value, names.iter().copied());
-            let what = format!(
-                "'kind' must be one of {}, not '{}'.{}",
-                names.join(", "),
-                at.value,
-                did_you_mean(&near)
-            );
+            let what =
+                format!("'kind' must be one of {}, not '{}'.{}", names.join(", "), at.value, did_you_mean(&near));
             self.problems.add(at.line, &s.path, what);
         }
         kind
@@ -464,19 +364,14 @@ impl Reader<'_> {
     /// Reports a key that stands at a field of the wrong kind.
     fn only(&mut self, key: &str, line: Option<u32>, fits: bool, kinds: &str, s: &Section<'_>) {
         if let Some(line) = line.filter(|_| !fits) {
-            self.problems.add(
-                line,
-                &s.path,
-                format!("'{key}' is for the kind {kinds} only; leave it out"),
-            );
+            self.problems.add(line, &s.path, format!("'{key}' is for the kind {kinds} only; leave it out"));
         }
     }
 
     fn choices(&mut self, list: At<Vec<Section<'_>>>, path: &str) -> Vec<Choice> {
         let mut out: Vec<Choice> = Vec::new();
         if list.value.is_empty() {
-            self.problems
-                .add(list.line, path, "'choices' must name at least one choice");
+            self.problems.add(list.line, path, "'choices' must name at least one choice");
         }
         for mut s in list.value {
             let id = self.needed(&mut s, "id").map_or("", |at| at.value);
@@ -485,28 +380,18 @@ impl Reader<'_> {
                 self.problems.add(s.line, &s.path, bad_id("choice", id));
             }
             if out.iter().any(|c| c.id == id) {
-                self.problems.add(
-                    s.line,
-                    &s.path,
-                    format!("the choice '{id}' stands there twice"),
-                );
+                self.problems.add(s.line, &s.path, format!("the choice '{id}' stands there twice"));
             }
             let label = self.words(&mut s, id);
             s.close(self.problems);
-            out.push(Choice {
-                id: id.to_owned(),
-                label,
-            });
+            out.push(Choice { id: id.to_owned(), label });
         }
         out
     }
 
     fn label(&mut self, s: &mut Section<'_>, id: &str) -> Label {
         match s.table("label", self.problems) {
-            None => Label {
-                vi: id.to_owned(),
-                en: id.to_owned(),
-            },
+            None => Label { vi: id.to_owned(), en: id.to_owned() },
             Some(mut l) => {
                 let label = self.words(&mut l, id);
                 l.close(self.problems);
@@ -520,10 +405,7 @@ impl Reader<'_> {
         let vi = s.string("vi", self.problems).map(|at| at.value);
         let en = s.string("en", self.problems).map(|at| at.value);
         let pick = |a: Option<&str>, b: Option<&str>| a.or(b).unwrap_or(id).to_owned();
-        Label {
-            vi: pick(vi, en),
-            en: pick(en, vi),
-        }
+        Label { vi: pick(vi, en), en: pick(en, vi) }
     }
 
     pub(super) fn check_id(&mut self, what: &str, id: &str, s: &Section<'_>) {
@@ -533,15 +415,10 @@ impl Reader<'_> {
     }
 
     /// Reads a string that must be there.
-    pub(super) fn needed<'d>(
-        &mut self,
-        s: &mut Section<'d>,
-        key: &'static str,
-    ) -> Option<At<&'d str>> {
+    pub(super) fn needed<'d>(&mut self, s: &mut Section<'d>, key: &'static str) -> Option<At<&'d str>> {
         let found = s.string(key, self.problems);
         if found.is_none() && !s.has(key) {
-            self.problems
-                .add(s.line, &s.path, format!("'{key}' is missing"));
+            self.problems.add(s.line, &s.path, format!("'{key}' is missing"));
         }
         found
     }
@@ -556,17 +433,10 @@ fn bad_id(what: &str, id: &str) -> String {
 /// Why a kind cannot be compared as one value.
 fn scalar(kind: Kind) -> Option<&'static str> {
     match kind {
-        Kind::Text | Kind::List | Kind::Set | Kind::Counter => {
-            Some("only kinds with one plain value can stand here")
+        Kind::Text | Kind::List | Kind::Set | Kind::Counter => Some("only kinds with one plain value can stand here"),
+        Kind::String | Kind::Int | Kind::Decimal | Kind::Bool | Kind::Date | Kind::Choice | Kind::Ref | Kind::File => {
+            None
         }
-        Kind::String
-        | Kind::Int
-        | Kind::Decimal
-        | Kind::Bool
-        | Kind::Date
-        | Kind::Choice
-        | Kind::Ref
-        | Kind::File => None,
     }
 }
 
@@ -578,9 +448,7 @@ pub(super) fn template_fields(template: &str) -> Result<Vec<&str>, String> {
         let tail = &rest[open..];
         let close = tail.find('}').filter(|c| *c > 0);
         let Some(close) = close else {
-            return Err(format!(
-                "'{template}' has a brace without its partner; write {{field}}"
-            ));
+            return Err(format!("'{template}' has a brace without its partner; write {{field}}"));
         };
         names.push(&tail[1..close]);
         rest = &tail[close + 1..];

@@ -48,19 +48,9 @@ pub fn to_cell(field: Option<&Field>, value: &Value) -> String {
 
 /// `a; b`, or a JSON array where that would not be read back as the same strings.
 fn joined<'i>(items: impl Iterator<Item = &'i String> + Clone) -> String {
-    let plain = items
-        .clone()
-        .all(|i| !i.is_empty() && i.trim() == i && !i.contains(';'));
-    let text = items
-        .clone()
-        .map(String::as_str)
-        .collect::<Vec<_>>()
-        .join("; ");
-    if plain && json_strings(&text).is_none() {
-        text
-    } else {
-        items.map(String::as_str).collect::<Json>().to_string()
-    }
+    let plain = items.clone().all(|i| !i.is_empty() && i.trim() == i && !i.contains(';'));
+    let text = items.clone().map(String::as_str).collect::<Vec<_>>().join("; ");
+    if plain && json_strings(&text).is_none() { text } else { items.map(String::as_str).collect::<Json>().to_string() }
 }
 
 /// The value for a person: labels of choices, dates and decimals in the language's way.
@@ -90,11 +80,7 @@ pub fn display(field: &Field, value: &Value, lang: Lang) -> String {
         }
         .to_owned(),
         (_, Value::List(items)) => items.join("; "),
-        (_, Value::Set(items)) => items
-            .iter()
-            .map(String::as_str)
-            .collect::<Vec<_>>()
-            .join("; "),
+        (_, Value::Set(items)) => items.iter().map(String::as_str).collect::<Vec<_>>().join("; "),
         _ => to_cell(Some(field), value),
     }
 }
@@ -147,10 +133,7 @@ mod tests {
         assert_eq!(to_json(None, &Value::Int(368)), json!(368));
         assert_eq!(to_json(None, &Value::Counter(-2)), json!(-2));
         assert_eq!(to_json(None, &Value::Bool(true)), json!(true));
-        assert_eq!(
-            to_json(None, &set_of(["b".into(), "a".into()])),
-            json!(["a", "b"])
-        );
+        assert_eq!(to_json(None, &set_of(["b".into(), "a".into()])), json!(["a", "b"]));
         assert_eq!(to_json(None, &Value::Text("x\ny".into())), json!("x\ny"));
     }
 
@@ -159,22 +142,10 @@ mod tests {
         let samples = [
             ("inspections", "score", Value::Int(-368)),
             ("members", "status", Value::Str("candidate".into())),
-            (
-                "members",
-                "rewards",
-                Value::List(vec!["a; b".into(), " c".into()]),
-            ),
-            (
-                "members",
-                "rewards",
-                Value::List(vec!["[1]".into(), "a".into()]),
-            ),
+            ("members", "rewards", Value::List(vec!["a; b".into(), " c".into()])),
+            ("members", "rewards", Value::List(vec!["[1]".into(), "a".into()])),
             ("members", "rewards", Value::List(vec![r#"["a"]"#.into()])),
-            (
-                "members",
-                "rewards",
-                Value::List(vec!["a".into(), "a".into()]),
-            ),
+            ("members", "rewards", Value::List(vec!["a".into(), "a".into()])),
             ("documents", "keywords", set_of(["x".into(), "y z".into()])),
             ("members", "updated_at", Value::Int(1_747_832_521_966)),
             ("receipts", "read", Value::Bool(false)),
@@ -183,16 +154,8 @@ mod tests {
         ];
         for (collection, id, value) in samples {
             let f = field(collection, id);
-            assert_eq!(
-                from_json(&f, &to_json(Some(&f), &value)),
-                Ok(Some(value.clone())),
-                "{id}"
-            );
-            assert_eq!(
-                parse_cell(&f, &to_cell(Some(&f), &value)),
-                Ok(Some(value)),
-                "{id}"
-            );
+            assert_eq!(from_json(&f, &to_json(Some(&f), &value)), Ok(Some(value.clone())), "{id}");
+            assert_eq!(parse_cell(&f, &to_cell(Some(&f), &value)), Ok(Some(value)), "{id}");
         }
     }
 
@@ -202,38 +165,23 @@ mod tests {
         let candidate = Value::Str("candidate".into());
         assert_eq!(display(&status, &candidate, Lang::Vi), "Dự bị");
         assert_eq!(display(&status, &candidate, Lang::En), "Candidate");
-        assert_eq!(
-            display(&status, &Value::Str("later".into()), Lang::En),
-            "later"
-        );
+        assert_eq!(display(&status, &Value::Str("later".into()), Lang::En), "later");
         let born = field("members", "date_of_birth");
-        assert_eq!(
-            display(&born, &Value::Str("1998-01-05".into()), Lang::Vi),
-            "05/01/1998"
-        );
+        assert_eq!(display(&born, &Value::Str("1998-01-05".into()), Lang::Vi), "05/01/1998");
         let score = field("inspections", "score");
         assert_eq!(display(&score, &Value::Int(368), Lang::Vi), "36,8");
         assert_eq!(display(&score, &Value::Int(368), Lang::En), "36.8");
-        assert_eq!(
-            display(&field("receipts", "read"), &Value::Bool(true), Lang::Vi),
-            "có"
-        );
+        assert_eq!(display(&field("receipts", "read"), &Value::Bool(true), Lang::Vi), "có");
     }
 
     #[test]
     fn titles_fill_the_template() {
         let schema = builtin();
         let fields = BTreeMap::from([("title".to_owned(), Value::Str("Kế hoạch".into()))]);
-        assert_eq!(
-            title(&schema.collections["directives"], &fields),
-            "Kế hoạch"
-        );
+        assert_eq!(title(&schema.collections["directives"], &fields), "Kế hoạch");
         let mut fields = fields;
         fields.insert("number".into(), Value::Str("12-KH".into()));
-        assert_eq!(
-            title(&schema.collections["directives"], &fields),
-            "12-KH Kế hoạch"
-        );
+        assert_eq!(title(&schema.collections["directives"], &fields), "12-KH Kế hoạch");
         assert_eq!(title(&schema.collections["members"], &BTreeMap::new()), "");
     }
 }

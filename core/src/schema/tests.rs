@@ -30,11 +30,7 @@ choices = [{ id = "rice", vi = "Lúa", en = "Rice" }]
 "#;
 
 fn problems(text: &str) -> Vec<String> {
-    parse(text)
-        .unwrap_err()
-        .iter()
-        .map(ToString::to_string)
-        .collect()
+    parse(text).unwrap_err().iter().map(ToString::to_string).collect()
 }
 
 fn field(collection: &str, id: &str) -> Field {
@@ -50,11 +46,7 @@ fn membership_parses_with_every_collection() {
     let s = builtin();
     assert_eq!((s.name.as_str(), s.version), ("membership", 1));
     assert_eq!(s.levels, ["city", "district", "grassroots", "branch"]);
-    let flows: Vec<(&str, Flow, u8)> = s
-        .collections
-        .values()
-        .map(|c| (c.id.as_str(), c.flow, c.reach))
-        .collect();
+    let flows: Vec<(&str, Flow, u8)> = s.collections.values().map(|c| (c.id.as_str(), c.flow, c.reach)).collect();
     assert_eq!(
         flows,
         [
@@ -70,14 +62,8 @@ fn membership_parses_with_every_collection() {
         ]
     );
     assert_eq!(s.collections["receipts"].identity, ["directive", "_unit"]);
-    assert_eq!(
-        s.collections["receipts"].reply_to.as_deref(),
-        Some("directives")
-    );
-    assert_eq!(
-        s.metrics["study_attended"].op,
-        MetricOp::Sum("attended".into())
-    );
+    assert_eq!(s.collections["receipts"].reply_to.as_deref(), Some("directives"));
+    assert_eq!(s.metrics["study_attended"].op, MetricOp::Sum("attended".into()));
     assert_eq!(s.level("root"), Some(0));
     assert_eq!(s.level("branch"), Some(3));
     assert_eq!(s.source, MEMBERSHIP);
@@ -87,19 +73,9 @@ fn membership_parses_with_every_collection() {
 fn labels_are_there_in_both_languages_and_name_one_field_each() {
     for c in builtin().collections.values() {
         for f in &c.fields {
-            assert!(
-                !f.label.vi.is_empty() && f.label.en != f.id,
-                "{}.{}",
-                c.id,
-                f.id
-            );
+            assert!(!f.label.vi.is_empty() && f.label.en != f.id, "{}.{}", c.id, f.id);
             for header in [&f.label.vi, &f.label.en, &f.id] {
-                assert_eq!(
-                    c.field_by_header(header).map(|g| &g.id),
-                    Some(&f.id),
-                    "{}",
-                    c.id
-                );
+                assert_eq!(c.field_by_header(header).map(|g| &g.id), Some(&f.id), "{}", c.id);
             }
         }
     }
@@ -108,15 +84,8 @@ fn labels_are_there_in_both_languages_and_name_one_field_each() {
 #[test]
 fn fields_keep_the_order_of_the_file() {
     let s = builtin();
-    let ids: Vec<&str> = s.collections["members"]
-        .fields
-        .iter()
-        .map(|f| f.id.as_str())
-        .collect();
-    assert_eq!(
-        ids[..4],
-        ["full_name", "date_of_birth", "gender", "ethnicity"]
-    );
+    let ids: Vec<&str> = s.collections["members"].fields.iter().map(|f| f.id.as_str()).collect();
+    assert_eq!(ids[..4], ["full_name", "date_of_birth", "gender", "ethnicity"]);
     assert_eq!(ids[17..], ["updated_at", "id"]);
 }
 
@@ -239,13 +208,7 @@ fn a_small_schema_parses() {
     let farms = &s.collections["farms"];
     assert_eq!((farms.flow, farms.reach), (Flow::Up, 1));
     assert_eq!(farms.fields[0].max, Some(10));
-    assert_eq!(
-        farms.fields[0].label,
-        Label {
-            vi: "name".into(),
-            en: "name".into()
-        }
-    );
+    assert_eq!(farms.fields[0].label, Label { vi: "name".into(), en: "name".into() });
     assert_eq!(farms.fields[1].choices[0].label.vi, "Lúa");
     assert!(parse(&SMALL.replace('\n', "\r\n")).is_ok());
 }
@@ -253,136 +216,57 @@ fn a_small_schema_parses() {
 #[test]
 fn every_problem_has_its_line() {
     for (from, to, wanted) in [
-        (
-            "flow = \"up\"",
-            "flwo = \"up\"",
-            "line 8: collection.farms: unknown key 'flwo'. Did you mean 'flow'?",
-        ),
-        (
-            "flow = \"up\"\n",
-            "",
-            "line 6: collection.farms: 'flow' is missing",
-        ),
-        (
-            "flow = \"up\"",
-            "flow = \"charter\"",
-            "line 8: collection.farms: 'flow' must be up, down, group or local",
-        ),
+        ("flow = \"up\"", "flwo = \"up\"", "line 8: collection.farms: unknown key 'flwo'. Did you mean 'flow'?"),
+        ("flow = \"up\"\n", "", "line 6: collection.farms: 'flow' is missing"),
+        ("flow = \"up\"", "flow = \"charter\"", "line 8: collection.farms: 'flow' must be up, down, group or local"),
         (
             "reach = \"coop\"",
             "reach = \"copo\"",
             "line 9: collection.farms: 'reach' must be root or a level (union, coop), not 'copo'. Did you mean 'coop'?",
         ),
-        (
-            "flow = \"up\"",
-            "flow = \"down\"",
-            "line 9: collection.farms: 'reach' is for flow",
-        ),
+        ("flow = \"up\"", "flow = \"down\"", "line 9: collection.farms: 'reach' is for flow"),
         (
             "{crop}",
             "{corp}",
             "line 10: collection.farms: 'title' names 'corp', which is no field here. Did you mean 'crop'?",
         ),
         ("{crop}", "{crop", "line 10: collection.farms: 'title': "),
-        (
-            "[\"name\"]",
-            "[\"nmae\"]",
-            "line 11: collection.farms: 'match' names 'nmae'",
-        ),
-        (
-            "[\"name\"]",
-            "[\"name\", \"name\"]",
-            "line 11: collection.farms: 'match' names 'name' twice",
-        ),
-        (
-            "[\"name\"]",
-            "\"name\"",
-            "line 11: collection.farms: 'match' must be a list of strings, not a string",
-        ),
-        (
-            "field.name]",
-            "field._name]",
-            "line 13: collection.farms.field._name: '_name' cannot name a field",
-        ),
-        (
-            "field.name]",
-            "field.Name]",
-            "line 13: collection.farms.field.Name: 'Name' cannot name a field",
-        ),
-        (
-            "\"string\"",
-            "\"strng\"",
-            "line 14: collection.farms.field.name: 'kind' must be one of",
-        ),
-        (
-            "max = 10",
-            "max = 0",
-            "line 15: collection.farms.field.name: 'max' must be a whole number from 1",
-        ),
-        (
-            "max = 10",
-            "scale = 2",
-            "line 15: collection.farms.field.name: 'scale' is for the kind decimal only",
-        ),
+        ("[\"name\"]", "[\"nmae\"]", "line 11: collection.farms: 'match' names 'nmae'"),
+        ("[\"name\"]", "[\"name\", \"name\"]", "line 11: collection.farms: 'match' names 'name' twice"),
+        ("[\"name\"]", "\"name\"", "line 11: collection.farms: 'match' must be a list of strings, not a string"),
+        ("field.name]", "field._name]", "line 13: collection.farms.field._name: '_name' cannot name a field"),
+        ("field.name]", "field.Name]", "line 13: collection.farms.field.Name: 'Name' cannot name a field"),
+        ("\"string\"", "\"strng\"", "line 14: collection.farms.field.name: 'kind' must be one of"),
+        ("max = 10", "max = 0", "line 15: collection.farms.field.name: 'max' must be a whole number from 1"),
+        ("max = 10", "scale = 2", "line 15: collection.farms.field.name: 'scale' is for the kind decimal only"),
         (
             "max = 10",
             "required = 1",
             "line 15: collection.farms.field.name: 'required' must be true or false, not an integer",
         ),
-        (
-            "max = 10",
-            "max = 10\nmax = 11",
-            "line 16: not valid TOML: duplicate key",
-        ),
+        ("max = 10", "max = 10\nmax = 11", "line 16: not valid TOML: duplicate key"),
         (
             "en = \"Rice\"",
             "fr = \"Riz\"",
             "line 19: collection.farms.field.crop.choices[0]: unknown key 'fr'. Known here: id, vi, en.",
         ),
-        (
-            "choices = ",
-            "#",
-            "line 17: collection.farms.field.crop: a choice needs 'choices'",
-        ),
+        ("choices = ", "#", "line 17: collection.farms.field.crop: a choice needs 'choices'"),
         (
             "id = \"rice\"",
             "id = \"Rice\"",
             "line 19: collection.farms.field.crop.choices[0]: 'Rice' cannot name a choice",
         ),
-        (
-            "version = 1",
-            "version = 0",
-            "line 3: schema: 'version' must be a whole number from 1",
-        ),
+        ("version = 1", "version = 0", "line 3: schema: 'version' must be a whole number from 1"),
         ("version = 1\n", "", "line 1: schema: 'version' is missing"),
-        (
-            "[\"union\", \"coop\"]",
-            "[]",
-            "line 4: schema: 'levels' must name 1 to 12",
-        ),
-        (
-            "\"union\", ",
-            "\"coop\", ",
-            "line 4: schema: the level 'coop' stands there twice",
-        ),
+        ("[\"union\", \"coop\"]", "[]", "line 4: schema: 'levels' must name 1 to 12"),
+        ("\"union\", ", "\"coop\", ", "line 4: schema: the level 'coop' stands there twice"),
         ("[schema]", "[schema", "line 1: not valid TOML"),
-        (
-            "[schema]",
-            "[scheme]",
-            "line 1: unknown key 'scheme'. Did you mean 'schema'?",
-        ),
-        (
-            "en = \"Farms\"",
-            "en = 7",
-            "line 7: collection.farms.label: 'en' must be a string",
-        ),
+        ("[schema]", "[scheme]", "line 1: unknown key 'scheme'. Did you mean 'schema'?"),
+        ("en = \"Farms\"", "en = 7", "line 7: collection.farms.label: 'en' must be a string"),
     ] {
         assert!(SMALL.contains(from), "the test's own text: {from}");
         let found = problems(&SMALL.replacen(from, to, 1));
-        assert!(
-            found.iter().any(|p| p.starts_with(wanted)),
-            "wanted {wanted}\nfound {found:#?}"
-        );
+        assert!(found.iter().any(|p| p.starts_with(wanted)), "wanted {wanted}\nfound {found:#?}");
     }
 }
 
@@ -402,18 +286,9 @@ fn references_and_metrics_are_checked() {
             "[collection.x]\nflow = \"up\"\nidentity = [\"t\", \"_unit\"]\n[collection.x.field.t]\nkind = \"text\"\n",
             "line 22: collection.x: 'identity' names 't', a text: only",
         ),
-        (
-            "[metric.m]\nof = \"farms\"\nop = \"average\"\n",
-            "line 22: metric.m: 'op' must be count, sum:FIELD",
-        ),
-        (
-            "[metric.m]\nof = \"farms\"\nop = \"sum:name\"\n",
-            "line 22: metric.m: 'op' names 'name', a string, which",
-        ),
-        (
-            "[metric.m]\nof = \"frams\"\nop = \"count\"\n",
-            "line 21: metric.m: 'of' names 'frams'",
-        ),
+        ("[metric.m]\nof = \"farms\"\nop = \"average\"\n", "line 22: metric.m: 'op' must be count, sum:FIELD"),
+        ("[metric.m]\nof = \"farms\"\nop = \"sum:name\"\n", "line 22: metric.m: 'op' names 'name', a string, which"),
+        ("[metric.m]\nof = \"frams\"\nop = \"count\"\n", "line 21: metric.m: 'of' names 'frams'"),
         (
             "[metric.m]\nof = \"farms\"\nop = \"count\"\nwhere = \"crop = tea\"\n",
             "line 23: metric.m: 'where': at character 8: crop: 'tea' is none of the choices: rice.",
@@ -424,18 +299,13 @@ fn references_and_metrics_are_checked() {
         ),
     ] {
         let found = more(text);
-        assert!(
-            found.iter().any(|p| p.starts_with(wanted)),
-            "wanted {wanted}\nfound {found:#?}"
-        );
+        assert!(found.iter().any(|p| p.starts_with(wanted)), "wanted {wanted}\nfound {found:#?}");
     }
 }
 
 #[test]
 fn all_problems_come_at_once_and_in_file_order() {
-    let text = SMALL
-        .replace("max = 10", "max = 0")
-        .replace("flow = \"up\"", "flow = \"in\"");
+    let text = SMALL.replace("max = 10", "max = 0").replace("flow = \"up\"", "flow = \"in\"");
     let found = parse(&text).unwrap_err();
     assert_eq!(found.iter().map(|p| p.line).collect::<Vec<_>>(), [8, 9, 15]);
 }
@@ -449,9 +319,7 @@ fn limits_are_refused_by_line() {
     let found = problems(&text);
     assert_eq!(found.len(), 1);
     assert!(found[0].contains("at most 200 fields"), "{found:?}");
-    let levels: Vec<String> = (0..=limits::TREE_DEPTH_MAX)
-        .map(|i| format!("\"l{i}\""))
-        .collect();
+    let levels: Vec<String> = (0..=limits::TREE_DEPTH_MAX).map(|i| format!("\"l{i}\"")).collect();
     let found = problems(&SMALL.replace("\"union\", \"coop\"", &levels.join(", ")));
     assert!(found[0].contains("it names 13"), "{found:?}");
     let found = problems(&format!("{SMALL}#{}", " ".repeat(limits::SCHEMA_BYTES_MAX)));
@@ -469,34 +337,14 @@ fn typed_values_of_every_kind() {
         ("members", "status", "official", str_of("official")),
         ("members", "status", "CHÍNH THỨC", str_of("official")),
         ("members", "status", "chinh thuc", str_of("official")),
-        (
-            "members",
-            "status",
-            "Exempt from activities",
-            str_of("exempt"),
-        ),
-        (
-            "members",
-            "rewards",
-            "[\"b\", \"a\"]",
-            Value::List(vec!["b".into(), "a".into()]),
-        ),
-        (
-            "documents",
-            "keywords",
-            "[\"b\", \"a\", \"b\"]",
-            set_of(["a".into(), "b".into()]),
-        ),
+        ("members", "status", "Exempt from activities", str_of("exempt")),
+        ("members", "rewards", "[\"b\", \"a\"]", Value::List(vec!["b".into(), "a".into()])),
+        ("documents", "keywords", "[\"b\", \"a\", \"b\"]", set_of(["a".into(), "b".into()])),
         ("inspections", "score", "36,8", Value::Int(368)),
         ("receipts", "read", "Có", Value::Bool(true)),
         ("receipts", "read", "không", Value::Bool(false)),
         ("receipts", "contacts", "4", Value::Counter(4)),
-        (
-            "receipts",
-            "directive",
-            "00112233445566778899AABBCCDDEEFF",
-            str_of("00112233445566778899aabbccddeeff"),
-        ),
+        ("receipts", "directive", "00112233445566778899AABBCCDDEEFF", str_of("00112233445566778899aabbccddeeff")),
     ] {
         let f = field(collection, id);
         assert_eq!(parse_value(&f, text), Ok(value.clone()), "{id}={text}");
@@ -513,24 +361,9 @@ fn refused_values_name_the_field_and_the_way_out() {
             "2.241",
             "updated_at: '2.241' does not fit; expected a whole number, without separators",
         ),
-        (
-            "members",
-            "date_of_birth",
-            "30/02/1998",
-            "expected a date that exists: that month has 28 days",
-        ),
-        (
-            "members",
-            "status",
-            "oficial",
-            "none of the choices: candidate, official, active",
-        ),
-        (
-            "members",
-            "status",
-            "oficial",
-            "Did you mean 'Official' or 'official'?",
-        ),
+        ("members", "date_of_birth", "30/02/1998", "expected a date that exists: that month has 28 days"),
+        ("members", "status", "oficial", "none of the choices: candidate, official, active"),
+        ("members", "status", "oficial", "Did you mean 'Official' or 'official'?"),
         ("members", "rewards", "a", "a JSON array of strings"),
         ("members", "rewards", "[1]", "a JSON array of strings"),
         ("inspections", "score", "2.241", "could mean 2241 or 2.2"),
@@ -539,9 +372,7 @@ fn refused_values_name_the_field_and_the_way_out() {
         ("receipts", "read", "maybe", "true or false"),
         ("receipts", "directive", "12", "32 hexadecimal digits"),
     ] {
-        let message = parse_value(&field(collection, id), text)
-            .unwrap_err()
-            .to_string();
+        let message = parse_value(&field(collection, id), text).unwrap_err().to_string();
         assert!(message.contains(wanted), "{message}");
     }
 }
@@ -552,15 +383,7 @@ fn lengths_are_measured_in_characters_and_bytes() {
     f.max = Some(3);
     assert!(parse_value(&f, "ữữữ").is_ok());
     let e = parse_value(&f, "abcd").unwrap_err();
-    assert_eq!(
-        e,
-        ValueError::TooLong {
-            field: "full_name".into(),
-            got: 4,
-            max: 3,
-            unit: "characters"
-        }
-    );
+    assert_eq!(e, ValueError::TooLong { field: "full_name".into(), got: 4, max: 3, unit: "characters" });
     f.max = None;
     assert!(parse_value(&f, &"a".repeat(limits::STRING_BYTES_MAX)).is_ok());
     assert!(parse_value(&f, &"a".repeat(limits::STRING_BYTES_MAX + 1)).is_err());
@@ -576,14 +399,8 @@ fn lengths_are_measured_in_characters_and_bytes() {
 #[test]
 fn values_from_elsewhere_are_checked() {
     let status = field("members", "status");
-    assert!(matches!(
-        check(&status, &str_of("zzz")),
-        Err(ValueError::NotAChoice { .. })
-    ));
-    assert!(matches!(
-        check(&status, &Value::Int(1)),
-        Err(ValueError::WrongKind { .. })
-    ));
+    assert!(matches!(check(&status, &str_of("zzz")), Err(ValueError::NotAChoice { .. })));
+    assert!(matches!(check(&status, &Value::Int(1)), Err(ValueError::WrongKind { .. })));
     assert!(check(&field("members", "date_of_birth"), &str_of("5/1/1998")).is_err());
     let json = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
     assert_eq!(from_json(&status, &json("null")), Ok(None));

@@ -102,11 +102,8 @@ impl Collection {
             return Some(field);
         }
         let folded = fold(header);
-        let mut alike = self.fields.iter().filter(|f| {
-            [&f.id, &f.label.vi, &f.label.en]
-                .iter()
-                .any(|w| fold(w) == folded)
-        });
+        let mut alike =
+            self.fields.iter().filter(|f| [&f.id, &f.label.vi, &f.label.en].iter().any(|w| fold(w) == folded));
         let first = alike.next()?;
         alike.next().is_none().then_some(first)
     }
@@ -114,11 +111,7 @@ impl Collection {
     /// The space that a record of this collection is born in at `unit`.
     #[must_use]
     pub fn space(&self, unit: UnitId) -> SpaceId {
-        SpaceId {
-            unit,
-            flow: self.flow,
-            reach: self.reach,
-        }
+        SpaceId { unit, flow: self.flow, reach: self.reach }
     }
 }
 

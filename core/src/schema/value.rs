@@ -81,11 +81,7 @@ const SHOWN_CHARS_MAX: usize = 80;
 
 impl ValueError {
     pub(super) fn expected(field: &Field, text: &str, expected: impl Into<String>) -> Self {
-        ValueError::Expected {
-            field: field.id.clone(),
-            text: shown(text),
-            expected: expected.into(),
-        }
+        ValueError::Expected { field: field.id.clone(), text: shown(text), expected: expected.into() }
     }
 }
 
@@ -115,8 +111,7 @@ pub fn parse_value(field: &Field, text: &str) -> Result<Value, ValueError> {
         Kind::Decimal => Value::Int(decimal(field, text)?),
         Kind::Bool => Value::Bool(boolean(field, text)?),
         Kind::Date => {
-            let date = Date::parse_typed(text)
-                .map_err(|e| ValueError::expected(field, text, e.to_string()))?;
+            let date = Date::parse_typed(text).map_err(|e| ValueError::expected(field, text, e.to_string()))?;
             Value::Str(date.to_string())
         }
         Kind::Choice => Value::Str(choice(field, text)?.id.clone()),
@@ -125,11 +120,7 @@ pub fn parse_value(field: &Field, text: &str) -> Result<Value, ValueError> {
         Kind::Ref => match text.trim().parse::<RecordId>() {
             Ok(id) => Value::Str(id.to_string()),
             Err(_) => {
-                return Err(ValueError::expected(
-                    field,
-                    text,
-                    "a record's id of 32 hexadecimal digits",
-                ));
+                return Err(ValueError::expected(field, text, "a record's id of 32 hexadecimal digits"));
             }
         },
     };
@@ -149,11 +140,7 @@ pub fn parse_cell(field: &Field, text: &str) -> Result<Option<Value>, ValueError
     }
     let is_list = matches!(field.kind, Kind::List | Kind::Set);
     let value = if is_list && json_strings(trimmed).is_none() {
-        let parts = trimmed
-            .split(';')
-            .map(str::trim)
-            .filter(|p| !p.is_empty())
-            .map(str::to_owned);
+        let parts = trimmed.split(';').map(str::trim).filter(|p| !p.is_empty()).map(str::to_owned);
         let value = match field.kind {
             Kind::Set => Value::Set(parts.collect()),
             _ => Value::List(parts.collect()),
@@ -161,14 +148,7 @@ pub fn parse_cell(field: &Field, text: &str) -> Result<Option<Value>, ValueError
         check(field, &value)?;
         value
     } else {
-        parse_value(
-            field,
-            if field.kind == Kind::Text {
-                text
-            } else {
-                trimmed
-            },
-        )?
+        parse_value(field, if field.kind == Kind::Text { text } else { trimmed })?
     };
     Ok(Some(value))
 }
@@ -188,9 +168,7 @@ pub fn from_json(field: &Field, json: &serde_json::Value) -> Result<Option<Value
             Value::Int(parse_plain_decimal(&n.to_string(), field.scale).ok_or_else(refuse)?)
         }
         // A program writes decimals with a point and never groups digits.
-        (Kind::Decimal, Json::String(s)) => {
-            Value::Int(parse_plain_decimal(s, field.scale).ok_or_else(refuse)?)
-        }
+        (Kind::Decimal, Json::String(s)) => Value::Int(parse_plain_decimal(s, field.scale).ok_or_else(refuse)?),
         (Kind::Bool, Json::Bool(b)) => Value::Bool(*b),
         (Kind::List | Kind::Set, Json::Array(items)) => {
             let strings = items.iter().map(|i| i.as_str().map(str::to_owned));
@@ -200,10 +178,9 @@ pub fn from_json(field: &Field, json: &serde_json::Value) -> Result<Option<Value
                 _ => Value::List(strings),
             }
         }
-        (
-            Kind::Text | Kind::String | Kind::Date | Kind::Choice | Kind::Ref | Kind::File,
-            Json::String(s),
-        ) => return parse_value(field, s).map(Some),
+        (Kind::Text | Kind::String | Kind::Date | Kind::Choice | Kind::Ref | Kind::File, Json::String(s)) => {
+            return parse_value(field, s).map(Some);
+        }
         _ => return Err(refuse()),
     };
     check(field, &value)?;
@@ -215,10 +192,7 @@ pub fn from_json(field: &Field, json: &serde_json::Value) -> Result<Option<Value
 /// # Errors
 /// The first thing that does not hold.
 pub fn check(field: &Field, value: &Value) -> Result<(), ValueError> {
-    let wrong = || ValueError::WrongKind {
-        field: field.id.clone(),
-        kind: kind_name(field.kind),
-    };
+    let wrong = || ValueError::WrongKind { field: field.id.clone(), kind: kind_name(field.kind) };
     match (field.kind, value) {
         (Kind::Text, Value::Text(s)) => measure(field, s, TEXT_BYTES_MAX),
         (Kind::String | Kind::File, Value::Str(s)) => measure(field, s, STRING_BYTES_MAX),
@@ -238,11 +212,7 @@ pub fn check(field: &Field, value: &Value) -> Result<(), ValueError> {
         }
         (Kind::Ref, Value::Str(s)) => match s.parse::<RecordId>() {
             Ok(_) => Ok(()),
-            Err(_) => Err(ValueError::expected(
-                field,
-                s,
-                "a record's id of 32 hexadecimal digits",
-            )),
+            Err(_) => Err(ValueError::expected(field, s, "a record's id of 32 hexadecimal digits")),
         },
         (Kind::List, Value::List(items)) => measure_items(field, items.len(), items.iter()),
         (Kind::Set, Value::Set(items)) => measure_items(field, items.len(), items.iter()),
@@ -266,15 +236,9 @@ pub fn check(field: &Field, value: &Value) -> Result<(), ValueError> {
 
 /// The required fields of a collection that a record leaves empty.
 #[must_use]
-pub fn required_missing<'c>(
-    collection: &'c Collection,
-    fields: &BTreeMap<String, Value>,
-) -> Vec<&'c str> {
+pub fn required_missing<'c>(collection: &'c Collection, fields: &BTreeMap<String, Value>) -> Vec<&'c str> {
     let required = collection.fields.iter().filter(|f| f.required);
-    required
-        .filter(|f| fields.get(&f.id).is_none_or(is_empty))
-        .map(|f| f.id.as_str())
-        .collect()
+    required.filter(|f| fields.get(&f.id).is_none_or(is_empty)).map(|f| f.id.as_str()).collect()
 }
 
 /// Whether a value says nothing: no characters but spaces, no entries.
@@ -308,28 +272,15 @@ pub(super) fn bool_word(text: &str) -> Option<bool> {
 /// The choice that a text means: its id, else a label as written, else one that folds alike.
 fn choice<'f>(field: &'f Field, text: &str) -> Result<&'f Choice, ValueError> {
     let typed = text.trim();
-    let same = |label: &str| {
-        label
-            .nfc()
-            .flat_map(char::to_lowercase)
-            .eq(typed.nfc().flat_map(char::to_lowercase))
-    };
+    let same = |label: &str| label.nfc().flat_map(char::to_lowercase).eq(typed.nfc().flat_map(char::to_lowercase));
     let by_id = field.choices.iter().find(|c| c.id == typed);
-    let by_label = || {
-        field
-            .choices
-            .iter()
-            .find(|c| same(&c.label.vi) || same(&c.label.en))
-    };
+    let by_label = || field.choices.iter().find(|c| same(&c.label.vi) || same(&c.label.en));
     if let Some(found) = by_id.or_else(by_label) {
         return Ok(found);
     }
     let folded = fold(typed);
-    let mut alike = field.choices.iter().filter(|c| {
-        [&c.id, &c.label.vi, &c.label.en]
-            .iter()
-            .any(|w| fold(w) == folded)
-    });
+    let mut alike =
+        field.choices.iter().filter(|c| [&c.id, &c.label.vi, &c.label.en].iter().any(|w| fold(w) == folded));
     match (alike.next(), alike.next()) {
         (Some(found), None) => Ok(found),
         (Some(one), Some(other)) => Err(ValueError::Ambiguous {
@@ -343,29 +294,19 @@ fn choice<'f>(field: &'f Field, text: &str) -> Result<&'f Choice, ValueError> {
 }
 
 fn not_a_choice(field: &Field, text: &str) -> ValueError {
-    let words = field
-        .choices
-        .iter()
-        .flat_map(|c| [c.id.as_str(), c.label.vi.as_str(), c.label.en.as_str()]);
+    let words = field.choices.iter().flat_map(|c| [c.id.as_str(), c.label.vi.as_str(), c.label.en.as_str()]);
     ValueError::NotAChoice {
         field: field.id.clone(),
         text: shown(text),
         choices: field.choices.iter().map(|c| c.id.clone()).collect(),
-        nearest: nearest(text, words)
-            .into_iter()
-            .map(str::to_owned)
-            .collect(),
+        nearest: nearest(text, words).into_iter().map(str::to_owned).collect(),
     }
 }
 
 fn integer(field: &Field, text: &str) -> Result<i64, ValueError> {
-    text.trim().parse().map_err(|_| {
-        ValueError::expected(
-            field,
-            text,
-            "a whole number, without separators, such as 2241",
-        )
-    })
+    text.trim()
+        .parse()
+        .map_err(|_| ValueError::expected(field, text, "a whole number, without separators, such as 2241"))
 }
 
 fn boolean(field: &Field, text: &str) -> Result<bool, ValueError> {
@@ -376,32 +317,23 @@ fn boolean(field: &Field, text: &str) -> Result<bool, ValueError> {
 fn decimal(field: &Field, text: &str) -> Result<i64, ValueError> {
     parse_decimal(text.trim(), field.scale).map_err(|e| match e {
         NumberError::Form => ValueError::expected(field, text, "a number such as 36.8 or 36,8"),
-        NumberError::TooFine => ValueError::expected(
-            field,
-            text,
-            format!("a number with at most {} decimals", field.scale),
-        ),
+        NumberError::TooFine => {
+            ValueError::expected(field, text, format!("a number with at most {} decimals", field.scale))
+        }
         NumberError::TooLarge => ValueError::expected(field, text, "a smaller number"),
-        NumberError::Ambiguous { grouped, fraction } => ValueError::Ambiguous {
-            field: field.id.clone(),
-            text: shown(text),
-            one: grouped,
-            other: fraction,
-        },
+        NumberError::Ambiguous { grouped, fraction } => {
+            ValueError::Ambiguous { field: field.id.clone(), text: shown(text), one: grouped, other: fraction }
+        }
     })
 }
 
 fn array(field: &Field, text: &str) -> Result<Vec<String>, ValueError> {
-    json_strings(text).ok_or_else(|| {
-        ValueError::expected(field, text, r#"a JSON array of strings such as ["a", "b"]"#)
-    })
+    json_strings(text).ok_or_else(|| ValueError::expected(field, text, r#"a JSON array of strings such as ["a", "b"]"#))
 }
 
 fn json_form(kind: Kind) -> &'static str {
     match kind {
-        Kind::Text | Kind::String | Kind::Date | Kind::Choice | Kind::Ref | Kind::File => {
-            "a JSON string"
-        }
+        Kind::Text | Kind::String | Kind::Date | Kind::Choice | Kind::Ref | Kind::File => "a JSON string",
         Kind::Int | Kind::Counter => "a whole JSON number",
         Kind::Decimal => "a JSON string such as \"36.8\", without more decimals than the field has",
         Kind::Bool => "true or false",
@@ -410,12 +342,7 @@ fn json_form(kind: Kind) -> &'static str {
 }
 
 fn measure(field: &Field, text: &str, bytes_max: usize) -> Result<(), ValueError> {
-    let too_long = |got, max, unit| ValueError::TooLong {
-        field: field.id.clone(),
-        got,
-        max,
-        unit,
-    };
+    let too_long = |got, max, unit| ValueError::TooLong { field: field.id.clone(), got, max, unit };
     if text.len() > bytes_max {
         return Err(too_long(text.len(), bytes_max, "bytes"));
     }
@@ -424,27 +351,14 @@ fn measure(field: &Field, text: &str, bytes_max: usize) -> Result<(), ValueError
     };
     // Bytes bound characters from above: most texts need no counting.
     match text.len() > max {
-        true if text.chars().count() > max => {
-            Err(too_long(text.chars().count(), max, "characters"))
-        }
+        true if text.chars().count() > max => Err(too_long(text.chars().count(), max, "characters")),
         _ => Ok(()),
     }
 }
 
-fn measure_items<'i>(
-    field: &Field,
-    count: usize,
-    items: impl Iterator<Item = &'i String>,
-) -> Result<(), ValueError> {
-    let too_long = |got, max, unit| ValueError::TooLong {
-        field: field.id.clone(),
-        got,
-        max,
-        unit,
-    };
-    let max = field
-        .max
-        .map_or(LIST_ITEMS_MAX, |m| LIST_ITEMS_MAX.min(m as usize));
+fn measure_items<'i>(field: &Field, count: usize, items: impl Iterator<Item = &'i String>) -> Result<(), ValueError> {
+    let too_long = |got, max, unit| ValueError::TooLong { field: field.id.clone(), got, max, unit };
+    let max = field.max.map_or(LIST_ITEMS_MAX, |m| LIST_ITEMS_MAX.min(m as usize));
     if count > max {
         return Err(too_long(count, max, "entries"));
     }

@@ -77,35 +77,17 @@ impl Connection {
     }
 
     /// Wraps a finished handshake; `None` if the peer's key is missing or is not of our kind.
-    pub(super) fn new(
-        quic: quinn::Connection,
-        dialled: bool,
-        permit: Option<OwnedSemaphorePermit>,
-    ) -> Option<Self> {
+    pub(super) fn new(quic: quinn::Connection, dialled: bool, permit: Option<OwnedSemaphorePermit>) -> Option<Self> {
         let Some(peer) = peer_of(&quic) else {
-            quic.close(
-                VarInt::from_u32(code::FRAMING),
-                b"no ed25519 raw public key",
-            );
+            quic.close(VarInt::from_u32(code::FRAMING), b"no ed25519 raw public key");
             return None;
         };
         let stalled = Arc::new(AtomicBool::new(false));
         if dialled {
             tokio::spawn(watch_for_stall(quic.clone(), stalled.clone()));
         }
-        let control = Control {
-            inner: Arc::new(Inner {
-                quic,
-                peer,
-                stalled,
-                _permit: permit,
-            }),
-        };
-        Some(Self {
-            sender: Sender::new(control.clone()),
-            receiver: Receiver::new(control.clone()),
-            control,
-        })
+        let control = Control { inner: Arc::new(Inner { quic, peer, stalled, _permit: permit }) };
+        Some(Self { sender: Sender::new(control.clone()), receiver: Receiver::new(control.clone()), control })
     }
 }
 
@@ -146,9 +128,7 @@ impl Control {
     /// Ends the connection at once. What was not acknowledged may be lost: see
     /// [`Sender::finish`]. The peer learns the code and the reason, if the path still carries.
     pub fn close(&self, code: u32, reason: &str) {
-        self.inner
-            .quic
-            .close(VarInt::from_u32(code), reason.as_bytes());
+        self.inner.quic.close(VarInt::from_u32(code), reason.as_bytes());
     }
 
     /// Waits for the end and says why.
@@ -197,10 +177,7 @@ pub(super) fn canonical(addr: SocketAddr) -> SocketAddr {
 
 /// The device whose key the TLS session carries; on a resumed session it is the stored one.
 fn peer_of(quic: &quinn::Connection) -> Option<DeviceId> {
-    let certs = quic
-        .peer_identity()?
-        .downcast::<Vec<quinn::rustls::pki_types::CertificateDer<'static>>>()
-        .ok()?;
+    let certs = quic.peer_identity()?.downcast::<Vec<quinn::rustls::pki_types::CertificateDer<'static>>>().ok()?;
     match &certs[..] {
         [one] => tls::device_of_spki(one),
         [] | [_, _, ..] => None,

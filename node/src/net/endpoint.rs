@@ -53,10 +53,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self {
-            thin: true,
-            connections_max: 20_000,
-        }
+        Self { thin: true, connections_max: 20_000 }
     }
 }
 
@@ -104,15 +101,13 @@ impl Endpoint {
         let socket_error = |source| BindError::Socket { addr, source };
         let full_handshakes = Arc::new(AtomicU64::new(0));
         let tls_error = |why: String| BindError::Tls { why };
-        let tls =
-            tls::server(key, full_handshakes.clone()).map_err(|e| tls_error(e.to_string()))?;
+        let tls = tls::server(key, full_handshakes.clone()).map_err(|e| tls_error(e.to_string()))?;
         let crypto = QuicServerConfig::try_from(tls).map_err(|e| tls_error(e.to_string()))?;
         let mut config = quinn::ServerConfig::with_crypto(Arc::new(crypto));
         config.transport_config(transport::config(Side::Acceptor, options.thin));
         config.time_source(Arc::new(tls::Monotonic::start()));
         let socket = std::net::UdpSocket::bind(addr).map_err(socket_error)?;
-        let quic = quinn::Endpoint::new(restartable(key), Some(config), socket, runtime)
-            .map_err(socket_error)?;
+        let quic = quinn::Endpoint::new(restartable(key), Some(config), socket, runtime).map_err(socket_error)?;
         Ok(Self::new(quic, key, options, true, full_handshakes))
     }
 
@@ -132,10 +127,7 @@ impl Endpoint {
             full_handshakes,
             clients: Mutex::default(),
         };
-        Self {
-            quic,
-            shared: Arc::new(shared),
-        }
+        Self { quic, shared: Arc::new(shared) }
     }
 
     /// The device whose key this endpoint holds.
@@ -169,40 +161,19 @@ impl Endpoint {
     ///
     /// # Errors
     /// When none completed within `timeout`: the most telling of what happened.
-    pub async fn connect(
-        &self,
-        addr: &str,
-        expected: &[DeviceId],
-        timeout: Duration,
-    ) -> Result<Connection, DialError> {
+    pub async fn connect(&self, addr: &str, expected: &[DeviceId], timeout: Duration) -> Result<Connection, DialError> {
         let until = tokio::time::Instant::now() + timeout;
-        let dns = |why: String| DialError::Dns {
-            host: addr.to_owned(),
-            why,
-        };
+        let dns = |why: String| DialError::Dns { host: addr.to_owned(), why };
         let addrs: Vec<SocketAddr> = tokio::time::timeout_at(until, tokio::net::lookup_host(addr))
             .await
-            .map_err(|_| {
-                dns(format!(
-                    "the name service did not answer within {} ms",
-                    timeout.as_millis()
-                ))
-            })?
+            .map_err(|_| dns(format!("the name service did not answer within {} ms", timeout.as_millis())))?
             .map_err(|e| dns(e.to_string()))?
             .collect();
         if addrs.is_empty() {
             return Err(dns("the name has no address".into()));
         }
-        let tried = addrs
-            .iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
-            .join(", ");
-        let unreachable = |why: String| DialError::Unreachable {
-            addr: addr.to_owned(),
-            tried: tried.clone(),
-            why,
-        };
+        let tried = addrs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let unreachable = |why: String| DialError::Unreachable { addr: addr.to_owned(), tried: tried.clone(), why };
         let config = self.client_config(expected).map_err(unreachable)?;
 
         let mut dials = JoinSet::new();
@@ -211,22 +182,13 @@ impl Endpoint {
         loop {
             // The next address starts when the last stayed silent for a while or all have failed.
             if let Some(next) = waiting.next() {
-                dials.spawn(dial_one(
-                    self.quic.clone(),
-                    config.clone(),
-                    next,
-                    expected.to_vec(),
-                ));
+                dials.spawn(dial_one(self.quic.clone(), config.clone(), next, expected.to_vec()));
             } else if dials.is_empty() {
                 break;
             }
             // Silence of this very machine means nothing: its addresses are tried at once.
             let more = waiting.len() > 0;
-            let pause = if addrs.iter().all(|a| a.ip().is_loopback()) {
-                Duration::ZERO
-            } else {
-                DIAL_STAGGER
-            };
+            let pause = if addrs.iter().all(|a| a.ip().is_loopback()) { Duration::ZERO } else { DIAL_STAGGER };
             tokio::select! {
                 () = tokio::time::sleep_until(until) => break,
                 () = tokio::time::sleep(pause), if more => {}
@@ -269,11 +231,7 @@ impl Endpoint {
             }
             match self.shared.connections.clone().try_acquire_owned() {
                 Ok(connection) => {
-                    return Some(Incoming {
-                        incoming,
-                        handshake,
-                        connection,
-                    });
+                    return Some(Incoming { incoming, handshake, connection });
                 }
                 Err(_) => incoming.refuse(),
             }
@@ -315,11 +273,7 @@ impl Endpoint {
         let mut set = expected.to_vec();
         set.sort_unstable();
         set.dedup();
-        let mut clients = self
-            .shared
-            .clients
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut clients = self.shared.clients.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(config) = clients.get(&set) {
             return Ok(config.clone());
         }
@@ -358,23 +312,15 @@ impl Incoming {
     /// If the handshake fails or takes longer than 30 s.
     pub async fn accept(self) -> Result<Connection, AcceptError> {
         let remote = self.remote();
-        let failed = |e: ConnectionError| AcceptError::Handshake {
-            remote,
-            why: e.to_string(),
-        };
+        let failed = |e: ConnectionError| AcceptError::Handshake { remote, why: e.to_string() };
         let connecting = self.incoming.accept().map_err(failed)?;
         let quic = tokio::time::timeout(HANDSHAKE_TIMEOUT, connecting)
             .await
-            .map_err(|_| AcceptError::TimedOut {
-                remote,
-                within: HANDSHAKE_TIMEOUT,
-            })?
+            .map_err(|_| AcceptError::TimedOut { remote, within: HANDSHAKE_TIMEOUT })?
             .map_err(failed)?;
         drop(self.handshake);
-        Connection::new(quic, false, Some(self.connection)).ok_or_else(|| AcceptError::Handshake {
-            remote,
-            why: "the peer showed no ed25519 key".into(),
-        })
+        Connection::new(quic, false, Some(self.connection))
+            .ok_or_else(|| AcceptError::Handshake { remote, why: "the peer showed no ed25519 key".into() })
     }
 }
 
@@ -390,51 +336,28 @@ async fn dial_one(
     addr: SocketAddr,
     expected: Vec<DeviceId>,
 ) -> Result<Connection, Failure> {
-    let connecting = quic
-        .connect_with(config, addr, tls::SERVER_NAME)
-        .map_err(|e| Failure::Silent(e.to_string()))?;
+    let connecting = quic.connect_with(config, addr, tls::SERVER_NAME).map_err(|e| Failure::Silent(e.to_string()))?;
     let wrong = |found| {
-        let expected = expected
-            .iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
-            .join(", ");
-        Failure::Answered(DialError::WrongKey {
-            addr,
-            expected,
-            found,
-        })
+        let expected = expected.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        Failure::Answered(DialError::WrongKey { addr, expected, found })
     };
     let handshake = |why: String| Failure::Answered(DialError::Handshake { addr, why });
     let connection = match connecting.await {
-        Ok(quic) => Connection::new(quic, true, None)
-            .ok_or_else(|| handshake("the server showed no ed25519 key".into()))?,
+        Ok(quic) => {
+            Connection::new(quic, true, None).ok_or_else(|| handshake("the server showed no ed25519 key".into()))?
+        }
         Err(ConnectionError::TransportError(e)) => {
             return Err(tls::wrong_key(&e.reason).map_or_else(|| handshake(e.to_string()), wrong));
         }
-        Err(ConnectionError::ConnectionClosed(e))
-            if e.error_code == quinn::TransportErrorCode::CONNECTION_REFUSED =>
-        {
+        Err(ConnectionError::ConnectionClosed(e)) if e.error_code == quinn::TransportErrorCode::CONNECTION_REFUSED => {
             let reason = "it takes no more connections now; try again later".to_owned();
-            return Err(Failure::Answered(DialError::Refused {
-                addr,
-                code: e.error_code.into(),
-                reason,
-            }));
+            return Err(Failure::Answered(DialError::Refused { addr, code: e.error_code.into(), reason }));
         }
         Err(ConnectionError::ApplicationClosed(e)) => {
             let reason = String::from_utf8_lossy(&e.reason).into_owned();
-            return Err(Failure::Answered(DialError::Refused {
-                addr,
-                code: e.error_code.into_inner(),
-                reason,
-            }));
+            return Err(Failure::Answered(DialError::Refused { addr, code: e.error_code.into_inner(), reason }));
         }
-        Err(
-            e @ (ConnectionError::TimedOut
-            | ConnectionError::Reset
-            | ConnectionError::LocallyClosed),
-        ) => {
+        Err(e @ (ConnectionError::TimedOut | ConnectionError::Reset | ConnectionError::LocallyClosed)) => {
             return Err(Failure::Silent(e.to_string()));
         }
         Err(
@@ -448,9 +371,7 @@ async fn dial_one(
     if expected.contains(&found) {
         Ok(connection)
     } else {
-        connection
-            .control
-            .close(code::DROPPED, "another device was expected");
+        connection.control.close(code::DROPPED, "another device was expected");
         Err(wrong(found))
     }
 }
@@ -476,9 +397,7 @@ fn restartable(key: &SigningKey) -> EndpointConfig {
     let derived = |context: &str| blake3::derive_key(context, key.as_bytes());
     let mut config = EndpointConfig::new(Arc::new(ResetKey(derived("sampan/quic-reset/1"))));
     let ids = derived("sampan/quic-connection-ids/1");
-    let ids = u64::from_le_bytes([
-        ids[0], ids[1], ids[2], ids[3], ids[4], ids[5], ids[6], ids[7],
-    ]);
+    let ids = u64::from_le_bytes([ids[0], ids[1], ids[2], ids[3], ids[4], ids[5], ids[6], ids[7]]);
     config.cid_generator(move || Box::new(HashedConnectionIdGenerator::from_key(ids)));
     config
 }
@@ -498,11 +417,7 @@ impl HmacKey for ResetKey {
     fn verify(&self, data: &[u8], signature: &[u8]) -> Result<(), CryptoError> {
         let signature = <[u8; 32]>::try_from(signature).map_err(|_| CryptoError)?;
         // blake3::Hash compares in constant time.
-        if blake3::keyed_hash(&self.0, data) == blake3::Hash::from_bytes(signature) {
-            Ok(())
-        } else {
-            Err(CryptoError)
-        }
+        if blake3::keyed_hash(&self.0, data) == blake3::Hash::from_bytes(signature) { Ok(()) } else { Err(CryptoError) }
     }
 }
 
@@ -513,44 +428,20 @@ mod tests {
     #[tokio::test]
     async fn under_load_strangers_prove_their_address_first() {
         let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let relay = Endpoint::server(
-            loopback,
-            &SigningKey::from_bytes(&[2; 32]),
-            Options::default(),
-        )
-        .unwrap();
-        let branch =
-            Endpoint::client(&SigningKey::from_bytes(&[1; 32]), Options::default()).unwrap();
-        let _load = relay
-            .shared
-            .handshakes
-            .clone()
-            .acquire_many_owned(RETRY_ABOVE as u32)
-            .await
-            .unwrap();
+        let relay = Endpoint::server(loopback, &SigningKey::from_bytes(&[2; 32]), Options::default()).unwrap();
+        let branch = Endpoint::client(&SigningKey::from_bytes(&[1; 32]), Options::default()).unwrap();
+        let _load = relay.shared.handshakes.clone().acquire_many_owned(RETRY_ABOVE as u32).await.unwrap();
         let accepting = tokio::spawn({
             let relay = relay.clone();
             async move {
                 let knock = relay.accept().await.unwrap();
-                (
-                    knock.incoming.remote_address_validated(),
-                    knock.accept().await.unwrap(),
-                )
+                (knock.incoming.remote_address_validated(), knock.accept().await.unwrap())
             }
         });
         let addr = relay.local_addr().unwrap().to_string();
-        let dialled = branch
-            .connect(&addr, &[relay.device()], HANDSHAKE_TIMEOUT)
-            .await
-            .unwrap();
+        let dialled = branch.connect(&addr, &[relay.device()], HANDSHAKE_TIMEOUT).await.unwrap();
         let (validated, accepted) = accepting.await.unwrap();
-        assert!(
-            validated,
-            "the first packet should have been answered with a Retry"
-        );
-        assert_eq!(
-            (dialled.peer(), accepted.peer()),
-            (relay.device(), branch.device())
-        );
+        assert!(validated, "the first packet should have been answered with a Retry");
+        assert_eq!((dialled.peer(), accepted.peer()), (relay.device(), branch.device()));
     }
 }

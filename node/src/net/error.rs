@@ -36,9 +36,7 @@ pub enum BindError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DialError {
     /// The name gave no address.
-    #[error(
-        "'{host}' gives no address: {why}; check the name and the port, as in relay.example:7447"
-    )]
+    #[error("'{host}' gives no address: {why}; check the name and the port, as in relay.example:7447")]
     Dns {
         /// What was looked up.
         host: String,
@@ -136,9 +134,7 @@ pub enum ConnError {
         why: String,
     },
     /// The peer announced a frame above the limit.
-    #[error(
-        "the peer announced a frame of {bytes} bytes at priority {priority}; the limit FRAME_BYTES_MAX is {limit}"
-    )]
+    #[error("the peer announced a frame of {bytes} bytes at priority {priority}; the limit FRAME_BYTES_MAX is {limit}")]
     PeerOversize {
         /// The priority of the stream.
         priority: u8,
@@ -188,14 +184,11 @@ impl From<quinn::ConnectionError> for ConnError {
                 reason: String::from_utf8_lossy(&c.reason).into_owned(),
             },
             E::LocallyClosed => Self::ClosedHere,
-            E::TimedOut => Self::Silent {
-                after: super::IDLE_TIMEOUT,
-            },
+            E::TimedOut => Self::Silent { after: super::IDLE_TIMEOUT },
             E::Reset => Self::PeerRestarted,
-            E::VersionMismatch
-            | E::TransportError(_)
-            | E::ConnectionClosed(_)
-            | E::CidsExhausted => Self::Transport { why: e.to_string() },
+            E::VersionMismatch | E::TransportError(_) | E::ConnectionClosed(_) | E::CidsExhausted => {
+                Self::Transport { why: e.to_string() }
+            }
         }
     }
 }

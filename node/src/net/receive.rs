@@ -57,11 +57,7 @@ enum Fault {
 
 impl Receiver {
     pub(super) fn new(control: Control) -> Self {
-        Self {
-            control,
-            lanes: Vec::new(),
-            opened: 0,
-        }
+        Self { control, lanes: Vec::new(), opened: 0 }
     }
 
     /// The connection's other handle.
@@ -110,9 +106,7 @@ impl Receiver {
         match outcome {
             Ok(frame) => Ok(Some(frame)),
             Err(Fault::Lost(e)) => match self.control.error(e) {
-                ConnError::ClosedByPeer {
-                    code: code::DONE, ..
-                } => Ok(None),
+                ConnError::ClosedByPeer { code: code::DONE, .. } => Ok(None),
                 other => Err(other),
             },
             Err(Fault::Broken(e)) => {
@@ -168,14 +162,7 @@ impl Receiver {
 
 impl Lane {
     fn new(stream: RecvStream) -> Self {
-        Self {
-            stream,
-            priority: None,
-            head: [0; 4],
-            head_len: 0,
-            body: Vec::new(),
-            body_len: 0,
-        }
+        Self { stream, priority: None, head: [0; 4], head_len: 0, body: Vec::new(), body_len: 0 }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Step, Fault>> {
@@ -198,11 +185,7 @@ impl Lane {
         let announced = u32::from_le_bytes(self.head);
         let len = announced as usize;
         if len > FRAME_BYTES_MAX {
-            let e = ConnError::PeerOversize {
-                priority,
-                bytes: announced,
-                limit: FRAME_BYTES_MAX,
-            };
+            let e = ConnError::PeerOversize { priority, bytes: announced, limit: FRAME_BYTES_MAX };
             return Poll::Ready(Err(Fault::Broken(e)));
         }
         while self.body_len < len {
@@ -221,16 +204,10 @@ impl Lane {
 }
 
 /// Reads into a buffer that is not empty; 0 is the end of the stream.
-fn read(
-    stream: &mut RecvStream,
-    cx: &mut Context<'_>,
-    buf: &mut [u8],
-) -> Poll<Result<usize, Fault>> {
+fn read(stream: &mut RecvStream, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<Result<usize, Fault>> {
     stream.poll_read(cx, buf).map_err(|e| match e {
         ReadError::ConnectionLost(e) => Fault::Lost(e),
-        ReadError::Reset(VarInt { .. }) => Fault::Broken(ConnError::PeerFraming {
-            why: "it reset a stream",
-        }),
+        ReadError::Reset(VarInt { .. }) => Fault::Broken(ConnError::PeerFraming { why: "it reset a stream" }),
         ReadError::ClosedStream | ReadError::IllegalOrderedRead | ReadError::ZeroRttRejected => {
             Fault::Broken(ConnError::Transport { why: e.to_string() })
         }

@@ -68,17 +68,8 @@ enum LaneState {
 impl Sender {
     pub(super) fn new(control: Control) -> Self {
         let (free, freed) = watch::channel(0);
-        let lanes = Lanes {
-            lanes: Default::default(),
-            finished: false,
-            failed: None,
-        };
-        Self {
-            control,
-            lanes: Arc::new(Mutex::new(lanes)),
-            freed,
-            free: Arc::new(free),
-        }
+        let lanes = Lanes { lanes: Default::default(), finished: false, failed: None };
+        Self { control, lanes: Arc::new(Mutex::new(lanes)), freed, free: Arc::new(free) }
     }
 
     /// The connection's other handle.
@@ -91,10 +82,7 @@ impl Sender {
     #[must_use]
     pub fn is_free(&self, priority: u8) -> bool {
         let lanes = self.lock();
-        lanes
-            .lanes
-            .get(usize::from(priority))
-            .is_some_and(|l| !matches!(l.state, LaneState::Busy))
+        lanes.lanes.get(usize::from(priority)).is_some_and(|l| !matches!(l.state, LaneState::Busy))
     }
 
     /// Waits until a lane has become free since this was last called (or since this clone was
@@ -158,9 +146,7 @@ impl Sender {
     /// If it takes longer than `within`, or the connection ends first.
     pub async fn finish(&self, within: Duration) -> Result<(), ConnError> {
         self.lock().finished = true;
-        tokio::time::timeout(within, self.acknowledged())
-            .await
-            .unwrap_or(Err(ConnError::Unacknowledged { within }))
+        tokio::time::timeout(within, self.acknowledged()).await.unwrap_or(Err(ConnError::Unacknowledged { within }))
     }
 
     async fn acknowledged(&self) -> Result<(), ConnError> {
@@ -172,11 +158,7 @@ impl Sender {
                 if let Some(e) = &lanes.failed {
                     return Err(e.clone());
                 }
-                if !lanes
-                    .lanes
-                    .iter()
-                    .any(|l| matches!(l.state, LaneState::Busy))
-                {
+                if !lanes.lanes.iter().any(|l| matches!(l.state, LaneState::Busy)) {
                     for lane in &mut lanes.lanes {
                         if let LaneState::Idle(stream) = std::mem::take(&mut lane.state) {
                             streams.push(stream);
@@ -196,9 +178,7 @@ impl Sender {
             match stream.stopped().await {
                 Ok(None) => {}
                 Ok(Some(_)) => {
-                    return Err(ConnError::PeerFraming {
-                        why: "it stopped a stream",
-                    });
+                    return Err(ConnError::PeerFraming { why: "it stopped a stream" });
                 }
                 Err(_) => return Err(self.gone()),
             }
@@ -208,10 +188,7 @@ impl Sender {
 
     fn start(&self, priority: u8, frame: Vec<u8>) -> Result<Start, ConnError> {
         if frame.len() > FRAME_BYTES_MAX {
-            return Err(ConnError::LocalOversize {
-                bytes: frame.len(),
-                limit: FRAME_BYTES_MAX,
-            });
+            return Err(ConnError::LocalOversize { bytes: frame.len(), limit: FRAME_BYTES_MAX });
         }
         let mut lanes = self.lock();
         if let Some(e) = &lanes.failed {
@@ -223,10 +200,7 @@ impl Sender {
         if let Some(e) = self.control.close_reason() {
             return Err(e);
         }
-        let lane = lanes
-            .lanes
-            .get_mut(usize::from(priority))
-            .ok_or(ConnError::LocalPriority { priority })?;
+        let lane = lanes.lanes.get_mut(usize::from(priority)).ok_or(ConnError::LocalPriority { priority })?;
         let stream = match std::mem::replace(&mut lane.state, LaneState::Busy) {
             LaneState::Busy => return Ok(Start::Busy(frame)),
             LaneState::Unopened => None,
@@ -279,11 +253,7 @@ async fn write(
     priority: u8,
     frame: &[u8],
 ) -> Result<SendStream, ConnError> {
-    let joined = if frame.len() <= JOIN_BYTES_MAX {
-        frame
-    } else {
-        &[]
-    };
+    let joined = if frame.len() <= JOIN_BYTES_MAX { frame } else { &[] };
     let mut head = Vec::with_capacity(5 + joined.len());
     let mut stream = match stream {
         Some(stream) => stream,
@@ -308,9 +278,7 @@ async fn write(
 fn write_error(e: WriteError) -> ConnError {
     match e {
         WriteError::ConnectionLost(e) => e.into(),
-        WriteError::Stopped(_) => ConnError::PeerFraming {
-            why: "it stopped a stream",
-        },
+        WriteError::Stopped(_) => ConnError::PeerFraming { why: "it stopped a stream" },
         WriteError::ClosedStream => ConnError::LocalFinished,
         WriteError::ZeroRttRejected => ConnError::Transport { why: e.to_string() },
     }

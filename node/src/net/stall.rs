@@ -26,10 +26,7 @@ pub(super) struct StallWatch {
 impl StallWatch {
     /// Starts with the count of datagrams received by `now`.
     pub(super) fn new(datagrams: u64, now: Instant) -> Self {
-        Self {
-            datagrams,
-            since: now,
-        }
+        Self { datagrams, since: now }
     }
 
     /// Takes the count at `now`; true if it has stood still for [`STALL_AFTER`].

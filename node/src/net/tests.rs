@@ -31,15 +31,12 @@ fn client(n: u8) -> Endpoint {
 }
 
 async fn dial(from: &Endpoint, to: &Endpoint) -> Result<Connection, DialError> {
-    from.connect(&to.local_addr().unwrap().to_string(), &[to.device()], LONG)
-        .await
+    from.connect(&to.local_addr().unwrap().to_string(), &[to.device()], LONG).await
 }
 
 /// Both ends of a new connection.
 async fn pair(from: &Endpoint, to: &Endpoint) -> (Connection, Connection) {
-    let (dialled, accepted) = tokio::join!(dial(from, to), async {
-        to.accept().await.unwrap().accept().await
-    });
+    let (dialled, accepted) = tokio::join!(dial(from, to), async { to.accept().await.unwrap().accept().await });
     (dialled.unwrap(), accepted.unwrap())
 }
 
@@ -49,11 +46,7 @@ async fn both_ends_know_each_other_and_a_server_can_dial() {
     let (a, b) = pair(&branch, &relay).await;
     assert_eq!((a.peer(), b.peer()), (relay.device(), branch.device()));
     assert_eq!(a.remote(), relay.local_addr().unwrap());
-    assert!(
-        b.remote().is_ipv4(),
-        "mapped addresses must not show: {}",
-        b.remote()
-    );
+    assert!(b.remote().is_ipv4(), "mapped addresses must not show: {}", b.remote());
     let (c, d) = pair(&relay, &city).await;
     assert_eq!((c.peer(), d.peer()), (city.device(), relay.device()));
 }
@@ -63,35 +56,14 @@ async fn another_key_at_the_address_is_refused_by_name() {
     let (branch, relay) = (client(1), server(2));
     let serve = tokio::spawn({
         let relay = relay.clone();
-        async move {
-            relay
-                .accept()
-                .await
-                .unwrap()
-                .accept()
-                .await
-                .map(|c| c.peer())
-        }
+        async move { relay.accept().await.unwrap().accept().await.map(|c| c.peer()) }
     });
     let addr = relay.local_addr().unwrap();
     let strangers = [DeviceId([7; 32]), DeviceId([8; 32])];
-    let err = branch
-        .connect(&addr.to_string(), &strangers, LONG)
-        .await
-        .unwrap_err();
+    let err = branch.connect(&addr.to_string(), &strangers, LONG).await.unwrap_err();
     let expected = format!("{}, {}", strangers[0], strangers[1]);
-    assert_eq!(
-        err,
-        DialError::WrongKey {
-            addr,
-            expected,
-            found: relay.device()
-        }
-    );
-    assert!(matches!(
-        serve.await.unwrap(),
-        Err(AcceptError::Handshake { .. })
-    ));
+    assert_eq!(err, DialError::WrongKey { addr, expected, found: relay.device() });
+    assert!(matches!(serve.await.unwrap(), Err(AcceptError::Handshake { .. })));
 }
 
 #[tokio::test]
@@ -100,24 +72,15 @@ async fn nothing_at_the_address_is_unreachable_and_no_name_is_dns() {
     let addr = closed.local_addr().unwrap().to_string();
     drop(closed);
     let branch = client(1);
-    let err = branch
-        .connect(&addr, &[DeviceId([7; 32])], Duration::from_millis(50))
-        .await
-        .unwrap_err();
-    assert!(
-        matches!(&err, DialError::Unreachable { addr: a, .. } if *a == addr),
-        "{err}"
-    );
+    let err = branch.connect(&addr, &[DeviceId([7; 32])], Duration::from_millis(50)).await.unwrap_err();
+    assert!(matches!(&err, DialError::Unreachable { addr: a, .. } if *a == addr), "{err}");
     let err = branch.connect("no port here", &[], LONG).await.unwrap_err();
     assert!(matches!(err, DialError::Dns { .. }), "{err}");
 }
 
 #[tokio::test]
 async fn a_full_relay_says_so() {
-    let options = Options {
-        connections_max: 1,
-        ..Options::default()
-    };
+    let options = Options { connections_max: 1, ..Options::default() };
     let relay = Endpoint::server(loopback(), &key(2), options).unwrap();
     let branch = client(1);
     let (_a, _b) = pair(&branch, &relay).await;
@@ -128,10 +91,7 @@ async fn a_full_relay_says_so() {
     let err = dial(&branch, &relay).await.unwrap_err();
     assert!(matches!(err, DialError::Refused { .. }), "{err}");
     relay.close(code::DONE, "");
-    assert!(
-        accepting.await.unwrap(),
-        "nothing above the limit may come out of accept"
-    );
+    assert!(accepting.await.unwrap(), "nothing above the limit may come out of accept");
 }
 
 #[tokio::test]
@@ -183,10 +143,7 @@ async fn a_backlog_does_not_hold_up_an_urgent_frame() {
         }
         before += 1;
     }
-    assert!(
-        before < FRAMES / 2,
-        "{before} frames of the backlog came first"
-    );
+    assert!(before < FRAMES / 2, "{before} frames of the backlog came first");
     sender.freed().await;
 }
 
@@ -225,20 +182,11 @@ async fn our_own_mistakes_are_refused_before_the_wire() {
     let (branch, relay) = (client(1), server(2));
     let (a, _b) = pair(&branch, &relay).await;
     let bytes = FRAME_BYTES_MAX + 1;
-    let oversize = ConnError::LocalOversize {
-        bytes,
-        limit: FRAME_BYTES_MAX,
-    };
+    let oversize = ConnError::LocalOversize { bytes, limit: FRAME_BYTES_MAX };
     assert_eq!(a.sender.send(0, vec![0; bytes]).await, Err(oversize));
-    assert_eq!(
-        a.sender.send(8, vec![]).await,
-        Err(ConnError::LocalPriority { priority: 8 })
-    );
+    assert_eq!(a.sender.send(8, vec![]).await, Err(ConnError::LocalPriority { priority: 8 }));
     a.sender.finish(LONG).await.unwrap();
-    assert_eq!(
-        a.sender.send(0, vec![]).await,
-        Err(ConnError::LocalFinished)
-    );
+    assert_eq!(a.sender.send(0, vec![]).await, Err(ConnError::LocalFinished));
 }
 
 /// What the receiver says to raw bytes on a stream, and what the sender of them is told.
@@ -259,51 +207,17 @@ async fn broken_framing_closes_the_connection_with_a_sentence() {
     let announced = FRAME_BYTES_MAX as u32 + 1;
     let mut oversize = vec![3];
     oversize.extend_from_slice(&announced.to_le_bytes());
-    let err = ConnError::PeerOversize {
-        priority: 3,
-        bytes: announced,
-        limit: FRAME_BYTES_MAX,
-    };
+    let err = ConnError::PeerOversize { priority: 3, bytes: announced, limit: FRAME_BYTES_MAX };
     let cases: [(&[u8], bool, ConnError); 5] = [
         (&oversize, false, err),
-        (
-            &[8, 0],
-            false,
-            ConnError::PeerFraming {
-                why: "a stream names a priority that does not exist",
-            },
-        ),
-        (
-            &[],
-            true,
-            ConnError::PeerFraming {
-                why: "a stream ended before it named its priority",
-            },
-        ),
-        (
-            &[0, 9, 0],
-            true,
-            ConnError::PeerFraming {
-                why: "a stream ended inside a frame's length",
-            },
-        ),
-        (
-            &[0, 9, 0, 0, 0, 1],
-            true,
-            ConnError::PeerFraming {
-                why: "a stream ended inside a frame",
-            },
-        ),
+        (&[8, 0], false, ConnError::PeerFraming { why: "a stream names a priority that does not exist" }),
+        (&[], true, ConnError::PeerFraming { why: "a stream ended before it named its priority" }),
+        (&[0, 9, 0], true, ConnError::PeerFraming { why: "a stream ended inside a frame's length" }),
+        (&[0, 9, 0, 0, 0, 1], true, ConnError::PeerFraming { why: "a stream ended inside a frame" }),
     ];
     for (bytes, finish, expected) in cases {
         let (here, there) = raw(bytes, finish).await;
-        assert_eq!(
-            there,
-            ConnError::ClosedByPeer {
-                code: code::FRAMING,
-                reason: expected.to_string()
-            }
-        );
+        assert_eq!(there, ConnError::ClosedByPeer { code: code::FRAMING, reason: expected.to_string() });
         assert_eq!(here, expected);
     }
 }
@@ -316,10 +230,7 @@ async fn a_second_stream_of_one_priority_is_refused() {
         let mut stream = a.control.quic().open_uni().await.unwrap();
         stream.write_all(&[2]).await.unwrap();
     }
-    assert!(matches!(
-        b.receiver.recv().await,
-        Err(ConnError::PeerFraming { .. })
-    ));
+    assert!(matches!(b.receiver.recv().await, Err(ConnError::PeerFraming { .. })));
 }
 
 #[tokio::test]
@@ -328,10 +239,7 @@ async fn reasons_arrive_and_what_was_finished_is_read_before_them() {
     let (a, mut b) = pair(&branch, &relay).await;
     b.control.close(17, "this device was revoked");
     let mut a_receiver = a.receiver;
-    let closed = ConnError::ClosedByPeer {
-        code: 17,
-        reason: "this device was revoked".into(),
-    };
+    let closed = ConnError::ClosedByPeer { code: 17, reason: "this device was revoked".into() };
     assert_eq!(a_receiver.recv().await, Err(closed.clone()));
     assert_eq!(a.sender.send(0, vec![1]).await, Err(closed));
     assert_eq!(b.receiver.recv().await, Err(ConnError::ClosedHere));
@@ -349,21 +257,12 @@ async fn reasons_arrive_and_what_was_finished_is_read_before_them() {
 
 #[tokio::test]
 async fn a_connection_let_go_is_closed_and_frees_its_place() {
-    let options = Options {
-        connections_max: 1,
-        ..Options::default()
-    };
+    let options = Options { connections_max: 1, ..Options::default() };
     let relay = Endpoint::server(loopback(), &key(2), options).unwrap();
     let branch = client(1);
     let (a, b) = pair(&branch, &relay).await;
     drop(b);
-    assert_eq!(
-        a.control.closed().await,
-        ConnError::ClosedByPeer {
-            code: code::DROPPED,
-            reason: String::new()
-        }
-    );
+    assert_eq!(a.control.closed().await, ConnError::ClosedByPeer { code: code::DROPPED, reason: String::new() });
     pair(&branch, &relay).await;
 }
 
@@ -381,11 +280,7 @@ async fn resumed_sessions_still_name_the_peer() {
             b.control.closed().await;
         }
     }
-    assert_eq!(
-        relay.full_handshakes(),
-        2,
-        "every later session should have been resumed"
-    );
+    assert_eq!(relay.full_handshakes(), 2, "every later session should have been resumed");
 }
 
 #[tokio::test]
@@ -393,10 +288,7 @@ async fn a_closed_endpoint_tells_its_peers_and_accepts_no_more() {
     let (branch, relay) = (client(1), server(2));
     let (mut a, _b) = pair(&branch, &relay).await;
     relay.close(code::STOPPING, "restarting");
-    let stopping = ConnError::ClosedByPeer {
-        code: code::STOPPING,
-        reason: "restarting".into(),
-    };
+    let stopping = ConnError::ClosedByPeer { code: code::STOPPING, reason: "restarting".into() };
     assert_eq!(a.receiver.recv().await, Err(stopping));
     assert!(relay.accept().await.is_none());
     relay.wait_idle().await;
@@ -416,11 +308,7 @@ async fn a_connection_survives_a_change_of_network() {
 #[tokio::test]
 async fn a_restarted_relay_tells_its_children_at_once() {
     // A crash: the runtime goes with all its tasks, so nobody can say goodbye.
-    let process = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .unwrap();
+    let process = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let relay = process.spawn(async { server(2) }).await.unwrap();
     let addr = relay.local_addr().unwrap();
     let branch = client(1);
@@ -430,9 +318,7 @@ async fn a_restarted_relay_tells_its_children_at_once() {
     });
     let a = dial(&branch, &relay).await.unwrap();
     let b = accepting.await.unwrap();
-    tokio::task::spawn_blocking(move || process.shutdown_timeout(LONG))
-        .await
-        .unwrap();
+    tokio::task::spawn_blocking(move || process.shutdown_timeout(LONG)).await.unwrap();
     drop((b, relay));
     let _again = Endpoint::server(addr, &key(2), Options::default()).unwrap();
     a.sender.send(0, vec![1]).await.unwrap();

@@ -22,8 +22,8 @@ use rustls::server::{AlwaysResolvesServerRawPublicKeys, ServerSessionMemoryCache
 use rustls::sign::CertifiedKey;
 use rustls::time_provider::TimeProvider;
 use rustls::{
-    DigitallySignedStruct, DistinguishedName, Error, PeerIncompatible, PeerMisbehaved,
-    SignatureAlgorithm, SignatureScheme,
+    DigitallySignedStruct, DistinguishedName, Error, PeerIncompatible, PeerMisbehaved, SignatureAlgorithm,
+    SignatureScheme,
 };
 use sampan_core::id::DeviceId;
 
@@ -44,9 +44,7 @@ const CLIENT_SESSIONS_MAX: usize = 8;
 const TICKETS: usize = 1;
 
 /// `SubjectPublicKeyInfo` of an ed25519 key (RFC 8410) up to the key itself.
-const SPKI_PREFIX: [u8; 12] = [
-    0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00,
-];
+const SPKI_PREFIX: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
 
 /// What our verifier says before the key that it did not expect; [`wrong_key`] finds it again.
 const WRONG_KEY: &str = "the server holds the key of device ";
@@ -64,8 +62,7 @@ fn spki_of(device: &DeviceId) -> Vec<u8> {
 
 /// The device in a DER key; `None` if it is no ed25519 key.
 pub(super) fn device_of_spki(der: &[u8]) -> Option<DeviceId> {
-    der.strip_prefix(&SPKI_PREFIX)
-        .and_then(DeviceId::from_slice)
+    der.strip_prefix(&SPKI_PREFIX).and_then(DeviceId::from_slice)
 }
 
 /// The unexpected device that a failed handshake speaks of, if that is why it failed.
@@ -75,16 +72,12 @@ pub(super) fn wrong_key(why: &str) -> Option<DeviceId> {
 }
 
 /// The accepting side; the counter grows by one with every full handshake (not on resumption).
-pub(super) fn server(
-    key: &SigningKey,
-    full_handshakes: Arc<AtomicU64>,
-) -> Result<rustls::ServerConfig, Error> {
+pub(super) fn server(key: &SigningKey, full_handshakes: Arc<AtomicU64>) -> Result<rustls::ServerConfig, Error> {
     let resolver = AlwaysResolvesServerRawPublicKeys::new(certified(key));
-    let mut config =
-        rustls::ServerConfig::builder_with_details(provider(), Arc::new(Monotonic::start()))
-            .with_protocol_versions(&[&rustls::version::TLS13])?
-            .with_client_cert_verifier(Arc::new(AnyDevice { full_handshakes }))
-            .with_cert_resolver(Arc::new(resolver));
+    let mut config = rustls::ServerConfig::builder_with_details(provider(), Arc::new(Monotonic::start()))
+        .with_protocol_versions(&[&rustls::version::TLS13])?
+        .with_client_cert_verifier(Arc::new(AnyDevice { full_handshakes }))
+        .with_cert_resolver(Arc::new(resolver));
     config.alpn_protocols = vec![ALPN.to_vec()];
     config.session_storage = ServerSessionMemoryCache::new(SERVER_SESSIONS_MAX);
     config.send_tls13_tickets = TICKETS;
@@ -92,20 +85,14 @@ pub(super) fn server(
 }
 
 /// The dialling side, for servers that hold one of the `expected` keys.
-pub(super) fn client(
-    key: &SigningKey,
-    expected: &[DeviceId],
-) -> Result<rustls::ClientConfig, Error> {
-    let verifier = OneOf {
-        expected: expected.to_vec(),
-    };
+pub(super) fn client(key: &SigningKey, expected: &[DeviceId]) -> Result<rustls::ClientConfig, Error> {
+    let verifier = OneOf { expected: expected.to_vec() };
     let resolver = AlwaysResolvesClientRawPublicKeys::new(certified(key));
-    let mut config =
-        rustls::ClientConfig::builder_with_details(provider(), Arc::new(Monotonic::start()))
-            .with_protocol_versions(&[&rustls::version::TLS13])?
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(verifier))
-            .with_client_cert_resolver(Arc::new(resolver));
+    let mut config = rustls::ClientConfig::builder_with_details(provider(), Arc::new(Monotonic::start()))
+        .with_protocol_versions(&[&rustls::version::TLS13])?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_client_cert_resolver(Arc::new(resolver));
     config.alpn_protocols = vec![ALPN.to_vec()];
     config.enable_sni = false;
     config.resumption = Resumption::in_memory_sessions(CLIENT_SESSIONS_MAX);
@@ -119,13 +106,7 @@ fn provider() -> Arc<CryptoProvider> {
 fn certified(key: &SigningKey) -> Arc<CertifiedKey> {
     let device = device_of(key);
     let cert = CertificateDer::from(spki_of(&device));
-    Arc::new(CertifiedKey::new(
-        vec![cert],
-        Arc::new(DeviceKey {
-            key: Arc::new(key.clone()),
-            device,
-        }),
-    ))
+    Arc::new(CertifiedKey::new(vec![cert], Arc::new(DeviceKey { key: Arc::new(key.clone()), device })))
 }
 
 /// Time since the process began. Sessions and tokens live in memory only, so their ages need no
@@ -137,9 +118,7 @@ pub(super) struct Monotonic {
 
 impl Monotonic {
     pub(super) fn start() -> Self {
-        Self {
-            start: Instant::now(),
-        }
+        Self { start: Instant::now() }
     }
 
     /// Tokens are compared with times before them; the epoch itself has none.
@@ -169,17 +148,13 @@ struct DeviceKey {
 
 impl fmt::Debug for DeviceKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DeviceKey")
-            .field("device", &self.device)
-            .finish_non_exhaustive()
+        f.debug_struct("DeviceKey").field("device", &self.device).finish_non_exhaustive()
     }
 }
 
 impl rustls::sign::SigningKey for DeviceKey {
     fn choose_scheme(&self, offered: &[SignatureScheme]) -> Option<Box<dyn rustls::sign::Signer>> {
-        offered
-            .contains(&SignatureScheme::ED25519)
-            .then(|| Box::new(self.clone()) as Box<dyn rustls::sign::Signer>)
+        offered.contains(&SignatureScheme::ED25519).then(|| Box::new(self.clone()) as Box<dyn rustls::sign::Signer>)
     }
 
     fn public_key(&self) -> Option<SubjectPublicKeyInfoDer<'_>> {
@@ -352,17 +327,8 @@ mod tests {
     fn the_secret_is_not_printed() {
         let key = SigningKey::from_bytes(&[7; 32]);
         let device = device_of(&key);
-        let shown = format!(
-            "{:?}",
-            DeviceKey {
-                key: Arc::new(key),
-                device
-            }
-        );
+        let shown = format!("{:?}", DeviceKey { key: Arc::new(key), device });
         assert!(shown.contains(&format!("{device:?}")), "{shown}");
-        assert!(
-            !shown.contains("7, 7, 7") && !shown.contains("0707"),
-            "{shown}"
-        );
+        assert!(!shown.contains("7, 7, 7") && !shown.contains("0707"), "{shown}");
     }
 }

@@ -56,8 +56,7 @@ pub(super) fn config(side: Side, thin: bool) -> Arc<TransportConfig> {
     let mut cubic = CubicConfig::default();
     cubic.initial_window(INITIAL_WINDOW_BYTES);
     let mut acks = AckFrequencyConfig::default();
-    acks.ack_eliciting_threshold(VarInt::from_u32(ACK_EVERY_PACKETS))
-        .max_ack_delay(Some(ACK_DELAY_MAX));
+    acks.ack_eliciting_threshold(VarInt::from_u32(ACK_EVERY_PACKETS)).max_ack_delay(Some(ACK_DELAY_MAX));
     let idle_ms = VarInt::from_u32(IDLE_TIMEOUT.as_millis() as u32);
 
     let mut config = TransportConfig::default();

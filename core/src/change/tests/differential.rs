@@ -36,17 +36,14 @@ fn step() -> impl Strategy<Value = Step> {
         (who.clone(), 0u8..4, any::<i64>()).prop_map(|(a, k, v)| Step::Put(a, k, v)),
         (who.clone(), 0u8..4, ".{0,12}").prop_map(|(a, k, v)| Step::PutText(a, k, v)),
         (who.clone(), 0u8..4).prop_map(|(a, k)| Step::Delete(a, k)),
-        (who.clone(), any::<u8>(), 0u8..4, "[a-zđ👍]{0,6}")
-            .prop_map(|(a, p, d, s)| Step::Splice(a, p, d, s)),
+        (who.clone(), any::<u8>(), 0u8..4, "[a-zđ👍]{0,6}").prop_map(|(a, p, d, s)| Step::Splice(a, p, d, s)),
         (who.clone(), any::<u8>(), "[a-c]{0,2}").prop_map(|(a, p, s)| Step::List(a, p, s)),
         (who.clone(), any::<u8>(), "[a-c]{0,2}").prop_map(|(a, p, s)| Step::ListSet(a, p, s)),
         (who.clone(), any::<u8>()).prop_map(|(a, p)| Step::ListDelete(a, p)),
         (who.clone(), any::<i16>()).prop_map(|(a, n)| Step::Count(a, n)),
-        (who.clone(), 0u8..3, 0u8..3, any::<bool>())
-            .prop_map(|(a, k, l, b)| Step::Nest(a, k, l, b)),
+        (who.clone(), 0u8..3, 0u8..3, any::<bool>()).prop_map(|(a, k, l, b)| Step::Nest(a, k, l, b)),
         (who.clone(), 0u8..4, 0u8..7).prop_map(|(a, k, t)| Step::Scalar(a, k, t)),
-        (who.clone(), any::<u8>(), 1u8..4, any::<bool>())
-            .prop_map(|(a, p, l, e)| Step::Mark(a, p, l, e)),
+        (who.clone(), any::<u8>(), 1u8..4, any::<bool>()).prop_map(|(a, p, l, e)| Step::Mark(a, p, l, e)),
         who.clone().prop_map(Step::Empty),
         who.clone().prop_map(Step::Commit),
         (who.clone(), 0u8..3).prop_map(|(a, b)| Step::Merge(a, b)),
@@ -70,21 +67,14 @@ impl World {
         commit(&mut first);
         let others = [30u8, 20].map(|n| first.fork().with_actor(AmActor::from(&[n; 16][..])));
         let docs = std::iter::once(first).chain(others).collect();
-        Self {
-            docs,
-            text,
-            list,
-            marked: false,
-        }
+        Self { docs, text, list, marked: false }
     }
 
     fn run(&mut self, step: &Step, marks: bool) {
         let key = |k: u8| format!("k{k}");
         match step {
             Step::Put(a, k, v) => self.docs[*a as usize].put(ROOT, key(*k), *v).unwrap(),
-            Step::PutText(a, k, v) => self.docs[*a as usize]
-                .put(ROOT, key(*k), v.as_str())
-                .unwrap(),
+            Step::PutText(a, k, v) => self.docs[*a as usize].put(ROOT, key(*k), v.as_str()).unwrap(),
             Step::Delete(a, k) => {
                 let _ = self.docs[*a as usize].delete(ROOT, key(*k));
             }
@@ -120,9 +110,7 @@ impl World {
             Step::Nest(a, k, l, make) => {
                 let doc = &mut self.docs[*a as usize];
                 match doc.get(ROOT, format!("m{k}")).unwrap() {
-                    Some((AmValue::Object(_), id)) if !make => {
-                        doc.put(&id, format!("l{l}"), true).unwrap()
-                    }
+                    Some((AmValue::Object(_), id)) if !make => doc.put(&id, format!("l{l}"), true).unwrap(),
                     _ => {
                         doc.put_object(ROOT, format!("m{k}"), ObjType::Map).unwrap();
                     }
@@ -146,13 +134,8 @@ impl World {
                 if marks && len > 0 {
                     let from = *p as usize % len;
                     let to = (from + *l as usize).min(len);
-                    let expand = if *e {
-                        ExpandMark::Both
-                    } else {
-                        ExpandMark::None
-                    };
-                    doc.mark(&self.text, Mark::new("bold".into(), true, from, to), expand)
-                        .unwrap();
+                    let expand = if *e { ExpandMark::Both } else { ExpandMark::None };
+                    doc.mark(&self.text, Mark::new("bold".into(), true, from, to), expand).unwrap();
                     self.marked = true;
                 }
             }
@@ -338,10 +321,7 @@ fn bend(body: &mut Body<'_>, bend: Bend) {
         5 => op.insert = !op.insert,
         6 => op.action = Action::Delete,
         7 => op.action = Action::Increment,
-        8 => {
-            op.action =
-                [Action::MakeMap, Action::MakeText, Action::MakeList][bend.counter as usize % 3]
-        }
+        8 => op.action = [Action::MakeMap, Action::MakeText, Action::MakeList][bend.counter as usize % 3],
         9 => op.action = Action::Set,
         10 => op.value = Scalar::Null,
         11 => op.value = Scalar::Int(7),
@@ -368,27 +348,13 @@ fn tidy(body: &mut Body<'_>) {
     let mut used = vec![false; body.actors.len()];
     used[0] = true;
     for op in &body.ops {
-        let obj = if let Obj::Op(id) = op.obj {
-            Some(id)
-        } else {
-            None
-        };
-        let elem = if let Key::Elem(id) = op.key {
-            Some(id)
-        } else {
-            None
-        };
-        for id in obj
-            .into_iter()
-            .chain(elem)
-            .chain(body.preds_of(op).iter().copied())
-        {
+        let obj = if let Obj::Op(id) = op.obj { Some(id) } else { None };
+        let elem = if let Key::Elem(id) = op.key { Some(id) } else { None };
+        for id in obj.into_iter().chain(elem).chain(body.preds_of(op).iter().copied()) {
             used[id.actor as usize] = true;
         }
     }
-    let map: Vec<u32> = (0..used.len())
-        .map(|i| used[..i].iter().filter(|u| **u).count() as u32)
-        .collect();
+    let map: Vec<u32> = (0..used.len()).map(|i| used[..i].iter().filter(|u| **u).count() as u32).collect();
     for id in &mut body.preds {
         id.actor = map[id.actor as usize];
     }
@@ -464,8 +430,7 @@ fn document_fields(doc: &AutoCommit) -> BTreeMap<String, Value> {
     let show = |value: AmValue<'_>, id: automerge::ObjId| match value {
         AmValue::Object(ObjType::Text) => Value::Text(doc.text(&id).unwrap()),
         AmValue::Object(ObjType::List) => {
-            let items = (0..doc.length(&id))
-                .map(|i| doc.get(&id, i).unwrap().unwrap().0.into_string().unwrap());
+            let items = (0..doc.length(&id)).map(|i| doc.get(&id, i).unwrap().unwrap().0.into_string().unwrap());
             Value::List(items.collect())
         }
         AmValue::Object(_) => Value::Set(doc.keys(&id).collect()),
@@ -517,10 +482,7 @@ fn a_creation_that_changes_its_mind_reads_right_or_not_at_all() {
     d.splice_text(&text, 0, 0, "ab").unwrap();
     d.splice_text(&text, 1, 0, "x").unwrap();
     commit(&mut d);
-    assert_eq!(
-        creation_fields(&Parsed::read(&changes(&mut d)[0]).unwrap()),
-        None
-    );
+    assert_eq!(creation_fields(&Parsed::read(&changes(&mut d)[0]).unwrap()), None);
 }
 
 #[test]

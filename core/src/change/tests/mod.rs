@@ -30,10 +30,7 @@ pub(super) fn commit(doc: &mut AutoCommit) {
 
 /// The raw bytes of all changes of a document, in its order.
 pub(super) fn changes(doc: &mut AutoCommit) -> Vec<Vec<u8>> {
-    doc.get_changes(&[])
-        .iter()
-        .map(|c| c.raw_bytes().to_vec())
-        .collect()
+    doc.get_changes(&[]).iter().map(|c| c.raw_bytes().to_vec()).collect()
 }
 
 /// A creation with strings, a number, a text, a list, a set and a counter.
@@ -51,20 +48,13 @@ pub(super) fn card(n: u8) -> AutoCommit {
     let set = d.put_object(ROOT, "tags", ObjType::Map).unwrap();
     d.put(&set, "a", true).unwrap();
     d.put(&set, "b", true).unwrap();
-    d.put(ROOT, "visits", automerge::ScalarValue::counter(5))
-        .unwrap();
+    d.put(ROOT, "visits", automerge::ScalarValue::counter(5)).unwrap();
     commit(&mut d);
     d
 }
 
 /// A builder's change as bytes.
-pub(super) fn built(
-    deps: &[ChangeHash],
-    by: u8,
-    seq: u64,
-    start: u64,
-    fields: &[(&str, Scalar<'_>)],
-) -> Vec<u8> {
+pub(super) fn built(deps: &[ChangeHash], by: u8, seq: u64, start: u64, fields: &[(&str, Scalar<'_>)]) -> Vec<u8> {
     let mut b = ChangeBuilder::new(deps.to_vec(), actor(by), seq, start, TIME);
     for (key, value) in fields {
         b.put(key, *value);
@@ -78,12 +68,7 @@ pub(super) fn built(
 fn speed() {
     let mut d = doc(1);
     for n in 0..20 {
-        d.put(
-            ROOT,
-            format!("field_number_{n}"),
-            format!("Nguyễn Văn {n} phường Trúc Bạch"),
-        )
-        .unwrap();
+        d.put(ROOT, format!("field_number_{n}"), format!("Nguyễn Văn {n} phường Trúc Bạch")).unwrap();
     }
     commit(&mut d);
     let raw = changes(&mut d).remove(0);
@@ -99,10 +84,5 @@ fn speed() {
     }
     let hash = start.elapsed();
     let each = |t: std::time::Duration| t.as_secs_f64() * 1e6 / f64::from(rounds);
-    println!(
-        "{} bytes: read {:.1} µs, of that hash {:.1} µs",
-        raw.len(),
-        each(read),
-        each(hash)
-    );
+    println!("{} bytes: read {:.1} µs, of that hash {:.1} µs", raw.len(), each(read), each(hash));
 }

@@ -37,10 +37,7 @@ fn at(raw: &[u8]) -> ChangeHash {
 
 fn standings(raw: &[&Vec<u8>]) -> (Evaluation, Vec<Standing>) {
     let parsed: Vec<_> = raw.iter().map(|b| Parsed::read(b).unwrap()).collect();
-    let candidates: Vec<_> = parsed
-        .iter()
-        .map(|p| Candidate::of(p, Some(p.actor())))
-        .collect();
+    let candidates: Vec<_> = parsed.iter().map(|p| Candidate::of(p, Some(p.actor()))).collect();
     let result = settled(&candidates);
     let list = parsed.iter().map(|p| result.standings[&p.hash()]).collect();
     (result, list)
@@ -62,10 +59,7 @@ fn the_lower_of_two_with_one_sequence_stands_and_what_follows_the_other_waits() 
     assert_eq!(list, vec![stands, stands, blocked, stands, blocked]);
     assert_eq!(result.heads, vec![at(&low_next)]);
     assert_eq!(result.order, vec![at(&root), at(low), at(&low_next)]);
-    assert_eq!(
-        result.seqs,
-        BTreeMap::from([(actor(1), 1), (actor(2), 1), (actor(3), 1)])
-    );
+    assert_eq!(result.seqs, BTreeMap::from([(actor(1), 1), (actor(2), 1), (actor(3), 1)]));
     assert_eq!(result.max_op, 3);
 }
 
@@ -88,40 +82,24 @@ fn what_follows_a_malformed_change_is_blocked_by_it_and_what_follows_a_newer_one
     let gap = built(&[at(&root)], 1, 3, 2, &[("b", V)]);
     let on_gap = built(&[at(&gap)], 4, 1, 3, &[("c", V)]);
     let (_, list) = standings(&[&root, &gap, &on_gap]);
-    assert_eq!(
-        list[1],
-        Standing::Malformed(Malformed::Sequence {
-            expected: 2,
-            found: 3
-        })
-    );
+    assert_eq!(list[1], Standing::Malformed(Malformed::Sequence { expected: 2, found: 3 }));
     assert_eq!(list[2], Standing::Blocked { by: at(&gap) });
 
     let newer = ChangeHash([9; 32]);
     let on_newer = built(&[newer], 4, 1, 3, &[("c", V)]);
     let parsed = Parsed::read(&on_newer).unwrap();
     let reason = NeedsNewer::Action(9);
-    let result = settled(&[
-        Candidate::of(&parsed, None),
-        Candidate::refused(newer, reason.into()),
-    ]);
+    let result = settled(&[Candidate::of(&parsed, None), Candidate::refused(newer, reason.into())]);
     assert_eq!(result.standings[&newer], Standing::NeedsNewer(reason));
-    assert_eq!(
-        result.standings[&parsed.hash()],
-        Standing::Pending { missing: newer }
-    );
+    assert_eq!(result.standings[&parsed.hash()], Standing::Pending { missing: newer });
 }
 
 #[test]
 fn a_change_under_a_foreign_actor_is_malformed_unless_exempt() {
     let root = built(&[], 1, 1, 1, &[("a", V)]);
     let parsed = Parsed::read(&root).unwrap();
-    let standing =
-        |expected| settled(&[Candidate::of(&parsed, expected)]).standings[&parsed.hash()];
-    assert_eq!(
-        standing(Some(actor(2))),
-        Standing::Malformed(Malformed::WrongActor)
-    );
+    let standing = |expected| settled(&[Candidate::of(&parsed, expected)]).standings[&parsed.hash()];
+    assert_eq!(standing(Some(actor(2))), Standing::Malformed(Malformed::WrongActor));
     assert_eq!(standing(Some(actor(1))), Standing::Standing);
     assert_eq!(standing(None), Standing::Standing);
 }
@@ -140,10 +118,7 @@ fn a_verdict_does_not_depend_on_changes_outside_the_causal_past() {
     body.actors.push(actor(2));
     body.start_op = 6;
     body.ops[0].key = Key::Map("d");
-    body.preds.push(OpId {
-        counter: 4,
-        actor: 1,
-    });
+    body.preds.push(OpId { counter: 4, actor: 1 });
     body.ops[0].pred_len = 1;
     body.start_op = 3;
     let crossing = encode_body(&body);
@@ -161,10 +136,7 @@ fn a_verdict_does_not_depend_on_changes_outside_the_causal_past() {
     let (result, _) = standings(&[&root, &short, &long, &pad, &crossing]);
     let (alone, _) = standings(&[&root, &short, &pad, &crossing]);
     assert_eq!(result.standings[&hash], alone.standings[&hash]);
-    assert_eq!(
-        alone.standings[&hash],
-        Standing::Malformed(Malformed::Reference("a predecessor that does not exist"))
-    );
+    assert_eq!(alone.standings[&hash], Standing::Malformed(Malformed::Reference("a predecessor that does not exist")));
 }
 
 #[test]
@@ -174,23 +146,12 @@ fn extending_agrees_with_evaluating() {
     let aside = built(&[at(&root)], 3, 1, 2, &[("c", V)]);
     let wrong = built(&[at(&next)], 2, 3, 3, &[("c", V)]);
     let (result, _) = standings(&[&root, &next]);
-    let ask = |raw: &Vec<u8>, e: &Evaluation, by| {
-        extends(&Parsed::read(raw).unwrap(), &e.heads, e.max_op, &e.seqs, by)
-    };
+    let ask = |raw: &Vec<u8>, e: &Evaluation, by| extends(&Parsed::read(raw).unwrap(), &e.heads, e.max_op, &e.seqs, by);
     let (first, _) = standings(&[&root]);
     assert_eq!(ask(&next, &first, Some(actor(2))), Ok(true));
-    assert_eq!(
-        ask(&next, &first, Some(actor(9))),
-        Err(Malformed::WrongActor)
-    );
+    assert_eq!(ask(&next, &first, Some(actor(9))), Err(Malformed::WrongActor));
     assert_eq!(ask(&aside, &result, None), Ok(false));
-    assert_eq!(
-        ask(&wrong, &result, None),
-        Err(Malformed::Sequence {
-            expected: 2,
-            found: 3
-        })
-    );
+    assert_eq!(ask(&wrong, &result, None), Err(Malformed::Sequence { expected: 2, found: 3 }));
 }
 
 #[test]
@@ -200,21 +161,12 @@ fn ten_thousand_changes_in_a_row_and_interleaved() {
     for n in 0..10_000u64 {
         // Two authors who never meet until the end.
         let side = (n % 2) as usize;
-        let change = built(
-            &[tips[side]],
-            2 + side as u8,
-            n / 2 + 1,
-            n / 2 + 2,
-            &[("a", V)],
-        );
+        let change = built(&[tips[side]], 2 + side as u8, n / 2 + 1, n / 2 + 2, &[("a", V)]);
         tips[side] = at(&change);
         raw.push(change);
     }
     let parsed: Vec<_> = raw.iter().map(|b| Parsed::read(b).unwrap()).collect();
-    let candidates: Vec<_> = parsed
-        .iter()
-        .map(|p| Candidate::of(p, Some(p.actor())))
-        .collect();
+    let candidates: Vec<_> = parsed.iter().map(|p| Candidate::of(p, Some(p.actor()))).collect();
     let result = evaluate(&candidates);
     assert_eq!(result.order.len(), 10_001);
     assert_eq!(result.heads.len(), 2);
@@ -233,15 +185,8 @@ fn planned(plans: &[Plan]) -> Vec<Vec<u8>> {
         let deps: Vec<usize> = (0..n.min(16)).filter(|i| (bits >> i) & 1 == 1).collect();
         let mut before: std::collections::BTreeSet<usize> = deps.iter().copied().collect();
         deps.iter().for_each(|d| before.extend(past[*d].clone()));
-        let ancestors: Vec<Parsed<'_>> = before
-            .iter()
-            .map(|i| Parsed::read(&made[*i]).unwrap())
-            .collect();
-        let mine = ancestors
-            .iter()
-            .filter(|p| p.actor() == actor(*by))
-            .map(|p| p.seq)
-            .max();
+        let ancestors: Vec<Parsed<'_>> = before.iter().map(|i| Parsed::read(&made[*i]).unwrap()).collect();
+        let mine = ancestors.iter().filter(|p| p.actor() == actor(*by)).map(|p| p.seq).max();
         let top = ancestors.iter().map(|p| p.max_op()).max().unwrap_or(0);
         let hashes: Vec<ChangeHash> = deps.iter().map(|d| at(&made[*d])).collect();
         let seq = mine.unwrap_or(0) + 1 + u64::from(*twist == 0);

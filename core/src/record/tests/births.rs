@@ -22,47 +22,22 @@ fn two_equal_rows_are_two_records_and_equal_arguments_equal_bytes() {
     let row = fields(&[("name", s("An"))]);
     let one = create(&ANH, Millis(5), [1; 6], &row).unwrap();
     let two = create(&ANH, Millis(5), [2; 6], &row).unwrap();
-    assert_ne!(
-        ids::record_id(&space(), &one.hash),
-        ids::record_id(&space(), &two.hash)
-    );
+    assert_ne!(ids::record_id(&space(), &one.hash), ids::record_id(&space(), &two.hash));
     assert_eq!(one, create(&ANH, Millis(5), [1; 6], &row).unwrap());
 }
 
 #[test]
 fn text_and_counter_first_used_on_two_sides_at_once_both_stand() {
     let (mut a, mut b) = Desk::two(&[("name", s("An"))]);
-    let made = a
-        .try_edit(&[
-            ("notes", Edit::Set(t("sáng "))),
-            ("visits", Edit::Add(Value::Counter(3))),
-        ])
-        .unwrap();
+    let made = a.try_edit(&[("notes", Edit::Set(t("sáng "))), ("visits", Edit::Add(Value::Counter(3)))]).unwrap();
     let births: Vec<_> = made.iter().filter_map(|c| c.birth.clone()).collect();
-    assert_eq!(
-        births,
-        vec![
-            ("notes".to_owned(), Kind::Text),
-            ("visits".to_owned(), Kind::Counter)
-        ]
-    );
+    assert_eq!(births, vec![("notes".to_owned(), Kind::Text), ("visits".to_owned(), Kind::Counter)]);
     assert_eq!(made[2].fields, vec!["notes", "visits"]);
     b.set("name", s("Anh"));
-    let theirs = b
-        .try_edit(&[
-            ("notes", Edit::Set(t("chiều "))),
-            ("visits", Edit::Sub(Value::Counter(1))),
-        ])
-        .unwrap();
-    assert_eq!(
-        made[..2],
-        theirs[..2],
-        "births fold by hash, whatever was edited before them"
-    );
+    let theirs = b.try_edit(&[("notes", Edit::Set(t("chiều "))), ("visits", Edit::Sub(Value::Counter(1)))]).unwrap();
+    assert_eq!(made[..2], theirs[..2], "births fold by hash, whatever was edited before them");
     meet(&mut a, &mut b);
-    let Some(Value::Text(text)) = a.value("notes") else {
-        panic!()
-    };
+    let Some(Value::Text(text)) = a.value("notes") else { panic!() };
     assert!(text.contains("sáng ") && text.contains("chiều "), "{text}");
     assert_eq!(a.value("visits"), Some(Value::Counter(2)));
     assert!(a.view().conflicts.is_empty());
@@ -80,12 +55,9 @@ fn without_the_birth_change_one_side_is_hidden() {
         let mut doc = a.doc.doc.clone();
         doc.set_actor(engine::am_actor(&actor));
         let mut tx = doc.transaction();
-        let text = tx
-            .put_object(ROOT, "notes", automerge::ObjType::Text)
-            .unwrap();
+        let text = tx.put_object(ROOT, "notes", automerge::ObjType::Text).unwrap();
         tx.splice_text(&text, 0, 0, "mine").unwrap();
-        tx.put(ROOT, "visits", automerge::ScalarValue::counter(2))
-            .unwrap();
+        tx.put(ROOT, "visits", automerge::ScalarValue::counter(2)).unwrap();
         tx.commit_with(engine::at_time(1));
         doc
     });
@@ -94,11 +66,7 @@ fn without_the_birth_change_one_side_is_hidden() {
     let (_, text) = one.get(ROOT, "notes").unwrap().unwrap();
     assert_eq!(one.text(&text).unwrap(), "mine");
     assert_eq!(one.get_all(ROOT, "notes").unwrap().len(), 2);
-    assert_eq!(
-        read::winner(one, "visits", None).unwrap(),
-        Some(Value::Counter(2)),
-        "an addition is lost"
-    );
+    assert_eq!(read::winner(one, "visits", None).unwrap(), Some(Value::Counter(2)), "an addition is lost");
 }
 
 #[test]
@@ -106,88 +74,38 @@ fn a_birth_is_what_automerge_itself_would_write() {
     use automerge::ROOT;
     use automerge::transaction::Transactable;
     let (a, _) = Desk::two(&[("name", s("An"))]);
-    for (kind, field) in [
-        (Kind::Text, "notes"),
-        (Kind::List, "steps"),
-        (Kind::Set, "tags"),
-        (Kind::Counter, "visits"),
-    ] {
+    for (kind, field) in [(Kind::Text, "notes"), (Kind::List, "steps"), (Kind::Set, "tags"), (Kind::Counter, "visits")]
+    {
         let computed = birth(&a.doc.record(), &a.creation, a.doc.max_op(), field, kind).unwrap();
         let mut doc = a.doc.doc.clone();
-        doc.set_actor(engine::am_actor(&ids::birth_actor(
-            &a.doc.record(),
-            field,
-            kind,
-        )));
+        doc.set_actor(engine::am_actor(&ids::birth_actor(&a.doc.record(), field, kind)));
         let mut tx = doc.transaction();
         match kind {
-            Kind::Text => drop(
-                tx.put_object(ROOT, field, automerge::ObjType::Text)
-                    .unwrap(),
-            ),
-            Kind::List => drop(
-                tx.put_object(ROOT, field, automerge::ObjType::List)
-                    .unwrap(),
-            ),
+            Kind::Text => drop(tx.put_object(ROOT, field, automerge::ObjType::Text).unwrap()),
+            Kind::List => drop(tx.put_object(ROOT, field, automerge::ObjType::List).unwrap()),
             Kind::Set => drop(tx.put_object(ROOT, field, automerge::ObjType::Map).unwrap()),
-            _ => tx
-                .put(ROOT, field, automerge::ScalarValue::counter(0))
-                .unwrap(),
+            _ => tx.put(ROOT, field, automerge::ScalarValue::counter(0)).unwrap(),
         }
         tx.commit_with(engine::at_time(0));
-        assert_eq!(
-            doc.get_last_local_change().unwrap().raw_bytes(),
-            computed.bytes,
-            "{kind:?}"
-        );
+        assert_eq!(doc.get_last_local_change().unwrap().raw_bytes(), computed.bytes, "{kind:?}");
         let max = a.doc.max_op();
-        assert!(verify_birth(
-            &a.doc.record(),
-            &a.creation,
-            max,
-            field,
-            kind,
-            &computed.bytes
-        ));
-        assert!(!verify_birth(
-            &RecordId([1; 16]),
-            &a.creation,
-            max,
-            field,
-            kind,
-            &computed.bytes
-        ));
-        assert!(!verify_birth(
-            &a.doc.record(),
-            &a.creation,
-            max + 1,
-            field,
-            kind,
-            &computed.bytes
-        ));
+        assert!(verify_birth(&a.doc.record(), &a.creation, max, field, kind, &computed.bytes));
+        assert!(!verify_birth(&RecordId([1; 16]), &a.creation, max, field, kind, &computed.bytes));
+        assert!(!verify_birth(&a.doc.record(), &a.creation, max + 1, field, kind, &computed.bytes));
     }
     assert!(birth(&a.doc.record(), &a.creation, 2, "name", Kind::String).is_none());
 }
 
 fn receipt() -> (RecordId, BTreeMap<String, Value>) {
-    let keys = vec![
-        ("unit".to_owned(), "08".to_owned()),
-        ("directive".to_owned(), "77ab".to_owned()),
-    ];
+    let keys = vec![("unit".to_owned(), "08".to_owned()), ("directive".to_owned(), "77ab".to_owned())];
     let id = ids::identity_id(&OrgId([1; 32]), &UnitId([2; 16]), "receipts", &keys);
-    (
-        id,
-        keys.into_iter().map(|(f, v)| (f, Value::Str(v))).collect(),
-    )
+    (id, keys.into_iter().map(|(f, v)| (f, Value::Str(v))).collect())
 }
 
 #[test]
 fn two_offline_creations_of_one_identity_are_one_record() {
     let (id, keys) = receipt();
-    let (one, two) = (
-        identity_creation(&id, &keys).unwrap(),
-        identity_creation(&id, &keys).unwrap(),
-    );
+    let (one, two) = (identity_creation(&id, &keys).unwrap(), identity_creation(&id, &keys).unwrap());
     assert_eq!(one, two);
     assert!(verify_identity(&id, &keys, &one.bytes));
     assert!(!verify_identity(&RecordId([3; 16]), &keys, &one.bytes));
@@ -207,10 +125,7 @@ fn two_offline_creations_of_one_identity_are_one_record() {
     .map(|(f, v)| (f.to_owned(), v))
     .collect();
     assert_eq!(a.view().fields, expected);
-    assert!(matches!(
-        identity_creation(&id, &BTreeMap::new()),
-        Err(EditError::KeyField { .. })
-    ));
+    assert!(matches!(identity_creation(&id, &BTreeMap::new()), Err(EditError::KeyField { .. })));
 }
 
 /// These bytes are in every organisation's records: they must never move.
@@ -221,11 +136,7 @@ fn golden_identity_and_birth() {
     let creation = identity_creation(&id, &keys).unwrap();
     let born = birth(&id, &creation.hash, 2, "notes", Kind::Text).unwrap();
     assert_eq!(
-        (
-            id.to_string().as_str(),
-            hex(&creation.bytes).as_str(),
-            hex(&born.bytes).as_str()
-        ),
+        (id.to_string().as_str(), hex(&creation.bytes).as_str(), hex(&born.bytes).as_str()),
         (GOLDEN_IDENTITY_ID, GOLDEN_IDENTITY, GOLDEN_BIRTH)
     );
 }
@@ -234,10 +145,7 @@ fn golden_identity_and_birth() {
 fn a_counter_set_to_zero_for_the_first_time_has_an_author() {
     let (mut a, _) = Desk::two(&[("name", s("An"))]);
     let made = a.set("visits", Value::Int(0));
-    assert_eq!(
-        (made.len(), made[1].fields.clone()),
-        (2, vec!["visits".to_owned()])
-    );
+    assert_eq!((made.len(), made[1].fields.clone()), (2, vec!["visits".to_owned()]));
     assert_eq!(a.value("visits"), Some(Value::Counter(0)));
     assert_eq!(a.edit("visits", Edit::Set(Value::Counter(9))).len(), 1);
     assert_eq!(a.value("visits"), Some(Value::Counter(9)));

@@ -48,17 +48,11 @@ fn set(items: &[&str]) -> Value {
 }
 
 fn fields(of: &[(&str, Value)]) -> BTreeMap<String, (Kind, Value)> {
-    of.iter()
-        .map(|(f, v)| ((*f).to_owned(), (kinds(f).unwrap(), v.clone())))
-        .collect()
+    of.iter().map(|(f, v)| ((*f).to_owned(), (kinds(f).unwrap(), v.clone()))).collect()
 }
 
 fn space() -> SpaceId {
-    SpaceId {
-        unit: UnitId([7; 16]),
-        flow: Flow::Up,
-        reach: 0,
-    }
+    SpaceId { unit: UnitId([7; 16]), flow: Flow::Up, reach: 0 }
 }
 
 /// One person's replica of one record.
@@ -73,12 +67,7 @@ struct Desk {
 impl Desk {
     fn open(actor: ActorId, record: RecordId, creation: &NewChange) -> Self {
         let doc = Document::load(record, [creation.bytes.as_slice()]).unwrap();
-        Self {
-            actor,
-            creation: creation.hash,
-            doc,
-            clock: 1_767_225_600_000,
-        }
+        Self { actor, creation: creation.hash, doc, clock: 1_767_225_600_000 }
     }
 
     fn two(initial: &[(&str, Value)]) -> (Self, Self) {
@@ -89,15 +78,8 @@ impl Desk {
 
     fn try_edit(&mut self, edits: &[(&str, Edit)]) -> Result<Vec<NewChange>, EditError> {
         self.clock += 1;
-        let ctx = EditContext {
-            creation: self.creation,
-            actor: self.actor,
-            time: Millis(self.clock),
-        };
-        let edits: Vec<(String, Edit)> = edits
-            .iter()
-            .map(|(f, e)| ((*f).to_owned(), e.clone()))
-            .collect();
+        let ctx = EditContext { creation: self.creation, actor: self.actor, time: Millis(self.clock) };
+        let edits: Vec<(String, Edit)> = edits.iter().map(|(f, e)| ((*f).to_owned(), e.clone())).collect();
         self.doc.edit(&ctx, &kinds, &edits)
     }
 
@@ -111,9 +93,7 @@ impl Desk {
 
     fn pull(&mut self, other: &Desk) {
         let theirs = other.doc.changes();
-        self.doc
-            .apply(theirs.iter().map(|(_, b)| b.as_slice()))
-            .unwrap();
+        self.doc.apply(theirs.iter().map(|(_, b)| b.as_slice())).unwrap();
     }
 
     fn view(&self) -> View {

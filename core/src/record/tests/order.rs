@@ -15,23 +15,14 @@ fn an_edit_in_the_past_of_the_document_keeps_the_admission_rules() {
     let mut last = BTreeMap::new();
     for round in 0..3 {
         for desk in [&mut a, &mut b] {
-            let made = desk.try_edit(&[
-                ("name", Edit::Set(s(&round.to_string()))),
-                ("visits", Edit::Add(Value::Int(1))),
-            ]);
+            let made =
+                desk.try_edit(&[("name", Edit::Set(s(&round.to_string()))), ("visits", Edit::Add(Value::Int(1)))]);
             for change in made.unwrap().iter().filter(|c| c.birth.is_none()) {
                 let parsed = engine::parse(&change.bytes).unwrap();
-                let seq = last
-                    .entry(desk.actor)
-                    .or_insert(u64::from(desk.actor == ANH));
+                let seq = last.entry(desk.actor).or_insert(u64::from(desk.actor == ANH));
                 *seq += 1;
                 assert_eq!(parsed.seq(), *seq);
-                let deps = parsed
-                    .deps()
-                    .iter()
-                    .map(|d| desk.doc.metas[&engine::ours(d)].max_op())
-                    .max()
-                    .unwrap();
+                let deps = parsed.deps().iter().map(|d| desk.doc.metas[&engine::ours(d)].max_op()).max().unwrap();
                 assert_eq!(parsed.start_op().get(), deps + 1);
                 assert_eq!(parsed.message(), None);
             }
@@ -48,26 +39,18 @@ fn damage_is_named() {
     let record = a.doc.record();
     assert_eq!(
         Document::load(record, [made[0].bytes.as_slice()]).unwrap_err(),
-        Damaged::MissingAncestor {
-            missing: a.creation
-        }
+        Damaged::MissingAncestor { missing: a.creation }
     );
     let changes = a.doc.changes();
     for cut in 0..made[0].bytes.len() {
-        let err =
-            Document::load(record, [changes[0].1.as_slice(), &made[0].bytes[..cut]]).unwrap_err();
+        let err = Document::load(record, [changes[0].1.as_slice(), &made[0].bytes[..cut]]).unwrap_err();
         assert!(matches!(err, Damaged::Unreadable { .. }), "{err}");
     }
     let mut trailing = made[0].bytes.clone();
     trailing.push(0);
     assert!(a.doc.apply([trailing.as_slice()]).is_err());
     assert_eq!(a.value("name"), Some(s("Anh")));
-    assert_eq!(
-        engine::guarded::<(), Damaged>(|| panic!("oh {}", 1)),
-        Err(Damaged::Panicked {
-            reason: "oh 1".into()
-        })
-    );
+    assert_eq!(engine::guarded::<(), Damaged>(|| panic!("oh {}", 1)), Err(Damaged::Panicked { reason: "oh 1".into() }));
 }
 
 #[derive(Debug, Clone)]

@@ -21,18 +21,8 @@ fn a_record_shows_what_it_was_created_with() {
         ("visits", Value::Counter(3)),
     ];
     let (a, _) = Desk::two(&given);
-    let expected: BTreeMap<String, Value> = given
-        .iter()
-        .map(|(f, v)| ((*f).to_owned(), v.clone()))
-        .collect();
-    assert_eq!(
-        a.view(),
-        View {
-            fields: expected,
-            conflicts: vec![],
-            removed: false
-        }
-    );
+    let expected: BTreeMap<String, Value> = given.iter().map(|(f, v)| ((*f).to_owned(), v.clone())).collect();
+    assert_eq!(a.view(), View { fields: expected, conflicts: vec![], removed: false });
 }
 
 #[test]
@@ -41,10 +31,7 @@ fn edits_of_different_fields_merge() {
     a.set("name", s("Anh"));
     b.set("age", Value::Int(41));
     meet(&mut a, &mut b);
-    assert_eq!(
-        (a.value("name"), a.value("age")),
-        (Some(s("Anh")), Some(Value::Int(41)))
-    );
+    assert_eq!((a.value("name"), a.value("age")), (Some(s("Anh")), Some(Value::Int(41))));
     assert!(a.view().conflicts.is_empty());
 }
 
@@ -57,24 +44,14 @@ fn different_values_of_one_field_are_a_conflict_until_someone_picks() {
     let view = a.view();
     assert_eq!(view.conflicts.len(), 1);
     let c = &view.conflicts[0];
-    assert_eq!(
-        (c.field.as_str(), Some(&c.winner)),
-        ("name", view.fields.get("name"))
-    );
-    let all: BTreeSet<(Value, ChangeHash)> = c
-        .values
-        .iter()
-        .map(|v| (v.value.clone(), v.change))
-        .collect();
+    assert_eq!((c.field.as_str(), Some(&c.winner)), ("name", view.fields.get("name")));
+    let all: BTreeSet<(Value, ChangeHash)> = c.values.iter().map(|v| (v.value.clone(), v.change)).collect();
     assert_eq!(all, BTreeSet::from([(s("Anh"), by_a), (s("Bình"), by_b)]));
     // Picking the winner, the loser or something else all settle it.
     for pick in [c.winner.clone(), c.values[0].value.clone(), s("Chi")] {
         let (mut a, mut b) = (a.clone(), b.clone());
         let made = a.set("name", pick.clone());
-        assert_eq!(
-            (made.len(), made[0].fields.clone()),
-            (1, vec!["name".to_owned()])
-        );
+        assert_eq!((made.len(), made[0].fields.clone()), (1, vec!["name".to_owned()]));
         meet(&mut a, &mut b);
         assert!(b.view().conflicts.is_empty());
         assert_eq!(b.value("name"), Some(pick.clone()));
@@ -94,11 +71,7 @@ fn equal_values_are_no_conflict() {
 
 #[test]
 fn an_edit_that_changes_nothing_makes_nothing() {
-    let (mut a, _) = Desk::two(&[
-        ("name", s("An")),
-        ("notes", t("x")),
-        ("visits", Value::Counter(2)),
-    ]);
+    let (mut a, _) = Desk::two(&[("name", s("An")), ("notes", t("x")), ("visits", Value::Counter(2))]);
     let before = a.doc.heads();
     for (field, edit) in [
         ("name", Edit::Set(s("An"))),
@@ -129,30 +102,11 @@ fn clearing_empties_what_was_born_and_deletes_scalars() {
         assert_eq!(a.edit(field, Edit::Clear).len(), 1, "{field}");
         assert_eq!(a.edit(field, Edit::Clear).len(), 0, "{field}");
     }
-    let expected = [
-        ("notes", t("")),
-        ("steps", list(&[])),
-        ("tags", set(&[])),
-        ("visits", Value::Counter(0)),
-    ];
-    assert_eq!(
-        a.view().fields,
-        expected
-            .into_iter()
-            .map(|(f, v)| (f.to_owned(), v))
-            .collect()
-    );
+    let expected = [("notes", t("")), ("steps", list(&[])), ("tags", set(&[])), ("visits", Value::Counter(0))];
+    assert_eq!(a.view().fields, expected.into_iter().map(|(f, v)| (f.to_owned(), v)).collect());
     meet(&mut a, &mut b);
-    assert_eq!(
-        a.value("visits"),
-        Some(Value::Counter(2)),
-        "an addition beside a clearing counts"
-    );
-    assert_eq!(
-        a.set("notes", t("new")).len(),
-        1,
-        "no birth: it was born with the record"
-    );
+    assert_eq!(a.value("visits"), Some(Value::Counter(2)), "an addition beside a clearing counts");
+    assert_eq!(a.set("notes", t("new")).len(), 1, "no birth: it was born with the record");
 }
 
 #[test]
@@ -210,14 +164,8 @@ fn a_removal_stands_against_a_concurrent_edit_and_is_listed() {
         vec![Conflict {
             field: REMOVED_KEY.into(),
             values: vec![
-                ConflictValue {
-                    value: Value::Bool(false),
-                    change: beside
-                },
-                ConflictValue {
-                    value: Value::Bool(true),
-                    change: removal
-                },
+                ConflictValue { value: Value::Bool(false), change: beside },
+                ConflictValue { value: Value::Bool(true), change: removal },
             ],
             winner: Value::Bool(true),
         }]
@@ -249,39 +197,21 @@ fn history_says_what_each_author_saw_and_wrote() {
     assert_eq!(steps.iter().filter(|st| st.birth).count(), 1);
     let told = |actor: ActorId| -> Vec<(String, Option<Value>, Option<Value>)> {
         let mine = steps.iter().filter(|st| st.actor == actor);
-        mine.flat_map(|st| {
-            st.fields
-                .iter()
-                .map(|f| (f.field.clone(), f.old.clone(), f.new.clone()))
-        })
-        .collect()
+        mine.flat_map(|st| st.fields.iter().map(|f| (f.field.clone(), f.old.clone(), f.new.clone()))).collect()
     };
     assert_eq!(
         told(BINH),
         vec![
             ("name".into(), Some(s("An")), Some(s("Ân"))),
             ("notes".into(), None, Some(t("xin chào"))),
-            (
-                "visits".into(),
-                Some(Value::Counter(1)),
-                Some(Value::Counter(3))
-            ),
+            ("visits".into(), Some(Value::Counter(1)), Some(Value::Counter(3))),
         ]
     );
     let by_anh = told(ANH);
-    assert_eq!(
-        by_anh[..2],
-        [
-            ("name".into(), None, Some(s("An"))),
-            ("visits".into(), None, Some(Value::Counter(1)))
-        ]
-    );
+    assert_eq!(by_anh[..2], [("name".into(), None, Some(s("An"))), ("visits".into(), None, Some(Value::Counter(1)))]);
     assert_eq!(by_anh[2], ("name".into(), Some(s("An")), Some(s("Anh"))));
     assert_eq!(by_anh[3].2, None);
-    assert_eq!(
-        by_anh[4],
-        (REMOVED_KEY.into(), None, Some(Value::Bool(true)))
-    );
+    assert_eq!(by_anh[4], (REMOVED_KEY.into(), None, Some(Value::Bool(true))));
     assert!(steps.iter().filter(|st| !st.birth).all(|st| st.time > 0));
 }
 
@@ -300,35 +230,20 @@ fn refusals_have_names_and_change_nothing() {
         ("visits", Edit::Add(Value::Int(1)), "COUNTER_ABS_MAX"),
         ("name", Edit::Set(s(&long)), "STRING_BYTES_MAX"),
         ("tags", Edit::Add(list(&[&long])), "STRING_BYTES_MAX"),
-        (
-            "notes",
-            Edit::Set(t(&"x".repeat(crate::limits::TEXT_BYTES_MAX + 1))),
-            "TEXT_BYTES_MAX",
-        ),
+        ("notes", Edit::Set(t(&"x".repeat(crate::limits::TEXT_BYTES_MAX + 1))), "TEXT_BYTES_MAX"),
         ("notes", Edit::Set(t(&huge)), "CHANGE_OPS_MAX"),
     ];
     for (field, edit, word) in cases {
-        let err = a
-            .try_edit(&[("born", Edit::Set(s("1990"))), (field, edit)])
-            .unwrap_err()
-            .to_string();
+        let err = a.try_edit(&[("born", Edit::Set(s("1990"))), (field, edit)]).unwrap_err().to_string();
         assert!(err.contains(word), "{field}: {err}");
         assert_eq!(a.doc.heads(), heads);
         assert_eq!(a.value("born"), None);
     }
-    let big: Vec<String> = (0..5)
-        .map(|i| format!("{i}{}", "x".repeat(60_000)))
-        .collect();
-    let err = a
-        .try_edit(&[("steps", Edit::Set(Value::List(big)))])
-        .unwrap_err()
-        .to_string();
+    let big: Vec<String> = (0..5).map(|i| format!("{i}{}", "x".repeat(60_000))).collect();
+    let err = a.try_edit(&[("steps", Edit::Set(Value::List(big)))]).unwrap_err().to_string();
     assert!(err.contains("CHANGE_BYTES_MAX"), "{err}");
     a.creation = ChangeHash([0; 32]);
-    assert!(matches!(
-        a.try_edit(&[("notes", Edit::Set(t("x")))]),
-        Err(EditError::NoCreation { .. })
-    ));
+    assert!(matches!(a.try_edit(&[("notes", Edit::Set(t("x")))]), Err(EditError::NoCreation { .. })));
 }
 
 #[test]
@@ -339,14 +254,10 @@ fn empty_strings_are_values_too() {
     meet(&mut a, &mut b);
     assert_eq!(
         a.view().fields,
-        fields(&[
-            ("name", s("")),
-            ("tags", set(&["", "x"])),
-            ("steps", list(&["", ""]))
-        ])
-        .into_iter()
-        .map(|(f, (_, v))| (f, v))
-        .collect()
+        fields(&[("name", s("")), ("tags", set(&["", "x"])), ("steps", list(&["", ""]))])
+            .into_iter()
+            .map(|(f, (_, v))| (f, v))
+            .collect()
     );
     a.edit("tags", Edit::Sub(s("")));
     assert_eq!(a.value("tags"), Some(set(&["x"])));
@@ -370,10 +281,7 @@ fn a_counter_that_overflows_never_takes_the_process_down() {
     let before = a.view();
     match a.doc.apply(forged.iter().map(Vec::as_slice)) {
         // Without overflow checks Automerge wraps, the same everywhere.
-        Ok(()) => assert!(matches!(
-            a.doc.view(),
-            Ok(_) | Err(Damaged::Panicked { .. })
-        )),
+        Ok(()) => assert!(matches!(a.doc.view(), Ok(_) | Err(Damaged::Panicked { .. }))),
         Err(e) => {
             assert!(matches!(e, Damaged::Panicked { .. }), "{e}");
             assert_eq!(a.view(), before);
