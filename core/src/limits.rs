@@ -88,3 +88,7 @@ pub const BACKFILL_BYTES_MIN: u64 = 256 << 10;
 pub const FRAME_SPACES_MAX: usize = 256;
 /// Registers sent in one turn.
 pub const TURN_REGISTERS_MAX: usize = 1_000;
+/// Entries in a pack made anew for sending, where the stored one does not fit what is asked for.
+pub const REPACK_ENTRIES_MAX: usize = 256;
+/// Bytes such a pack may inflate to, so that the group with its headers fits a frame.
+pub const REPACK_BYTES_MAX: usize = 768 << 10;

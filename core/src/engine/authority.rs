@@ -92,6 +92,9 @@ impl Engine {
         ops: &[Op],
         now: Millis,
     ) -> Result<Vec<CommitId>, StoreError> {
+        if !self.charter.counts(&self.device, &SpaceId::charter(unit)) {
+            return Err(StoreError::Io(format!("this device has no right to write the charter of unit {unit}")));
+        }
         let key = self.key.clone();
         self.write_ops(store, rng, &key, SpaceId::charter(unit), ops, now)
     }

@@ -11,7 +11,7 @@ use super::{Engine, meta, meta_u64};
 use crate::charter::Charter;
 use crate::entropy::Entropy;
 use crate::id::{CommitId, DeviceId, Flow, RecordId, SpaceId};
-use crate::limits::{LOG_TIPS_MAX, QUARANTINE_BYTES_MAX, QUARANTINE_COMMITS_MAX};
+use crate::limits::LOG_TIPS_MAX;
 use crate::log::{Commit, CommitError, EntryKind, Payload};
 use crate::pack::{self, PackError, PackScope};
 use crate::store::{Batch, NewCommit, NewEntry, NewGroup, Quarantined, Status, Store, StoreError};
@@ -149,14 +149,14 @@ impl Engine {
         pack: Option<&[u8]>,
         now: Millis,
     ) -> Result<Intake, IntakeError> {
-        self.check_parents(store, &commits)?;
-        let (counting, aside) = self.split_counting(space, commits);
+        let held_aside = self.check_parents(store, &commits)?;
+        let (counting, aside) = self.split_counting(space, commits, held_aside);
         let mut batch = Batch::at(now);
         let mut out = Intake::default();
         let scope = PackScope { org: self.org, space };
         if let Some(from) = from {
             out.quarantined = aside.len() as u64;
-            self.set_aside(store, &mut batch, &scope, from, aside)?;
+            self.set_aside(&mut batch, &scope, from, aside);
         }
         if !counting.is_empty() {
             let pack = match pack {
@@ -185,15 +185,26 @@ impl Engine {
         Ok(out)
     }
 
-    /// Every parent is held or comes earlier in the group, and the sequence follows from them.
-    fn check_parents(&self, store: &dyn Store, commits: &[Commit]) -> Result<(), IntakeError> {
+    /// Every parent is held, set aside, or comes earlier in the group, and the sequence follows from
+    /// them. Returns the parents that are set aside.
+    fn check_parents(&self, store: &dyn Store, commits: &[Commit]) -> Result<BTreeSet<CommitId>, IntakeError> {
         let mut here: BTreeMap<CommitId, u64> = BTreeMap::new();
+        let mut aside: Option<BTreeMap<CommitId, u64>> = None;
+        let mut out = BTreeSet::new();
         for c in commits {
             let h = c.header();
             let held = store.known(&h.parents)?;
             let mut greatest = 0;
             for (parent, held) in h.parents.iter().zip(held) {
-                let sequence = held.map(|(_, s)| s).or_else(|| here.get(parent).copied());
+                let mut sequence = held.map(|(_, s)| s).or_else(|| here.get(parent).copied());
+                if sequence.is_none() {
+                    if aside.is_none() {
+                        let held = store.quarantine()?;
+                        aside = Some(held.iter().map(|q| (q.head.id(), q.head.header().sequence)).collect());
+                    }
+                    sequence = aside.as_ref().and_then(|a| a.get(parent)).copied();
+                    out.extend(sequence.map(|_| *parent));
+                }
                 greatest = greatest.max(sequence.ok_or(IntakeError::PeerOrder(c.id()))?);
             }
             if h.sequence != greatest + 1 {
@@ -201,11 +212,16 @@ impl Engine {
             }
             here.insert(c.id(), h.sequence);
         }
-        Ok(())
+        Ok(out)
     }
 
     /// Which commits are of logs that count, and which are set aside, with the reason.
-    fn split_counting(&self, space: SpaceId, commits: Vec<Commit>) -> (Vec<Commit>, Vec<(Commit, String)>) {
+    fn split_counting(
+        &self,
+        space: SpaceId,
+        commits: Vec<Commit>,
+        mut left_out: BTreeSet<CommitId>,
+    ) -> (Vec<Commit>, Vec<(Commit, String)>) {
         // A charter commit may bring the very grant that makes it count: judge it with all of them.
         let with_new;
         let charter = if space.flow == Flow::Charter {
@@ -216,7 +232,6 @@ impl Engine {
         };
         let mut tips = self.holdings.tips(&space).cloned().unwrap_or_default();
         let (mut counting, mut aside) = (Vec::new(), Vec::new());
-        let mut left_out: BTreeSet<CommitId> = BTreeSet::new();
         for c in commits {
             let h = c.header();
             let reason = if !charter.counts(&h.device, &space) {
@@ -248,39 +263,12 @@ impl Engine {
         (counting, aside)
     }
 
-    fn set_aside(
-        &self,
-        store: &dyn Store,
-        batch: &mut Batch,
-        scope: &PackScope,
-        from: DeviceId,
-        aside: Vec<(Commit, String)>,
-    ) -> Result<(), StoreError> {
-        if aside.is_empty() {
-            return Ok(());
-        }
-        let held = store.quarantine()?;
-        let mut count = held.iter().filter(|q| q.peer == from).count();
-        let mut bytes: usize = held.iter().filter(|q| q.peer == from).map(|q| q.pack.len()).sum();
-        let mut refused = 0u64;
+    /// Puts commits into the quarantine; the store keeps its quota.
+    fn set_aside(&self, batch: &mut Batch, scope: &PackScope, from: DeviceId, aside: Vec<(Commit, String)>) {
         for (commit, reason) in aside {
             let pack = pack::encode(scope, &[commit.payload()], &*self.codec);
-            if held.iter().any(|q| q.head.id() == commit.id()) {
-                continue;
-            }
-            if count >= QUARANTINE_COMMITS_MAX || bytes + pack.len() > QUARANTINE_BYTES_MAX {
-                refused += 1;
-                continue;
-            }
-            count += 1;
-            bytes += pack.len();
             batch.quarantine.push(Quarantined { head: commit.head().clone(), pack, peer: from, reason, at: batch.now });
         }
-        if refused > 0 {
-            let total = meta_u64(store, meta::QUARANTINE_REFUSED)? + refused;
-            batch.meta.insert(meta::QUARANTINE_REFUSED.into(), Some(total.to_le_bytes().to_vec()));
-        }
-        Ok(())
     }
 
     /// Computes the statuses of all entries of counting commits and adds everything to the batch.
@@ -358,7 +346,7 @@ impl Engine {
             let Some(payload) = payload else { continue };
             let commit = Commit::join(q.head.clone(), payload)?;
             let id = commit.id();
-            let (counting, _) = self.split_counting(h.space, vec![commit]);
+            let (counting, _) = self.split_counting(h.space, vec![commit], BTreeSet::new());
             if counting.is_empty() {
                 continue;
             }

@@ -58,8 +58,6 @@ pub mod meta {
     pub const JOINED_UNIT: &str = "joined_unit";
     /// How often this replica found commits of its own device and incarnation that it had not made.
     pub const TWINS_FOUND: &str = "twins_found";
-    /// Commits refused by a full quarantine.
-    pub const QUARANTINE_REFUSED: &str = "quarantine_refused";
 }
 
 /// Something that live sessions may have to pass on.

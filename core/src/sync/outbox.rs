@@ -51,11 +51,23 @@ impl Outbox {
     /// Queues what the peer lacks; rows of one device in one space come together.
     pub(super) fn offer(&mut self, rows: Vec<(LogId, CommitRow)>) {
         let mut groups: BTreeMap<(SpaceId, DeviceId), Vec<CommitRow>> = BTreeMap::new();
+        let mut charter = Vec::new();
         for (log, row) in rows {
-            if self.offered.insert(row.key) {
+            if !self.offered.insert(row.key) {
+                continue;
+            }
+            if log.space.flow == Flow::Charter {
+                charter.push((log.space, row));
+            } else {
                 groups.entry((log.space, log.device)).or_default().push(row);
             }
         }
+        // Charters build on one another across units: the order of storage has causes first.
+        charter.sort_by_key(|(_, row)| row.key);
+        for (_, row) in &charter {
+            self.announce(row);
+        }
+        self.commits.entry(lane::CHARTER).or_default().extend(charter);
         // Newest first orders spaces and logs; within a log the oldest comes first.
         let mut groups: Vec<_> = groups.into_iter().collect();
         groups.sort_by_key(|(_, rows)| std::cmp::Reverse(rows.iter().map(|r| r.time).max()));
@@ -69,11 +81,15 @@ impl Outbox {
                 Flow::Up | Flow::Group | Flow::Local | Flow::Inbox => lane::BACKFILL,
             };
             let lane = *self.lane_of.entry((space, device)).or_insert(usual);
-            self.unannounced.commits += rows.len() as u64;
-            self.unannounced.entries += rows.iter().map(|r| u64::from(r.entries)).sum::<u64>();
-            self.unannounced.bytes += bytes;
+            rows.iter().for_each(|r| self.announce(r));
             self.commits.entry(lane).or_default().extend(rows.into_iter().map(|r| (space, r)));
         }
+    }
+
+    fn announce(&mut self, row: &CommitRow) {
+        self.unannounced.commits += 1;
+        self.unannounced.entries += u64::from(row.entries);
+        self.unannounced.bytes += u64::from(row.bytes);
     }
 
     /// Whether nothing waits.
@@ -103,7 +119,7 @@ impl Outbox {
             }
         }
         let lanes: Vec<u8> = self.commits.iter().filter(|(_, q)| !q.is_empty()).map(|(l, _)| *l).collect();
-        for lane in lanes.iter().copied().filter(|l| *l < lane::REGISTERS && free(*l)) {
+        if let Some(lane) = lanes.iter().copied().find(|l| *l < lane::REGISTERS && free(*l)) {
             return self.commits_frame(store, lane).map(Some);
         }
         if free(lane::REGISTERS)
@@ -111,7 +127,7 @@ impl Outbox {
         {
             return Ok(Some(self.count(plain(lane::REGISTERS, frame))));
         }
-        for lane in lanes.into_iter().filter(|l| *l > lane::REGISTERS && free(*l)) {
+        if let Some(lane) = lanes.into_iter().find(|l| *l > lane::REGISTERS && free(*l)) {
             return self.commits_frame(store, lane).map(Some);
         }
         Ok(None)
@@ -119,26 +135,29 @@ impl Outbox {
 
     fn commits_frame(&mut self, store: &dyn Store, lane: u8) -> Result<Outgoing, StoreError> {
         let queue = self.commits.entry(lane).or_default();
-        let (mut keys, mut entries, mut bytes, mut changes) = (Vec::new(), 0u32, 0u32, 0u64);
-        let mut space = None;
-        while let Some((s, row)) = queue.front() {
+        let mut runs: Vec<(SpaceId, Vec<CommitKey>)> = Vec::new();
+        let (mut commits, mut entries, mut bytes, mut changes) = (0, 0u32, 0u32, 0u64);
+        while let Some((space, row)) = queue.front() {
             let fits = entries + row.entries <= FRAME_ENTRIES_MAX && bytes + row.bytes <= FRAME_PAYLOAD_BYTES_MAX;
-            if space.is_some_and(|space| space != *s) || (space.is_some() && !fits) {
+            if commits > 0 && !fits {
                 break;
             }
-            space = Some(*s);
-            keys.push(row.key);
+            match runs.last_mut() {
+                Some((s, keys)) if s == space => keys.push(row.key),
+                Some(_) | None => runs.push((*space, vec![row.key])),
+            }
+            commits += 1;
             entries += row.entries;
             bytes += row.bytes;
-            changes += if s.flow == Flow::Charter { 0 } else { u64::from(row.changes) };
+            changes += if space.flow == Flow::Charter { 0 } else { u64::from(row.changes) };
             queue.pop_front();
         }
-        let groups = match space {
-            Some(space) => store.groups(&space, &keys)?,
-            None => Vec::new(),
-        };
+        let mut groups = Vec::new();
+        for (space, keys) in runs {
+            groups.extend(store.groups(&space, &keys)?);
+        }
         let frame = Frame::Commits { after: self.sent_lane0, groups };
-        Ok(self.count(Outgoing { lane, frame, commits: keys.len() as u64, changes }))
+        Ok(self.count(Outgoing { lane, frame, commits, changes }))
     }
 
     fn count(&mut self, out: Outgoing) -> Outgoing {

@@ -333,8 +333,7 @@ impl Session {
             }
             Frame::Frontier(spaces) => {
                 for s in spaces {
-                    self.check_space(env.engine, &s.space)?;
-                    self.peer_frontiers.insert(s.space, s.tips());
+                    self.note_frontier(env.engine, &s);
                 }
             }
             Frame::Nodes(nodes) => self.peer_nodes.extend(nodes),
@@ -346,8 +345,9 @@ impl Session {
             }
             Frame::Commits { after: _, groups } => self.take_commits(env, &groups)?,
             Frame::Inventory { log, commits } => {
-                self.check_space(env.engine, &log.space)?;
-                self.peer_inventories.push((log, commits.into_iter().collect()));
+                if self.may_bring(env.engine.charter(), &log.space) {
+                    self.peer_inventories.push((log, commits.into_iter().collect()));
+                }
             }
             Frame::Registers(registers) => self.take_registers(env, registers)?,
             Frame::Acks(sets) => {
@@ -412,11 +412,7 @@ impl Session {
                     self.peer_frontiers.insert(space, SpaceTips::default());
                 }
                 for s in listed {
-                    // A space that we do not share (yet) is left out here: the peer may know a
-                    // charter that we lack, and a later comparison finds it again.
-                    if self.check_space(env.engine, &s.space).is_ok() {
-                        self.peer_frontiers.insert(s.space, s.tips());
-                    }
+                    self.note_frontier(env.engine, &s);
                 }
             }
             None => self.top_due = digests != hello.digests,
@@ -430,11 +426,11 @@ impl Session {
         self.events.push_back(Event::Refused { code, text, by_peer: false });
     }
 
-    fn check_space(&self, engine: &Engine, space: &SpaceId) -> Result<(), SessionError> {
-        if self.may_bring(engine.charter(), space) {
-            Ok(())
-        } else {
-            Err(SessionError::Peer(IntakeError::PeerScope(*space)))
+    /// Keeps what the peer says of a space that both share. Another is left out: the peer may know a
+    /// charter that we lack, and a later comparison finds it again.
+    fn note_frontier(&mut self, engine: &Engine, said: &SpaceFrontier) {
+        if self.may_bring(engine.charter(), &said.space) {
+            self.peer_frontiers.insert(said.space, said.tips());
         }
     }
 
@@ -477,9 +473,9 @@ impl Session {
     fn charter_changed(&mut self, env: &mut Env<'_>) -> Result<(), SessionError> {
         self.refresh_shared(env.engine);
         if self.role == Role::Upper && !self.closing {
-            if self.blank && !env.engine.is_blank() {
+            // Started empty: charters are taken until they show the peer's right, and nothing else.
+            if self.blank && door::judge_rights(env.engine.charter(), self.peer, env.now).is_none() {
                 self.blank = false;
-                self.refresh_shared(env.engine);
             }
             // While the charter is still arriving a right may be missing; a revoked one never returns.
             if env.engine.charter().revoked(&self.peer).is_some()
@@ -516,6 +512,14 @@ impl Session {
                 batch.meta.insert(meta::CLOCK_OFFSET.into(), Some(offset.to_le_bytes().to_vec()));
                 env.store.write(&batch)?;
             }
+        }
+        if self.blank
+            && !env.engine.is_blank()
+            && !mark.answer
+            && let Some(Door::Refused(code, text)) = door::judge_rights(env.engine.charter(), self.peer, env.now)
+        {
+            self.refuse(code, text);
+            return Ok(());
         }
         self.respond(env)?;
         self.take_news(env)?;

@@ -15,7 +15,7 @@ use crate::limits::{FRAME_SPACES_MAX, TURN_REGISTERS_MAX};
 use crate::register::{SignedRegister, names};
 use crate::scope::{Item, Side};
 use crate::store::{Batch, CommitKey, CommitRow, Store};
-use crate::wire::frame::{ChildDigest, Frame, SpaceFrontier, TreeNode};
+use crate::wire::frame::{ChildDigest, Frame, SpaceFrontier, Tree, TreeNode};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Commits read at a time when looking for what was stored since an acknowledgement.
@@ -158,6 +158,13 @@ impl Session {
         let mut spaces = Vec::new();
         let mut nodes = Vec::new();
         for node in theirs {
+            if self.blank && node.tree == Tree::Charter {
+                let space = SpaceId::charter(node.unit);
+                if self.frontier_sent.insert(space) {
+                    spaces.push(SpaceFrontier::of(space, &holdings.tips(&space).cloned().unwrap_or_default()));
+                }
+                continue;
+            }
             if !self.shared.contains_node(charter, &node.unit, node.tree) {
                 // The peer knows a unit that our charter has not yet: compared again when it has.
                 continue;
