@@ -113,11 +113,7 @@ impl Config {
         let d = Self::default();
         macro_rules! first {
             ($name:ident) => {
-                flags
-                    .$name
-                    .clone()
-                    .or_else(|| environment.$name.clone())
-                    .or_else(|| file.$name.clone())
+                flags.$name.clone().or_else(|| environment.$name.clone()).or_else(|| file.$name.clone())
             };
         }
         Self {
@@ -143,18 +139,12 @@ mod tests {
 
     #[test]
     fn flags_lead_the_environment_which_leads_the_file_which_leads_the_default() {
-        let with = |s: u64| Settings {
-            seal_after_s: Some(s),
-            ..Settings::default()
-        };
+        let with = |s: u64| Settings { seal_after_s: Some(s), ..Settings::default() };
         let none = Settings::default();
         assert_eq!(Config::resolve(&none, &none, &none), Config::default());
         assert_eq!(Config::resolve(&none, &none, &with(3)).seal_after_s, 3);
         assert_eq!(Config::resolve(&none, &with(2), &with(3)).seal_after_s, 2);
-        assert_eq!(
-            Config::resolve(&with(1), &with(2), &with(3)).seal_after_s,
-            1
-        );
+        assert_eq!(Config::resolve(&with(1), &with(2), &with(3)).seal_after_s, 1);
     }
 
     #[test]
@@ -162,14 +152,8 @@ mod tests {
         let c = Config::default();
         assert_eq!(c.listen.to_string(), "[::]:7447");
         assert_eq!(c.night.to_string(), "22:00-05:00");
-        assert_eq!(
-            (c.seal_after_s, c.seal_entries_max, c.backoff_s),
-            (600, 256, (1, 300))
-        );
-        assert_eq!(
-            (c.cache_mb, c.connections_max, c.log.as_str()),
-            (64, 20_000, "info")
-        );
+        assert_eq!((c.seal_after_s, c.seal_entries_max, c.backoff_s), (600, 256, (1, 300)));
+        assert_eq!((c.cache_mb, c.connections_max, c.log.as_str()), (64, 20_000, "info"));
         assert!(c.web.is_none() && c.rate_kbit_max.is_none() && c.advertise.is_empty());
     }
 }

@@ -20,17 +20,8 @@ use std::path::{Path, PathBuf};
 /// Lies in a folder from the moment it is taken until the replica in it is whole.
 const UNFINISHED: &str = ".unfinished";
 /// Every name that a folder under construction may hold; others make it somebody else's.
-const OURS: [&str; 9] = [
-    UNFINISHED,
-    "sampan.toml",
-    "store.db",
-    "keys",
-    "files",
-    "run.lock",
-    "run.json",
-    "logs",
-    "outbox",
-];
+const OURS: [&str; 9] =
+    [UNFINISHED, "sampan.toml", "store.db", "keys", "files", "run.lock", "run.json", "logs", "outbox"];
 /// How often a lock is tried: another process may be looking at it for a moment.
 const LOCK_TRIES: u32 = 5;
 /// Milliseconds between two tries.
@@ -95,10 +86,9 @@ impl DirError {
     pub fn from_io(path: &Path, source: io::Error) -> Self {
         let path = path.to_owned();
         match source.kind() {
-            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Self::ReadOnly {
-                path,
-                reason: source.to_string(),
-            },
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                Self::ReadOnly { path, reason: source.to_string() }
+            }
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full { path },
             io::ErrorKind::NotADirectory => Self::NotAFolder { path },
             _ => Self::Io { path, source },
@@ -158,29 +148,16 @@ impl Dir {
         match Self::look(path)? {
             Found::Free => {}
             Found::Ours | Found::Foreign => {
-                return Err(DirError::Foreign {
-                    path: path.to_owned(),
-                });
+                return Err(DirError::Foreign { path: path.to_owned() });
             }
         }
         let made_root = !path.exists();
         let failed = |e| DirError::from_io(path, e);
         fs::create_dir_all(path).map_err(failed)?;
-        let new = NewDir {
-            dir: Self {
-                root: path.to_owned(),
-            },
-            made_root,
-            kept: false,
-        };
+        let new = NewDir { dir: Self { root: path.to_owned() }, made_root, kept: false };
         new.dir.clear().map_err(failed)?;
-        File::create(path.join(UNFINISHED))
-            .and_then(|f| f.sync_all())
-            .map_err(failed)?;
-        fs::DirBuilder::new()
-            .mode(0o700)
-            .create(new.dir.keys())
-            .map_err(failed)?;
+        File::create(path.join(UNFINISHED)).and_then(|f| f.sync_all()).map_err(failed)?;
+        fs::DirBuilder::new().mode(0o700).create(new.dir.keys()).map_err(failed)?;
         for folder in [new.dir.files(), new.dir.logs(), new.dir.outbox()] {
             fs::create_dir(folder).map_err(failed)?;
         }
@@ -193,12 +170,8 @@ impl Dir {
     /// [`DirError::NotOurs`]; the folder is left alone.
     pub fn open(path: &Path) -> Result<Self, DirError> {
         match Self::look(path)? {
-            Found::Ours => Ok(Self {
-                root: path.to_owned(),
-            }),
-            Found::Free | Found::Foreign => Err(DirError::NotOurs {
-                path: path.to_owned(),
-            }),
+            Found::Ours => Ok(Self { root: path.to_owned() }),
+            Found::Free | Found::Foreign => Err(DirError::NotOurs { path: path.to_owned() }),
         }
     }
 
@@ -258,20 +231,14 @@ impl Dir {
                 }
                 Err(TryLockError::WouldBlock) => {
                     let pid = self.read_run_info().map(|i| i.pid);
-                    return Err(DirError::Busy {
-                        path: self.root.clone(),
-                        pid,
-                    });
+                    return Err(DirError::Busy { path: self.root.clone(), pid });
                 }
                 Err(TryLockError::Error(e)) => return Err(DirError::from_io(&self.run_lock(), e)),
             }
         }
         // Whoever wrote it does not hold the lock any more.
         let _ = fs::remove_file(self.run_json());
-        Ok(RunLock {
-            run_json: self.run_json(),
-            _file: file,
-        })
+        Ok(RunLock { run_json: self.run_json(), _file: file })
     }
 
     /// Who keeps the link of this folder now.
@@ -285,9 +252,7 @@ impl Dir {
         }
         match self.lock_file()?.try_lock_shared() {
             Ok(()) => Ok(Running::Nobody),
-            Err(TryLockError::WouldBlock) => Ok(self
-                .read_run_info()
-                .map_or(Running::OneShot, Running::Daemon)),
+            Err(TryLockError::WouldBlock) => Ok(self.read_run_info().map_or(Running::OneShot, Running::Daemon)),
             Err(TryLockError::Error(e)) => Err(DirError::from_io(&self.run_lock(), e)),
         }
     }
@@ -385,11 +350,7 @@ impl RunInfo {
     #[must_use]
     pub fn draw(port: u16, rng: &mut dyn Entropy) -> Self {
         let token = data_encoding::HEXLOWER.encode(&random::<32>(rng));
-        Self {
-            pid: std::process::id(),
-            port,
-            token,
-        }
+        Self { pid: std::process::id(), port, token }
     }
 }
 
@@ -417,10 +378,8 @@ impl RunLock {
     /// # Errors
     /// When the file cannot be written.
     pub fn announce(&self, info: &RunInfo) -> Result<(), DirError> {
-        let text = serde_json::to_vec(info).map_err(|e| DirError::Io {
-            path: self.run_json.clone(),
-            source: e.into(),
-        })?;
+        let text =
+            serde_json::to_vec(info).map_err(|e| DirError::Io { path: self.run_json.clone(), source: e.into() })?;
         write_atomic(&self.run_json, &text, 0o600)
     }
 }
@@ -441,13 +400,8 @@ pub fn write_atomic(path: &Path, bytes: &[u8], mode: u32) -> Result<(), DirError
         name.push(".new");
         PathBuf::from(name)
     };
-    let written = OpenOptions::new()
-        .create(true)
-        .truncate(true)
-        .write(true)
-        .mode(mode)
-        .open(&draft)
-        .and_then(|mut file| {
+    let written =
+        OpenOptions::new().create(true).truncate(true).write(true).mode(mode).open(&draft).and_then(|mut file| {
             file.write_all(bytes)?;
             file.sync_all()?;
             fs::rename(&draft, path)?;

@@ -13,8 +13,7 @@ impl Entropy for SystemEntropy {
     /// When the system has no randomness to give: no key, nonce or salt made after that would be
     /// safe, so nothing may go on.
     fn fill(&mut self, buf: &mut [u8]) {
-        getrandom::fill(buf)
-            .expect("the operating system gives no randomness; nothing can go on safely");
+        getrandom::fill(buf).expect("the operating system gives no randomness; nothing can go on safely");
     }
 }
 

@@ -150,19 +150,14 @@ pub fn store(keys: &Path, kind: KeyKind, secret: &Secret) -> Result<(), KeyError
     let path = keys.join(kind.file_name());
     let mut digits = Zeroizing::new([0; 64]);
     data_encoding::HEXLOWER.encode_mut(secret.bytes(), digits.as_mut());
-    let written = fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&path)
-        .and_then(|mut file| {
-            file.write_all(kind.header().as_bytes())?;
-            file.write_all(b"\n")?;
-            file.write_all(digits.as_ref())?;
-            file.write_all(b"\n")?;
-            file.sync_all()?;
-            fs::File::open(keys)?.sync_all()
-        });
+    let written = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).and_then(|mut file| {
+        file.write_all(kind.header().as_bytes())?;
+        file.write_all(b"\n")?;
+        file.write_all(digits.as_ref())?;
+        file.write_all(b"\n")?;
+        file.sync_all()?;
+        fs::File::open(keys)?.sync_all()
+    });
     written.map_err(|source| match source.kind() {
         io::ErrorKind::AlreadyExists => KeyError::Exists { path },
         _ => KeyError::Io { path, source },
@@ -187,10 +182,7 @@ pub fn load(keys: &Path, kind: KeyKind) -> Result<Secret, KeyError> {
     let path = keys.join(kind.file_name());
     let io_error = |source: io::Error| match source.kind() {
         io::ErrorKind::NotFound => KeyError::Missing { path: path.clone() },
-        _ => KeyError::Io {
-            path: path.clone(),
-            source,
-        },
+        _ => KeyError::Io { path: path.clone(), source },
     };
     // The permissions are those of the file that is read, not of a name that may change between.
     let file = fs::File::open(&path).map_err(io_error)?;
@@ -200,9 +192,7 @@ pub fn load(keys: &Path, kind: KeyKind) -> Result<Secret, KeyError> {
     }
     // The whole capacity at once: a string that grew would leave an unwiped copy behind.
     let mut text = Zeroizing::new(Vec::with_capacity(KEY_FILE_BYTES_MAX as usize + 1));
-    file.take(KEY_FILE_BYTES_MAX)
-        .read_to_end(&mut text)
-        .map_err(io_error)?;
+    file.take(KEY_FILE_BYTES_MAX).read_to_end(&mut text).map_err(io_error)?;
     parse(kind, &text).ok_or(KeyError::Malformed {
         path,
         kind: match kind {
@@ -226,9 +216,7 @@ fn parse(kind: KeyKind, text: &[u8]) -> Option<Secret> {
         return None;
     }
     let mut bytes = Zeroizing::new([0; 32]);
-    data_encoding::HEXLOWER
-        .decode_mut(digits.as_bytes(), bytes.as_mut())
-        .ok()?;
+    data_encoding::HEXLOWER.decode_mut(digits.as_bytes(), bytes.as_mut()).ok()?;
     Some(Secret(bytes))
 }
 
@@ -241,16 +229,10 @@ mod tests {
     fn keys_round_trip_in_files_that_only_the_owner_reads() {
         let dir = tempfile::tempdir().unwrap();
         for kind in [KeyKind::Device, KeyKind::Root, KeyKind::Box] {
-            assert!(matches!(
-                load(dir.path(), kind),
-                Err(KeyError::Missing { .. })
-            ));
+            assert!(matches!(load(dir.path(), kind), Err(KeyError::Missing { .. })));
             let made = create(dir.path(), kind, &mut SystemEntropy).unwrap();
             assert_eq!(load(dir.path(), kind).unwrap().bytes(), made.bytes());
-            let mode = fs::metadata(dir.path().join(kind.file_name()))
-                .unwrap()
-                .permissions()
-                .mode();
+            let mode = fs::metadata(dir.path().join(kind.file_name())).unwrap().permissions().mode();
             assert_eq!(mode & 0o777, 0o600);
         }
     }
@@ -261,10 +243,7 @@ mod tests {
         let first = create(dir.path(), KeyKind::Device, &mut SystemEntropy).unwrap();
         let err = create(dir.path(), KeyKind::Device, &mut SystemEntropy).unwrap_err();
         assert!(matches!(err, KeyError::Exists { .. }), "{err}");
-        assert_eq!(
-            load(dir.path(), KeyKind::Device).unwrap().device(),
-            first.device()
-        );
+        assert_eq!(load(dir.path(), KeyKind::Device).unwrap().device(), first.device());
     }
 
     #[test]
@@ -284,10 +263,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         create(dir.path(), KeyKind::Device, &mut SystemEntropy).unwrap();
         fs::rename(dir.path().join("device.key"), dir.path().join("root.key")).unwrap();
-        assert!(matches!(
-            load(dir.path(), KeyKind::Root),
-            Err(KeyError::Malformed { .. })
-        ));
+        assert!(matches!(load(dir.path(), KeyKind::Root), Err(KeyError::Malformed { .. })));
         let whole = fs::read(dir.path().join("root.key")).unwrap();
         for len in 0..whole.len() - 1 {
             assert!(parse(KeyKind::Device, &whole[..len]).is_none(), "{len}");

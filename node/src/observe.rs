@@ -37,13 +37,7 @@ impl RotatingFile {
     pub fn open(folder: &Path, name: &str, bytes_max: u64) -> io::Result<Self> {
         let file = open_append(&folder.join(format!("{name}.log")))?;
         let bytes = file.metadata()?.len();
-        Ok(Self {
-            folder: folder.to_owned(),
-            name: name.to_owned(),
-            bytes_max,
-            file,
-            bytes,
-        })
+        Ok(Self { folder: folder.to_owned(), name: name.to_owned(), bytes_max, file, bytes })
     }
 
     fn path(&self, age: usize) -> PathBuf {
@@ -83,11 +77,7 @@ impl Write for RotatingFile {
 }
 
 fn open_append(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .create(true)
-        .append(true)
-        .mode(0o600)
-        .open(path)
+    OpenOptions::new().create(true).append(true).mode(0o600).open(path)
 }
 
 /// Hands one shared [`RotatingFile`] to the subscriber.
@@ -97,17 +87,11 @@ pub struct LogWriter(Arc<Mutex<RotatingFile>>);
 impl Write for LogWriter {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         // A panic while a line was written leaves at worst half a line.
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .write(line)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).write(line)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .flush()
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).flush()
     }
 }
 
@@ -122,25 +106,15 @@ impl<'a> MakeWriter<'a> for LogWriter {
 /// because what a dependency says at `debug` may hold anything.
 #[must_use]
 pub fn filter(level: &str) -> EnvFilter {
-    let others = if matches!(level, "off" | "error") {
-        level
-    } else {
-        "warn"
-    };
-    EnvFilter::new(format!(
-        "{others},sampan_core={level},sampan_node={level},sampan_relay={level}"
-    ))
+    let others = if matches!(level, "off" | "error") { level } else { "warn" };
+    EnvFilter::new(format!("{others},sampan_core={level},sampan_node={level},sampan_relay={level}"))
 }
 
 /// A subscriber that writes JSON lines into `logs`.
 ///
 /// # Errors
 /// When the log file cannot be opened.
-pub fn subscriber(
-    logs: &Path,
-    name: &str,
-    level: &str,
-) -> io::Result<impl tracing::Subscriber + Send + Sync + use<>> {
+pub fn subscriber(logs: &Path, name: &str, level: &str) -> io::Result<impl tracing::Subscriber + Send + Sync + use<>> {
     let file = RotatingFile::open(logs, name, LOG_FILE_BYTES_MAX)?;
     Ok(tracing_subscriber::fmt()
         .json()
@@ -174,10 +148,7 @@ mod tests {
             tracing::info!(target: "quinn", "not ours");
         });
         let text = fs::read_to_string(dir.path().join("sampan.log")).unwrap();
-        let lines: Vec<serde_json::Value> = text
-            .lines()
-            .map(|l| serde_json::from_str(l).unwrap())
-            .collect();
+        let lines: Vec<serde_json::Value> = text.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
         assert_eq!(lines.len(), 1, "{text}");
         assert_eq!(lines[0]["message"], "sealed");
         assert_eq!(lines[0]["commits"], 3);
@@ -200,17 +171,8 @@ mod tests {
     #[test]
     fn a_reopened_file_remembers_its_size() {
         let dir = tempfile::tempdir().unwrap();
-        RotatingFile::open(dir.path(), "x", 10)
-            .unwrap()
-            .write_all(b"12345678\n")
-            .unwrap();
-        RotatingFile::open(dir.path(), "x", 10)
-            .unwrap()
-            .write_all(b"next\n")
-            .unwrap();
-        assert_eq!(
-            fs::read_to_string(dir.path().join("x.log")).unwrap(),
-            "next\n"
-        );
+        RotatingFile::open(dir.path(), "x", 10).unwrap().write_all(b"12345678\n").unwrap();
+        RotatingFile::open(dir.path(), "x", 10).unwrap().write_all(b"next\n").unwrap();
+        assert_eq!(fs::read_to_string(dir.path().join("x.log")).unwrap(), "next\n");
     }
 }

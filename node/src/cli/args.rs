@@ -141,11 +141,7 @@ pub struct AddArgs {
     #[arg(value_name = "COLLECTION")]
     pub collection: String,
     /// `field=value`.
-    #[arg(
-        value_name = "FIELD=VALUE",
-        required_unless_present = "from",
-        conflicts_with = "from"
-    )]
+    #[arg(value_name = "FIELD=VALUE", required_unless_present = "from", conflicts_with = "from")]
     pub assignments: Vec<String>,
     /// A csv file.
     #[arg(long, value_name = "FILE")]

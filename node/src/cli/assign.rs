@@ -37,12 +37,7 @@ pub struct Assignment {
 pub fn parse_one(lang: Lang, argument: &str) -> Result<Assignment, CliError> {
     let wrong = || {
         let what = t(lang, "usage.assignment", &[("what", argument)]);
-        CliError::new(
-            lang,
-            &codes::USAGE,
-            &[("what", &what), ("help", "sampan set --help")],
-        )
-        .at(argument)
+        CliError::new(lang, &codes::USAGE, &[("what", &what), ("help", "sampan set --help")]).at(argument)
     };
     let (left, text) = argument.split_once('=').ok_or_else(wrong)?;
     let (field, op) = match left.as_bytes().last() {
@@ -55,11 +50,7 @@ pub fn parse_one(lang: Lang, argument: &str) -> Result<Assignment, CliError> {
     if field.is_empty() || (text.is_empty() && op != AssignOp::Clear) {
         return Err(wrong());
     }
-    Ok(Assignment {
-        field: field.to_owned(),
-        op,
-        text: text.to_owned(),
-    })
+    Ok(Assignment { field: field.to_owned(), op, text: text.to_owned() })
 }
 
 /// Reads all arguments; a field may be set or cleared once, and added to as often as one likes.
@@ -71,10 +62,7 @@ pub fn parse_all(lang: Lang, arguments: &[String]) -> Result<Vec<Assignment>, Cl
     let whole = |op| matches!(op, AssignOp::Set | AssignOp::Clear);
     for argument in arguments {
         let new = parse_one(lang, argument)?;
-        if all
-            .iter()
-            .any(|a| a.field == new.field && (whole(a.op) || whole(new.op)))
-        {
+        if all.iter().any(|a| a.field == new.field && (whole(a.op) || whole(new.op))) {
             let what = t(lang, "usage.twice", &[("what", &new.field)]);
             let values = [("what", what.as_str()), ("help", "sampan set --help")];
             return Err(CliError::new(lang, &codes::USAGE, &values).at(new.field));
@@ -92,10 +80,7 @@ mod tests {
     fn the_four_forms() {
         let parse = |s: &str| parse_one(Lang::En, s).map(|a| (a.field, a.op, a.text)).ok();
         let is = |f: &str, op, v: &str| Some((f.to_owned(), op, v.to_owned()));
-        assert_eq!(
-            parse("name=Lê = Văn"),
-            is("name", AssignOp::Set, "Lê = Văn")
-        );
+        assert_eq!(parse("name=Lê = Văn"), is("name", AssignOp::Set, "Lê = Văn"));
         assert_eq!(parse("n=-5"), is("n", AssignOp::Set, "-5"));
         assert_eq!(parse("n+=5"), is("n", AssignOp::Add, "5"));
         assert_eq!(parse("tags-=[\"a\"]"), is("tags", AssignOp::Sub, "[\"a\"]"));
@@ -107,12 +92,7 @@ mod tests {
 
     #[test]
     fn a_field_is_set_once() {
-        let all = |list: &[&str]| {
-            parse_all(
-                Lang::Vi,
-                &list.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>(),
-            )
-        };
+        let all = |list: &[&str]| parse_all(Lang::Vi, &list.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>());
         assert_eq!(all(&["a=1", "b=2", "c+=1", "c+=2"]).unwrap().len(), 4);
         assert_eq!(all(&["a=1", "a="]).unwrap_err().code, "usage");
         assert_eq!(all(&["a+=1", "a=3"]).unwrap_err().code, "usage");

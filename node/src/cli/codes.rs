@@ -106,19 +106,9 @@ mod tests {
         assert_eq!(names.len(), ALL.len());
         for code in ALL {
             assert!(code.about.ends_with('.'), "{}", code.name);
-            assert!(
-                code.name
-                    .chars()
-                    .all(|c| c.is_ascii_lowercase() || c == '_'),
-                "{}",
-                code.name
-            );
+            assert!(code.name.chars().all(|c| c.is_ascii_lowercase() || c == '_'), "{}", code.name);
             for kind in ["error", "hint"] {
-                assert!(
-                    i18n::find(&format!("{kind}.{}", code.name)).is_some(),
-                    "{kind}.{}",
-                    code.name
-                );
+                assert!(i18n::find(&format!("{kind}.{}", code.name)).is_some(), "{kind}.{}", code.name);
             }
             assert_ne!(code.exit, ExitCode::Done, "{}", code.name);
         }
@@ -126,15 +116,7 @@ mod tests {
 
     #[test]
     fn the_exits_are_those_of_the_contract() {
-        let exits = [
-            ExitCode::Done,
-            Failed,
-            BadInput,
-            Refused,
-            NotInSync,
-            Damaged,
-            Interrupted,
-        ];
+        let exits = [ExitCode::Done, Failed, BadInput, Refused, NotInSync, Damaged, Interrupted];
         assert_eq!(exits.map(ExitCode::number), [0, 1, 2, 3, 4, 5, 130]);
     }
 }

@@ -27,10 +27,9 @@ impl IntoCli for StoreError {
         match self {
             Self::Full(what) => new(&codes::DISK_FULL, &[("dir", &what)]),
             Self::Damaged(what) => new(&codes::DATABASE_DAMAGED, &[("what", &what)]),
-            Self::Newer { found, known } => new(
-                &codes::DATABASE_NEWER,
-                &[("found", &found.to_string()), ("known", &known.to_string())],
-            ),
+            Self::Newer { found, known } => {
+                new(&codes::DATABASE_NEWER, &[("found", &found.to_string()), ("known", &known.to_string())])
+            }
             Self::Busy(what) => new(&codes::DATABASE_BUSY, &[("what", &what)]),
             Self::Io(reason) => new(&codes::IO, &[("dir", "store.db"), ("reason", &reason)]),
         }
@@ -78,12 +77,7 @@ impl IntoCli for KeyError {
 impl IntoCli for ConfigError {
     fn into_cli(self, lang: Lang) -> CliError {
         match self {
-            Self::UnknownKey {
-                file,
-                line,
-                key,
-                nearest,
-            } => CliError::new(
+            Self::UnknownKey { file, line, key, nearest } => CliError::new(
                 lang,
                 &codes::CONFIG_UNKNOWN_KEY,
                 &[
@@ -97,19 +91,13 @@ impl IntoCli for ConfigError {
             Self::Syntax { file, line, reason } => CliError::new(
                 lang,
                 &codes::CONFIG_SYNTAX,
-                &[
-                    ("file", &file),
-                    ("line", &line.to_string()),
-                    ("reason", &reason),
-                ],
+                &[("file", &file), ("line", &line.to_string()), ("reason", &reason)],
             )
             .at(format!("{file}:{line}")),
-            Self::Value { key, given, wanted } => CliError::new(
-                lang,
-                &codes::CONFIG_VALUE,
-                &[("key", &key), ("given", &given), ("wanted", wanted)],
-            )
-            .at(key.clone()),
+            Self::Value { key, given, wanted } => {
+                CliError::new(lang, &codes::CONFIG_VALUE, &[("key", &key), ("given", &given), ("wanted", wanted)])
+                    .at(key.clone())
+            }
             Self::Dir(e) => e.into_cli(lang),
         }
     }
@@ -119,24 +107,10 @@ impl IntoCli for ConfigError {
 ///
 /// `values` are the other placeholders of the code's message.
 #[must_use]
-pub fn unknown_name(
-    lang: Lang,
-    code: &'static Code,
-    name: &str,
-    known: &[&str],
-    values: &[(&str, &str)],
-) -> CliError {
-    let nearest: Vec<String> = suggest::nearest(name, known.iter().copied())
-        .into_iter()
-        .map(str::to_owned)
-        .collect();
+pub fn unknown_name(lang: Lang, code: &'static Code, name: &str, known: &[&str], values: &[(&str, &str)]) -> CliError {
+    let nearest: Vec<String> = suggest::nearest(name, known.iter().copied()).into_iter().map(str::to_owned).collect();
     let (nearest, known) = (did_you_mean(lang, &nearest), list_of(lang, known));
-    let mut all = vec![
-        ("name", name),
-        ("given", name),
-        ("nearest", &nearest),
-        ("known", &known),
-    ];
+    let mut all = vec![("name", name), ("given", name), ("nearest", &nearest), ("known", &known)];
     all.extend_from_slice(values);
     CliError::new(lang, code, &all).at(name)
 }
@@ -148,28 +122,16 @@ pub fn did_you_mean(lang: Lang, names: &[String]) -> String {
         return String::new();
     }
     let quoted: Vec<String> = names.iter().map(|n| format!("'{n}'")).collect();
-    t(
-        lang,
-        "names.nearest",
-        &[("names", &quoted.join(&t(lang, "names.or", &[])))],
-    )
+    t(lang, "names.nearest", &[("names", &quoted.join(&t(lang, "names.or", &[])))])
 }
 
 /// The names with commas, the first few of many.
 #[must_use]
 pub fn list_of(lang: Lang, names: &[&str]) -> String {
-    let shown = names
-        .iter()
-        .take(KNOWN_SHOWN_MAX)
-        .copied()
-        .collect::<Vec<_>>()
-        .join(", ");
+    let shown = names.iter().take(KNOWN_SHOWN_MAX).copied().collect::<Vec<_>>().join(", ");
     match names.len().checked_sub(KNOWN_SHOWN_MAX) {
         None | Some(0) => shown,
-        Some(more) => format!(
-            "{shown} {}",
-            t(lang, "names.more", &[("count", &more.to_string())])
-        ),
+        Some(more) => format!("{shown} {}", t(lang, "names.more", &[("count", &more.to_string())])),
     }
 }
 
@@ -183,10 +145,7 @@ mod tests {
         let exit = |e: StoreError| e.into_cli(Lang::Vi).exit;
         assert_eq!(exit(StoreError::Full("store.db".into())), ExitCode::Failed);
         assert_eq!(exit(StoreError::Damaged("x".into())), ExitCode::Damaged);
-        assert_eq!(
-            exit(StoreError::Newer { found: 9, known: 1 }),
-            ExitCode::Damaged
-        );
+        assert_eq!(exit(StoreError::Newer { found: 9, known: 1 }), ExitCode::Damaged);
     }
 
     #[test]
@@ -194,15 +153,8 @@ mod tests {
         let path = Path::new("/x").to_owned();
         let e = DirError::Foreign { path: path.clone() }.into_cli(Lang::En);
         assert_eq!((e.exit, e.code), (ExitCode::BadInput, "dir_foreign"));
-        assert!(
-            e.to_words()
-                .contains("/x is not empty and not a Sampan folder"),
-            "{e}"
-        );
-        assert_eq!(
-            DirError::Full { path }.into_cli(Lang::En).exit,
-            ExitCode::Failed
-        );
+        assert!(e.to_words().contains("/x is not empty and not a Sampan folder"), "{e}");
+        assert_eq!(DirError::Full { path }.into_cli(Lang::En).exit, ExitCode::Failed);
     }
 
     #[test]
@@ -211,10 +163,7 @@ mod tests {
         let values = [("collection", "members")];
         let e = unknown_name(Lang::En, &codes::UNKNOWN_FIELD, "phnoe", &known, &values);
         assert_eq!(e.exit, ExitCode::BadInput);
-        assert!(
-            e.hint.contains("Did you mean 'phone'?") && e.hint.contains("full_name"),
-            "{e:?}"
-        );
+        assert!(e.hint.contains("Did you mean 'phone'?") && e.hint.contains("full_name"), "{e:?}");
         let e = unknown_name(Lang::Vi, &codes::UNKNOWN_FIELD, "phnoe", &known, &values);
         assert!(e.hint.contains("Có phải ý bạn là 'phone'?"), "{e:?}");
     }
@@ -223,24 +172,12 @@ mod tests {
     fn no_placeholder_is_left_open() {
         let path = Path::new("/k").to_owned();
         let all = [
-            KeyError::Exposed {
-                path: path.clone(),
-                mode: 0o644,
-            }
-            .into_cli(Lang::Vi),
+            KeyError::Exposed { path: path.clone(), mode: 0o644 }.into_cli(Lang::Vi),
             DirError::Busy { path, pid: Some(3) }.into_cli(Lang::Vi),
             StoreError::Newer { found: 2, known: 1 }.into_cli(Lang::Vi),
             StoreError::Io("x".into()).into_cli(Lang::En),
-            unknown_name(
-                Lang::En,
-                &codes::UNKNOWN_CHOICE,
-                "x",
-                &["a"],
-                &[("field", "f")],
-            ),
-            crate::config::ConfigFile::parse("c", "lagn=1")
-                .unwrap_err()
-                .into_cli(Lang::En),
+            unknown_name(Lang::En, &codes::UNKNOWN_CHOICE, "x", &["a"], &[("field", "f")]),
+            crate::config::ConfigFile::parse("c", "lagn=1").unwrap_err().into_cli(Lang::En),
         ];
         for e in all {
             assert!(!e.to_words().contains('{'), "{e:?}");

@@ -119,10 +119,6 @@ impl CliError {
 impl From<OutputError> for CliError {
     // The one error whose language is not known where it arises; it is as rare as a full pipe.
     fn from(error: OutputError) -> Self {
-        Self::new(
-            Lang::En,
-            &super::codes::OUTPUT,
-            &[("what", &error.0.to_string())],
-        )
+        Self::new(Lang::En, &super::codes::OUTPUT, &[("what", &error.0.to_string())])
     }
 }

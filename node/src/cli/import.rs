@@ -70,36 +70,23 @@ impl Import {
     /// How many rows are bad.
     #[must_use]
     pub fn bad_rows(&self) -> usize {
-        self.bad
-            .iter()
-            .map(|b| b.line)
-            .collect::<BTreeSet<_>>()
-            .len()
+        self.bad.iter().map(|b| b.line).collect::<BTreeSet<_>>().len()
     }
 
     /// The good rows, if that is all there are or the bad ones may be skipped.
     ///
     /// # Errors
     /// `csv_bad_rows` with one line for each bad cell.
-    pub fn accept(
-        self,
-        lang: Lang,
-        file: &str,
-        skip_bad: bool,
-    ) -> Result<Vec<ImportRow>, CliError> {
+    pub fn accept(self, lang: Lang, file: &str, skip_bad: bool) -> Result<Vec<ImportRow>, CliError> {
         if self.bad.is_empty() || skip_bad {
             return Ok(self.rows);
         }
         let count = self.bad_rows().to_string();
         let first = self.bad[0].line;
         let details = self.bad.iter().map(|b| b.words(lang)).collect();
-        Err(CliError::new(
-            lang,
-            &codes::CSV_BAD_ROWS,
-            &[("file", file), ("count", &count)],
-        )
-        .at(format!("{file}:{first}"))
-        .with_details(details))
+        Err(CliError::new(lang, &codes::CSV_BAD_ROWS, &[("file", file), ("count", &count)])
+            .at(format!("{file}:{first}"))
+            .with_details(details))
     }
 }
 
@@ -109,16 +96,8 @@ impl BadCell {
     pub fn words(&self, lang: Lang) -> String {
         let line = self.line.to_string();
         match &self.field {
-            Some(f) => t(
-                lang,
-                "csv.bad_cell",
-                &[("line", &line), ("field", f), ("reason", &self.reason)],
-            ),
-            None => t(
-                lang,
-                "csv.bad_row",
-                &[("line", &line), ("reason", &self.reason)],
-            ),
+            Some(f) => t(lang, "csv.bad_cell", &[("line", &line), ("field", f), ("reason", &self.reason)]),
+            None => t(lang, "csv.bad_row", &[("line", &line), ("reason", &self.reason)]),
         }
     }
 }
@@ -130,17 +109,9 @@ pub type ParseCell<'a> = dyn FnMut(&str, &str) -> Result<Value, String> + 'a;
 ///
 /// # Errors
 /// As [`read_csv`]; `xlsx`; `file_unreadable`.
-pub fn read_file(
-    lang: Lang,
-    path: &Path,
-    columns: &[Column],
-    parse_cell: &mut ParseCell,
-) -> Result<Import, CliError> {
+pub fn read_file(lang: Lang, path: &Path, columns: &[Column], parse_cell: &mut ParseCell) -> Result<Import, CliError> {
     let name = path.display().to_string();
-    let extension = path
-        .extension()
-        .map(|e| e.to_string_lossy().to_lowercase())
-        .unwrap_or_default();
+    let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
     if matches!(extension.as_str(), "xlsx" | "xls" | "xlsm" | "ods") {
         return Err(CliError::new(lang, &codes::XLSX, &[("file", &name)]).at(name));
     }
@@ -167,17 +138,9 @@ pub fn read_csv(
     let mut input = BufReader::new(source);
     let separator = file.start(&mut input)?;
     let budget = Rc::new(Cell::new(CSV_ROW_BYTES_MAX + AHEAD_BYTES));
-    let metered = Metered {
-        inner: input,
-        left: Rc::clone(&budget),
-        held: false,
-        last: b'\n',
-    };
-    let mut reader = csv::ReaderBuilder::new()
-        .has_headers(false)
-        .flexible(true)
-        .delimiter(separator)
-        .from_reader(metered);
+    let metered = Metered { inner: input, left: Rc::clone(&budget), held: false, last: b'\n' };
+    let mut reader =
+        csv::ReaderBuilder::new().has_headers(false).flexible(true).delimiter(separator).from_reader(metered);
     let mut record = csv::ByteRecord::new();
     let mut header: Option<Vec<String>> = None;
     let mut import = Import::default();
@@ -224,11 +187,7 @@ impl Source<'_> {
     }
 
     fn row_long(&self, line: u64) -> CliError {
-        self.error(
-            &codes::CSV_ROW_LONG,
-            line,
-            &[("limit", &CSV_ROW_BYTES_MAX.to_string())],
-        )
+        self.error(&codes::CSV_ROW_LONG, line, &[("limit", &CSV_ROW_BYTES_MAX.to_string())])
     }
 
     fn broken(&self, line: u64, error: &csv::Error) -> CliError {
@@ -240,21 +199,13 @@ impl Source<'_> {
 
     /// Takes the byte order mark away and finds the separator by the first line.
     fn start(&self, input: &mut BufReader<impl Read>) -> Result<u8, CliError> {
-        let head = input.fill_buf().map_err(|e| {
-            crate::dir::DirError::from_io(Path::new(self.name), e).into_cli(self.lang)
-        })?;
+        let head =
+            input.fill_buf().map_err(|e| crate::dir::DirError::from_io(Path::new(self.name), e).into_cli(self.lang))?;
         if head.starts_with(&[0xff, 0xfe]) || head.starts_with(&[0xfe, 0xff]) {
             return Err(self.encoding(1, "UTF-16"));
         }
-        let mark = if head.starts_with(&[0xef, 0xbb, 0xbf]) {
-            3
-        } else {
-            0
-        };
-        let first = head[mark..]
-            .split(|b| *b == b'\n')
-            .next()
-            .unwrap_or_default();
+        let mark = if head.starts_with(&[0xef, 0xbb, 0xbf]) { 3 } else { 0 };
+        let first = head[mark..].split(|b| *b == b'\n').next().unwrap_or_default();
         let count = |c: u8| first.iter().filter(|b| **b == c).count();
         // The comma wins a tie; Excel writes semicolons where the comma is the decimal mark.
         let mut separator = b',';
@@ -268,22 +219,14 @@ impl Source<'_> {
     }
 
     /// The field of each column.
-    fn header(
-        &self,
-        record: &csv::ByteRecord,
-        columns: &[Column],
-    ) -> Result<Vec<String>, CliError> {
+    fn header(&self, record: &csv::ByteRecord, columns: &[Column]) -> Result<Vec<String>, CliError> {
         let mut fields = Vec::with_capacity(record.len());
         let mut unknown: Vec<String> = Vec::new();
         for cell in record {
-            let cell = std::str::from_utf8(cell)
-                .map_err(|_| self.encoding(1, "?"))?
-                .trim();
+            let cell = std::str::from_utf8(cell).map_err(|_| self.encoding(1, "?"))?.trim();
             let known = columns.iter().find(|c| c.id == cell).or_else(|| {
                 let folded = fold(cell);
-                columns
-                    .iter()
-                    .find(|c| fold(&c.id) == folded || c.labels.iter().any(|l| fold(l) == folded))
+                columns.iter().find(|c| fold(&c.id) == folded || c.labels.iter().any(|l| fold(l) == folded))
             });
             match known {
                 Some(column) => fields.push(column.id.clone()),
@@ -296,12 +239,7 @@ impl Source<'_> {
             known.push(UNIT_COLUMN);
             let mut near: Vec<String> = Vec::new();
             for name in &unknown {
-                near.extend(
-                    nearest(name, known.iter().copied())
-                        .into_iter()
-                        .take(1)
-                        .map(str::to_owned),
-                );
+                near.extend(nearest(name, known.iter().copied()).into_iter().take(1).map(str::to_owned));
             }
             let quoted: Vec<String> = unknown.iter().map(|u| format!("'{u}'")).collect();
             return Err(self.error(
@@ -329,11 +267,7 @@ impl Source<'_> {
         parse_cell: &mut ParseCell,
         import: &mut Import,
     ) {
-        let mut row = ImportRow {
-            line,
-            unit: None,
-            cells: Vec::new(),
-        };
+        let mut row = ImportRow { line, unit: None, cells: Vec::new() };
         let mut bad = Vec::new();
         if record.iter().all(|c| c.trim_ascii().is_empty()) {
             return;
@@ -342,18 +276,10 @@ impl Source<'_> {
         if record.len() < header.len() || record.iter().skip(header.len()).any(|c| !c.is_empty()) {
             let (found, expected) = (record.len().to_string(), header.len().to_string());
             let values = [("found", found.as_str()), ("expected", expected.as_str())];
-            bad.push(BadCell {
-                line,
-                field: None,
-                reason: t(self.lang, "csv.width", &values),
-            });
+            bad.push(BadCell { line, field: None, reason: t(self.lang, "csv.width", &values) });
         } else {
             for (field, cell) in header.iter().zip(record) {
-                let refuse = |reason| BadCell {
-                    line,
-                    field: Some(field.clone()),
-                    reason,
-                };
+                let refuse = |reason| BadCell { line, field: Some(field.clone()), reason };
                 let Ok(text) = std::str::from_utf8(cell) else {
                     bad.push(refuse(t(self.lang, "csv.cell_encoding", &[])));
                     continue;

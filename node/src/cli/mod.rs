@@ -66,14 +66,8 @@ pub fn run(
     stdout: &mut dyn std::io::Write,
 ) -> ExitCode {
     let early = usage::peek(&arguments, env);
-    let mut app = App {
-        program: "sampan",
-        lang: early.lang,
-        json: early.json,
-        unit: None,
-        out: Output::new(stdout),
-        env,
-    };
+    let mut app =
+        App { program: "sampan", lang: early.lang, json: early.json, unit: None, out: Output::new(stdout), env };
     let result = usage::parse::<args::Cli>(arguments, &mut app).and_then(|cli| match cli {
         None => Ok(ExitCode::Done),
         Some(cli) => {
@@ -97,11 +91,7 @@ pub fn finish(result: Result<ExitCode, CliError>, app: &mut App) -> ExitCode {
     match result {
         Ok(exit) => exit,
         Err(error) => {
-            output::to_stderr(&if app.json {
-                error.to_json()
-            } else {
-                error.to_words()
-            });
+            output::to_stderr(&if app.json { error.to_json() } else { error.to_words() });
             error.exit
         }
     }

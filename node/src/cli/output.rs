@@ -33,10 +33,7 @@ impl fmt::Debug for Output<'_> {
 impl<'a> Output<'a> {
     /// Over a writer, which is the process's stdout but for tests.
     pub fn new(inner: &'a mut dyn Write) -> Self {
-        Self {
-            inner: BufWriter::new(inner),
-            closed: false,
-        }
+        Self { inner: BufWriter::new(inner), closed: false }
     }
 
     /// Whether the reader is gone: long work may stop early.
@@ -94,16 +91,8 @@ impl<'a> Output<'a> {
             .map(|row| row.iter().map(|c| printable(c)).collect())
             .collect();
         let columns = shown.iter().map(Vec::len).max().unwrap_or(0);
-        let widths: Vec<usize> = (0..columns)
-            .map(|i| {
-                shown
-                    .iter()
-                    .filter_map(|r| r.get(i))
-                    .map(|c| c.width())
-                    .max()
-                    .unwrap_or(0)
-            })
-            .collect();
+        let widths: Vec<usize> =
+            (0..columns).map(|i| shown.iter().filter_map(|r| r.get(i)).map(|c| c.width()).max().unwrap_or(0)).collect();
         for row in &shown {
             let mut line = String::new();
             for (i, cell) in row.iter().enumerate() {
@@ -137,11 +126,7 @@ pub fn printable(text: &str) -> String {
         .map(|c| match c {
             '\n' | '\r' | '\t' => ' ',
             // Marks of direction can make a text read as another one.
-            c if c.is_control()
-                || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') =>
-            {
-                '\u{fffd}'
-            }
+            c if c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') => '\u{fffd}',
             c => c,
         })
         .collect()
@@ -172,18 +157,13 @@ mod tests {
         let mut out = Output::new(&mut bytes);
         let row = |a: &str, b: &str| vec![a.to_owned(), b.to_owned()];
         // The second name is written with separate marks, which take no room.
-        let rows = [
-            row("Nguyễn Thị Hằng", "1"),
-            row("Le\u{302} Va\u{306}n", "2"),
-        ];
+        let rows = [row("Nguyễn Thị Hằng", "1"), row("Le\u{302} Va\u{306}n", "2")];
         out.table(&["Họ và tên", "Số"], &rows).unwrap();
         out.flush().unwrap();
         drop(out);
         let text = String::from_utf8(bytes).unwrap();
-        let columns: Vec<usize> = text
-            .lines()
-            .map(|l| l.rsplit_once("  ").map(|(a, _)| a.width() + 2).unwrap())
-            .collect();
+        let columns: Vec<usize> =
+            text.lines().map(|l| l.rsplit_once("  ").map(|(a, _)| a.width() + 2).unwrap()).collect();
         assert_eq!(columns, [17, 17, 17], "{text}");
     }
 
@@ -203,9 +183,6 @@ mod tests {
 
     #[test]
     fn a_record_cannot_steer_the_terminal() {
-        assert_eq!(
-            printable("a\u{1b}[2Jb\nc\u{202e}"),
-            "a\u{fffd}[2Jb c\u{fffd}"
-        );
+        assert_eq!(printable("a\u{1b}[2Jb\nc\u{202e}"), "a\u{fffd}[2Jb c\u{fffd}");
     }
 }

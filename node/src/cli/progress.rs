@@ -30,11 +30,8 @@ impl Progress {
     /// A bar if stderr is a terminal, else silence.
     #[must_use]
     pub fn stderr(lang: Lang, what: &'static str) -> Self {
-        let target = if std::io::stderr().is_terminal() {
-            ProgressDrawTarget::stderr()
-        } else {
-            ProgressDrawTarget::hidden()
-        };
+        let target =
+            if std::io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         Self::on(lang, what, target)
     }
 
@@ -81,16 +78,8 @@ mod tests {
     #[test]
     fn it_says_what_is_done_of_what_was_announced() {
         let p = Progress::on(Lang::Vi, "progress.receiving", ProgressDrawTarget::hidden());
-        let announced = Counts {
-            commits: 40,
-            entries: 10_000,
-            bytes: 850_000,
-        };
-        let done = Counts {
-            commits: 10,
-            entries: 2_560,
-            bytes: 212_500,
-        };
+        let announced = Counts { commits: 40, entries: 10_000, bytes: 850_000 };
+        let done = Counts { commits: 10, entries: 2_560, bytes: 212_500 };
         p.update(announced, done);
         assert_eq!(p.bar.length(), Some(10_000));
         assert_eq!(p.bar.position(), 2_560);

@@ -34,18 +34,10 @@ pub fn peek(arguments: &[OsString], env: &dyn Fn(&str) -> Option<String>) -> Ear
             "--" => break,
             "--json" => json = true,
             "--lang" => flag = words.next().and_then(|w| w.parse().ok()).or(flag),
-            w => {
-                flag = w
-                    .strip_prefix("--lang=")
-                    .and_then(|l| l.parse().ok())
-                    .or(flag)
-            }
+            w => flag = w.strip_prefix("--lang=").and_then(|l| l.parse().ok()).or(flag),
         }
     }
-    Early {
-        lang: Lang::choose(flag, None, env),
-        json,
-    }
+    Early { lang: Lang::choose(flag, None, env), json }
 }
 
 /// Reads the command line; `None` = help or the version was asked for and is printed.
@@ -57,9 +49,7 @@ pub fn parse<C: CommandFactory + FromArgMatches>(
     app: &mut App,
 ) -> Result<Option<C>, CliError> {
     let mut command = localize(C::command(), app.lang);
-    let read = command
-        .try_get_matches_from_mut(arguments)
-        .and_then(|m| C::from_arg_matches(&m));
+    let read = command.try_get_matches_from_mut(arguments).and_then(|m| C::from_arg_matches(&m));
     match read {
         Ok(cli) => Ok(Some(cli)),
         Err(e) if matches!(e.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
@@ -74,15 +64,8 @@ pub fn parse<C: CommandFactory + FromArgMatches>(
 #[must_use]
 pub fn localize(command: Command, lang: Lang) -> Command {
     let word = |id: &str| t(lang, id, &[]);
-    let help = Arg::new("help")
-        .short('h')
-        .long("help")
-        .action(ArgAction::Help)
-        .global(true);
-    let version = Arg::new("version")
-        .short('V')
-        .long("version")
-        .action(ArgAction::Version);
+    let help = Arg::new("help").short('h').long("help").action(ArgAction::Help).global(true);
+    let version = Arg::new("version").short('V').long("version").action(ArgAction::Version);
     let command = command
         .disable_help_flag(true)
         .disable_version_flag(true)
@@ -95,20 +78,19 @@ pub fn localize(command: Command, lang: Lang) -> Command {
 fn translate(command: Command, lang: Lang) -> Command {
     let word = |id: &str| t(lang, id, &[]);
     let about = find(&format!("cmd.{}", command.get_name())).map(|m| word(m.id));
-    let template = format!(
-        "{{about-with-newline}}\n{}: {{usage}}\n\n{{all-args}}",
-        word("help.usage")
-    );
+    let template = format!("{{about-with-newline}}\n{}: {{usage}}\n\n{{all-args}}", word("help.usage"));
+    let mut order = 0;
     let mut command = command
         .help_template(StyledStr::from(template))
         .subcommand_help_heading(heading("help.commands", lang))
-        .mut_args(|arg| {
+        .mut_args(|mut arg| {
             let positional = arg.is_positional();
-            let kind = if positional {
-                "help.arguments"
-            } else {
-                "help.options"
-            };
+            if positional {
+                // Else those under a heading of ours are sorted by the alphabet.
+                arg = arg.display_order(order);
+                order += 1;
+            }
+            let kind = if positional { "help.arguments" } else { "help.options" };
             let text = find(&format!("arg.{}", arg.get_id())).map(|m| word(m.id));
             let arg = arg.help_heading(heading(kind, lang));
             match text {
@@ -144,15 +126,11 @@ fn refusal(error: &clap::Error, app: &App) -> CliError {
     let given = context(ContextKind::InvalidValue);
     let subcommand = context(ContextKind::InvalidSubcommand);
     let place = given.clone().or(subcommand.clone()).or(argument.clone());
-    let what = match (error.kind(), &argument, &given, &subcommand) {
-        (ErrorKind::InvalidSubcommand, _, _, Some(s)) => {
-            app.t("usage.unknown_command", &[("what", s)])
-        }
-        (ErrorKind::UnknownArgument, Some(a), _, _) => {
-            app.t("usage.unknown_option", &[("what", a)])
-        }
+    let what: String = match (error.kind(), &argument, &given, &subcommand) {
+        (ErrorKind::InvalidSubcommand, _, _, Some(s)) => app.t("usage.unknown_command", &[("what", s)]),
+        (ErrorKind::UnknownArgument, Some(a), _, _) => app.t("usage.unknown_option", &[("what", a)]),
         (ErrorKind::MissingRequiredArgument, Some(a), _, _) => {
-            app.t("usage.missing", &[("what", a)])
+            app.t("usage.missing", &[("what", a.trim_end_matches("..."))])
         }
         (ErrorKind::ArgumentConflict, Some(a), _, _) => app.t("usage.conflict", &[("what", a)]),
         (ErrorKind::InvalidValue | ErrorKind::ValueValidation, Some(a), Some(v), _) => {
@@ -162,20 +140,17 @@ fn refusal(error: &clap::Error, app: &App) -> CliError {
         _ => {
             let text = error.to_string();
             let first = text.lines().next().unwrap_or_default();
-            first
-                .trim_start_matches("error: ")
-                .trim_end_matches('.')
-                .to_owned()
+            first.trim_start_matches("error: ").trim_end_matches('.').to_owned()
         }
     };
+    // clap puts the best one last.
     let mut suggested = list(ContextKind::SuggestedSubcommand);
+    suggested.reverse();
     suggested.extend(list(ContextKind::SuggestedArg));
     suggested.extend(list(ContextKind::SuggestedValue));
     let help = format!("{} --help", app.program);
     let mut shown = app.error(&codes::USAGE, &[("what", &what), ("help", &help)]);
-    shown
-        .hint
-        .insert_str(0, &did_you_mean(app.lang, &suggested));
+    shown.hint.insert_str(0, &did_you_mean(app.lang, &suggested));
     shown.where_ = place;
     shown
 }

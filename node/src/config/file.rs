@@ -116,10 +116,7 @@ impl ConfigFile {
     pub fn parse(name: &str, text: &str) -> Result<Self, ConfigError> {
         let raw: RawFile = toml::from_str(text).map_err(|e| syntax(name, text, &e))?;
         let settings = Settings {
-            listen: raw
-                .listen
-                .map(|t| settings::address("listen", &t))
-                .transpose()?,
+            listen: raw.listen.map(|t| settings::address("listen", &t)).transpose()?,
             advertise: raw.advertise,
             web: raw.web.map(|t| settings::address("web", &t)).transpose()?,
             lang: raw.lang.map(|t| settings::lang("lang", &t)).transpose()?,
@@ -127,19 +124,13 @@ impl ConfigFile {
             seal_entries_max: raw.seal_entries_max,
             backoff_s: raw.backoff_s.map(|[a, b]| (a, b)),
             rate_kbit_max: raw.rate_kbit_max,
-            night: raw
-                .night
-                .map(|t| settings::night("night", &t))
-                .transpose()?,
+            night: raw.night.map(|t| settings::night("night", &t)).transpose()?,
             cache_mb: raw.cache_mb,
             connections_max: raw.connections_max,
             log: raw.log,
         };
         settings.check(name)?;
-        Ok(Self {
-            settings,
-            replica: raw.replica.map(replica).transpose()?,
-        })
+        Ok(Self { settings, replica: raw.replica.map(replica).transpose()? })
     }
 
     /// Writes the file, keeping the words of a person in the old one where they still say the same.
@@ -147,11 +138,7 @@ impl ConfigFile {
     /// # Errors
     /// [`ConfigError::Dir`]; the old file stands.
     pub fn write(&self, path: &Path) -> Result<(), ConfigError> {
-        let old = if path.exists() {
-            read_text(path)?
-        } else {
-            String::new()
-        };
+        let old = if path.exists() { read_text(path)? } else { String::new() };
         write_atomic(path, self.render(&old).as_bytes(), 0o600)?;
         Ok(())
     }
@@ -163,10 +150,7 @@ impl ConfigFile {
         if Self::parse("", &kept).is_ok_and(|back| back == *self) {
             return kept;
         }
-        let top = RawFile {
-            replica: None,
-            ..self.raw()
-        };
+        let top = RawFile { replica: None, ..self.raw() };
         join_parts(&to_toml(&top), &raw)
     }
 
@@ -178,27 +162,14 @@ impl ConfigFile {
             .take_while(|l| l.trim() != MARK && !l.trim_start().starts_with('['))
             .map(str::to_owned)
             .collect();
-        let before = Self {
-            settings: old_settings,
-            replica: None,
-        };
-        let (before, after) = (
-            lines_of(&before.raw()),
-            lines_of(&RawFile {
-                replica: None,
-                ..self.raw()
-            }),
-        );
+        let before = Self { settings: old_settings, replica: None };
+        let (before, after) = (lines_of(&before.raw()), lines_of(&RawFile { replica: None, ..self.raw() }));
         for key in KEYS {
-            let line = |list: &[(String, String)]| {
-                list.iter().find(|(k, _)| k == key).map(|(_, l)| l.clone())
-            };
+            let line = |list: &[(String, String)]| list.iter().find(|(k, _)| k == key).map(|(_, l)| l.clone());
             if line(&before) == line(&after) {
                 continue;
             }
-            let at = lines
-                .iter()
-                .position(|l| l.split('=').next().is_some_and(|k| k.trim() == key));
+            let at = lines.iter().position(|l| l.split('=').next().is_some_and(|k| k.trim() == key));
             match (at, line(&after)) {
                 (Some(at), Some(new)) => lines[at] = new,
                 (Some(at), None) => drop(lines.remove(at)),
@@ -231,10 +202,7 @@ impl ConfigFile {
                 relays: r
                     .relays
                     .iter()
-                    .map(|e| RawRelay {
-                        device: e.device.to_string(),
-                        addresses: e.addresses.clone(),
-                    })
+                    .map(|e| RawRelay { device: e.device.to_string(), addresses: e.addresses.clone() })
                     .collect(),
             }),
         }
@@ -248,19 +216,14 @@ fn join_parts(top: &str, raw: &RawFile) -> String {
         out.push('\n');
     }
     if raw.replica.is_some() {
-        let ours = RawFile {
-            replica: None,
-            ..RawFile::default()
-        };
+        let ours = RawFile { replica: None, ..RawFile::default() };
         debug_assert!(to_toml(&ours).is_empty());
         if !top.is_empty() {
             out.push('\n');
         }
         out.push_str(MARK);
         out.push('\n');
-        out.push_str(&to_toml(&OnlyReplica {
-            replica: raw.replica.as_ref(),
-        }));
+        out.push_str(&to_toml(&OnlyReplica { replica: raw.replica.as_ref() }));
     }
     out
 }
@@ -277,34 +240,20 @@ fn to_toml<T: Serialize>(value: &T) -> String {
 
 /// Each setting as the line that says it.
 fn lines_of(raw: &RawFile) -> Vec<(String, String)> {
-    to_toml(raw)
-        .lines()
-        .filter_map(|l| {
-            l.split_once('=')
-                .map(|(k, _)| (k.trim().to_owned(), l.to_owned()))
-        })
-        .collect()
+    to_toml(raw).lines().filter_map(|l| l.split_once('=').map(|(k, _)| (k.trim().to_owned(), l.to_owned()))).collect()
 }
 
 fn read_text(path: &Path) -> Result<String, ConfigError> {
     let failed = |e| ConfigError::Dir(DirError::from_io(path, e));
     let name = path.display().to_string();
     if fs::metadata(path).map_err(failed)?.len() > CONFIG_BYTES_MAX {
-        return Err(ConfigError::Syntax {
-            file: name,
-            line: 1,
-            reason: "longer than 1 MiB".to_owned(),
-        });
+        return Err(ConfigError::Syntax { file: name, line: 1, reason: "longer than 1 MiB".to_owned() });
     }
     let bytes = fs::read(path).map_err(failed)?;
     String::from_utf8(bytes).map_err(|e| {
         let good = &e.as_bytes()[..e.utf8_error().valid_up_to()];
         let line = 1 + good.iter().filter(|b| **b == b'\n').count();
-        ConfigError::Syntax {
-            file: name,
-            line,
-            reason: "not UTF-8 text".to_owned(),
-        }
+        ConfigError::Syntax { file: name, line, reason: "not UTF-8 text".to_owned() }
     })
 }
 
@@ -318,52 +267,28 @@ fn replica(raw: RawReplica) -> Result<ReplicaTable, ConfigError> {
     }
     Ok(ReplicaTable {
         org: id("org", &raw.org)?,
-        units: raw
-            .units
-            .iter()
-            .map(|u| id("units", u))
-            .collect::<Result<_, _>>()?,
+        units: raw.units.iter().map(|u| id("units", u)).collect::<Result<_, _>>()?,
         device: id("device", &raw.device)?,
         relays: raw
             .relays
             .into_iter()
-            .map(|r| {
-                Ok(RelayEntry {
-                    device: id("relays.device", &r.device)?,
-                    addresses: r.addresses,
-                })
-            })
+            .map(|r| Ok(RelayEntry { device: id("relays.device", &r.device)?, addresses: r.addresses }))
             .collect::<Result<_, ConfigError>>()?,
     })
 }
 
 fn syntax(file: &str, text: &str, error: &toml::de::Error) -> ConfigError {
     let at = error.span().map_or(0, |s| s.start).min(text.len());
-    let line = 1 + text.as_bytes()[..at]
-        .iter()
-        .filter(|b| **b == b'\n')
-        .count();
+    let line = 1 + text.as_bytes()[..at].iter().filter(|b| **b == b'\n').count();
     let file = file.to_owned();
-    let unknown = error
-        .message()
-        .strip_prefix("unknown field `")
-        .and_then(|m| m.split('`').next());
+    let unknown = error.message().strip_prefix("unknown field `").and_then(|m| m.split('`').next());
     match unknown {
         Some(key) => {
             let known = KEYS.into_iter().chain(REPLICA_KEYS);
             let nearest = nearest(key, known).into_iter().map(str::to_owned).collect();
-            ConfigError::UnknownKey {
-                file,
-                line,
-                key: key.to_owned(),
-                nearest,
-            }
+            ConfigError::UnknownKey { file, line, key: key.to_owned(), nearest }
         }
-        None => ConfigError::Syntax {
-            file,
-            line,
-            reason: error.message().to_owned(),
-        },
+        None => ConfigError::Syntax { file, line, reason: error.message().to_owned() },
     }
 }
 
@@ -417,15 +342,9 @@ mod tests {
         let err = ConfigFile::parse("sampan.toml", "lang=\"vi\"\n\nseal_afterr_s=3\n").unwrap_err();
         let text = err.to_string();
         assert!(text.contains("sampan.toml, line 3"), "{text}");
-        assert!(
-            text.contains("'seal_afterr_s'") && text.contains("'seal_after_s'"),
-            "{text}"
-        );
+        assert!(text.contains("'seal_afterr_s'") && text.contains("'seal_after_s'"), "{text}");
         let err = ConfigFile::parse("c", "[replica]\norg=\"\"\nunitz=[]\n").unwrap_err();
-        assert!(
-            matches!(err, ConfigError::UnknownKey { line: 3, .. }),
-            "{err}"
-        );
+        assert!(matches!(err, ConfigError::UnknownKey { line: 3, .. }), "{err}");
     }
 
     #[test]
@@ -446,12 +365,7 @@ mod tests {
         file.settings.listen = Some("127.0.0.1:40123".parse().unwrap());
         file.replica = full().replica;
         let once = file.render(old);
-        assert!(
-            once.starts_with(
-                "# our district\nlisten = \"127.0.0.1:40123\"\nlog = \"debug\"\n# end\n"
-            ),
-            "{once}"
-        );
+        assert!(once.starts_with("# our district\nlisten = \"127.0.0.1:40123\"\nlog = \"debug\"\n# end\n"), "{once}");
         assert_eq!(ConfigFile::parse("c", &once).unwrap(), file);
         assert_eq!(file.render(&once), once, "a second rewrite changes nothing");
         file.replica.as_mut().unwrap().relays.clear();
@@ -472,9 +386,6 @@ mod tests {
         let t = tempfile::tempdir().unwrap();
         let path = t.path().join("c");
         fs::write(&path, b"lang=\"vi\"\n# \xff\n").unwrap();
-        assert!(matches!(
-            ConfigFile::read(&path),
-            Err(ConfigError::Syntax { line: 2, .. })
-        ));
+        assert!(matches!(ConfigFile::read(&path), Err(ConfigError::Syntax { line: 2, .. })));
     }
 }

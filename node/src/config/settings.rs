@@ -39,10 +39,7 @@ pub struct Night {
 
 impl Night {
     /// 22:00 to 05:00.
-    pub const DEFAULT: Self = Self {
-        from: 22 * 60,
-        until: 5 * 60,
-    };
+    pub const DEFAULT: Self = Self { from: 22 * 60, until: 5 * 60 };
 
     /// Whether a minute of the day (0 to 1439) lies in it; equal ends mean the whole day.
     #[must_use]
@@ -68,17 +65,10 @@ impl FromStr for Night {
         let minute = |t: &str| {
             let (h, m) = t.trim().split_once(':').ok_or(())?;
             let (h, m): (u16, u16) = (h.parse().map_err(drop)?, m.parse().map_err(drop)?);
-            if h < 24 && m < 60 {
-                Ok(h * 60 + m)
-            } else {
-                Err(())
-            }
+            if h < 24 && m < 60 { Ok(h * 60 + m) } else { Err(()) }
         };
         let (from, until) = text.split_once('-').ok_or(())?;
-        Ok(Self {
-            from: minute(from)?,
-            until: minute(until)?,
-        })
+        Ok(Self { from: minute(from)?, until: minute(until)? })
     }
 }
 
@@ -118,11 +108,7 @@ impl Settings {
     }
 
     fn set(&mut self, name: &str, key: &str, text: &str) -> Result<(), ConfigError> {
-        let list = || {
-            text.split(',')
-                .map(|t| t.trim().to_owned())
-                .collect::<Vec<_>>()
-        };
+        let list = || text.split(',').map(|t| t.trim().to_owned()).collect::<Vec<_>>();
         match key {
             "listen" => self.listen = Some(address(name, text)?),
             "advertise" => self.advertise = Some(list()),
@@ -131,9 +117,7 @@ impl Settings {
             "seal_after_s" => self.seal_after_s = Some(number(name, text)?),
             "seal_entries_max" => self.seal_entries_max = Some(number(name, text)?),
             "backoff_s" => {
-                let (a, b) = text
-                    .split_once(',')
-                    .ok_or_else(|| bad(name, text, BACKOFF))?;
+                let (a, b) = text.split_once(',').ok_or_else(|| bad(name, text, BACKOFF))?;
                 self.backoff_s = Some((number(name, a)?, number(name, b)?));
             }
             "rate_kbit_max" => self.rate_kbit_max = Some(number(name, text)?),
@@ -152,21 +136,13 @@ impl Settings {
     /// [`ConfigError::Value`].
     pub(super) fn check(&self, name: &str) -> Result<(), ConfigError> {
         let refuse = |key: &str, given: String, wanted| {
-            let name = if name.starts_with("SAMPAN_") {
-                name
-            } else {
-                key
-            };
+            let name = if name.starts_with("SAMPAN_") { name } else { key };
             Err(bad(name, &given, wanted))
         };
         if let Some(n) = self.seal_entries_max
             && (n == 0 || n > COMMIT_ENTRIES_MAX)
         {
-            return refuse(
-                "seal_entries_max",
-                n.to_string(),
-                "it takes 1 to 256, and can only be lowered",
-            );
+            return refuse("seal_entries_max", n.to_string(), "it takes 1 to 256, and can only be lowered");
         }
         if let Some((a, b)) = self.backoff_s
             && (a == 0 || b < a || b > 86_400)
@@ -174,11 +150,7 @@ impl Settings {
             return refuse("backoff_s", format!("[{a}, {b}]"), BACKOFF);
         }
         if self.rate_kbit_max == Some(0) {
-            return refuse(
-                "rate_kbit_max",
-                "0".to_owned(),
-                "it takes 1 or more; leave it out for no limit",
-            );
+            return refuse("rate_kbit_max", "0".to_owned(), "it takes 1 or more; leave it out for no limit");
         }
         if self.connections_max == Some(0) {
             return refuse("connections_max", "0".to_owned(), "it takes 1 or more");
@@ -186,19 +158,11 @@ impl Settings {
         if let Some(log) = &self.log
             && !LEVELS.contains(&log.as_str())
         {
-            return refuse(
-                "log",
-                log.clone(),
-                "it takes off, error, warn, info, debug or trace",
-            );
+            return refuse("log", log.clone(), "it takes off, error, warn, info, debug or trace");
         }
         if let Some(list) = &self.advertise {
             if list.len() > ENDPOINTS_MAX {
-                return refuse(
-                    "advertise",
-                    list.len().to_string(),
-                    "it takes at most 8 addresses",
-                );
+                return refuse("advertise", list.len().to_string(), "it takes at most 8 addresses");
             }
             if let Some(wrong) = list.iter().find(|a| !is_endpoint(a)) {
                 return refuse("advertise", wrong.clone(), "it takes host:port");
@@ -216,45 +180,29 @@ fn is_endpoint(text: &str) -> bool {
     text.parse::<SocketAddr>().is_ok()
         || text.rsplit_once(':').is_some_and(|(host, port)| {
             !host.is_empty()
-                && host
-                    .chars()
-                    .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'))
+                && host.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'))
                 && port.parse::<u16>().is_ok_and(|p| p > 0)
         })
 }
 
 pub(super) fn address(name: &str, text: &str) -> Result<SocketAddr, ConfigError> {
-    text.trim().parse().map_err(|_| {
-        bad(
-            name,
-            text,
-            "it takes ADDRESS:PORT, such as 127.0.0.1:8080 or [::]:7447",
-        )
-    })
+    text.trim().parse().map_err(|_| bad(name, text, "it takes ADDRESS:PORT, such as 127.0.0.1:8080 or [::]:7447"))
 }
 
 pub(super) fn lang(name: &str, text: &str) -> Result<Lang, ConfigError> {
-    text.parse()
-        .map_err(|_| bad(name, text, "it takes vi or en"))
+    text.parse().map_err(|_| bad(name, text, "it takes vi or en"))
 }
 
 pub(super) fn night(name: &str, text: &str) -> Result<Night, ConfigError> {
-    text.parse()
-        .map_err(|()| bad(name, text, "it takes two times, such as 22:00-05:00"))
+    text.parse().map_err(|()| bad(name, text, "it takes two times, such as 22:00-05:00"))
 }
 
 fn number<T: FromStr>(name: &str, text: &str) -> Result<T, ConfigError> {
-    text.trim()
-        .parse()
-        .map_err(|_| bad(name, text, "it takes a whole number"))
+    text.trim().parse().map_err(|_| bad(name, text, "it takes a whole number"))
 }
 
 fn bad(name: &str, given: &str, wanted: &'static str) -> ConfigError {
-    ConfigError::Value {
-        key: name.to_owned(),
-        given: given.to_owned(),
-        wanted,
-    }
+    ConfigError::Value { key: name.to_owned(), given: given.to_owned(), wanted }
 }
 
 #[cfg(test)]
@@ -262,12 +210,7 @@ mod tests {
     use super::*;
 
     fn env<'a>(pairs: &'a [(&'a str, &'a str)]) -> impl Fn(&str) -> Option<String> + 'a {
-        move |name| {
-            pairs
-                .iter()
-                .find(|(k, _)| *k == name)
-                .map(|(_, v)| (*v).to_owned())
-        }
+        move |name| pairs.iter().find(|(k, _)| *k == name).map(|(_, v)| (*v).to_owned())
     }
 
     #[test]
@@ -292,14 +235,8 @@ mod tests {
         assert_eq!(s.backoff_s, Some((2, 60)));
         assert_eq!(s.lang, Some(Lang::Vi));
         assert_eq!(s.night.unwrap().to_string(), "21:30-04:00");
-        assert_eq!(
-            (s.seal_after_s, s.seal_entries_max, s.cache_mb),
-            (Some(0), Some(10), Some(8))
-        );
-        assert_eq!(
-            Settings::from_env(&env(&[("SAMPAN_WEB", "")])).unwrap(),
-            Settings::default()
-        );
+        assert_eq!((s.seal_after_s, s.seal_entries_max, s.cache_mb), (Some(0), Some(10), Some(8)));
+        assert_eq!(Settings::from_env(&env(&[("SAMPAN_WEB", "")])).unwrap(), Settings::default());
     }
 
     #[test]

@@ -32,29 +32,17 @@ pub fn machine_facts(database: &Path, env: &dyn Fn(&str) -> Option<String>) -> M
         (!text.is_empty() && text != "uninitialized").then(|| text.to_owned())
     };
     MachineFacts {
-        machine: word("SAMPAN_MACHINE_ID", "/etc/machine-id")
-            .map(|w| tagged16("machine-id", &[w.as_bytes()])),
-        boot: word("SAMPAN_BOOT_ID", "/proc/sys/kernel/random/boot_id")
-            .map(|w| tagged16("boot-id", &[w.as_bytes()])),
+        machine: word("SAMPAN_MACHINE_ID", "/etc/machine-id").map(|w| tagged16("machine-id", &[w.as_bytes()])),
+        boot: word("SAMPAN_BOOT_ID", "/proc/sys/kernel/random/boot_id").map(|w| tagged16("boot-id", &[w.as_bytes()])),
         file: file_identity(database),
     }
 }
 
 fn file_identity(database: &Path) -> Option<[u8; 16]> {
     let meta = fs::metadata(database).ok()?;
-    let born = meta
-        .created()
-        .ok()
-        .and_then(|t| t.duration_since(std::time::UNIX_EPOCH).ok())
-        .map_or(0, |d| d.as_nanos());
-    Some(tagged16(
-        "database-file",
-        &[
-            &meta.dev().to_be_bytes(),
-            &meta.ino().to_be_bytes(),
-            &born.to_be_bytes(),
-        ],
-    ))
+    let born =
+        meta.created().ok().and_then(|t| t.duration_since(std::time::UNIX_EPOCH).ok()).map_or(0, |d| d.as_nanos());
+    Some(tagged16("database-file", &[&meta.dev().to_be_bytes(), &meta.ino().to_be_bytes(), &born.to_be_bytes()]))
 }
 
 #[cfg(test)]
@@ -78,11 +66,7 @@ mod tests {
         let first = machine_facts(&a, &env("m1", "b1"));
         assert_eq!(machine_facts(&a, &env("m1\n", "b1")), first);
         fs::write(&a, "more").unwrap();
-        assert_eq!(
-            machine_facts(&a, &env("m1", "b1")),
-            first,
-            "writing keeps the identity"
-        );
+        assert_eq!(machine_facts(&a, &env("m1", "b1")), first, "writing keeps the identity");
         assert_ne!(machine_facts(&b, &env("m1", "b1")).file, first.file);
         assert_ne!(machine_facts(&a, &env("m2", "b1")).machine, first.machine);
         assert_ne!(machine_facts(&a, &env("m1", "b2")).boot, first.boot);

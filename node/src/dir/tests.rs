@@ -29,18 +29,11 @@ fn a_folder_that_is_not_ours_is_left_alone() {
     let t = tempfile::tempdir().unwrap();
     fs::write(t.path().join("thesis.odt"), "years of work").unwrap();
     let err = Dir::create(t.path()).unwrap_err();
-    assert!(
-        err.to_string()
-            .contains("not empty and not a Sampan folder; choose another"),
-        "{err}"
-    );
+    assert!(err.to_string().contains("not empty and not a Sampan folder; choose another"), "{err}");
     assert!(matches!(Dir::open(t.path()), Err(DirError::NotOurs { .. })));
     assert_eq!(fs::read_dir(t.path()).unwrap().count(), 1);
     let file = t.path().join("thesis.odt");
-    assert!(matches!(
-        Dir::create(&file),
-        Err(DirError::NotAFolder { .. })
-    ));
+    assert!(matches!(Dir::create(&file), Err(DirError::NotAFolder { .. })));
 }
 
 #[test]
@@ -101,10 +94,7 @@ fn one_process_at_a_time_keeps_the_link() {
     let info = RunInfo::draw(4711, &mut SystemEntropy);
     lock.announce(&info).unwrap();
     assert_eq!(dir.running().unwrap(), Running::Daemon(info.clone()));
-    let mode = fs::metadata(dir.root().join("run.json"))
-        .unwrap()
-        .permissions()
-        .mode();
+    let mode = fs::metadata(dir.root().join("run.json")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     match dir.lock() {
         Err(DirError::Busy { pid, .. }) => assert_eq!(pid, Some(info.pid)),
@@ -120,18 +110,13 @@ fn a_run_file_without_a_lock_is_stale() {
     let t = tempfile::tempdir().unwrap();
     let dir = made(&t.path().join("r"));
     let lock = dir.lock().unwrap();
-    lock.announce(&RunInfo::draw(1, &mut SystemEntropy))
-        .unwrap();
+    lock.announce(&RunInfo::draw(1, &mut SystemEntropy)).unwrap();
     let left = fs::read(dir.root().join("run.json")).unwrap();
     drop(lock);
     fs::write(dir.root().join("run.json"), left).unwrap();
     assert_eq!(dir.running().unwrap(), Running::Nobody);
     let _lock = dir.lock().unwrap();
-    assert_eq!(
-        dir.running().unwrap(),
-        Running::OneShot,
-        "the stale file is gone"
-    );
+    assert_eq!(dir.running().unwrap(), Running::OneShot, "the stale file is gone");
 }
 
 #[test]

@@ -69,23 +69,14 @@ impl Lang {
     ///
     /// A `SAMPAN_LANG` that is neither is passed over here; the config refuses it with a sentence.
     #[must_use]
-    pub fn choose(
-        flag: Option<Self>,
-        config: Option<Self>,
-        env: &dyn Fn(&str) -> Option<String>,
-    ) -> Self {
+    pub fn choose(flag: Option<Self>, config: Option<Self>, env: &dyn Fn(&str) -> Option<String>) -> Self {
         let from = |name: &str| env(name).filter(|t| !t.is_empty());
         flag.or_else(|| from("SAMPAN_LANG").and_then(|t| t.parse().ok()))
             .or(config)
             .or_else(|| {
                 // The first of these that is set decides, as for every other program.
-                let system = ["LC_ALL", "LC_MESSAGES", "LANG"]
-                    .into_iter()
-                    .find_map(from)?;
-                system
-                    .to_ascii_lowercase()
-                    .starts_with("vi")
-                    .then_some(Self::Vi)
+                let system = ["LC_ALL", "LC_MESSAGES", "LANG"].into_iter().find_map(from)?;
+                system.to_ascii_lowercase().starts_with("vi").then_some(Self::Vi)
             })
             .unwrap_or(Self::En)
     }
@@ -157,27 +148,15 @@ mod tests {
     use std::collections::BTreeSet;
 
     fn placeholders(text: &str) -> BTreeSet<&str> {
-        text.split('{')
-            .skip(1)
-            .filter_map(|p| p.split('}').next())
-            .collect()
+        text.split('{').skip(1).filter_map(|p| p.split('}').next()).collect()
     }
 
     #[test]
     fn every_message_has_both_languages_with_the_same_placeholders() {
         for m in catalogue::all() {
-            assert!(
-                !m.vi.trim().is_empty() && !m.en.trim().is_empty(),
-                "{}",
-                m.id
-            );
+            assert!(!m.vi.trim().is_empty() && !m.en.trim().is_empty(), "{}", m.id);
             assert_eq!(placeholders(m.vi), placeholders(m.en), "{}", m.id);
-            assert_eq!(
-                m.vi.matches('{').count(),
-                m.vi.matches('}').count(),
-                "{}",
-                m.id
-            );
+            assert_eq!(m.vi.matches('{').count(), m.vi.matches('}').count(), "{}", m.id);
         }
     }
 
@@ -193,40 +172,20 @@ mod tests {
 
     #[test]
     fn values_are_put_in_once() {
-        assert_eq!(
-            fill("{a} and {b}", &[("a", "{b}"), ("b", "x")]),
-            "{b} and x"
-        );
+        assert_eq!(fill("{a} and {b}", &[("a", "{b}"), ("b", "x")]), "{b} and x");
         assert_eq!(fill("{c} {", &[("a", "1")]), "{c} {");
     }
 
     #[test]
     fn the_language_is_chosen_in_order() {
         let env = |pairs: &'static [(&'static str, &'static str)]| {
-            move |n: &str| {
-                pairs
-                    .iter()
-                    .find(|(k, _)| *k == n)
-                    .map(|(_, v)| (*v).to_owned())
-            }
+            move |n: &str| pairs.iter().find(|(k, _)| *k == n).map(|(_, v)| (*v).to_owned())
         };
         let (vi, en) = (Some(Lang::Vi), Some(Lang::En));
-        assert_eq!(
-            Lang::choose(en, vi, &env(&[("SAMPAN_LANG", "vi")])),
-            Lang::En
-        );
-        assert_eq!(
-            Lang::choose(None, en, &env(&[("SAMPAN_LANG", "vi")])),
-            Lang::Vi
-        );
-        assert_eq!(
-            Lang::choose(None, en, &env(&[("LANG", "vi_VN.UTF-8")])),
-            Lang::En
-        );
-        assert_eq!(
-            Lang::choose(None, None, &env(&[("LANG", "vi_VN.UTF-8")])),
-            Lang::Vi
-        );
+        assert_eq!(Lang::choose(en, vi, &env(&[("SAMPAN_LANG", "vi")])), Lang::En);
+        assert_eq!(Lang::choose(None, en, &env(&[("SAMPAN_LANG", "vi")])), Lang::Vi);
+        assert_eq!(Lang::choose(None, en, &env(&[("LANG", "vi_VN.UTF-8")])), Lang::En);
+        assert_eq!(Lang::choose(None, None, &env(&[("LANG", "vi_VN.UTF-8")])), Lang::Vi);
         let both = env(&[("LC_ALL", "C"), ("LANG", "vi_VN.UTF-8")]);
         assert_eq!(Lang::choose(None, None, &both), Lang::En);
         assert_eq!(Lang::choose(None, None, &env(&[])), Lang::En);
