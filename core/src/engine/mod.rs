@@ -27,7 +27,7 @@ use crate::id::{ActorId, DeviceId, Flow, Incarnation, LogId, Nonce, OrgId, Space
 use crate::log::{Commit, EntryKind, device_id};
 use crate::pack::Codec;
 use crate::schema::Schema;
-use crate::store::{Batch, CommitRow, Store, StoreError};
+use crate::store::{Batch, CommitKey, CommitRow, Store, StoreError};
 use ed25519_dalek::SigningKey;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -95,6 +95,8 @@ pub struct Engine {
     incarnation: Incarnation,
     news: VecDeque<News>,
     news_dropped: u64,
+    /// The newest commit that this cache has taken in.
+    last: CommitKey,
 }
 
 impl std::fmt::Debug for Engine {
@@ -131,6 +133,7 @@ impl Engine {
             incarnation: Incarnation::default(),
             news: VecDeque::new(),
             news_dropped: 0,
+            last: CommitKey(0),
         };
         if store.meta(meta::NONCE)?.is_none() {
             let nonce = Nonce(random(rng));
@@ -154,6 +157,7 @@ impl Engine {
         self.reload_nonce(store)?;
         self.news_dropped += self.news.len() as u64;
         self.news.clear();
+        self.last = store.last_commit()?;
         Ok(())
     }
 
@@ -169,6 +173,28 @@ impl Engine {
         self.nonce = Nonce(read(meta::NONCE)?);
         self.incarnation = Incarnation(read(meta::INCARNATION)?);
         Ok(())
+    }
+
+    /// Takes in what another process wrote into the same store; true if there was anything.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn catch_up(&mut self, store: &dyn Store) -> Result<bool, StoreError> {
+        self.reload_nonce(store)?;
+        if store.last_commit()? == self.last {
+            return Ok(false);
+        }
+        self.holdings = Holdings::new(store.tips()?);
+        self.charter_log = store.charter_commits()?;
+        self.refold();
+        loop {
+            let rows = store.stored_after(self.last, 4_096)?;
+            let Some((_, newest)) = rows.last() else { return Ok(true) };
+            self.last = newest.key;
+            for (log, row) in rows {
+                self.tell(News::Commit { log, row, from: None });
+            }
+        }
     }
 
     fn refold(&mut self) {
@@ -300,6 +326,7 @@ impl Engine {
                 entries.iter().filter(|e| matches!(e.entry.kind, EntryKind::Change | EntryKind::Identity)).count()
                     as u32;
             if let Some((key, sequence)) = key {
+                self.last = self.last.max(key);
                 let row = CommitRow { key, id: c.id(), sequence, entries: h.entries, changes, bytes, time: h.time };
                 self.tell(News::Commit { log: h.log(), row, from });
             }

@@ -1,0 +1,124 @@
+//! Creating, editing and removing records, with their rows kept in step in the same transaction.
+//!
+//! It does not: parse what a person typed or choose words.
+//!
+//! Invariants: what is saved is durable and listed when these return.
+
+use super::project::row_of;
+use super::{Replica, ReplicaError};
+use sampan_core::engine::NewRecord;
+use sampan_core::id::{RecordId, UnitId};
+use sampan_core::record::REMOVED_KEY;
+use sampan_core::schema::Collection;
+use sampan_core::store::{Store, StoreError};
+use sampan_core::value::{Edit, Value};
+use std::collections::BTreeMap;
+
+/// One record of an import: fields to set on a new record or on one that exists.
+#[derive(Debug, Clone)]
+pub struct ImportRecord {
+    /// The unit.
+    pub unit: UnitId,
+    /// The fields.
+    pub fields: BTreeMap<String, Value>,
+    /// The record that the row updates, if its match fields found one.
+    pub updates: Option<RecordId>,
+}
+
+impl Replica {
+    /// Creates or updates records in one transaction; ids in the order given.
+    ///
+    /// # Errors
+    /// [`ReplicaError`] of the first that is refused; nothing was stored.
+    pub fn import(&mut self, collection: &Collection, rows: Vec<ImportRecord>) -> Result<Vec<RecordId>, ReplicaError> {
+        let now = self.label()?;
+        let Self { store, engine, rng, .. } = self;
+        store.group(|s| {
+            let mut out: Vec<Option<RecordId>> = vec![None; rows.len()];
+            let mut new = Vec::new();
+            let mut places = Vec::new();
+            for (i, row) in rows.into_iter().enumerate() {
+                match row.updates {
+                    Some(id) => {
+                        let edits: Vec<_> = row.fields.into_iter().map(|(k, v)| (k, Edit::Set(v))).collect();
+                        let saved = engine.edit(s, collection, id, &edits, now)?;
+                        row_of(s, engine, collection, &saved, now)?;
+                        out[i] = Some(id);
+                    }
+                    None => {
+                        new.push(NewRecord { collection, unit: row.unit, fields: row.fields });
+                        places.push(i);
+                    }
+                }
+            }
+            let saved = engine.create(s, rng, new, now)?;
+            for (place, saved) in places.into_iter().zip(saved) {
+                row_of(s, engine, collection, &saved, now)?;
+                out[place] = Some(saved.id);
+            }
+            Ok(out.into_iter().flatten().collect())
+        })
+    }
+
+    /// Creates one record.
+    ///
+    /// # Errors
+    /// [`ReplicaError`].
+    pub fn add(
+        &mut self,
+        collection: &Collection,
+        unit: UnitId,
+        fields: BTreeMap<String, Value>,
+    ) -> Result<RecordId, ReplicaError> {
+        let ids = self.import(collection, vec![ImportRecord { unit, fields, updates: None }])?;
+        ids.first().copied().ok_or_else(|| ReplicaError::NoRecord(String::new()))
+    }
+
+    /// Edits a record; the number of changes written, 0 when nothing differed.
+    ///
+    /// # Errors
+    /// [`ReplicaError`].
+    pub fn set(&mut self, id: RecordId, edits: &[(String, Edit)]) -> Result<usize, ReplicaError> {
+        let collection = self.collection_of(id)?;
+        let now = self.label()?;
+        let Self { store, engine, .. } = self;
+        store.group(|s| {
+            let saved = engine.edit(s, &collection, id, edits, now)?;
+            row_of(s, engine, &collection, &saved, now)?;
+            Ok(saved.changes)
+        })
+    }
+
+    /// Marks a record as removed: hidden from lists, seen by `show`.
+    ///
+    /// # Errors
+    /// [`ReplicaError`].
+    pub fn remove(&mut self, id: RecordId) -> Result<usize, ReplicaError> {
+        self.set(id, &[(REMOVED_KEY.to_owned(), Edit::Set(Value::Bool(true)))])
+    }
+
+    /// The collection of a record that is here.
+    ///
+    /// # Errors
+    /// [`ReplicaError::NoRecord`] or [`ReplicaError::NoCollection`].
+    pub fn collection_of(&self, id: RecordId) -> Result<Collection, ReplicaError> {
+        let state = self.store.records(&[id])?.into_iter().next().flatten();
+        let state = state.ok_or_else(|| ReplicaError::NoRecord(id.to_string()))?;
+        let schema = self.schema().ok_or(ReplicaError::NoSchema)?;
+        schema.collection(&state.collection).cloned().ok_or(ReplicaError::NoCollection(state.collection))
+    }
+
+    /// Seals everything pending, as far as the charter allows.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn seal(&mut self) -> Result<u64, StoreError> {
+        let now = self.label()?;
+        let limits = sampan_core::engine::SealLimits {
+            entries: self.config.seal_entries_max,
+            ..sampan_core::engine::SealLimits::default()
+        };
+        let Self { store, engine, rng, .. } = self;
+        store.group(|s| engine.seal(s, rng, limits, now))
+    }
+}

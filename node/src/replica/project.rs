@@ -1,0 +1,213 @@
+//! The projector: keeps one row a record in step with what was stored, after the fact.
+//!
+//! It does not: hold up receiving or forwarding; it follows, and says how far it is.
+//!
+//! Invariants: a record with one entry is read from its creation change alone; any other is opened as
+//! a document; a record that cannot be opened is marked damaged, durably, and left out.
+
+use super::Replica;
+use crate::store::{ProjectedRow, SqliteStore};
+use sampan_core::change::{Parsed, creation_fields};
+use sampan_core::engine::{EditFailure, Engine, Saved};
+use sampan_core::id::{DeviceId, RecordId};
+use sampan_core::log::EntryKind;
+use sampan_core::record::View;
+use sampan_core::schema::{Collection, Schema};
+use sampan_core::store::{Batch, RecordEntry, RecordKey, RecordState, Status, Store, StoreError};
+use sampan_core::time::Millis;
+use sampan_core::value::Value;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Commits projected in one transaction: short enough that an edit never waits for long.
+const COMMITS_A_STEP: usize = 16;
+/// Queued records projected in one transaction.
+const RECORDS_A_STEP: usize = 512;
+/// The schema that the projections were made for.
+const META_PROJECTED_SCHEMA: &str = "projected_schema";
+
+impl Replica {
+    /// Makes the tables of the schema in force, and queues every record when it is new.
+    pub(super) fn follow_schema(&mut self) -> Result<(), StoreError> {
+        let Some(schema) = self.schema().cloned() else { return Ok(()) };
+        let mark = format!("{}/{}", schema.name, schema.version).into_bytes();
+        let before = self.store.meta(META_PROJECTED_SCHEMA)?;
+        if before.as_deref() == Some(mark.as_slice()) {
+            return Ok(());
+        }
+        self.store.group(|s| {
+            s.follow_schema(&schema)?;
+            if before.is_some() {
+                s.mark_all_dirty()?;
+            }
+            let mut batch = Batch::default();
+            batch.meta.insert(META_PROJECTED_SCHEMA.into(), Some(mark));
+            s.write(&batch)
+        })
+    }
+
+    /// Projects a bounded amount of what was stored since; true when there is more.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn project_step(&mut self) -> Result<bool, StoreError> {
+        self.follow_schema()?;
+        let Some(schema) = self.schema().cloned() else { return Ok(false) };
+        let Self { store, engine, .. } = self;
+        store.group(|s| {
+            let dirty = s.dirty(RECORDS_A_STEP)?;
+            if !dirty.is_empty() {
+                for key in &dirty {
+                    project_record(s, engine, &schema, *key)?;
+                }
+                s.clear_dirty(&dirty)?;
+                return Ok(true);
+            }
+            let from = s.projected_to()?;
+            let feed = s.commits_after(from, COMMITS_A_STEP)?;
+            let Some(last) = feed.last().map(|f| f.key) else { return Ok(false) };
+            let mut opened: BTreeSet<RecordKey> = BTreeSet::new();
+            for f in &feed {
+                let author = f.commit.header().device;
+                for (entry, place) in f.commit.payload().entries.iter().zip(&f.entries) {
+                    let Some((key, status)) = place else { continue };
+                    if opened.contains(key) {
+                        continue;
+                    }
+                    let e = &entry.entry;
+                    let Some(collection) = schema.collection(&e.collection) else { continue };
+                    let alone = *status == Status::Accepted
+                        && e.kind == EntryKind::Change
+                        && s.record(*key)?.is_some_and(|r| r.entries == 1);
+                    let fields = if alone { creation_of(&entry.payload) } else { None };
+                    match fields {
+                        Some(values) => {
+                            let unit = f.commit.header().space.unit;
+                            let row = ProjectedRow {
+                                id: e.record,
+                                unit,
+                                updated: e.time,
+                                author,
+                                conflict: Vec::new(),
+                                removed: false,
+                                values,
+                            };
+                            s.upsert_row(collection, *key, &row)?;
+                        }
+                        None => {
+                            opened.insert(*key);
+                            project_record(s, engine, &schema, *key)?;
+                        }
+                    }
+                }
+            }
+            s.set_projected_to(last)?;
+            Ok(true)
+        })
+    }
+
+    /// Projects everything.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn project(&mut self) -> Result<(), StoreError> {
+        while self.project_step()? {}
+        Ok(())
+    }
+}
+
+/// The shown fields of a creation change, where the reader can tell.
+fn creation_of(payload: &[u8]) -> Option<BTreeMap<String, Value>> {
+    let parsed = Parsed::read(payload).ok()?;
+    if !parsed.deps.is_empty() {
+        return None;
+    }
+    let mut fields = creation_fields(&parsed)?;
+    fields.retain(|name, _| !name.starts_with('_'));
+    Some(fields)
+}
+
+fn project_record(
+    store: &mut SqliteStore,
+    engine: &Engine,
+    schema: &Schema,
+    key: RecordKey,
+) -> Result<(), StoreError> {
+    let Some(state) = store.record(key)? else { return Ok(()) };
+    let Some(collection) = schema.collection(&state.collection) else { return Ok(()) };
+    if state.damaged || state.heads.is_empty() {
+        return store.delete_row(collection, key);
+    }
+    let opened = engine.document(store, state.id).and_then(|(state, entries, document)| {
+        let view = document.view().map_err(|e| EditFailure::Damaged(state.id, e))?;
+        Ok((state, entries, view))
+    });
+    match opened {
+        Ok((state, entries, view)) => {
+            let (author, updated) = last_touch(&state, &entries);
+            let row = row_of_view(&state, view, author, updated);
+            store.upsert_row(collection, key, &row)
+        }
+        Err(EditFailure::Store(e)) => Err(e),
+        // What Automerge could not open stays unopened: durably, before anyone tries again.
+        Err(_) => {
+            let mut batch = Batch::default();
+            batch.records.push(RecordState { damaged: true, ..state });
+            store.write(&batch)?;
+            store.delete_row(collection, key)
+        }
+    }
+}
+
+/// Author and time of the newest head.
+fn last_touch(state: &RecordState, entries: &[RecordEntry]) -> (DeviceId, Millis) {
+    let heads = entries.iter().filter(|e| state.heads.contains(&e.hash));
+    heads.max_by_key(|e| (e.time, e.hash)).map(|e| (e.author, e.time)).unwrap_or_default()
+}
+
+fn row_of_view(state: &RecordState, view: View, author: DeviceId, updated: Millis) -> ProjectedRow {
+    ProjectedRow {
+        id: state.id,
+        unit: state.space.unit,
+        updated,
+        author,
+        conflict: view.conflicts.iter().map(|c| c.field.clone()).collect(),
+        removed: view.removed,
+        values: view.fields,
+    }
+}
+
+/// Writes the row of a record that was just saved here.
+pub(super) fn row_of(
+    store: &mut SqliteStore,
+    engine: &Engine,
+    collection: &Collection,
+    saved: &Saved,
+    now: Millis,
+) -> Result<(), EditFailure> {
+    if saved.changes == 0 {
+        return Ok(());
+    }
+    let state = store.records(&[saved.id])?.into_iter().next().flatten();
+    let Some((state, key)) = state.and_then(|s| s.key.map(|k| (s, k))) else {
+        return Err(EditFailure::NoRecord(RecordId::default()));
+    };
+    let author = engine.device();
+    let row = match (&saved.document, &saved.created) {
+        (Some(document), _) => {
+            let view = document.view().map_err(|e| EditFailure::Damaged(saved.id, e))?;
+            row_of_view(&state, view, author, now)
+        }
+        (None, Some(fields)) => ProjectedRow {
+            id: saved.id,
+            unit: state.space.unit,
+            updated: now,
+            author,
+            conflict: Vec::new(),
+            removed: false,
+            values: fields.clone(),
+        },
+        (None, None) => return Ok(()),
+    };
+    store.upsert_row(collection, key, &row)?;
+    Ok(())
+}

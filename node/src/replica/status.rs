@@ -1,0 +1,155 @@
+//! How a replica stands: what is unsent, delivered where, verified when, and why not if not.
+//!
+//! It does not: ask anyone; it says what the store knows.
+//!
+//! Invariants: a tick is shown only where a signed statement covers all that is here now.
+
+use super::Replica;
+use sampan_core::engine::meta;
+use sampan_core::id::{DeviceId, Flow, UnitId};
+use sampan_core::store::{CommitKey, Status, Store, StoreError};
+use sampan_core::time::Millis;
+use std::collections::BTreeSet;
+
+/// What an ancestor's relay holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeliveredRow {
+    /// The ancestor's unit.
+    pub unit: UnitId,
+    /// Its name.
+    pub name: String,
+    /// Its level.
+    pub level: u8,
+    /// When it said so; `None` for never.
+    pub at: Option<Millis>,
+    /// Whether it is all that is here.
+    pub complete: bool,
+}
+
+/// The whole status.
+#[derive(Debug, Clone)]
+pub struct StatusReport {
+    /// The organisation's name.
+    pub organisation: String,
+    /// Units of this device.
+    pub units: Vec<UnitId>,
+    /// The device.
+    pub device: DeviceId,
+    /// Records that are not removed.
+    pub records: u64,
+    /// Local changes that the nearest relay has not acknowledged.
+    pub unsent_changes: u64,
+    /// Entries that wait for something.
+    pub pending: u64,
+    /// Entries that do not stand.
+    pub blocked: u64,
+    /// Commits in quarantine.
+    pub quarantined: u64,
+    /// Ancestors with a relay, nearest first.
+    pub delivered: Vec<DeliveredRow>,
+    /// When this replica last verified.
+    pub verified_at: Option<Millis>,
+    /// When something last came from above.
+    pub news_from_above_at: Option<Millis>,
+    /// The last error of the link.
+    pub last_error: Option<String>,
+    /// The newest commit that lists show.
+    pub projected_to: CommitKey,
+    /// The newest commit stored.
+    pub stored_to: CommitKey,
+    /// How often a twin of this device was found.
+    pub twins_found: u64,
+}
+
+/// Name of the last error of the link, in words.
+pub const META_LAST_ERROR: &str = "last_error";
+
+impl Replica {
+    /// The status now.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn status(&mut self) -> Result<StatusReport, StoreError> {
+        self.project()?;
+        let units = self.units();
+        let when = |s: &Self, name: &str| -> Result<Option<Millis>, StoreError> {
+            Ok(s.store.meta(name)?.and_then(|b| b.try_into().ok()).map(|b| Millis(u64::from_le_bytes(b))))
+        };
+        let all: BTreeSet<UnitId> = self.engine.charter().units().map(|u| u.id).chain(units.iter().copied()).collect();
+        let counts = self.store.irregular(&all)?;
+        let of = |s: Status| counts.get(&s).copied().unwrap_or(0);
+        let last_error = self.store.meta(META_LAST_ERROR)?.and_then(|b| String::from_utf8(b).ok());
+        Ok(StatusReport {
+            organisation: self.engine.charter().name().to_owned(),
+            device: self.device(),
+            records: self.store.count_records()?,
+            unsent_changes: self.unsent_changes()?,
+            pending: of(Status::Pending) + of(Status::NeedsNewer),
+            blocked: of(Status::Blocked) + of(Status::Malformed),
+            quarantined: self.store.quarantine()?.len() as u64,
+            delivered: self.delivered(&units)?,
+            verified_at: when(self, meta::VERIFIED_AT)?,
+            news_from_above_at: when(self, meta::NEWS_FROM_ABOVE_AT)?,
+            last_error: last_error.filter(|e| !e.is_empty()),
+            projected_to: self.store.projected_to()?,
+            stored_to: self.store.last_commit()?,
+            twins_found: when(self, meta::TWINS_FOUND)?.map_or(0, |n| n.0),
+            units,
+        })
+    }
+
+    fn delivered(&self, units: &[UnitId]) -> Result<Vec<DeliveredRow>, StoreError> {
+        let mut out: Vec<DeliveredRow> = Vec::new();
+        for unit in units {
+            for d in self.engine.delivered(&self.store, unit)? {
+                let name = self.engine.charter().unit(&d.unit).map(|u| u.name.clone()).unwrap_or_default();
+                let at = (d.at > Millis(0)).then_some(d.at);
+                match out.iter_mut().find(|r| r.unit == d.unit) {
+                    Some(row) => {
+                        row.complete &= d.complete;
+                        row.at = row.at.min(at);
+                    }
+                    None => out.push(DeliveredRow { unit: d.unit, name, level: d.level, at, complete: d.complete }),
+                }
+            }
+        }
+        out.sort_by_key(|r| std::cmp::Reverse(r.level));
+        Ok(out)
+    }
+
+    /// Local changes, sealed or not, that the nearest relay has not acknowledged. 0 at the root.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn unsent_changes(&self) -> Result<u64, StoreError> {
+        let shared = |flow: Flow| matches!(flow, Flow::Up | Flow::Down);
+        let is_root = self.units().iter().any(|u| self.engine.charter().root() == Some(*u));
+        if is_root {
+            return Ok(0);
+        }
+        let pending = self.store.pending()?;
+        let counted = |kind| matches!(kind, sampan_core::log::EntryKind::Change | sampan_core::log::EntryKind::Identity);
+        let mut unsent =
+            pending.iter().filter(|p| shared(p.space.flow) && counted(p.entry.entry.kind)).count() as u64;
+        let mut at = self.acknowledged_through()?;
+        loop {
+            let rows = self.store.stored_after(at, 4_096)?;
+            let Some((_, last)) = rows.last() else { return Ok(unsent) };
+            at = last.key;
+            let own = rows.iter().filter(|(log, _)| log.device == self.device() && shared(log.space.flow));
+            unsent += own.map(|(_, row)| u64::from(row.changes)).sum::<u64>();
+        }
+    }
+
+    /// The commit up to which the nearest relay has acknowledged everything of this device's units.
+    fn acknowledged_through(&self) -> Result<CommitKey, StoreError> {
+        let mut through: Option<CommitKey> = None;
+        for unit in self.units() {
+            let nearest = self.engine.delivered(&self.store, &unit)?.into_iter().next();
+            let here = nearest.map(|d| if d.complete { CommitKey(u64::MAX / 2) } else { d.through }).unwrap_or_default();
+            through = Some(through.map_or(here, |t| t.min(here)));
+        }
+        // All complete: nothing sealed is unsent.
+        Ok(through.unwrap_or_default())
+    }
+}
