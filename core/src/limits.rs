@@ -61,3 +61,7 @@ pub const ENDPOINTS_MAX: usize = 8;
 pub const HELLO_LOGS_MAX: usize = 64;
 /// Bytes in a register's payload.
 pub const REGISTER_BYTES_MAX: usize = 64 << 10;
+/// Entries in a pack made anew for sending, where the stored one does not fit what is asked for.
+pub const REPACK_ENTRIES_MAX: usize = 256;
+/// Bytes such a pack may inflate to, so that the group with its headers fits a frame.
+pub const REPACK_BYTES_MAX: usize = 768 << 10;

@@ -302,6 +302,18 @@ pub enum StoreError {
     Io(String),
 }
 
+/// Names in [`Store::meta`] that the store itself writes.
+pub mod meta_names {
+    /// Commits that the quarantine refused because their peer's quota was used up, as [`count`].
+    pub const QUARANTINE_REFUSED: &str = "quarantine_refused";
+
+    /// A count as `meta` keeps it: eight bytes, little-endian; anything else is 0.
+    #[must_use]
+    pub fn count(bytes: &[u8]) -> u64 {
+        bytes.try_into().map_or(0, u64::from_le_bytes)
+    }
+}
+
 /// The store.
 pub trait Store {
     /// This store's epoch, drawn when it was created.

@@ -1,1 +1,3 @@
 //! A branch node.
+pub mod codec;
+pub mod store;
