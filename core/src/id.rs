@@ -106,9 +106,7 @@ impl ActorId {
 }
 
 /// Which way the records of a collection travel.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, minicbor::Encode, minicbor::Decode,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, minicbor::Encode, minicbor::Decode)]
 #[cbor(index_only)]
 pub enum Flow {
     /// The authority log of a unit; travels both ways along the chain.
@@ -132,9 +130,7 @@ pub enum Flow {
 }
 
 /// What is replicated as a whole: the records of one unit with one flow and reach.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, minicbor::Encode, minicbor::Decode,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, minicbor::Encode, minicbor::Decode)]
 pub struct SpaceId {
     /// The unit of birth.
     #[n(0)]
@@ -154,11 +150,7 @@ impl SpaceId {
     /// The charter space of a unit.
     #[must_use]
     pub fn charter(unit: UnitId) -> Self {
-        Self {
-            unit,
-            flow: Flow::Charter,
-            reach: 0,
-        }
+        Self { unit, flow: Flow::Charter, reach: 0 }
     }
 
     /// The 18 bytes that hashes and databases use: unit, flow, reach.
@@ -186,18 +178,12 @@ impl SpaceId {
             5 => Flow::Inbox,
             _ => return None,
         };
-        Some(Self {
-            unit: UnitId::from_slice(&key[..16])?,
-            flow,
-            reach: key[17],
-        })
+        Some(Self { unit: UnitId::from_slice(&key[..16])?, flow, reach: key[17] })
     }
 }
 
 /// The log of one device in one space under one incarnation.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, minicbor::Encode, minicbor::Decode,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, minicbor::Encode, minicbor::Decode)]
 pub struct LogId {
     /// The space.
     #[n(0)]
@@ -224,19 +210,8 @@ mod tests {
 
     #[test]
     fn space_keys_round_trip() {
-        for flow in [
-            Flow::Charter,
-            Flow::Up,
-            Flow::Down,
-            Flow::Group,
-            Flow::Local,
-            Flow::Inbox,
-        ] {
-            let s = SpaceId {
-                unit: UnitId([3; 16]),
-                flow,
-                reach: 2,
-            };
+        for flow in [Flow::Charter, Flow::Up, Flow::Down, Flow::Group, Flow::Local, Flow::Inbox] {
+            let s = SpaceId { unit: UnitId([3; 16]), flow, reach: 2 };
             assert_eq!(SpaceId::from_key(&s.key()), Some(s));
         }
         assert_eq!(SpaceId::from_key(&[9; 18]), None);

@@ -8,7 +8,10 @@
 
 pub mod change;
 pub mod charter;
+pub mod date;
+pub mod engine;
 pub mod entropy;
+pub mod fold;
 pub mod frontier;
 pub mod hash;
 pub mod id;
@@ -18,7 +21,9 @@ pub mod pack;
 pub mod record;
 pub mod register;
 pub mod schema;
+pub mod scope;
 pub mod store;
+pub mod suggest;
 pub mod sync;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

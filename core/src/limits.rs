@@ -13,6 +13,8 @@ pub const COMMIT_BYTES_MAX: usize = 1 << 20;
 pub const CHANGE_BYTES_MAX: usize = 256 << 10;
 /// Operations in one change, counted on run lengths before anything is expanded.
 pub const CHANGE_OPS_MAX: u64 = 65_536;
+/// Greatest start or step of a counter: a million of them (see [`RECORD_OPS_MAX`]) still fit 64 bits.
+pub const COUNTER_STEP_MAX: u64 = 1 << 42;
 /// Dependencies in one change.
 pub const CHANGE_DEPS_MAX: usize = 256;
 /// Bytes in a `string` value.
@@ -49,6 +51,9 @@ pub const QUARANTINE_COMMITS_MAX: usize = 1_000;
 pub const QUARANTINE_BYTES_MAX: usize = 16 << 20;
 /// Operations in one record; beyond it a record is forwarded and not opened.
 pub const RECORD_OPS_MAX: u64 = 1_000_000;
+/// What a counter may reach to either side of 0: whole in JSON, and so far from the ends of 64 bits
+/// that a thousand replicas that add beside each other do not overflow.
+pub const COUNTER_ABS_MAX: u64 = 1 << 53;
 /// How far a label of time may run ahead of the relay's clock, in milliseconds.
 pub const LABEL_LEAD_MS_MAX: u64 = 3_600_000;
 /// Characters in a schema file.
@@ -61,6 +66,28 @@ pub const ENDPOINTS_MAX: usize = 8;
 pub const HELLO_LOGS_MAX: usize = 64;
 /// Bytes in a register's payload.
 pub const REGISTER_BYTES_MAX: usize = 64 << 10;
+/// Bytes in the id of a collection, field, choice or metric: it becomes a column's name.
+pub const SCHEMA_ID_BYTES_MAX: usize = 64;
+/// Strings in one list or set: what one change can still carry.
+pub const LIST_ITEMS_MAX: usize = 4_096;
+/// Bytes of all strings of one list or set together, so that one change can carry it.
+pub const LIST_BYTES_MAX: usize = 128 << 10;
+/// Comparisons in one filter expression.
+pub const EXPR_TERMS_MAX: usize = 64;
+/// Bytes in one filter expression.
+pub const EXPR_BYTES_MAX: usize = 16 << 10;
+/// Rounds of comparing everything anew that one session tries before it says "not verified".
+pub const REPAIR_ROUNDS_MAX: u32 = 8;
+/// Entries that one frame of commits carries, unless one commit has more: the unit of progress.
+pub const FRAME_ENTRIES_MAX: u32 = 1_024;
+/// Raw payload bytes that one frame of commits carries, unless one commit has more.
+pub const FRAME_PAYLOAD_BYTES_MAX: u32 = 512 << 10;
+/// Raw bytes of one device's commits in one space above which they wait behind recent news.
+pub const BACKFILL_BYTES_MIN: u64 = 256 << 10;
+/// Spaces or tree nodes in one frame.
+pub const FRAME_SPACES_MAX: usize = 256;
+/// Registers sent in one turn.
+pub const TURN_REGISTERS_MAX: usize = 1_000;
 /// Entries in a pack made anew for sending, where the stored one does not fit what is asked for.
 pub const REPACK_ENTRIES_MAX: usize = 256;
 /// Bytes such a pack may inflate to, so that the group with its headers fits a frame.

@@ -105,19 +105,10 @@ impl SignedRegister {
     /// # Errors
     /// [`RegisterError::Wire`].
     pub fn trust(&self) -> Result<Register, RegisterError> {
-        at_most(
-            "register",
-            "REGISTER_BYTES_MAX",
-            self.bytes.len(),
-            REGISTER_BYTES_MAX,
-        )?;
+        at_most("register", "REGISTER_BYTES_MAX", self.bytes.len(), REGISTER_BYTES_MAX)?;
         let register: Register = wire::decode("register", &self.bytes)?;
         if !register.time.in_range() {
-            return Err(WireError::Malformed {
-                what: "register",
-                why: "its time is out of range".into(),
-            }
-            .into());
+            return Err(WireError::Malformed { what: "register", why: "its time is out of range".into() }.into());
         }
         Ok(register)
     }
@@ -158,9 +149,7 @@ pub fn ack_leaf(leaf: &AckLeaf) -> [u8; 32] {
 /// The root over acknowledged units.
 #[must_use]
 pub fn ack_root(leaves: &[AckLeaf]) -> Digest {
-    Digest(merkle::root(
-        &leaves.iter().map(ack_leaf).collect::<Vec<_>>(),
-    ))
+    Digest(merkle::root(&leaves.iter().map(ack_leaf).collect::<Vec<_>>()))
 }
 
 /// A device's sign of life, for the relays above it.

@@ -10,10 +10,7 @@
 //! [`Batch::groups`], the others go to the quarantine, which no frontier sees.
 
 use crate::frontier::{ShortId, SpaceTips};
-use crate::id::{
-    ActorId, ChangeHash, CommitId, DeviceId, Digest, LogId, Nonce, RecordId, SpaceId, StoreEpoch,
-    UnitId,
-};
+use crate::id::{ActorId, ChangeHash, CommitId, DeviceId, Digest, LogId, Nonce, RecordId, SpaceId, StoreEpoch, UnitId};
 use crate::log::{BirthOf, Commit, EntryKind, EntryPayload, VerifiedHeader};
 use crate::register::SignedRegister;
 use crate::time::Millis;
@@ -56,15 +53,7 @@ impl Status {
     /// The inverse of [`Status::number`].
     #[must_use]
     pub fn from_number(n: u8) -> Option<Self> {
-        [
-            Self::Accepted,
-            Self::Pending,
-            Self::Blocked,
-            Self::Malformed,
-            Self::NeedsNewer,
-        ]
-        .get(usize::from(n))
-        .copied()
+        [Self::Accepted, Self::Pending, Self::Blocked, Self::Malformed, Self::NeedsNewer].get(usize::from(n)).copied()
     }
 }
 
@@ -107,6 +96,10 @@ pub enum EntryAt {
 pub struct RecordEntry {
     /// Where it lies.
     pub at: EntryAt,
+    /// The space of its commit.
+    pub space: SpaceId,
+    /// The collection that it names.
+    pub collection: String,
     /// Its kind.
     pub kind: EntryKind,
     /// Its status as stored.
@@ -138,6 +131,8 @@ pub struct CommitRow {
     pub sequence: u64,
     /// Number of entries.
     pub entries: u32,
+    /// Number of them that are ordinary or identity changes: births and charter operations excluded.
+    pub changes: u32,
     /// Bytes of payload as packed (an estimate where a pack holds several commits).
     pub bytes: u32,
     /// The author's label of time when sealing.
@@ -191,11 +186,8 @@ pub struct AckRow {
     pub at: Millis,
     /// The signed statement.
     pub register: SignedRegister,
-    /// All leaves of the statement, so that a proof can be cut for any of them; empty when only
-    /// the proof below was received.
-    pub leaves: Vec<AckLeaf>,
-    /// Index and siblings of the leaf when only a proof was received.
-    pub proof: Option<(u32, Vec<Digest>)>,
+    /// The leaf's index among those of the statement, and its sibling hashes.
+    pub proof: (u32, Vec<Digest>),
     /// The last commit of this store that the statement covers for the unit.
     pub through: CommitKey,
     /// Whether it covered all that this store held of the unit when it came.
@@ -262,10 +254,7 @@ impl Batch {
     /// An empty batch at this time.
     #[must_use]
     pub fn at(now: Millis) -> Self {
-        Self {
-            now,
-            ..Self::default()
-        }
+        Self { now, ..Self::default() }
     }
 
     /// Whether writing it would change nothing.
@@ -285,9 +274,7 @@ pub enum StoreError {
     #[error("the database is damaged: {0}; run 'verify' to see what is affected")]
     Damaged(String),
     /// A newer version wrote the database.
-    #[error(
-        "the database has version {found}, this program knows {known}: install the newer Sampan"
-    )]
+    #[error("the database has version {found}, this program knows {known}: install the newer Sampan")]
     Newer {
         /// Version found.
         found: u32,
@@ -328,19 +315,24 @@ pub trait Store {
     /// [`StoreError`].
     fn tips(&self) -> Result<BTreeMap<SpaceId, SpaceTips>, StoreError>;
 
-    /// The position of each commit, `None` for those not held. Quarantined ones are not held.
+    /// Position and sequence of each commit, `None` for those not held. Quarantined ones are not held.
     ///
     /// # Errors
     /// [`StoreError`].
-    fn known(&self, ids: &[CommitId]) -> Result<Vec<Option<CommitKey>>, StoreError>;
+    fn known(&self, ids: &[CommitId]) -> Result<Vec<Option<(CommitKey, u64)>>, StoreError>;
+
+    /// Commits stored after a position, in order of storage, at most `limit`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn stored_after(&self, after: CommitKey, limit: usize) -> Result<Vec<(LogId, CommitRow)>, StoreError>;
 
     /// The commits of a log that are neither in `have` nor ancestors (within the log) of a commit in
     /// it, parents before children. Ids in `have` that are not held are ignored.
     ///
     /// # Errors
     /// [`StoreError`].
-    fn missing(&self, log: &LogId, have: &BTreeSet<CommitId>)
-    -> Result<Vec<CommitRow>, StoreError>;
+    fn missing(&self, log: &LogId, have: &BTreeSet<CommitId>) -> Result<Vec<CommitRow>, StoreError>;
 
     /// Truncated ids of every commit of a log.
     ///
@@ -352,11 +344,7 @@ pub trait Store {
     ///
     /// # Errors
     /// [`StoreError`].
-    fn missing_from(
-        &self,
-        log: &LogId,
-        inventory: &BTreeSet<ShortId>,
-    ) -> Result<Vec<CommitRow>, StoreError>;
+    fn missing_from(&self, log: &LogId, inventory: &BTreeSet<ShortId>) -> Result<Vec<CommitRow>, StoreError>;
 
     /// These commits, all of one space, ready to send, in the order asked for: packs as stored where
     /// a pack holds exactly consecutive ones of them, else packed anew.

@@ -6,19 +6,7 @@
 //! before [`BUILD_FLOOR`] counts as *unset*.
 
 /// Milliseconds since 1970-01-01T00:00:00Z.
-#[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    Default,
-    minicbor::Encode,
-    minicbor::Decode,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, minicbor::Encode, minicbor::Decode)]
 #[cbor(transparent)]
 pub struct Millis(#[n(0)] pub u64);
 
@@ -64,9 +52,7 @@ impl ClockOffset {
     /// The offset after a relay said `relay` while the local clock showed `local`.
     #[must_use]
     pub fn heard(local: Millis, relay: Millis) -> Self {
-        Self {
-            millis: (relay.0.min(MAX_MILLIS) as i64) - (local.0.min(MAX_MILLIS) as i64),
-        }
+        Self { millis: (relay.0.min(MAX_MILLIS) as i64) - (local.0.min(MAX_MILLIS) as i64) }
     }
 }
 

@@ -8,9 +8,7 @@
 use std::collections::BTreeSet;
 
 /// The kinds of field.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, minicbor::Encode, minicbor::Decode,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, minicbor::Encode, minicbor::Decode)]
 #[cbor(index_only)]
 pub enum Kind {
     /// Collaborative text: concurrent splices merge.

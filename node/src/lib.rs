@@ -1,3 +1,15 @@
-//! A branch node.
-pub mod codec;
-pub mod store;
+//! A branch node: the program around the engine.
+//!
+//! It does not: decide what is true (`sampan_core` does) or serve children (`sampan_relay` does).
+//!
+//! Invariants: words for people come from [`i18n`]; exit codes and error codes from [`cli`]; nothing
+//! outside [`dir`] and [`keys`] knows how DIR is laid out.
+
+pub mod cli;
+pub mod config;
+pub mod dir;
+pub mod entropy;
+pub mod i18n;
+pub mod keys;
+pub mod net;
+pub mod observe;

@@ -37,9 +37,7 @@ impl<C> minicbor::Encode<C> for ShortId {
 impl<'b, C> minicbor::Decode<'b, C> for ShortId {
     fn decode(d: &mut minicbor::Decoder<'b>, _: &mut C) -> Result<Self, minicbor::decode::Error> {
         let bytes = d.bytes()?.try_into();
-        bytes
-            .map(Self)
-            .map_err(|_| minicbor::decode::Error::message("not a short commit id"))
+        bytes.map(Self).map_err(|_| minicbor::decode::Error::message("not a short commit id"))
     }
 }
 
@@ -58,10 +56,7 @@ impl SpaceTips {
     /// The tips of one log, empty if unknown.
     #[must_use]
     pub fn tips(&self, device: DeviceId, incarnation: Incarnation) -> BTreeSet<CommitId> {
-        self.logs
-            .get(&(device, incarnation))
-            .cloned()
-            .unwrap_or_default()
+        self.logs.get(&(device, incarnation)).cloned().unwrap_or_default()
     }
 
     /// Every tip of every log.
@@ -72,32 +67,19 @@ impl SpaceTips {
     /// Tips of all incarnations of one device.
     #[must_use]
     pub fn of_device(&self, device: DeviceId) -> Vec<CommitId> {
-        let mut out: Vec<_> = self
-            .logs
-            .iter()
-            .filter(|((d, _), _)| *d == device)
-            .flat_map(|(_, t)| t.iter().copied())
-            .collect();
+        let mut out: Vec<_> =
+            self.logs.iter().filter(|((d, _), _)| *d == device).flat_map(|(_, t)| t.iter().copied()).collect();
         out.sort_unstable();
         out
     }
 
     /// Adds a tip.
     pub fn insert(&mut self, device: DeviceId, incarnation: Incarnation, tip: CommitId) {
-        self.logs
-            .entry((device, incarnation))
-            .or_default()
-            .insert(tip);
+        self.logs.entry((device, incarnation)).or_default().insert(tip);
     }
 
     /// Takes in a stored commit: it becomes a tip of its log and its parents *in that log* no longer are.
-    pub fn advance(
-        &mut self,
-        device: DeviceId,
-        incarnation: Incarnation,
-        id: CommitId,
-        parents: &[CommitId],
-    ) {
+    pub fn advance(&mut self, device: DeviceId, incarnation: Incarnation, id: CommitId, parents: &[CommitId]) {
         let tips = self.logs.entry((device, incarnation)).or_default();
         for p in parents {
             tips.remove(p);

@@ -62,11 +62,7 @@ impl Header {
     /// The log this commit belongs to.
     #[must_use]
     pub fn log(&self) -> LogId {
-        LogId {
-            space: self.space,
-            device: self.device,
-            incarnation: self.incarnation,
-        }
+        LogId { space: self.space, device: self.device, incarnation: self.incarnation }
     }
 
     /// The actor of the ordinary changes inside.
@@ -79,39 +75,18 @@ impl Header {
         if self.format != FORMAT {
             return Err(CommitError::NewerFormat(self.format));
         }
-        at_most(
-            "commit",
-            "COMMIT_ENTRIES_MAX",
-            self.entries as usize,
-            limits::COMMIT_ENTRIES_MAX,
-        )?;
-        at_most(
-            "commit",
-            "COMMIT_PARENTS_MAX",
-            self.parents.len(),
-            limits::COMMIT_PARENTS_MAX,
-        )?;
-        at_most(
-            "commit",
-            "CHARTER_HEADS_MAX",
-            self.charter_heads.len(),
-            limits::CHARTER_HEADS_MAX,
-        )?;
+        at_most("commit", "COMMIT_ENTRIES_MAX", self.entries as usize, limits::COMMIT_ENTRIES_MAX)?;
+        at_most("commit", "COMMIT_PARENTS_MAX", self.parents.len(), limits::COMMIT_PARENTS_MAX)?;
+        at_most("commit", "CHARTER_HEADS_MAX", self.charter_heads.len(), limits::CHARTER_HEADS_MAX)?;
         let sorted = |v: &[CommitId]| v.windows(2).all(|w| w[0] < w[1]);
         if self.entries == 0 || self.sequence == 0 || !self.time.in_range() {
-            return Err(CommitError::Header(
-                "an empty commit, sequence 0 or a time out of range",
-            ));
+            return Err(CommitError::Header("an empty commit, sequence 0 or a time out of range"));
         }
         if !sorted(&self.parents) || !sorted(&self.charter_heads) {
-            return Err(CommitError::Header(
-                "parents or charter heads that are not sorted and distinct",
-            ));
+            return Err(CommitError::Header("parents or charter heads that are not sorted and distinct"));
         }
         if self.parents.is_empty() != (self.sequence == 1) {
-            return Err(CommitError::Header(
-                "a sequence that does not fit the parents",
-            ));
+            return Err(CommitError::Header("a sequence that does not fit the parents"));
         }
         Ok(())
     }
@@ -171,13 +146,8 @@ impl SignedHeader {
         if unchecked.header.org != *org {
             return Err(CommitError::WrongOrganisation(unchecked.header.org));
         }
-        verify_signature(
-            "commit",
-            &unchecked.header.device,
-            &self.bytes,
-            &self.signature,
-        )
-        .map_err(|()| CommitError::Signature(unchecked.header.device))?;
+        verify_signature("commit", &unchecked.header.device, &self.bytes, &self.signature)
+            .map_err(|()| CommitError::Signature(unchecked.header.device))?;
         Ok(unchecked)
     }
 
@@ -187,19 +157,10 @@ impl SignedHeader {
     /// # Errors
     /// [`CommitError`] when the bytes are no header within the limits.
     pub fn trust(&self) -> Result<VerifiedHeader, CommitError> {
-        at_most(
-            "commit header",
-            "HEADER_BYTES_MAX",
-            self.bytes.len(),
-            limits::HEADER_BYTES_MAX,
-        )?;
+        at_most("commit header", "HEADER_BYTES_MAX", self.bytes.len(), limits::HEADER_BYTES_MAX)?;
         let header: Header = wire::decode("commit header", &self.bytes)?;
         header.check()?;
-        Ok(VerifiedHeader {
-            id: CommitId(tagged("commit-id", &[&self.bytes])),
-            header,
-            signed: self.clone(),
-        })
+        Ok(VerifiedHeader { id: CommitId(tagged("commit-id", &[&self.bytes])), header, signed: self.clone() })
     }
 }
 
@@ -291,11 +252,7 @@ impl Commit {
     ///
     /// # Errors
     /// [`CommitError`] when the result would break a limit.
-    pub fn seal(
-        key: &SigningKey,
-        mut header: Header,
-        payload: Payload,
-    ) -> Result<Self, CommitError> {
+    pub fn seal(key: &SigningKey, mut header: Header, payload: Payload) -> Result<Self, CommitError> {
         header.entries = payload.entries.len() as u32;
         header.root = payload.root();
         header.check()?;
@@ -337,18 +294,9 @@ pub fn sign(kind: &str, key: &SigningKey, bytes: &[u8]) -> [u8; 64] {
 ///
 /// # Errors
 /// `Err(())` when the key or the signature is bad; the caller names the culprit.
-pub fn verify_signature(
-    kind: &str,
-    device: &DeviceId,
-    bytes: &[u8],
-    signature: &[u8; 64],
-) -> Result<(), ()> {
+pub fn verify_signature(kind: &str, device: &DeviceId, bytes: &[u8], signature: &[u8; 64]) -> Result<(), ()> {
     let key = VerifyingKey::from_bytes(&device.0).map_err(|_| ())?;
-    key.verify_strict(
-        &signed_string(kind, bytes),
-        &Signature::from_bytes(signature),
-    )
-    .map_err(|_| ())
+    key.verify_strict(&signed_string(kind, bytes), &Signature::from_bytes(signature)).map_err(|_| ())
 }
 
 /// The device id of a signing key.

@@ -11,9 +11,7 @@ use crate::time::Millis;
 use crate::value::Kind;
 
 /// What a payload is.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, minicbor::Encode, minicbor::Decode,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, minicbor::Encode, minicbor::Decode)]
 #[cbor(index_only)]
 pub enum EntryKind {
     /// An ordinary Automerge change.
@@ -37,15 +35,7 @@ impl EntryKind {
     /// The kind of this number; `None` if unknown.
     #[must_use]
     pub fn from_u8(n: u8) -> Option<Self> {
-        [
-            Self::Change,
-            Self::Identity,
-            Self::Birth,
-            Self::Charter,
-            Self::Erase,
-        ]
-        .get(usize::from(n))
-        .copied()
+        [Self::Change, Self::Identity, Self::Birth, Self::Charter, Self::Erase].get(usize::from(n)).copied()
     }
 
     /// Whether the payload is an Automerge change.
@@ -138,10 +128,7 @@ impl Entry {
     /// The leaf at `index`.
     #[must_use]
     pub fn leaf(&self, index: u32, salt: &[u8; 16]) -> [u8; 32] {
-        tagged(
-            "leaf",
-            &[&index.to_le_bytes(), &self.record.0, &self.inner(salt)],
-        )
+        tagged("leaf", &[&index.to_le_bytes(), &self.record.0, &self.inner(salt)])
     }
 }
 

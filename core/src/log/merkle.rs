@@ -54,12 +54,7 @@ pub fn proof(leaves: &[[u8; 32]], index: usize) -> Option<Vec<[u8; 32]>> {
 
 /// The root that a leaf with its proof leads to; `None` when the proof has a wrong length.
 #[must_use]
-pub fn root_from_proof(
-    count: usize,
-    index: usize,
-    leaf: [u8; 32],
-    proof: &[[u8; 32]],
-) -> Option<[u8; 32]> {
+pub fn root_from_proof(count: usize, index: usize, leaf: [u8; 32], proof: &[[u8; 32]]) -> Option<[u8; 32]> {
     if index >= count {
         return None;
     }
@@ -67,11 +62,7 @@ pub fn root_from_proof(
     while width > 1 {
         if at ^ 1 < width {
             let sibling = rest.next()?;
-            hash = if at % 2 == 0 {
-                tagged("node", &[&hash, sibling])
-            } else {
-                tagged("node", &[sibling, &hash])
-            };
+            hash = if at % 2 == 0 { tagged("node", &[&hash, sibling]) } else { tagged("node", &[sibling, &hash]) };
         }
         width = width.div_ceil(2);
         at /= 2;
@@ -105,10 +96,7 @@ mod tests {
 
     #[test]
     fn the_count_is_bound() {
-        assert_ne!(
-            root(&leaves(3)),
-            root(&[leaves(3), vec![leaves(3)[2]]].concat())
-        );
+        assert_ne!(root(&leaves(3)), root(&[leaves(3), vec![leaves(3)[2]]].concat()));
         assert_ne!(root(&[]), root(&leaves(1)));
     }
 }

@@ -43,10 +43,7 @@ impl<'a> Reader<'a> {
     }
 
     pub fn byte(&mut self) -> Result<u8, PackError> {
-        let (&b, rest) = self
-            .rest
-            .split_first()
-            .ok_or(PackError::Malformed("it ends early"))?;
+        let (&b, rest) = self.rest.split_first().ok_or(PackError::Malformed("it ends early"))?;
         self.rest = rest;
         Ok(b)
     }
@@ -61,9 +58,7 @@ impl<'a> Reader<'a> {
             n |= u64::from(b & 0x7f) << shift;
             if b & 0x80 == 0 {
                 if b == 0 && shift > 0 {
-                    return Err(PackError::Malformed(
-                        "a number in a longer form than needed",
-                    ));
+                    return Err(PackError::Malformed("a number in a longer form than needed"));
                 }
                 return Ok(n);
             }
@@ -87,15 +82,11 @@ impl<'a> Reader<'a> {
 
     pub fn bytes(&mut self) -> Result<&'a [u8], PackError> {
         let len = self.number()?;
-        self.take(
-            usize::try_from(len)
-                .map_err(|_| PackError::Malformed("a length over the machine's"))?,
-        )
+        self.take(usize::try_from(len).map_err(|_| PackError::Malformed("a length over the machine's"))?)
     }
 
     pub fn text(&mut self) -> Result<&'a str, PackError> {
-        std::str::from_utf8(self.bytes()?)
-            .map_err(|_| PackError::Malformed("a name that is not UTF-8"))
+        std::str::from_utf8(self.bytes()?).map_err(|_| PackError::Malformed("a name that is not UTF-8"))
     }
 
     /// A count of things that take at least one byte each.

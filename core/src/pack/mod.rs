@@ -50,9 +50,7 @@ pub enum PackError {
     #[error("a pack of form {0} needs a newer Sampan")]
     NewerForm(u8),
     /// Announces more than the limit.
-    #[error(
-        "a pack that inflates to {0} bytes exceeds the limit PACK_INFLATED_BYTES_MAX of {PACK_INFLATED_BYTES_MAX}"
-    )]
+    #[error("a pack that inflates to {0} bytes exceeds the limit PACK_INFLATED_BYTES_MAX of {PACK_INFLATED_BYTES_MAX}")]
     TooLarge(u64),
     /// Does not inflate to what it announces.
     #[error("a pack that does not inflate to the size it announces")]
@@ -76,11 +74,7 @@ pub struct PackScope {
 pub fn encode(scope: &PackScope, payloads: &[&Payload], codec: &dyn Codec) -> Vec<u8> {
     let raw = verbatim::write(scope, payloads);
     let packed = codec.compress(&raw);
-    let (form, body) = if packed.len() < raw.len() {
-        (FORM_COMPRESSED, &packed)
-    } else {
-        (FORM_STORED, &raw)
-    };
+    let (form, body) = if packed.len() < raw.len() { (FORM_COMPRESSED, &packed) } else { (FORM_STORED, &raw) };
     let mut out = Vec::with_capacity(body.len() + 6);
     out.push(form);
     leb::put(&mut out, raw.len() as u64);
@@ -92,14 +86,8 @@ pub fn encode(scope: &PackScope, payloads: &[&Payload], codec: &dyn Codec) -> Ve
 ///
 /// # Errors
 /// [`PackError`]; nothing larger than the announced size, itself bounded, is ever allocated.
-pub fn decode(
-    scope: &PackScope,
-    bytes: &[u8],
-    codec: &dyn Codec,
-) -> Result<Vec<Payload>, PackError> {
-    let (&form, rest) = bytes
-        .split_first()
-        .ok_or(PackError::Malformed("it is empty"))?;
+pub fn decode(scope: &PackScope, bytes: &[u8], codec: &dyn Codec) -> Result<Vec<Payload>, PackError> {
+    let (&form, rest) = bytes.split_first().ok_or(PackError::Malformed("it is empty"))?;
     if form >= FORM_COLUMNAR {
         return Err(PackError::NewerForm(form));
     }
@@ -115,9 +103,6 @@ pub fn decode(
         }
         return verbatim::read(scope, body);
     }
-    let raw = codec
-        .inflate(body, len as usize)
-        .filter(|raw| raw.len() as u64 == len)
-        .ok_or(PackError::Inflate)?;
+    let raw = codec.inflate(body, len as usize).filter(|raw| raw.len() as u64 == len).ok_or(PackError::Inflate)?;
     verbatim::read(scope, &raw)
 }

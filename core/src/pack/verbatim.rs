@@ -62,9 +62,7 @@ pub(super) fn write(scope: &PackScope, payloads: &[&Payload]) -> Vec<u8> {
             if let Some(at) = seen.get(&entry.record) {
                 put(&mut out, REF_FIRST + at);
             } else {
-                if computed_record(&scope.space, entry.kind, &entry.payload_hash)
-                    == Some(entry.record)
-                {
+                if computed_record(&scope.space, entry.kind, &entry.payload_hash) == Some(entry.record) {
                     put(&mut out, REF_COMPUTED);
                 } else {
                     put(&mut out, REF_EXPLICIT);
@@ -79,11 +77,7 @@ pub(super) fn write(scope: &PackScope, payloads: &[&Payload]) -> Vec<u8> {
                 put_bytes(&mut out, birth.field.as_bytes());
                 out.push(birth.kind as u8);
             }
-            let from = if entry.kind.is_change() {
-                CHUNK_PREFIX
-            } else {
-                0
-            };
+            let from = if entry.kind.is_change() { CHUNK_PREFIX } else { 0 };
             put_bytes(&mut out, payload.get(from..).unwrap_or_default());
         }
     }
@@ -109,9 +103,7 @@ pub(super) fn read(scope: &PackScope, raw: &[u8]) -> Result<Vec<Payload>, PackEr
         let count = r.count()?;
         let mut entries = Vec::with_capacity(count.min(crate::limits::COMMIT_ENTRIES_MAX));
         for _ in 0..count {
-            entries.push(read_entry(
-                scope, &mut r, &names, &mut used, &mut seen, &mut time,
-            )?);
+            entries.push(read_entry(scope, &mut r, &names, &mut used, &mut seen, &mut time)?);
         }
         out.push(Payload { secret, entries });
     }
@@ -132,32 +124,20 @@ fn read_entry(
     seen: &mut (Vec<RecordId>, BTreeSet<RecordId>),
     time: &mut i64,
 ) -> Result<EntryPayload, PackError> {
-    let kind =
-        EntryKind::from_u8(r.byte()?).ok_or(PackError::Malformed("an entry of unknown kind"))?;
+    let kind = EntryKind::from_u8(r.byte()?).ok_or(PackError::Malformed("an entry of unknown kind"))?;
     let reference = r.number()?;
-    let explicit = if reference == REF_EXPLICIT {
-        RecordId::from_slice(r.take(16)?)
-    } else {
-        None
-    };
-    let at =
-        usize::try_from(r.number()?).map_err(|_| PackError::Malformed("a name out of range"))?;
+    let explicit = if reference == REF_EXPLICIT { RecordId::from_slice(r.take(16)?) } else { None };
+    let at = usize::try_from(r.number()?).map_err(|_| PackError::Malformed("a name out of range"))?;
     if at > *used || at >= names.len() {
         return Err(PackError::Malformed("a name out of order"));
     }
     *used = (*used).max(at + 1);
-    *time = time
-        .checked_add(r.signed()?)
-        .ok_or(PackError::Malformed("a time out of range"))?;
-    let label = u64::try_from(*time)
-        .map(Millis)
-        .ok()
-        .filter(|t| t.in_range());
+    *time = time.checked_add(r.signed()?).ok_or(PackError::Malformed("a time out of range"))?;
+    let label = u64::try_from(*time).map(Millis).ok().filter(|t| t.in_range());
     let label = label.ok_or(PackError::Malformed("a time out of range"))?;
     let birth = if kind == EntryKind::Birth {
         let field = r.text()?.to_owned();
-        let kind =
-            kind_from_u8(r.byte()?).ok_or(PackError::Malformed("a birth of unknown kind"))?;
+        let kind = kind_from_u8(r.byte()?).ok_or(PackError::Malformed("a birth of unknown kind"))?;
         Some(BirthOf { field, kind })
     } else {
         None
@@ -184,22 +164,11 @@ fn read_entry(
         }
         seen.0.push(record);
     }
-    let entry = Entry {
-        kind,
-        record,
-        collection: names[at].clone(),
-        payload_hash,
-        time: label,
-        birth,
-    };
+    let entry = Entry { kind, record, collection: names[at].clone(), payload_hash, time: label, birth };
     Ok(EntryPayload { entry, payload })
 }
 
 fn kind_from_u8(n: u8) -> Option<Kind> {
     use Kind::{Bool, Choice, Counter, Date, Decimal, File, Int, List, Ref, Set, String, Text};
-    [
-        Text, String, Int, Decimal, Bool, Date, Choice, List, Set, Counter, Ref, File,
-    ]
-    .get(usize::from(n))
-    .copied()
+    [Text, String, Int, Decimal, Bool, Date, Choice, List, Set, Counter, Ref, File].get(usize::from(n)).copied()
 }

@@ -6,6 +6,35 @@
 //! Invariants: ids are lowercase ASCII words; fields keep the order of the file; a schema that
 //! parsed is valid.
 
+pub mod assign;
+mod document;
+pub mod evolve;
+pub mod expr;
+pub mod metric;
+pub mod number;
+pub mod parse;
+pub mod show;
 pub mod types;
+pub mod value;
 
-pub use types::{Choice, Collection, Field, Label, Metric, MetricOp, Schema};
+pub use assign::{AssignError, Assignment, known_field};
+pub use document::SchemaProblem;
+pub use evolve::evolve;
+pub use expr::{Expr, ExprError, Op, Operand, Term};
+pub use parse::{kind_name, parse};
+pub use show::{display, title, to_cell, to_json};
+pub use types::{Choice, Collection, Field, Label, Lang, Metric, MetricOp, Schema};
+pub use value::{ValueError, check, from_json, parse_cell, parse_value, required_missing};
+
+/// The text of the built-in schema, `membership`.
+pub const MEMBERSHIP: &str = include_str!("membership.toml");
+
+/// The built-in schema: what an organisation with branches keeps, in Vietnamese and English.
+#[must_use]
+pub fn builtin() -> Schema {
+    // The text is part of the program and a test parses it.
+    parse(MEMBERSHIP).expect("the embedded membership.toml is valid")
+}
+
+#[cfg(test)]
+mod tests;

@@ -2,9 +2,21 @@
 //!
 //! It does not: parse (see `parse`) or compare versions (see `evolve`).
 
+use crate::fold::fold;
 use crate::id::{Flow, SpaceId, UnitId};
+use crate::suggest::nearest;
 use crate::value::Kind;
 use std::collections::BTreeMap;
+
+/// A language of the screens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Lang {
+    /// Vietnamese.
+    #[default]
+    Vi,
+    /// English.
+    En,
+}
 
 /// A text in the languages of the screens.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -81,14 +93,25 @@ impl Collection {
         self.fields.iter().find(|f| f.id == id)
     }
 
+    /// The field that a column's header names: its id, or a label in any case, with or without
+    /// diacritics. `None` if none does or several do.
+    #[must_use]
+    pub fn field_by_header(&self, header: &str) -> Option<&Field> {
+        let header = header.trim();
+        if let Some(field) = self.field(header) {
+            return Some(field);
+        }
+        let folded = fold(header);
+        let mut alike =
+            self.fields.iter().filter(|f| [&f.id, &f.label.vi, &f.label.en].iter().any(|w| fold(w) == folded));
+        let first = alike.next()?;
+        alike.next().is_none().then_some(first)
+    }
+
     /// The space that a record of this collection is born in at `unit`.
     #[must_use]
     pub fn space(&self, unit: UnitId) -> SpaceId {
-        SpaceId {
-            unit,
-            flow: self.flow,
-            reach: self.reach,
-        }
+        SpaceId { unit, flow: self.flow, reach: self.reach }
     }
 }
 
@@ -139,4 +162,26 @@ pub struct Schema {
     pub metrics: BTreeMap<String, Metric>,
     /// The file it was parsed from, as published in the charter.
     pub source: String,
+}
+
+impl Schema {
+    /// The collection of this id.
+    #[must_use]
+    pub fn collection(&self, id: &str) -> Option<&Collection> {
+        self.collections.get(id)
+    }
+
+    /// The ids of the collections that look like `id`, for an error's hint.
+    #[must_use]
+    pub fn nearest_collections(&self, id: &str) -> Vec<&str> {
+        nearest(id, self.collections.keys().map(String::as_str))
+    }
+
+    /// The level of this name: 0 for the first and for `root`.
+    #[must_use]
+    pub fn level(&self, name: &str) -> Option<u8> {
+        let at = self.levels.iter().position(|l| l == name);
+        // At most TREE_DEPTH_MAX levels: the index fits.
+        at.map(|i| i as u8).or((name == "root").then_some(0))
+    }
 }

@@ -1,1 +1,30 @@
-//! (in the making)
+//! The sync session: a pure state machine between a lower and an upper end of one link.
+//!
+//! It does not: know a transport, a collection or a schema; open a document; keep a queue for a peer
+//! that is not there.
+//!
+//! Invariants: a side speaks in turns that end with a [`crate::wire::frame::Mark`]; *verified* is said
+//! only when a mark's digests equal what is held in the same read of the store and nothing waits to
+//! be sent; every repair is bounded.
+
+mod door;
+mod inbox;
+mod outbox;
+mod session;
+mod talk;
+
+pub use session::{Env, Event, Progress, Role, Session, SessionError, Stats};
+
+/// The lanes of a link, most urgent first: one stream each where the transport has streams.
+pub mod lane {
+    /// Control and charter.
+    pub const CHARTER: u8 = 0;
+    /// `down`.
+    pub const DOWN: u8 = 1;
+    /// Registers and acknowledgements.
+    pub const REGISTERS: u8 = 2;
+    /// Recent changes.
+    pub const RECENT: u8 = 3;
+    /// Backfill.
+    pub const BACKFILL: u8 = 4;
+}

@@ -113,6 +113,7 @@ impl MemStore {
             id: c.head.id(),
             sequence: h.sequence,
             entries: h.entries,
+            changes: self.payload(c).entries.iter().filter(|e| is_change(e.entry.kind)).count() as u32,
             bytes: c.bytes,
             time: h.time,
         }
@@ -329,8 +330,17 @@ impl Store for MemStore {
         Ok(self.tips.clone())
     }
 
-    fn known(&self, ids: &[CommitId]) -> Result<Vec<Option<CommitKey>>, StoreError> {
-        Ok(ids.iter().map(|id| self.by_id.get(id).copied()).collect())
+    fn known(&self, ids: &[CommitId]) -> Result<Vec<Option<(CommitKey, u64)>>, StoreError> {
+        let of = |id| {
+            let key = *self.by_id.get(id)?;
+            Some((key, self.commits.get(key.0 as usize - 1)?.head.header().sequence))
+        };
+        Ok(ids.iter().map(of).collect())
+    }
+
+    fn stored_after(&self, after: CommitKey, limit: usize) -> Result<Vec<(LogId, CommitRow)>, StoreError> {
+        let found = (after.0 as usize..self.commits.len()).take(limit);
+        Ok(found.map(|i| (self.commits[i].head.header().log(), self.row(i))).collect())
     }
 
     fn missing(
@@ -454,21 +464,23 @@ impl Store for MemStore {
         let mut out = Vec::new();
         // Sealed entries come before pending ones in the order of `EntryAt`.
         for (at, status) in self.hist.get(&record).into_iter().flatten() {
-            let (payload, actor, author, first_seen): (&EntryPayload, ActorId, _, _) = match at {
+            let (payload, space, actor, author, first_seen): (&EntryPayload, _, ActorId, _, _) = match at {
                 EntryAt::Sealed(key, i) => {
                     let c = self.commit(*key)?;
                     let h = c.head.header();
                     let e = &self.payload(c).entries[*i as usize];
-                    (e, h.actor(), h.device, c.first_seen)
+                    (e, h.space, h.actor(), h.device, c.first_seen)
                 }
                 EntryAt::Pending(key) => {
                     let (p, seen) = &self.pending[key];
                     let actor = ActorId::of(&self.device, &p.nonce);
-                    (&p.entry, actor, self.device, *seen)
+                    (&p.entry, p.space, actor, self.device, *seen)
                 }
             };
             out.push(RecordEntry {
                 at: *at,
+                space,
+                collection: payload.entry.collection.clone(),
                 kind: payload.entry.kind,
                 status: *status,
                 hash: payload.entry.change(),
@@ -569,6 +581,11 @@ impl Store for MemStore {
         }
         Ok(())
     }
+}
+
+/// Whether an entry counts as a change of its own.
+fn is_change(kind: EntryKind) -> bool {
+    matches!(kind, EntryKind::Change | EntryKind::Identity)
 }
 
 /// Bytes that a payload takes inflated, about.

@@ -6,9 +6,7 @@
 //! Invariants: a frame is at most `FRAME_BYTES_MAX`; each has exactly one byte form.
 
 use crate::frontier::SpaceTips;
-use crate::id::{
-    CommitId, DeviceId, Digest, Incarnation, LogId, OrgId, SpaceId, StoreEpoch, UnitId,
-};
+use crate::id::{CommitId, DeviceId, Digest, Incarnation, LogId, OrgId, SpaceId, StoreEpoch, UnitId};
 use crate::limits;
 use crate::log::SignedHeader;
 use crate::register::SignedRegister;
@@ -102,17 +100,12 @@ impl SpaceFrontier {
     /// The wire form of a space's tips.
     #[must_use]
     pub fn of(space: SpaceId, tips: &SpaceTips) -> Self {
-        let logs = tips
-            .logs()
-            .map(|((device, incarnation), tips)| LogFrontier {
-                device: *device,
-                incarnation: *incarnation,
-                tips: tips.iter().copied().collect(),
-            });
-        Self {
-            space,
-            logs: logs.collect(),
-        }
+        let logs = tips.logs().map(|((device, incarnation), tips)| LogFrontier {
+            device: *device,
+            incarnation: *incarnation,
+            tips: tips.iter().copied().collect(),
+        });
+        Self { space, logs: logs.collect() }
     }
 
     /// The tips, whatever their order on the wire.
@@ -129,9 +122,7 @@ impl SpaceFrontier {
 }
 
 /// Which digest tree a node belongs to.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, minicbor::Encode, minicbor::Decode,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, minicbor::Encode, minicbor::Decode)]
 pub enum Tree {
     /// Charters of a unit and all below it.
     #[n(0)]
@@ -229,9 +220,7 @@ pub struct AckSet {
 }
 
 /// One unit's data as the acknowledging relay holds it.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, minicbor::Encode, minicbor::Decode,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, minicbor::Encode, minicbor::Decode)]
 pub struct AckLeaf {
     /// The unit.
     #[n(0)]
@@ -357,12 +346,7 @@ impl Frame {
     /// # Errors
     /// [`WireError`] for anything that is not exactly one canonical frame within the limits.
     pub fn decode(bytes: &[u8]) -> Result<Self, WireError> {
-        at_most(
-            "frame",
-            "FRAME_BYTES_MAX",
-            bytes.len(),
-            limits::FRAME_BYTES_MAX,
-        )?;
+        at_most("frame", "FRAME_BYTES_MAX", bytes.len(), limits::FRAME_BYTES_MAX)?;
         super::decode("frame", bytes)
     }
 

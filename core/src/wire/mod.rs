@@ -51,8 +51,7 @@ pub enum WireError {
 pub fn encode<T: minicbor::Encode<()>>(value: &T) -> Vec<u8> {
     let mut out = Vec::new();
     // Writing to a Vec cannot fail, and no message of ours has a fallible encoder.
-    minicbor::encode(value, &mut out)
-        .unwrap_or_else(|e| unreachable!("encoding into memory failed: {e}"));
+    minicbor::encode(value, &mut out).unwrap_or_else(|e| unreachable!("encoding into memory failed: {e}"));
     out
 }
 
@@ -65,15 +64,9 @@ where
     T: minicbor::Decode<'b, ()> + minicbor::Encode<()>,
 {
     let mut d = minicbor::Decoder::new(bytes);
-    let value: T = d.decode().map_err(|e| WireError::Malformed {
-        what,
-        why: e.to_string(),
-    })?;
+    let value: T = d.decode().map_err(|e| WireError::Malformed { what, why: e.to_string() })?;
     if d.position() != bytes.len() {
-        return Err(WireError::Trailing {
-            what,
-            extra: bytes.len() - d.position(),
-        });
+        return Err(WireError::Trailing { what, extra: bytes.len() - d.position() });
     }
     if encode(&value) != bytes {
         return Err(WireError::NotCanonical { what });
@@ -85,20 +78,6 @@ where
 ///
 /// # Errors
 /// [`WireError::Limit`].
-pub fn at_most(
-    what: &'static str,
-    limit: &'static str,
-    size: usize,
-    max: usize,
-) -> Result<(), WireError> {
-    if size > max {
-        Err(WireError::Limit {
-            what,
-            limit,
-            size,
-            max,
-        })
-    } else {
-        Ok(())
-    }
+pub fn at_most(what: &'static str, limit: &'static str, size: usize, max: usize) -> Result<(), WireError> {
+    if size > max { Err(WireError::Limit { what, limit, size, max }) } else { Ok(()) }
 }

@@ -1,0 +1,499 @@
+//! The fold: from charter commits to who exists, who may do what, and where relays listen.
+//!
+//! It does not: store commits, judge by any clock, or know records.
+//!
+//! Invariants: a pure function of the set of commits; an operation without right is void, listed,
+//! with its reason; an operation whose causes have not arrived waits. Order: topological by parents
+//! and charter heads, among the free ones those that narrow first, then the lower commit id.
+
+use super::op::{Grant, Op, Roles, enrol_proves};
+use crate::id::{CommitId, DeviceId, Flow, OrgId, SpaceId, UnitId};
+use crate::limits;
+use crate::log::{Commit, EntryKind};
+use crate::time::Millis;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A unit, as the charter knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unit {
+    /// Its id.
+    pub id: UnitId,
+    /// Its parent, `None` for the root.
+    pub parent: Option<UnitId>,
+    /// Its name.
+    pub name: String,
+    /// Its code.
+    pub code: Option<String>,
+    /// Its kind.
+    pub kind: Option<String>,
+    /// Since when.
+    pub since: Millis,
+    /// Its depth, 0 = root.
+    pub depth: u8,
+    /// Its children, sorted.
+    pub children: BTreeSet<UnitId>,
+}
+
+/// A standing right of a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Right {
+    /// The unit.
+    pub unit: UnitId,
+    /// The rights.
+    pub roles: Roles,
+    /// Whether all of them hold below the unit.
+    pub subtree: bool,
+    /// From when.
+    pub from: Millis,
+    /// Until when relays let it in.
+    pub until: Option<Millis>,
+    /// The commit that granted it.
+    pub by: CommitId,
+    /// The grant's key: the device itself, or the ticket that enrolled it.
+    pub key: DeviceId,
+    /// Commitment to the holder's name.
+    pub holder: [u8; 32],
+}
+
+/// A standing ticket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ticket {
+    /// What the device will have.
+    pub right: Right,
+    /// Until when it may be used.
+    pub use_by: Option<Millis>,
+    /// The device that used it.
+    pub used_by: Option<DeviceId>,
+}
+
+/// An operation without effect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VoidOp {
+    /// Its commit.
+    pub commit: CommitId,
+    /// Its position.
+    pub index: u32,
+    /// Its author.
+    pub author: DeviceId,
+    /// Why.
+    pub reason: &'static str,
+}
+
+/// The published schema.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Published {
+    /// Its version.
+    pub version: u32,
+    /// The TOML text.
+    pub text: String,
+    by: CommitId,
+}
+
+/// The folded charter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Charter {
+    org: OrgId,
+    name: String,
+    root: Option<UnitId>,
+    units: BTreeMap<UnitId, Unit>,
+    rights: BTreeMap<DeviceId, Vec<Right>>,
+    tickets: BTreeMap<DeviceId, Ticket>,
+    box_keys: BTreeMap<DeviceId, [u8; 32]>,
+    revoked: BTreeMap<DeviceId, String>,
+    endpoints: BTreeMap<UnitId, BTreeMap<DeviceId, Vec<String>>>,
+    schema: Option<Published>,
+    void: Vec<VoidOp>,
+    waiting: usize,
+    folded: BTreeMap<CommitId, UnitId>,
+    /// Per unit the commits that no commit of the same unit names as a cause.
+    heads: BTreeMap<UnitId, BTreeSet<CommitId>>,
+    /// Per commit the other units whose commits name it: it is no head for chains with such a unit.
+    named_by: BTreeMap<CommitId, BTreeSet<UnitId>>,
+}
+
+impl Charter {
+    /// The charter of an organisation of which nothing is known yet.
+    #[must_use]
+    pub fn empty(org: OrgId) -> Self {
+        Self {
+            org,
+            name: String::new(),
+            root: None,
+            units: BTreeMap::new(),
+            rights: BTreeMap::new(),
+            tickets: BTreeMap::new(),
+            box_keys: BTreeMap::new(),
+            revoked: BTreeMap::new(),
+            endpoints: BTreeMap::new(),
+            schema: None,
+            void: Vec::new(),
+            waiting: 0,
+            folded: BTreeMap::new(),
+            heads: BTreeMap::new(),
+            named_by: BTreeMap::new(),
+        }
+    }
+
+    /// Folds a set of charter commits, in any order.
+    #[must_use]
+    pub fn fold<'a>(org: OrgId, commits: impl IntoIterator<Item = &'a Commit>) -> Self {
+        let mut charter = Self::empty(org);
+        let mut by_id: BTreeMap<CommitId, &Commit> = BTreeMap::new();
+        for c in commits {
+            by_id.insert(c.id(), c);
+        }
+        let mut open: BTreeMap<CommitId, usize> = BTreeMap::new();
+        let mut children: BTreeMap<CommitId, Vec<CommitId>> = BTreeMap::new();
+        // (does not narrow, id): what narrows comes first, then the lower id.
+        let mut free: BTreeSet<(bool, CommitId)> = BTreeSet::new();
+        for (id, c) in &by_id {
+            let causes: BTreeSet<&CommitId> = c.header().parents.iter().chain(&c.header().charter_heads).collect();
+            open.insert(*id, causes.len());
+            if causes.is_empty() {
+                free.insert((!narrows(c), *id));
+            }
+            for cause in causes {
+                children.entry(*cause).or_default().push(*id);
+            }
+        }
+        while let Some((_, id)) = free.pop_first() {
+            charter.take(by_id[&id]);
+            for child in children.get(&id).into_iter().flatten() {
+                let Some(n) = open.get_mut(child) else {
+                    continue;
+                };
+                *n -= 1;
+                if *n == 0 {
+                    free.insert((!narrows(by_id[child]), *child));
+                }
+            }
+        }
+        charter.waiting = by_id.len() - charter.folded.len();
+        charter
+    }
+
+    fn take(&mut self, commit: &Commit) {
+        let h = commit.header();
+        let unit = h.space.unit;
+        for (i, e) in commit.payload().entries.iter().enumerate() {
+            let verdict = match Op::decode(&e.payload) {
+                Ok(op) if e.entry.kind == EntryKind::Charter => self.apply(commit, unit, &h.device, op),
+                Ok(_) | Err(_) => Err("it is not a charter operation that this version knows"),
+            };
+            if let Err(reason) = verdict {
+                self.void.push(VoidOp { commit: commit.id(), index: i as u32, author: h.device, reason });
+            }
+        }
+        self.folded.insert(commit.id(), unit);
+        let heads = self.heads.entry(unit).or_default();
+        heads.insert(commit.id());
+        for cause in h.parents.iter().chain(&h.charter_heads) {
+            match self.folded.get(cause) {
+                Some(at) if *at == unit => {
+                    self.heads.entry(unit).or_default().remove(cause);
+                }
+                Some(_) => {
+                    self.named_by.entry(*cause).or_default().insert(unit);
+                }
+                None => {}
+            }
+        }
+    }
+
+    fn apply(&mut self, commit: &Commit, unit: UnitId, author: &DeviceId, op: Op) -> Result<(), &'static str> {
+        let is_root_key = author.0 == self.org.0;
+        let may = |c: &Self, role: Roles| is_root_key || c.roles(author, &unit).contains(role);
+        match op {
+            Op::Found { name, unit: root, kind, succession: _ } => {
+                if !is_root_key || root != unit || self.root.is_some() {
+                    return Err("only the root key founds the organisation, once");
+                }
+                self.root = Some(root);
+                self.name.clone_from(&name);
+                let since = commit.header().time;
+                let children = BTreeSet::new();
+                let u = Unit { id: root, parent: None, name, code: None, kind, since, depth: 0, children };
+                self.units.insert(root, u);
+            }
+            Op::CreateUnit { unit: id, name, code, kind, since } => {
+                if !may(self, Roles::ADMIN) {
+                    return Err("its author is no admin of the parent unit");
+                }
+                let Some(parent) = self.units.get(&unit) else {
+                    return Err("the parent unit does not exist");
+                };
+                let depth = parent.depth + 1;
+                if self.units.contains_key(&id) {
+                    return Err("the unit exists already");
+                }
+                if usize::from(depth) >= limits::TREE_DEPTH_MAX || self.units.len() >= limits::UNITS_MAX {
+                    return Err("the tree has reached TREE_DEPTH_MAX or UNITS_MAX");
+                }
+                let children = BTreeSet::new();
+                self.units.insert(id, Unit { id, parent: Some(unit), name, code, kind, since, depth, children });
+                if let Some(parent) = self.units.get_mut(&unit) {
+                    parent.children.insert(id);
+                }
+            }
+            Op::Grant(grant) => self.apply_grant(commit, unit, author, is_root_key, &grant)?,
+            Op::Enrol { device, box_key, proof } => {
+                let Some(ticket) = self.tickets.get_mut(author).filter(|t| t.right.unit == unit) else {
+                    return Err("its author is no standing ticket of this unit");
+                };
+                if ticket.used_by.is_some() {
+                    return Err("the ticket was used already");
+                }
+                if !enrol_proves(&device, author, &proof) {
+                    return Err("the device did not agree to this ticket");
+                }
+                ticket.used_by = Some(device);
+                let right = ticket.right.clone();
+                self.box_keys.insert(device, box_key);
+                self.rights.entry(device).or_default().push(right);
+            }
+            Op::Endpoint { addresses } => {
+                if !may(self, Roles::RELAY) {
+                    return Err("its author is no relay of this unit");
+                }
+                let of_unit = self.endpoints.entry(unit).or_default();
+                if addresses.is_empty() {
+                    of_unit.remove(author);
+                } else {
+                    of_unit.insert(*author, addresses);
+                }
+            }
+            Op::Schema { version, text } => {
+                if self.root != Some(unit) || !may(self, Roles::ADMIN) {
+                    return Err("a schema is published in the root's charter by an admin of the root");
+                }
+                let by = commit.id();
+                // The greatest version stands; of two with one version the lower commit id.
+                let better = self.schema.as_ref().is_none_or(|s| (version, s.by) > (s.version, by));
+                if better {
+                    self.schema = Some(Published { version, text, by });
+                }
+            }
+            Op::Revoke { key, reason } => {
+                let below = self.rights.get(&key).is_none_or(|rights| {
+                    rights.iter().all(|r| is_root_key || self.roles(author, &r.unit).contains(Roles::ADMIN))
+                });
+                if !may(self, Roles::ADMIN) || !below {
+                    return Err("its author is no admin above every right of that key");
+                }
+                self.revoked.entry(key).or_insert(reason);
+            }
+        }
+        Ok(())
+    }
+
+    fn apply_grant(
+        &mut self,
+        commit: &Commit,
+        unit: UnitId,
+        author: &DeviceId,
+        is_root_key: bool,
+        grant: &Grant,
+    ) -> Result<(), &'static str> {
+        if !self.units.contains_key(&unit) {
+            return Err("the unit does not exist");
+        }
+        if !is_root_key {
+            let issuer_until = self.admin_until(author, &unit).ok_or("its author is no admin of this unit")?;
+            if let Some(limit) = issuer_until
+                && grant.until.is_none_or(|u| u > limit)
+            {
+                return Err("it would outlast the grant of its author");
+            }
+        }
+        if grant.roles.is_none() {
+            return Err("it grants nothing");
+        }
+        let right = Right {
+            unit,
+            roles: grant.roles,
+            subtree: grant.subtree,
+            from: grant.from,
+            until: grant.until,
+            by: commit.id(),
+            key: grant.key,
+            holder: grant.holder,
+        };
+        if grant.ticket {
+            let ticket = Ticket { right, use_by: grant.use_by, used_by: None };
+            self.tickets.entry(grant.key).or_insert(ticket);
+        } else {
+            self.rights.entry(grant.key).or_default().push(right);
+        }
+        Ok(())
+    }
+
+    /// Until when the author is admin of a unit: `Some(None)` without end, `None` if it is not.
+    fn admin_until(&self, author: &DeviceId, unit: &UnitId) -> Option<Option<Millis>> {
+        let mut best: Option<Option<Millis>> = None;
+        for r in self.standing(author).filter(|r| self.covers(r, unit).contains(Roles::ADMIN)) {
+            best = match (best, r.until) {
+                (Some(None), _) | (_, None) => Some(None),
+                (Some(Some(a)), Some(b)) => Some(Some(a.max(b))),
+                (None, Some(b)) => Some(Some(b)),
+            };
+        }
+        best
+    }
+
+    fn standing(&self, key: &DeviceId) -> impl Iterator<Item = &Right> {
+        let revoked = self.revoked.contains_key(key);
+        self.rights.get(key).into_iter().flatten().filter(move |r| !revoked && !self.revoked.contains_key(&r.key))
+    }
+
+    /// What a right gives on a unit.
+    fn covers(&self, right: &Right, unit: &UnitId) -> Roles {
+        if right.unit == *unit {
+            right.roles
+        } else if self.is_below(unit, &right.unit) {
+            if right.subtree { right.roles } else { right.roles.below() }
+        } else {
+            Roles::NONE
+        }
+    }
+
+    /// The organisation.
+    #[must_use]
+    pub fn org(&self) -> OrgId {
+        self.org
+    }
+    /// The organisation's name, empty while unknown.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+    /// The root unit, `None` while nothing is known.
+    #[must_use]
+    pub fn root(&self) -> Option<UnitId> {
+        self.root
+    }
+    /// A unit.
+    #[must_use]
+    pub fn unit(&self, id: &UnitId) -> Option<&Unit> {
+        self.units.get(id)
+    }
+    /// Every unit by id.
+    pub fn units(&self) -> impl Iterator<Item = &Unit> {
+        self.units.values()
+    }
+    /// The unit and its ancestors, from the unit to the root.
+    pub fn chain(&self, unit: &UnitId) -> impl Iterator<Item = &Unit> {
+        std::iter::successors(self.units.get(unit), |u| u.parent.and_then(|p| self.units.get(&p)))
+    }
+    /// Whether `unit` lies strictly below `above`.
+    #[must_use]
+    pub fn is_below(&self, unit: &UnitId, above: &UnitId) -> bool {
+        self.chain(unit).skip(1).any(|u| u.id == *above)
+    }
+    /// Names from the root's child to the unit, joined by `/`; the root's own name for the root.
+    #[must_use]
+    pub fn path(&self, unit: &UnitId) -> String {
+        let mut names: Vec<&str> = self.chain(unit).map(|u| u.name.as_str()).collect();
+        names.reverse();
+        if names.len() > 1 { names[1..].join("/") } else { names.concat() }
+    }
+    /// All standing roles of a key on a unit.
+    #[must_use]
+    pub fn roles(&self, key: &DeviceId, unit: &UnitId) -> Roles {
+        self.standing(key).fold(Roles::NONE, |acc, r| acc.union(self.covers(r, unit)))
+    }
+    /// The standing rights of a key.
+    pub fn rights(&self, key: &DeviceId) -> impl Iterator<Item = &Right> {
+        self.standing(key)
+    }
+    /// Every key with its rights, revoked or not.
+    pub fn all_rights(&self) -> impl Iterator<Item = (&DeviceId, &Right)> {
+        self.rights.iter().flat_map(|(k, v)| v.iter().map(move |r| (k, r)))
+    }
+    /// The units that a key holds any right on, sorted.
+    #[must_use]
+    pub fn units_of(&self, key: &DeviceId) -> BTreeSet<UnitId> {
+        self.standing(key).map(|r| r.unit).collect()
+    }
+    /// Whether and why a key was revoked.
+    #[must_use]
+    pub fn revoked(&self, key: &DeviceId) -> Option<&str> {
+        self.revoked.get(key).map(String::as_str)
+    }
+    /// A ticket.
+    #[must_use]
+    pub fn ticket(&self, key: &DeviceId) -> Option<&Ticket> {
+        self.tickets.get(key)
+    }
+    /// Every ticket by its key.
+    pub fn tickets(&self) -> impl Iterator<Item = (&DeviceId, &Ticket)> {
+        self.tickets.iter()
+    }
+    /// Whether a key ever had the right to write in a space, which is what makes its logs count.
+    #[must_use]
+    pub fn counts(&self, key: &DeviceId, space: &SpaceId) -> bool {
+        if space.flow == Flow::Charter {
+            return key.0 == self.org.0
+                || self.tickets.get(key).is_some_and(|t| t.right.unit == space.unit)
+                || self.ever(key, &space.unit, Roles::RELAY);
+        }
+        self.ever(key, &space.unit, Roles::EDITOR)
+    }
+    fn ever(&self, key: &DeviceId, unit: &UnitId, role: Roles) -> bool {
+        let rights = self.rights.get(key).into_iter().flatten();
+        rights.fold(Roles::NONE, |acc, r| acc.union(self.covers(r, unit))).contains(role)
+    }
+    /// The relays of a unit and where they listen.
+    #[must_use]
+    pub fn endpoints(&self, unit: &UnitId) -> Vec<(DeviceId, Vec<String>)> {
+        let of_unit = self.endpoints.get(unit).into_iter().flatten();
+        of_unit.filter(|(d, _)| self.roles(d, unit).contains(Roles::RELAY)).map(|(d, a)| (*d, a.clone())).collect()
+    }
+    /// Whether a unit has a relay of its own.
+    #[must_use]
+    pub fn has_relay(&self, unit: &UnitId) -> bool {
+        !self.endpoints(unit).is_empty()
+    }
+    /// The published schema.
+    #[must_use]
+    pub fn schema(&self) -> Option<&Published> {
+        self.schema.as_ref()
+    }
+    /// Operations without effect.
+    #[must_use]
+    pub fn void(&self) -> &[VoidOp] {
+        &self.void
+    }
+    /// Number of commits whose causes have not arrived.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.waiting
+    }
+    /// Whether a commit is part of this fold.
+    #[must_use]
+    pub fn knows(&self, commit: &CommitId) -> bool {
+        self.folded.contains_key(commit)
+    }
+    /// The heads of the charters from a unit to the root, sorted: what a new commit names.
+    #[must_use]
+    pub fn heads(&self, unit: &UnitId) -> Vec<CommitId> {
+        let chain: BTreeSet<UnitId> = self.chain(unit).map(|u| u.id).chain([*unit]).collect();
+        let local = chain.iter().filter_map(|u| self.heads.get(u)).flatten();
+        let free = local.filter(|c| self.named_by.get(c).is_none_or(|by| by.is_disjoint(&chain)));
+        let heads: BTreeSet<CommitId> = free.copied().collect();
+        heads.into_iter().take(limits::CHARTER_HEADS_MAX).collect()
+    }
+
+    /// The level of a unit: the position of its kind among the schema's levels, else its depth.
+    #[must_use]
+    pub fn level(&self, unit: &UnitId, levels: &[String]) -> u8 {
+        let Some(u) = self.units.get(unit) else {
+            return u8::MAX;
+        };
+        let by_kind = u.kind.as_ref().and_then(|k| levels.iter().position(|l| l == k));
+        by_kind.map_or(u.depth, |p| p as u8)
+    }
+}
+
+fn narrows(c: &Commit) -> bool {
+    c.payload().entries.iter().any(|e| Op::decode(&e.payload).is_ok_and(|op| op.narrows()))
+}

@@ -1,0 +1,384 @@
+//! Writing the charter: founding, units, invitations, enrolments, endpoints, schemas.
+//!
+//! It does not: fold or judge (the charter does; what is written without right is void and refused
+//! here before it is written).
+//!
+//! Invariants: a commit of the charter is signed by the key that has the right: the root key, this
+//! device, or a one-time ticket key; it is durable before this returns.
+
+use super::{Engine, meta};
+use crate::charter::{Charter, Grant, Holder, Op, Roles, Ticket};
+use crate::entropy::{Entropy, random};
+use crate::id::{CommitId, DeviceId, Incarnation, Nonce, SpaceId, UnitId};
+use crate::limits::COMMIT_ENTRIES_MAX;
+use crate::log::commit::FORMAT;
+use crate::log::{Commit, Entry, EntryKind, EntryPayload, Header, Payload, device_id};
+use crate::pack::{self, PackScope};
+use crate::register::{Register, SignedRegister, names};
+use crate::store::{Batch, Store, StoreError};
+use crate::time::Millis;
+use crate::wire;
+use crate::wire::frame::{Group, RelayAddress};
+use ed25519_dalek::SigningKey;
+
+/// Who is invited, where, and for what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InviteRequest {
+    /// The unit.
+    pub unit: UnitId,
+    /// The rights.
+    pub roles: Roles,
+    /// Whether they hold below the unit too.
+    pub subtree: bool,
+    /// The holder's name.
+    pub holder: String,
+    /// Until when the grant lets a device in.
+    pub until: Option<Millis>,
+    /// Until when the ticket may be used.
+    pub use_by: Option<Millis>,
+}
+
+/// What a device knows after joining by a ticket, before any link.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JoinFacts {
+    /// The commits that show its right: the ticket's grant and its own enrolment.
+    pub chain: Vec<Group>,
+}
+
+impl Engine {
+    /// Founds the organisation: the root unit, the schema, this device as its first admin.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn found(
+        &mut self,
+        store: &mut dyn Store,
+        rng: &mut dyn Entropy,
+        root_key: &SigningKey,
+        name: &str,
+        schema: (u32, String, Option<String>),
+        now: Millis,
+    ) -> Result<UnitId, StoreError> {
+        let unit = UnitId(random(rng));
+        let (version, text, kind) = schema;
+        let salt = random(rng);
+        let holder = Grant::holder_hash(&salt, name);
+        let found = Op::Found { name: name.to_owned(), unit, succession: None, kind };
+        let grant = Op::Grant(Grant {
+            key: self.device,
+            roles: Roles::ADMIN,
+            subtree: true,
+            from: now,
+            until: None,
+            ticket: false,
+            use_by: None,
+            holder,
+        });
+        let space = SpaceId::charter(unit);
+        self.write_ops(store, rng, root_key, space, &[found, grant, Op::Schema { version, text }], now)?;
+        Ok(unit)
+    }
+
+    /// Writes operations into the charter of a unit under this device's key, in as many commits as
+    /// they need.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn write_charter(
+        &mut self,
+        store: &mut dyn Store,
+        rng: &mut dyn Entropy,
+        unit: UnitId,
+        ops: &[Op],
+        now: Millis,
+    ) -> Result<Vec<CommitId>, StoreError> {
+        if !self.charter.counts(&self.device, &SpaceId::charter(unit)) {
+            return Err(StoreError::Io(format!("this device has no right to write the charter of unit {unit}")));
+        }
+        let key = self.key.clone();
+        self.write_ops(store, rng, &key, SpaceId::charter(unit), ops, now)
+    }
+
+    fn write_ops(
+        &mut self,
+        store: &mut dyn Store,
+        rng: &mut dyn Entropy,
+        key: &SigningKey,
+        space: SpaceId,
+        ops: &[Op],
+        now: Millis,
+    ) -> Result<Vec<CommitId>, StoreError> {
+        let mut out = Vec::new();
+        for chunk in ops.chunks(COMMIT_ENTRIES_MAX) {
+            let payload = Payload { secret: random(rng), entries: chunk.iter().map(|op| entry(op, now)).collect() };
+            let commit = if device_id(key) == self.device {
+                self.sign(store, space, self.nonce, payload, now)?
+            } else {
+                self.sign_as(key, space, payload, now)?
+            };
+            out.push(commit.id());
+            self.store_own(store, space, commit, now)?;
+        }
+        Ok(out)
+    }
+
+    fn store_own(
+        &mut self,
+        store: &mut dyn Store,
+        space: SpaceId,
+        commit: Commit,
+        now: Millis,
+    ) -> Result<(), StoreError> {
+        self.store_commits(store, None, space, vec![commit], None, now)
+            .map(|_| ())
+            .map_err(|e| StoreError::Io(format!("a charter commit of ours was refused: {e}")))
+    }
+
+    /// Signs under a key that is not this device's: its log here has one commit or follows its tips.
+    fn sign_as(&self, key: &SigningKey, space: SpaceId, payload: Payload, now: Millis) -> Result<Commit, StoreError> {
+        let device = device_id(key);
+        let mut parents = Vec::new();
+        let mut sequence = 1;
+        if let Some(tips) = self.holdings.tips(&space) {
+            parents = tips.of_device(device);
+            sequence +=
+                self.charter_log.iter().filter(|c| c.header().space == space && c.header().device == device).count()
+                    as u64;
+        }
+        let header = Header {
+            format: FORMAT,
+            org: self.org,
+            space,
+            device,
+            incarnation: Incarnation::default(),
+            sequence,
+            charter_heads: self.charter_heads(&space.unit, &parents),
+            parents,
+            nonce: Nonce::default(),
+            time: now,
+            entries: 0,
+            root: [0; 32],
+        };
+        Commit::seal(key, header, payload).map_err(|e| StoreError::Io(format!("a commit of ours broke a limit: {e}")))
+    }
+
+    /// Makes a ticket: grants a one-time key its right in the unit's charter and writes the holder's
+    /// name as a register beside it. The caller checked that this device is admin of the unit.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn invite(
+        &mut self,
+        store: &mut dyn Store,
+        rng: &mut dyn Entropy,
+        request: &InviteRequest,
+        now: Millis,
+    ) -> Result<Ticket, StoreError> {
+        let seed: [u8; 32] = random(rng);
+        let key = device_id(&SigningKey::from_bytes(&seed));
+        let salt: [u8; 16] = random(rng);
+        let op = Op::Grant(Grant {
+            key,
+            roles: request.roles,
+            subtree: request.subtree,
+            from: now,
+            until: request.until,
+            ticket: true,
+            use_by: request.use_by,
+            holder: Grant::holder_hash(&salt, &request.holder),
+        });
+        let ids = self.write_charter(store, rng, request.unit, &[op], now)?;
+        self.write_holder(store, request, key, salt, now)?;
+        let space = SpaceId::charter(request.unit);
+        let keys: Vec<_> = store.known(&ids)?.into_iter().flatten().map(|(k, _)| k).collect();
+        let grant = store.groups(&space, &keys)?.into_iter().next();
+        let grant = grant.ok_or_else(|| StoreError::Damaged("the grant just written is not there".into()))?;
+        let unit = self.charter.unit(&request.unit);
+        Ok(Ticket {
+            org: self.org,
+            org_name: self.charter.name().to_owned(),
+            unit: request.unit,
+            unit_name: unit.map(|u| u.name.clone()).unwrap_or_default(),
+            seed,
+            grant,
+            relays: self.relays_for(&request.unit, request.roles.contains(Roles::RELAY)),
+            use_by: request.use_by,
+            depth: unit.map_or(0, |u| u.depth),
+            relay: request.roles.contains(Roles::RELAY),
+        })
+    }
+
+    fn write_holder(
+        &self,
+        store: &mut dyn Store,
+        request: &InviteRequest,
+        key: DeviceId,
+        salt: [u8; 16],
+        now: Millis,
+    ) -> Result<(), StoreError> {
+        let mut batch = Batch::at(now);
+        let counter = self.next_counter(store, &mut batch, now)?;
+        let register = Register {
+            org: self.org,
+            unit: request.unit,
+            name: format!("{}{key}", names::HOLDER),
+            device: self.device,
+            counter,
+            time: now,
+            payload: wire::encode(&Holder { salt, name: request.holder.clone() }),
+        };
+        batch.registers.push(SignedRegister::seal(&self.key, &register));
+        store.write(&batch)
+    }
+
+    /// Relays that a device of this unit would dial, nearest first.
+    fn relays_for(&self, unit: &UnitId, is_relay: bool) -> Vec<RelayAddress> {
+        let above = self.charter.chain(unit).skip(usize::from(is_relay));
+        let all = above.flat_map(|u| self.charter.endpoints(&u.id));
+        let mut out: Vec<RelayAddress> = all.map(|(device, addresses)| RelayAddress { device, addresses }).collect();
+        out.truncate(crate::limits::ENDPOINTS_MAX);
+        out
+    }
+
+    /// Uses a ticket for this device: stores the grant it carries and an enrolment signed by its key.
+    ///
+    /// # Errors
+    /// [`StoreError`], also when the ticket's own commit does not verify.
+    pub fn join(
+        &mut self,
+        store: &mut dyn Store,
+        rng: &mut dyn Entropy,
+        ticket: &Ticket,
+        box_key: [u8; 32],
+        now: Millis,
+    ) -> Result<JoinFacts, StoreError> {
+        let bad = |what: String| StoreError::Io(format!("the ticket's grant cannot be used: {what}"));
+        let key = SigningKey::from_bytes(&ticket.seed);
+        let space = SpaceId::charter(ticket.unit);
+        let head = ticket.grant.headers.first().ok_or_else(|| bad("it is empty".into()))?;
+        let head = head.verify(&self.org).map_err(|e| bad(e.to_string()))?;
+        let scope = PackScope { org: self.org, space };
+        let payloads = pack::decode(&scope, &ticket.grant.pack, &*self.codec).map_err(|e| bad(e.to_string()))?;
+        let payload = payloads.into_iter().next().ok_or_else(|| bad("it is empty".into()))?;
+        let grant = Commit::join(head, payload).map_err(|e| bad(e.to_string()))?;
+        if grant.header().space != space {
+            return Err(bad("it is for another unit".into()));
+        }
+        let enrol = Op::enrol(&self.key, box_key, &device_id(&key));
+        let payload = Payload { secret: random(rng), entries: vec![entry(&enrol, now)] };
+        let header = Header {
+            format: FORMAT,
+            org: self.org,
+            space,
+            device: device_id(&key),
+            incarnation: Incarnation::default(),
+            sequence: 1,
+            parents: Vec::new(),
+            nonce: Nonce::default(),
+            charter_heads: vec![grant.id()],
+            time: now,
+            entries: 0,
+            root: [0; 32],
+        };
+        let enrol = Commit::seal(&key, header, payload).map_err(|e| bad(e.to_string()))?;
+        let group = |c: &Commit| Group {
+            headers: vec![c.head().signed().clone()],
+            pack: pack::encode(&scope, &[c.payload()], &*self.codec),
+        };
+        let chain = vec![group(&grant), group(&enrol)];
+        let mut batch = Batch::at(now);
+        let mut unit = ticket.unit.0.to_vec();
+        unit.push(ticket.depth);
+        batch.meta.insert(meta::JOINED_UNIT.into(), Some(unit));
+        batch.meta.insert(chain_meta(&ticket.unit), Some(wire::encode(&chain)));
+        batch.meta.insert(meta::ADMITTED.into(), None);
+        store.write(&batch)?;
+        Ok(JoinFacts { chain })
+    }
+
+    /// The chains that show this device's rights, for a relay that may not have them yet.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn chains(&self, store: &dyn Store) -> Result<Vec<Group>, StoreError> {
+        let mut out = Vec::new();
+        for unit in self.joined_units(store)? {
+            if let Some(bytes) = store.meta(&chain_meta(&unit))? {
+                out.extend(
+                    wire::decode::<Vec<Group>>("chain", &bytes).map_err(|e| StoreError::Damaged(e.to_string()))?,
+                );
+            }
+        }
+        Ok(out)
+    }
+
+    /// Units that this device has a right on, or joined by a ticket that no relay has seen yet.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn joined_units(&self, store: &dyn Store) -> Result<Vec<UnitId>, StoreError> {
+        let mut units = self.charter.units_of(&self.device);
+        if let Some(bytes) = store.meta(meta::JOINED_UNIT)? {
+            units.extend(bytes.get(..16).and_then(UnitId::from_slice));
+        }
+        Ok(units.into_iter().collect())
+    }
+
+    /// Publishes where this device's relay listens for a unit, if it differs from what stands.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn publish_endpoint(
+        &mut self,
+        store: &mut dyn Store,
+        rng: &mut dyn Entropy,
+        unit: UnitId,
+        addresses: &[String],
+        now: Millis,
+    ) -> Result<bool, StoreError> {
+        let stands = self.charter.endpoints(&unit).into_iter().find(|(d, _)| *d == self.device).map(|(_, a)| a);
+        let may = self.charter.roles(&self.device, &unit).contains(Roles::RELAY);
+        if !may || stands.as_deref() == Some(addresses) || (stands.is_none() && addresses.is_empty()) {
+            return Ok(false);
+        }
+        self.write_charter(store, rng, unit, &[Op::Endpoint { addresses: addresses.to_vec() }], now)?;
+        Ok(true)
+    }
+
+    /// The next counter of this device's registers: grows with the clock, and whatever the clock does.
+    pub(super) fn next_counter(&self, store: &dyn Store, batch: &mut Batch, now: Millis) -> Result<u64, StoreError> {
+        let next = now.0.max(super::meta_u64(store, meta::REGISTER_COUNTER)? + 1);
+        batch.meta.insert(meta::REGISTER_COUNTER.into(), Some(next.to_le_bytes().to_vec()));
+        Ok(next)
+    }
+
+    /// Whether a charter holds nothing yet: such a relay takes charters from anyone whose commits
+    /// lead to the root key, and nothing else.
+    #[must_use]
+    pub fn is_blank(&self) -> bool {
+        self.charter.root().is_none()
+    }
+
+    /// The charter that these groups would lead to, beside what is held: for judging at the door.
+    #[must_use]
+    pub fn charter_with(&self, commits: &[Commit]) -> Charter {
+        Charter::fold(self.org, self.charter_log.iter().chain(commits))
+    }
+}
+
+fn chain_meta(unit: &UnitId) -> String {
+    format!("chain/{unit}")
+}
+
+fn entry(op: &Op, now: Millis) -> EntryPayload {
+    let payload = op.encode();
+    let payload_hash = Entry::hash_payload(EntryKind::Charter, &payload);
+    let mut record = [0; 16];
+    record.copy_from_slice(&payload_hash[..16]);
+    let record = crate::id::RecordId(record);
+    let kind = EntryKind::Charter;
+    EntryPayload {
+        entry: Entry { kind, record, collection: String::new(), payload_hash, time: now, birth: None },
+        payload,
+    }
+}

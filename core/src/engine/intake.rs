@@ -1,0 +1,373 @@
+//! Intake: taking commits from a neighbour, checked, judged and stored as one batch.
+//!
+//! It does not: open a document, trust the neighbour for anything, or decide what to ask for.
+//!
+//! Invariants: nothing is stored whose signature, root and parents were not checked; commits of logs
+//! that do not count go to the quarantine, under its quota, and are judged again when the charter
+//! changes; a commit already held is no error and changes nothing.
+
+use super::judge::{NewRecordEntry, judge};
+use super::{Engine, meta, meta_u64};
+use crate::charter::Charter;
+use crate::entropy::Entropy;
+use crate::id::{CommitId, DeviceId, Flow, RecordId, SpaceId};
+use crate::limits::LOG_TIPS_MAX;
+use crate::log::{Commit, CommitError, EntryKind, Payload};
+use crate::pack::{self, PackError, PackScope};
+use crate::store::{Batch, NewCommit, NewEntry, NewGroup, Quarantined, Status, Store, StoreError};
+use crate::time::Millis;
+use crate::wire::frame::Group;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What an intake came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Intake {
+    /// Commits stored that were not held before.
+    pub commits: u64,
+    /// Distinct changes in their data spaces, births excluded.
+    pub changes: u64,
+    /// Entries in them.
+    pub entries: u64,
+    /// Commits set aside.
+    pub quarantined: u64,
+    /// Whether the charter grew.
+    pub charter_grew: bool,
+    /// Whether commits of this device and incarnation came that this replica had not made.
+    pub twin_found: bool,
+}
+
+impl Intake {
+    fn add(&mut self, other: Self) {
+        self.commits += other.commits;
+        self.changes += other.changes;
+        self.entries += other.entries;
+        self.quarantined += other.quarantined;
+        self.charter_grew |= other.charter_grew;
+        self.twin_found |= other.twin_found;
+    }
+}
+
+/// Why an intake was refused as a whole; nothing was stored of the group.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum IntakeError {
+    /// A commit that is none.
+    #[error("the peer sent {0}")]
+    PeerCommit(#[from] CommitError),
+    /// A pack that cannot be read.
+    #[error("the peer sent {0}")]
+    PeerPack(#[from] PackError),
+    /// A space that the two ends do not share.
+    #[error("the peer sent commits of a space outside the shared scope (unit {unit}, {flow:?})", unit = .0.unit, flow = .0.flow)]
+    PeerScope(SpaceId),
+    /// Commits of several spaces in one group, or an empty one.
+    #[error("the peer sent a group that is empty or mixes spaces")]
+    PeerGroup,
+    /// A commit whose parents are neither held nor sent before it.
+    #[error("the peer sent commit {0} before its parents")]
+    PeerOrder(CommitId),
+    /// Our store failed.
+    #[error(transparent)]
+    LocalStore(#[from] StoreError),
+}
+
+impl Engine {
+    /// Takes groups from a neighbour; `shared` says which spaces it may hand over.
+    ///
+    /// # Errors
+    /// [`IntakeError`]; groups before the refused one are stored, the refused one is not.
+    pub fn intake(
+        &mut self,
+        store: &mut dyn Store,
+        rng: &mut dyn Entropy,
+        from: DeviceId,
+        groups: &[Group],
+        shared: &dyn Fn(&Charter, &SpaceId) -> bool,
+        now: Millis,
+    ) -> Result<Intake, IntakeError> {
+        let mut total = Intake::default();
+        for group in groups {
+            total.add(self.intake_group(store, from, group, shared, now)?);
+        }
+        if total.charter_grew {
+            total.add(self.judge_quarantine(store, now)?);
+        }
+        if total.twin_found {
+            let found = meta_u64(store, meta::TWINS_FOUND)? + 1;
+            let mut batch = Batch::at(now);
+            batch.meta.insert(meta::TWINS_FOUND.into(), Some(found.to_le_bytes().to_vec()));
+            store.write(&batch)?;
+            self.renew(store, rng, true)?;
+        }
+        Ok(total)
+    }
+
+    fn intake_group(
+        &mut self,
+        store: &mut dyn Store,
+        from: DeviceId,
+        group: &Group,
+        shared: &dyn Fn(&Charter, &SpaceId) -> bool,
+        now: Millis,
+    ) -> Result<Intake, IntakeError> {
+        let heads = group.headers.iter().map(|h| h.verify(&self.org)).collect::<Result<Vec<_>, _>>()?;
+        let space = heads.first().ok_or(IntakeError::PeerGroup)?.header().space;
+        if heads.iter().any(|h| h.header().space != space) {
+            return Err(IntakeError::PeerGroup);
+        }
+        if !shared(&self.charter, &space) {
+            return Err(IntakeError::PeerScope(space));
+        }
+        let ids: Vec<CommitId> = heads.iter().map(|h| h.id()).collect();
+        let known = store.known(&ids)?;
+        if known.iter().all(Option::is_some) {
+            return Ok(Intake::default());
+        }
+        let scope = PackScope { org: self.org, space };
+        let payloads = pack::decode(&scope, &group.pack, &*self.codec)?;
+        if payloads.len() != heads.len() {
+            return Err(IntakeError::PeerGroup);
+        }
+        let mut fresh = Vec::with_capacity(heads.len());
+        let mut seen = BTreeSet::new();
+        for ((head, payload), known) in heads.into_iter().zip(payloads).zip(&known) {
+            let commit = Commit::join(head, payload)?;
+            if known.is_none() && seen.insert(commit.id()) {
+                fresh.push(commit);
+            }
+        }
+        let pack = (fresh.len() == group.headers.len()).then_some(group.pack.as_slice());
+        self.store_commits(store, Some(from), space, fresh, pack, now)
+    }
+
+    /// Judges and stores commits of one space that were verified and are not held yet.
+    pub(super) fn store_commits(
+        &mut self,
+        store: &mut dyn Store,
+        from: Option<DeviceId>,
+        space: SpaceId,
+        commits: Vec<Commit>,
+        pack: Option<&[u8]>,
+        now: Millis,
+    ) -> Result<Intake, IntakeError> {
+        let held_aside = self.check_parents(store, &commits)?;
+        let (counting, aside) = self.split_counting(space, commits, held_aside);
+        let mut batch = Batch::at(now);
+        let mut out = Intake::default();
+        let scope = PackScope { org: self.org, space };
+        if let Some(from) = from {
+            out.quarantined = aside.len() as u64;
+            self.set_aside(&mut batch, &scope, from, aside);
+        }
+        if !counting.is_empty() {
+            let pack = match pack {
+                Some(p) if out.quarantined == 0 => p.to_vec(),
+                _ => {
+                    let payloads: Vec<&Payload> = counting.iter().map(Commit::payload).collect();
+                    pack::encode(&scope, &payloads, &*self.codec)
+                }
+            };
+            self.judge_commits(store, &mut batch, &counting, pack)?;
+        }
+        for c in &counting {
+            let h = c.header();
+            out.commits += 1;
+            out.entries += u64::from(h.entries);
+            out.charter_grew |= h.space.flow == Flow::Charter;
+            out.twin_found |= from.is_some() && h.device == self.device && h.incarnation == self.incarnation;
+            let changes = c.payload().entries.iter();
+            out.changes +=
+                changes.filter(|e| matches!(e.entry.kind, EntryKind::Change | EntryKind::Identity)).count() as u64;
+        }
+        if !batch.is_empty() {
+            store.write(&batch)?;
+        }
+        self.note_stored(store, &counting, from)?;
+        Ok(out)
+    }
+
+    /// Every parent is held, set aside, or comes earlier in the group, and the sequence follows from
+    /// them. Returns the parents that are set aside.
+    fn check_parents(&self, store: &dyn Store, commits: &[Commit]) -> Result<BTreeSet<CommitId>, IntakeError> {
+        let mut here: BTreeMap<CommitId, u64> = BTreeMap::new();
+        let mut aside: Option<BTreeMap<CommitId, u64>> = None;
+        let mut out = BTreeSet::new();
+        for c in commits {
+            let h = c.header();
+            let held = store.known(&h.parents)?;
+            let mut greatest = 0;
+            for (parent, held) in h.parents.iter().zip(held) {
+                let mut sequence = held.map(|(_, s)| s).or_else(|| here.get(parent).copied());
+                if sequence.is_none() {
+                    if aside.is_none() {
+                        let held = store.quarantine()?;
+                        aside = Some(held.iter().map(|q| (q.head.id(), q.head.header().sequence)).collect());
+                    }
+                    sequence = aside.as_ref().and_then(|a| a.get(parent)).copied();
+                    out.extend(sequence.map(|_| *parent));
+                }
+                greatest = greatest.max(sequence.ok_or(IntakeError::PeerOrder(c.id()))?);
+            }
+            if h.sequence != greatest + 1 {
+                return Err(CommitError::Header("a sequence that does not follow its parents").into());
+            }
+            here.insert(c.id(), h.sequence);
+        }
+        Ok(out)
+    }
+
+    /// Which commits are of logs that count, and which are set aside, with the reason.
+    fn split_counting(
+        &self,
+        space: SpaceId,
+        commits: Vec<Commit>,
+        mut left_out: BTreeSet<CommitId>,
+    ) -> (Vec<Commit>, Vec<(Commit, String)>) {
+        // A charter commit may bring the very grant that makes it count: judge it with all of them.
+        let with_new;
+        let charter = if space.flow == Flow::Charter {
+            with_new = Charter::fold(self.org, self.charter_log.iter().chain(&commits));
+            &with_new
+        } else {
+            &self.charter
+        };
+        let mut tips = self.holdings.tips(&space).cloned().unwrap_or_default();
+        let (mut counting, mut aside) = (Vec::new(), Vec::new());
+        for c in commits {
+            let h = c.header();
+            let reason = if !charter.counts(&h.device, &space) {
+                if h.charter_heads.iter().all(|head| charter.knows(head)) {
+                    Some("its device has no right to write here")
+                } else {
+                    Some("the charter that would decide about it has not arrived")
+                }
+            } else if h.parents.iter().any(|p| left_out.contains(p)) {
+                Some("it continues a commit that was set aside")
+            } else {
+                let mut after = tips.clone();
+                after.advance(h.device, h.incarnation, c.id(), &h.parents);
+                if after.tips(h.device, h.incarnation).len() > LOG_TIPS_MAX {
+                    Some("its log has more tips than LOG_TIPS_MAX")
+                } else {
+                    tips = after;
+                    None
+                }
+            };
+            match reason {
+                None => counting.push(c),
+                Some(reason) => {
+                    left_out.insert(c.id());
+                    aside.push((c, reason.to_owned()));
+                }
+            }
+        }
+        (counting, aside)
+    }
+
+    /// Puts commits into the quarantine; the store keeps its quota.
+    fn set_aside(&self, batch: &mut Batch, scope: &PackScope, from: DeviceId, aside: Vec<(Commit, String)>) {
+        for (commit, reason) in aside {
+            let pack = pack::encode(scope, &[commit.payload()], &*self.codec);
+            batch.quarantine.push(Quarantined { head: commit.head().clone(), pack, peer: from, reason, at: batch.now });
+        }
+    }
+
+    /// Computes the statuses of all entries of counting commits and adds everything to the batch.
+    pub(super) fn judge_commits(
+        &self,
+        store: &dyn Store,
+        batch: &mut Batch,
+        commits: &[Commit],
+        pack: Vec<u8>,
+    ) -> Result<(), StoreError> {
+        let mut by_record: BTreeMap<RecordId, Vec<(usize, usize)>> = BTreeMap::new();
+        for (ci, c) in commits.iter().enumerate() {
+            for (ei, e) in c.payload().entries.iter().enumerate() {
+                if e.entry.kind.is_change() && c.header().space.flow != Flow::Charter {
+                    by_record.entry(e.entry.record).or_default().push((ci, ei));
+                }
+            }
+        }
+        let ids: Vec<RecordId> = by_record.keys().copied().collect();
+        let states = store.records(&ids)?;
+        // Charter operations are judged by the fold; data entries of unknown kinds never stand.
+        let mut statuses: Vec<Vec<Status>> = commits
+            .iter()
+            .map(|c| {
+                let charter = c.header().space.flow == Flow::Charter;
+                let status = |kind| {
+                    if charter == (kind == EntryKind::Charter) { Status::Accepted } else { Status::Malformed }
+                };
+                c.payload().entries.iter().map(|e| status(e.entry.kind)).collect()
+            })
+            .collect();
+        for ((id, places), state) in by_record.iter().zip(states) {
+            let stored = match state.as_ref().and_then(|s| s.key) {
+                Some(key) => store.entries(key)?,
+                None => Vec::new(),
+            };
+            let new: Vec<NewRecordEntry<'_>> = places.iter().map(|(ci, ei)| new_entry(&commits[*ci], *ei)).collect();
+            let judged = judge(&self.org, *id, state.as_ref(), &stored, &new);
+            for ((ci, ei), status) in places.iter().zip(judged.statuses) {
+                statuses[*ci][*ei] = status;
+            }
+            batch.records.push(judged.state);
+            batch.restatus.extend(judged.restatus);
+        }
+        let commits = commits.iter().zip(statuses).map(|(c, statuses)| NewCommit {
+            head: c.head().clone(),
+            entries: c
+                .payload()
+                .entries
+                .iter()
+                .zip(statuses)
+                .map(|(e, status)| NewEntry { record: e.entry.record, kind: e.entry.kind, status })
+                .collect(),
+        });
+        batch.groups.push(NewGroup { commits: commits.collect(), pack });
+        Ok(())
+    }
+
+    /// Takes out of the quarantine what counts now.
+    fn judge_quarantine(&mut self, store: &mut dyn Store, now: Millis) -> Result<Intake, IntakeError> {
+        let mut out = Intake::default();
+        let mut held = store.quarantine()?;
+        held.sort_by_key(|q| q.head.header().sequence);
+        for q in held {
+            let h = q.head.header().clone();
+            if !self.charter.counts(&h.device, &h.space) {
+                continue;
+            }
+            let parents = store.known(&h.parents)?;
+            if parents.iter().any(Option::is_none) {
+                continue;
+            }
+            let scope = PackScope { org: self.org, space: h.space };
+            let payload = pack::decode(&scope, &q.pack, &*self.codec)?.into_iter().next();
+            let Some(payload) = payload else { continue };
+            let commit = Commit::join(q.head.clone(), payload)?;
+            let id = commit.id();
+            let (counting, _) = self.split_counting(h.space, vec![commit], BTreeSet::new());
+            if counting.is_empty() {
+                continue;
+            }
+            let mut batch = Batch::at(now);
+            batch.released.push(id);
+            store.write(&batch)?;
+            out.add(self.store_commits(store, Some(q.peer), h.space, counting, Some(&q.pack), now)?);
+        }
+        Ok(out)
+    }
+}
+
+fn new_entry(commit: &Commit, index: usize) -> NewRecordEntry<'_> {
+    let e = &commit.payload().entries[index];
+    NewRecordEntry {
+        space: commit.header().space,
+        collection: &e.entry.collection,
+        kind: e.entry.kind,
+        hash: e.entry.change(),
+        actor: commit.header().actor(),
+        birth: e.entry.birth.as_ref(),
+        bytes: &e.payload,
+    }
+}

@@ -1,0 +1,191 @@
+//! Judging the entries of one record: which of them stand.
+//!
+//! It does not: load or store anything, or know who may write (`intake` asked the charter before).
+//!
+//! Invariants: a pure function of the set of entries; computed births and identity creations stand by
+//! their bytes alone; an entry in another space than its record's is malformed.
+
+use crate::change::{Candidate, ChangeError, Parsed, Standing, creation_fields, evaluate};
+use crate::id::{ActorId, ChangeHash, OrgId, RecordId, SpaceId};
+use crate::log::{BirthOf, EntryKind};
+use crate::record::ids::{identity_id, record_id};
+use crate::store::{EntryAt, RecordEntry, RecordState, Status};
+use crate::value::Value;
+use std::collections::BTreeMap;
+
+/// An entry that is not stored yet.
+#[derive(Debug, Clone, Copy)]
+pub struct NewRecordEntry<'a> {
+    /// The space of its commit.
+    pub space: SpaceId,
+    /// The collection that it names.
+    pub collection: &'a str,
+    /// Its kind.
+    pub kind: EntryKind,
+    /// The change's hash.
+    pub hash: ChangeHash,
+    /// The actor of its commit.
+    pub actor: ActorId,
+    /// The field of a birth.
+    pub birth: Option<&'a BirthOf>,
+    /// The whole change chunk.
+    pub bytes: &'a [u8],
+}
+
+impl<'a> NewRecordEntry<'a> {
+    /// A stored entry, seen the same way.
+    #[must_use]
+    pub fn stored(e: &'a RecordEntry) -> Self {
+        Self {
+            space: e.space,
+            collection: &e.collection,
+            kind: e.kind,
+            hash: e.hash,
+            actor: e.actor,
+            birth: e.birth.as_ref(),
+            bytes: &e.bytes,
+        }
+    }
+}
+
+/// What judging came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JudgedRecord {
+    /// The record's state, its key as it was.
+    pub state: RecordState,
+    /// The status of each new entry, in order.
+    pub statuses: Vec<Status>,
+    /// Stored entries whose status changed.
+    pub restatus: Vec<(RecordId, EntryAt, Status)>,
+}
+
+/// Judges all entries of a record: those stored and the new ones.
+#[must_use]
+pub fn judge(
+    org: &OrgId,
+    id: RecordId,
+    before: Option<&RecordState>,
+    stored: &[RecordEntry],
+    new: &[NewRecordEntry<'_>],
+) -> JudgedRecord {
+    let all: Vec<NewRecordEntry<'_>> = stored.iter().map(NewRecordEntry::stored).chain(new.iter().copied()).collect();
+    let parsed: Vec<Result<Parsed<'_>, ChangeError>> = all.iter().map(|e| Parsed::read(e.bytes)).collect();
+    let birthplace = birthplace(org, id, &all, &parsed);
+    // What is in the wrong place is left out of the evaluation, so a rightful twin still stands.
+    let offered: Vec<Option<Candidate<'_, '_>>> = all
+        .iter()
+        .zip(&parsed)
+        .map(|(e, p)| match p {
+            Err(error) => Some(Candidate::refused(e.hash, *error)),
+            Ok(p) if !belongs(id, e, p, birthplace.as_ref()) => None,
+            Ok(p) => Some(Candidate::of(p, e.kind.expected_actor(e.actor))),
+        })
+        .collect();
+    let candidates: Vec<Candidate<'_, '_>> = offered.iter().flatten().copied().collect();
+    let evaluation = evaluate(&candidates);
+    let status = |e: &NewRecordEntry<'_>, offered: &Option<Candidate<'_, '_>>| {
+        if offered.is_none() {
+            return Status::Malformed;
+        }
+        match evaluation.standings.get(&e.hash) {
+            Some(Standing::Standing) => Status::Accepted,
+            Some(Standing::Pending { .. }) | None => Status::Pending,
+            Some(Standing::NeedsNewer(_)) => Status::NeedsNewer,
+            Some(Standing::Blocked { .. }) => Status::Blocked,
+            Some(Standing::Malformed(_)) => Status::Malformed,
+        }
+    };
+    let statuses: Vec<Status> = all.iter().zip(&offered).map(|(e, c)| status(e, c)).collect();
+    let (old, fresh) = statuses.split_at(stored.len());
+    let restatus = stored.iter().zip(old).filter(|(e, s)| e.status != **s).map(|(e, s)| (id, e.at, *s)).collect();
+    let (space, collection) = match &birthplace {
+        Some(b) => (b.space, b.collection.to_owned()),
+        None => before
+            .map(|b| (b.space, b.collection.clone()))
+            .or_else(|| all.first().map(|e| (e.space, e.collection.to_owned())))
+            .unwrap_or((SpaceId::charter(crate::id::UnitId::default()), String::new())),
+    };
+    let state = RecordState {
+        id,
+        key: before.and_then(|b| b.key),
+        collection,
+        space,
+        heads: evaluation.heads,
+        max_op: evaluation.max_op,
+        sequences: evaluation.seqs,
+        entries: all.len() as u32,
+        irregular: statuses.iter().filter(|s| **s != Status::Accepted).count() as u32,
+        damaged: before.is_some_and(|b| b.damaged),
+    };
+    JudgedRecord { state, statuses: fresh.to_vec(), restatus }
+}
+
+/// Where and with which change a record was born.
+struct Birthplace<'a> {
+    space: SpaceId,
+    collection: &'a str,
+    creation: &'a [u8],
+    hash: ChangeHash,
+    max_op: u64,
+}
+
+fn birthplace<'a>(
+    org: &OrgId,
+    id: RecordId,
+    all: &[NewRecordEntry<'a>],
+    parsed: &[Result<Parsed<'_>, ChangeError>],
+) -> Option<Birthplace<'a>> {
+    // Of two valid births (an identity record's, made in two commits) the bytes are the same; where
+    // their collections differ the id differs too.
+    all.iter().zip(parsed).find_map(|(e, p)| {
+        let p = p.as_ref().ok()?;
+        let born = p.deps.is_empty()
+            && match e.kind {
+                EntryKind::Change => record_id(&e.space, &e.hash) == id,
+                EntryKind::Identity => is_identity(org, id, e, p),
+                EntryKind::Birth | EntryKind::Charter | EntryKind::Erase => false,
+            };
+        born.then_some(Birthplace {
+            space: e.space,
+            collection: e.collection,
+            creation: e.bytes,
+            hash: e.hash,
+            max_op: p.max_op(),
+        })
+    })
+}
+
+fn is_identity(org: &OrgId, id: RecordId, e: &NewRecordEntry<'_>, p: &Parsed<'_>) -> bool {
+    let Some(fields) = creation_fields(p) else {
+        return false;
+    };
+    let mut text: Vec<(String, String)> = Vec::with_capacity(fields.len());
+    for (name, value) in &fields {
+        let Value::Str(v) = value else { return false };
+        text.push((name.clone(), v.clone()));
+    }
+    identity_id(org, &e.space.unit, e.collection, &text) == id && verify_identity_bytes(&id, &fields, e.bytes)
+}
+
+fn verify_identity_bytes(id: &RecordId, fields: &BTreeMap<String, Value>, bytes: &[u8]) -> bool {
+    crate::record::verify_identity(id, fields, bytes)
+}
+
+/// Whether an entry may be an entry of this record at all, by its place and its computed bytes.
+fn belongs(id: RecordId, e: &NewRecordEntry<'_>, p: &Parsed<'_>, birthplace: Option<&Birthplace<'_>>) -> bool {
+    let Some(b) = birthplace else {
+        // Nothing is known of the record yet: what waits is judged again when its creation comes;
+        // but a change without dependencies that is no birth of this record never will be one.
+        return !p.deps.is_empty();
+    };
+    if e.space != b.space || e.collection != b.collection {
+        return false;
+    }
+    match e.kind {
+        EntryKind::Change | EntryKind::Identity => !p.deps.is_empty() || e.bytes == b.creation,
+        EntryKind::Birth => e.birth.is_some_and(|birth| {
+            crate::record::verify_birth(&id, &b.hash, b.max_op, &birth.field, birth.kind, e.bytes)
+        }),
+        EntryKind::Charter | EntryKind::Erase => false,
+    }
+}

@@ -1,0 +1,332 @@
+//! The engine of one replica: what it holds, folded and summed up, and the few ways to change it.
+//!
+//! It does not: talk to peers (`sync`), own a store (callers pass it in with every call), read a
+//! clock or draw randomness (arguments as well).
+//!
+//! Invariants: the engine is a cache of the store and the charter in it: [`Engine::open`] on the same
+//! store gives the same engine. Whoever rolls a store back reloads the engine.
+
+mod acks;
+mod authority;
+mod edit;
+mod intake;
+mod judge;
+mod seal;
+
+pub use acks::Delivered;
+pub use authority::{InviteRequest, JoinFacts};
+pub use edit::{EditFailure, NewRecord, Saved};
+pub use intake::{Intake, IntakeError};
+pub use judge::{JudgedRecord, NewRecordEntry, judge};
+pub use seal::SealLimits;
+
+use crate::charter::Charter;
+use crate::entropy::{Entropy, random};
+use crate::frontier::tree::Holdings;
+use crate::id::{ActorId, DeviceId, Flow, Incarnation, LogId, Nonce, OrgId, SpaceId, StoreEpoch, UnitId};
+use crate::log::{Commit, EntryKind, device_id};
+use crate::pack::Codec;
+use crate::schema::Schema;
+use crate::store::{Batch, CommitRow, Store, StoreError};
+use ed25519_dalek::SigningKey;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// Names of small facts in the store.
+pub mod meta {
+    /// The nonce in force, 16 bytes.
+    pub const NONCE: &str = "nonce";
+    /// The incarnation in force, 16 bytes.
+    pub const INCARNATION: &str = "incarnation";
+    /// Counter of the newest acknowledgement or heartbeat signed here, 8 bytes.
+    pub const REGISTER_COUNTER: &str = "register_counter";
+    /// Prefix: position up to which registers were sent to a peer, 8 bytes.
+    pub const REGISTERS_SENT: &str = "registers_sent/";
+    /// When this replica last verified with its upper end, 8 bytes of milliseconds.
+    pub const VERIFIED_AT: &str = "verified_at";
+    /// Prefix: when a child last verified, 8 bytes.
+    pub const CHILD_VERIFIED_AT: &str = "child_verified_at/";
+    /// Prefix: when a child was last seen, 8 bytes.
+    pub const CHILD_SEEN_AT: &str = "child_seen_at/";
+    /// When something last came from above, 8 bytes.
+    pub const NEWS_FROM_ABOVE_AT: &str = "news_from_above_at";
+    /// Offset to the upper end's clock in milliseconds, 8 bytes, signed.
+    pub const CLOCK_OFFSET: &str = "clock_offset";
+    /// 1 once an upper end has let this device in: the chain need not travel any more.
+    pub const ADMITTED: &str = "admitted";
+    /// The unit that a ticket named, before the charter has come: 16 bytes and its depth.
+    pub const JOINED_UNIT: &str = "joined_unit";
+    /// How often this replica found commits of its own device and incarnation that it had not made.
+    pub const TWINS_FOUND: &str = "twins_found";
+}
+
+/// Something that live sessions may have to pass on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum News {
+    /// A commit was stored.
+    Commit {
+        /// Its log.
+        log: LogId,
+        /// What the store tells of it.
+        row: CommitRow,
+        /// The neighbour that it came from.
+        from: Option<DeviceId>,
+    },
+    /// Acknowledgements of a unit changed.
+    Acks(UnitId),
+}
+
+/// How many pieces of news are kept for sessions that are behind; older ones are found again by
+/// comparing frontiers.
+const NEWS_MAX: usize = 65_536;
+
+/// The engine of one replica.
+pub struct Engine {
+    org: OrgId,
+    device: DeviceId,
+    key: SigningKey,
+    codec: Arc<dyn Codec + Send + Sync>,
+    charter: Charter,
+    charter_log: Vec<Commit>,
+    holdings: Holdings,
+    schema: Option<Schema>,
+    epoch: StoreEpoch,
+    nonce: Nonce,
+    incarnation: Incarnation,
+    news: VecDeque<News>,
+    news_dropped: u64,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("org", &self.org).field("device", &self.device).finish_non_exhaustive()
+    }
+}
+
+impl Engine {
+    /// Opens the engine of a store.
+    ///
+    /// A store without a nonce gets one; it is the incarnation as well.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read or written.
+    pub fn open(
+        store: &mut dyn Store,
+        org: OrgId,
+        key: SigningKey,
+        codec: Arc<dyn Codec + Send + Sync>,
+        rng: &mut dyn Entropy,
+    ) -> Result<Self, StoreError> {
+        let mut engine = Self {
+            org,
+            device: device_id(&key),
+            key,
+            codec,
+            charter: Charter::empty(org),
+            charter_log: Vec::new(),
+            holdings: Holdings::default(),
+            schema: None,
+            epoch: store.epoch()?,
+            nonce: Nonce::default(),
+            incarnation: Incarnation::default(),
+            news: VecDeque::new(),
+            news_dropped: 0,
+        };
+        if store.meta(meta::NONCE)?.is_none() {
+            let nonce = Nonce(random(rng));
+            let mut batch = Batch::default();
+            batch.meta.insert(meta::NONCE.into(), Some(nonce.0.to_vec()));
+            batch.meta.insert(meta::INCARNATION.into(), Some(nonce.0.to_vec()));
+            store.write(&batch)?;
+        }
+        engine.reload(store)?;
+        Ok(engine)
+    }
+
+    /// Reads everything anew: after a rolled back transaction, or when another process wrote.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn reload(&mut self, store: &dyn Store) -> Result<(), StoreError> {
+        self.holdings = Holdings::new(store.tips()?);
+        self.charter_log = store.charter_commits()?;
+        self.refold();
+        self.reload_nonce(store)?;
+        self.news_dropped += self.news.len() as u64;
+        self.news.clear();
+        Ok(())
+    }
+
+    /// Reads the nonce and incarnation anew.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn reload_nonce(&mut self, store: &dyn Store) -> Result<(), StoreError> {
+        let read = |name: &str| -> Result<[u8; 16], StoreError> {
+            let bytes = store.meta(name)?.ok_or_else(|| StoreError::Damaged(format!("'{name}' is missing")))?;
+            bytes.try_into().map_err(|_| StoreError::Damaged(format!("'{name}' has a wrong width")))
+        };
+        self.nonce = Nonce(read(meta::NONCE)?);
+        self.incarnation = Incarnation(read(meta::INCARNATION)?);
+        Ok(())
+    }
+
+    fn refold(&mut self) {
+        self.charter = Charter::fold(self.org, &self.charter_log);
+        self.holdings.tree_changed();
+        let published = self.charter.schema();
+        if published.map(|p| p.version) != self.schema.as_ref().map(|s| s.version) {
+            self.schema = published.and_then(|p| crate::schema::parse(&p.text).ok());
+        }
+    }
+
+    /// The organisation.
+    #[must_use]
+    pub fn org(&self) -> OrgId {
+        self.org
+    }
+    /// This device.
+    #[must_use]
+    pub fn device(&self) -> DeviceId {
+        self.device
+    }
+    /// This device's key.
+    #[must_use]
+    pub fn key(&self) -> &SigningKey {
+        &self.key
+    }
+    /// The folded charter.
+    #[must_use]
+    pub fn charter(&self) -> &Charter {
+        &self.charter
+    }
+    /// Grows with every commit of a charter.
+    #[must_use]
+    pub fn charter_version(&self) -> usize {
+        self.charter_log.len()
+    }
+    /// Frontiers and digests of all that is held.
+    #[must_use]
+    pub fn holdings(&self) -> &Holdings {
+        &self.holdings
+    }
+    /// The schema in force, `None` before it has come (or when a newer form does not parse).
+    #[must_use]
+    pub fn schema(&self) -> Option<&Schema> {
+        self.schema.as_ref()
+    }
+    /// The names of the levels, empty before the schema has come.
+    #[must_use]
+    pub fn levels(&self) -> &[String] {
+        self.schema.as_ref().map(|s| s.levels.as_slice()).unwrap_or_default()
+    }
+    /// The store's epoch.
+    #[must_use]
+    pub fn epoch(&self) -> StoreEpoch {
+        self.epoch
+    }
+    /// The nonce in force.
+    #[must_use]
+    pub fn nonce(&self) -> Nonce {
+        self.nonce
+    }
+    /// The incarnation in force.
+    #[must_use]
+    pub fn incarnation(&self) -> Incarnation {
+        self.incarnation
+    }
+    /// The actor of this replica's edits.
+    #[must_use]
+    pub fn actor(&self) -> ActorId {
+        ActorId::of(&self.device, &self.nonce)
+    }
+    /// The codec of packs.
+    #[must_use]
+    pub fn codec(&self) -> &(dyn Codec + Send + Sync) {
+        &*self.codec
+    }
+
+    /// Draws a new nonce, and with `incarnation` a new incarnation of the same name: after a clone or
+    /// a restore. Edits still pending keep the nonce they were made under.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn renew(&mut self, store: &mut dyn Store, rng: &mut dyn Entropy, incarnation: bool) -> Result<(), StoreError> {
+        let nonce = Nonce(random(rng));
+        let mut batch = Batch::default();
+        batch.meta.insert(meta::NONCE.into(), Some(nonce.0.to_vec()));
+        if incarnation {
+            batch.meta.insert(meta::INCARNATION.into(), Some(nonce.0.to_vec()));
+        }
+        store.write(&batch)?;
+        self.reload_nonce(store)
+    }
+
+    /// The position after the newest piece of news.
+    #[must_use]
+    pub fn news_end(&self) -> u64 {
+        self.news_dropped + self.news.len() as u64
+    }
+
+    /// News from a position on; `None` if some of it was dropped already.
+    pub fn news_since(&self, position: u64) -> Option<impl Iterator<Item = &News>> {
+        let skip = position.checked_sub(self.news_dropped)?;
+        Some(self.news.iter().skip(skip as usize))
+    }
+
+    fn tell(&mut self, news: News) {
+        self.news.push_back(news);
+        if self.news.len() > NEWS_MAX {
+            self.news.pop_front();
+            self.news_dropped += 1;
+        }
+    }
+
+    /// Takes commits that were just written into the cache: tips, news, and the charter if it grew.
+    fn note_stored(&mut self, store: &dyn Store, commits: &[Commit], from: Option<DeviceId>) -> Result<(), StoreError> {
+        let ids: Vec<_> = commits.iter().map(Commit::id).collect();
+        let keys = store.known(&ids)?;
+        let mut grew = false;
+        for (c, key) in commits.iter().zip(keys) {
+            let h = c.header();
+            self.holdings.advance(&self.charter, h.space, h.device, h.incarnation, c.id(), &h.parents);
+            if h.space.flow == Flow::Charter {
+                self.charter_log.push(c.clone());
+                grew = true;
+            }
+            let entries = &c.payload().entries;
+            let bytes = entries.iter().map(|e| e.payload.len() as u32).sum();
+            let changes =
+                entries.iter().filter(|e| matches!(e.entry.kind, EntryKind::Change | EntryKind::Identity)).count()
+                    as u32;
+            if let Some((key, sequence)) = key {
+                let row = CommitRow { key, id: c.id(), sequence, entries: h.entries, changes, bytes, time: h.time };
+                self.tell(News::Commit { log: h.log(), row, from });
+            }
+        }
+        if grew {
+            self.refold();
+        }
+        Ok(())
+    }
+
+    /// The heads of charters that a commit for `unit` names, without those it names as parents.
+    fn charter_heads(&self, unit: &UnitId, parents: &[crate::id::CommitId]) -> Vec<crate::id::CommitId> {
+        self.charter.heads(unit).into_iter().filter(|h| !parents.contains(h)).collect()
+    }
+
+    /// The parents of this device's next commit in a space: the tips of the log in force, or, at its
+    /// start, the tips of all its incarnations.
+    fn own_parents(&self, space: &SpaceId) -> Vec<crate::id::CommitId> {
+        let Some(tips) = self.holdings.tips(space) else {
+            return Vec::new();
+        };
+        let current = tips.tips(self.device, self.incarnation);
+        if current.is_empty() { tips.of_device(self.device) } else { current.into_iter().collect() }
+    }
+}
+
+/// 8 bytes of a meta value as a number, 0 when absent or of another width.
+pub(crate) fn meta_u64(store: &dyn Store, name: &str) -> Result<u64, StoreError> {
+    Ok(store.meta(name)?.and_then(|b| b.try_into().ok()).map_or(0, u64::from_le_bytes))
+}

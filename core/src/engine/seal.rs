@@ -1,0 +1,132 @@
+//! Sealing: pending edits become signed commits, in one durable batch, before a byte of them leaves.
+//!
+//! It does not: decide when (node does: a link, ten minutes, 256 entries, shutdown).
+//!
+//! Invariants: entries keep the order of editing; a commit holds edits of one space and one nonce; an
+//! edit is either pending or in exactly one commit.
+
+use super::Engine;
+use crate::entropy::{Entropy, random};
+use crate::id::{Nonce, SpaceId};
+use crate::limits;
+use crate::log::commit::FORMAT;
+use crate::log::{Commit, Header, Payload};
+use crate::pack::{self, PackScope};
+use crate::store::{Batch, NewCommit, NewEntry, NewGroup, PendingEntry, Status, Store, StoreError};
+use crate::time::Millis;
+
+/// How much one commit takes; never more than the format allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SealLimits {
+    /// Entries a commit.
+    pub entries: usize,
+    /// Payload bytes a commit.
+    pub bytes: usize,
+}
+
+impl Default for SealLimits {
+    fn default() -> Self {
+        // Three quarters of a frame: header, names and references come on top of the payload.
+        Self { entries: limits::COMMIT_ENTRIES_MAX, bytes: limits::COMMIT_BYTES_MAX * 3 / 4 }
+    }
+}
+
+impl Engine {
+    /// Seals everything pending; returns the number of commits made. Does nothing before the charter
+    /// of this device's unit has come, because a commit names the charter it was made under.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing was changed of the commit that failed.
+    pub fn seal(
+        &mut self,
+        store: &mut dyn Store,
+        rng: &mut dyn Entropy,
+        limits: SealLimits,
+        now: Millis,
+    ) -> Result<u64, StoreError> {
+        let mut made = 0;
+        if self.charter.root().is_none() {
+            return Ok(0);
+        }
+        let mut run: Vec<PendingEntry> = Vec::new();
+        let mut bytes = 0;
+        let mut rest = store.pending()?;
+        // Runs of one space and nonce; the order inside each space is the order of editing.
+        rest.sort_by_key(|p| (p.space, p.key));
+        for p in rest {
+            let same = run.last().is_none_or(|l| l.space == p.space && l.nonce == p.nonce);
+            let size = p.entry.payload.len() + 64;
+            if !same || run.len() >= limits.entries.clamp(1, limits::COMMIT_ENTRIES_MAX) || bytes + size > limits.bytes
+            {
+                made += self.seal_run(store, rng, std::mem::take(&mut run), now)?;
+                bytes = 0;
+            }
+            bytes += size;
+            run.push(p);
+        }
+        made += self.seal_run(store, rng, run, now)?;
+        Ok(made)
+    }
+
+    fn seal_run(
+        &mut self,
+        store: &mut dyn Store,
+        rng: &mut dyn Entropy,
+        run: Vec<PendingEntry>,
+        now: Millis,
+    ) -> Result<u64, StoreError> {
+        let Some(first) = run.first() else {
+            return Ok(0);
+        };
+        let (space, nonce) = (first.space, first.nonce);
+        if !self.charter.counts(&self.device, &space) {
+            return Ok(0);
+        }
+        let keys = run.iter().map(|p| p.key).collect();
+        let payload = Payload { secret: random(rng), entries: run.into_iter().map(|p| p.entry).collect() };
+        let commit = self.sign(store, space, nonce, payload, now)?;
+        // Re-judging gives the statuses that the entries had while pending: sealing changes none.
+        let mut batch = Batch::at(now);
+        let scope = PackScope { org: self.org, space };
+        let packed = pack::encode(&scope, &[commit.payload()], &*self.codec);
+        let entries = commit.payload().entries.iter();
+        let entries =
+            entries.map(|e| NewEntry { record: e.entry.record, kind: e.entry.kind, status: Status::Accepted });
+        let new = NewCommit { head: commit.head().clone(), entries: entries.collect() };
+        batch.groups.push(NewGroup { commits: vec![new], pack: packed });
+        batch.sealed = keys;
+        store.write(&batch)?;
+        self.note_stored(store, &[commit], None)?;
+        Ok(1)
+    }
+
+    /// Signs a commit of this device on top of its log.
+    pub(super) fn sign(
+        &self,
+        store: &dyn Store,
+        space: SpaceId,
+        nonce: Nonce,
+        payload: Payload,
+        now: Millis,
+    ) -> Result<Commit, StoreError> {
+        let parents = self.own_parents(&space);
+        let sequences = store.known(&parents)?;
+        let sequence = 1 + sequences.into_iter().flatten().map(|(_, s)| s).max().unwrap_or(0);
+        let header = Header {
+            format: FORMAT,
+            org: self.org,
+            space,
+            device: self.device,
+            incarnation: self.incarnation,
+            sequence,
+            charter_heads: self.charter_heads(&space.unit, &parents),
+            parents,
+            nonce,
+            time: now,
+            entries: 0,
+            root: [0; 32],
+        };
+        Commit::seal(&self.key, header, payload)
+            .map_err(|e| StoreError::Io(format!("a commit of ours broke a limit: {e}")))
+    }
+}

@@ -1,0 +1,207 @@
+//! Scope: who holds which space, and what two ends of a link share. One pure function of the charter
+//! that both ends compute.
+//!
+//! It does not: read the store or send anything.
+//!
+//! Invariants: no sibling's space is ever in a shared scope; `local` spaces are in none.
+
+use crate::charter::{Charter, Roles};
+use crate::frontier::tree::Holdings;
+use crate::hash::tagged;
+use crate::id::{DeviceId, Digest, Flow, SpaceId, UnitId};
+use crate::wire::frame::{ScopeDigests, Tree};
+use std::collections::BTreeSet;
+
+/// What a device holds, by its rights.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Side {
+    /// Units of which it holds the unit's own spaces.
+    pub units: BTreeSet<UnitId>,
+    /// Units of which it holds everything below as well.
+    pub relay_units: BTreeSet<UnitId>,
+}
+
+impl Side {
+    /// The side of a device.
+    #[must_use]
+    pub fn of(charter: &Charter, device: &DeviceId) -> Self {
+        let mut side = Self::default();
+        for right in charter.rights(device) {
+            if right.roles.contains(Roles::RELAY) {
+                side.relay_units.insert(right.unit);
+            } else if right.roles.contains(Roles::READER) {
+                side.units.insert(right.unit);
+            }
+        }
+        side
+    }
+
+    /// Every unit it has a right on.
+    #[must_use]
+    pub fn all(&self) -> BTreeSet<UnitId> {
+        self.units.union(&self.relay_units).copied().collect()
+    }
+}
+
+/// One thing that two ends compare.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Item {
+    /// One space.
+    Space(SpaceId),
+    /// A unit and all below it, in one digest tree.
+    Subtree(UnitId, Tree),
+}
+
+/// What a lower and an upper end share.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Shared {
+    /// Charter spaces and trees.
+    pub charter: BTreeSet<Item>,
+    /// Data spaces and trees.
+    pub data: BTreeSet<Item>,
+}
+
+impl Shared {
+    /// What `lower` and `upper` share; the upper end is a relay of an ancestor (or of the same unit).
+    #[must_use]
+    pub fn of(charter: &Charter, levels: &[String], lower: &Side, upper: &Side) -> Self {
+        let mut out = Self::default();
+        for unit in &lower.units {
+            if let Some(over) = nearest(charter, unit, upper) {
+                out.chain(charter, unit, &over, true);
+                for reach in 0..=charter.level(&over, levels) {
+                    out.data.insert(Item::Space(SpaceId { unit: *unit, flow: Flow::Up, reach }));
+                }
+            }
+        }
+        for unit in &lower.relay_units {
+            if let Some(over) = nearest(charter, unit, upper) {
+                out.chain(charter, unit, &over, false);
+                out.charter.insert(Item::Subtree(*unit, Tree::Charter));
+                for reach in 0..=charter.level(&over, levels) {
+                    out.data.insert(Item::Subtree(*unit, Tree::Up(reach)));
+                }
+            }
+        }
+        out
+    }
+
+    /// Charters and `down` spaces of the units above, and of the unit itself when `own`.
+    fn chain(&mut self, charter: &Charter, unit: &UnitId, over: &UnitId, own: bool) {
+        let mut relay_passed = false;
+        for u in charter.chain(unit) {
+            let is_below_upper = charter.is_below(&u.id, over);
+            if is_below_upper && charter.has_relay(&u.id) {
+                relay_passed = true;
+            }
+            if u.id == *unit && !own {
+                continue;
+            }
+            self.charter.insert(Item::Space(SpaceId::charter(u.id)));
+            // A `down` space below the upper end is there only while no other relay lies between.
+            if !is_below_upper || !relay_passed {
+                self.data.insert(Item::Space(SpaceId { unit: u.id, flow: Flow::Down, reach: 0 }));
+            }
+        }
+    }
+
+    /// Whether a space is shared.
+    #[must_use]
+    pub fn contains(&self, charter: &Charter, space: &SpaceId) -> bool {
+        let (items, tree) = match space.flow {
+            Flow::Charter => (&self.charter, Some(Tree::Charter)),
+            Flow::Up => (&self.data, Some(Tree::Up(space.reach))),
+            Flow::Down | Flow::Group | Flow::Inbox => (&self.data, None),
+            Flow::Local => return false,
+        };
+        if items.contains(&Item::Space(*space)) {
+            return true;
+        }
+        let Some(tree) = tree else { return false };
+        charter.chain(&space.unit).any(|u| items.contains(&Item::Subtree(u.id, tree)))
+    }
+
+    /// Every shared space that holds something, and every single one that is named.
+    #[must_use]
+    pub fn spaces(&self, charter: &Charter, holdings: &Holdings) -> BTreeSet<SpaceId> {
+        let mut out = BTreeSet::new();
+        for item in self.charter.iter().chain(&self.data) {
+            match item {
+                Item::Space(space) => {
+                    out.insert(*space);
+                }
+                Item::Subtree(unit, tree) => {
+                    let mut todo = vec![*unit];
+                    while let Some(unit) = todo.pop() {
+                        let space = Holdings::tree_space(unit, *tree);
+                        if holdings.tips(&space).is_some() {
+                            out.insert(space);
+                        }
+                        todo.extend(charter.unit(&unit).iter().flat_map(|u| &u.children));
+                    }
+                }
+            }
+        }
+        out
+    }
+
+    /// The digests of what `holdings` has of it.
+    #[must_use]
+    pub fn digests(&self, charter: &Charter, holdings: &Holdings) -> ScopeDigests {
+        let of = |items: &BTreeSet<Item>| {
+            let mut bytes = Vec::new();
+            for item in items {
+                let (name, digest) = match item {
+                    Item::Space(s) => (s.key().to_vec(), holdings.space_digest(s)),
+                    Item::Subtree(unit, tree) => {
+                        let key = Holdings::tree_space(*unit, *tree).key();
+                        ([key.as_slice(), b"+"].concat(), holdings.subtree_digest(charter, unit, *tree))
+                    }
+                };
+                // What holds nothing is left out, as everywhere.
+                if digest != Digest::default() {
+                    bytes.extend_from_slice(&name);
+                    bytes.extend_from_slice(&digest.0);
+                }
+            }
+            Digest(tagged("scope", &[&bytes]))
+        };
+        ScopeDigests { charter: of(&self.charter), data: of(&self.data) }
+    }
+
+    /// Whether a node of a tree lies in a shared subtree.
+    #[must_use]
+    pub fn contains_node(&self, charter: &Charter, unit: &UnitId, tree: Tree) -> bool {
+        let items = if tree == Tree::Charter { &self.charter } else { &self.data };
+        charter.chain(unit).any(|u| items.contains(&Item::Subtree(u.id, tree)))
+    }
+}
+
+/// The unit of the upper end that is nearest above (or at) a lower unit.
+fn nearest(charter: &Charter, unit: &UnitId, upper: &Side) -> Option<UnitId> {
+    charter.chain(unit).map(|u| u.id).find(|u| upper.relay_units.contains(u))
+}
+
+/// The relay that a device should dial: the nearest unit above with a relay of its own that is not
+/// this device, with the addresses; then the next above, and so on.
+#[must_use]
+pub fn upstream(charter: &Charter, device: &DeviceId) -> Vec<(UnitId, DeviceId, Vec<String>)> {
+    let mut out = Vec::new();
+    let mut seen = BTreeSet::new();
+    let side = Side::of(charter, device);
+    for unit in side.all() {
+        let own_relay = side.relay_units.contains(&unit);
+        for u in charter.chain(&unit) {
+            if own_relay && u.id == unit {
+                continue;
+            }
+            for (relay, addresses) in charter.endpoints(&u.id) {
+                if relay != *device && seen.insert(relay) {
+                    out.push((u.depth, u.id, relay, addresses));
+                }
+            }
+        }
+    }
+    out.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
+    out.into_iter().map(|(_, unit, relay, addresses)| (unit, relay, addresses)).collect()
+}

@@ -1,0 +1,83 @@
+//! The order in which received frames are taken, whatever order the lanes delivered them in.
+//!
+//! It does not: look inside frames beyond the two counters that order them.
+//!
+//! Invariants: commits are taken after the lane-0 frames they follow; a mark after every frame sent
+//! before it; what waits is bounded.
+
+use crate::limits::{WAITING_BYTES_MAX, WAITING_COMMITS_MAX};
+use crate::wire::frame::Frame;
+
+/// Frames that wait for their turn.
+#[derive(Debug, Default)]
+pub(super) struct Inbox {
+    waiting: Vec<(u8, usize, Frame)>,
+    bytes: usize,
+    received: u64,
+    taken_lane0: u64,
+}
+
+impl Inbox {
+    /// Puts a frame in; false when too much waits already.
+    pub(super) fn put(&mut self, lane: u8, size: usize, frame: Frame) -> bool {
+        // A mark counts the frames before it, itself excluded.
+        if !matches!(frame, Frame::Mark(_)) {
+            self.received += 1;
+        }
+        self.bytes += size;
+        self.waiting.push((lane, size, frame));
+        self.bytes <= WAITING_BYTES_MAX && self.waiting.len() <= WAITING_COMMITS_MAX
+    }
+
+    /// The next frame that may be taken.
+    pub(super) fn take(&mut self) -> Option<Frame> {
+        let ready = |(lane, _, frame): &(u8, usize, Frame)| match frame {
+            Frame::Commits { after, .. } => *lane == 0 || *after <= self.taken_lane0,
+            Frame::Mark(m) => m.frames <= self.received,
+            _ => true,
+        };
+        // A mark is taken only when nothing else is ready: what it counts may have arrived and wait.
+        let is_mark = |f: &Frame| matches!(f, Frame::Mark(_));
+        let others = self.waiting.iter().position(|w| ready(w) && !is_mark(&w.2));
+        let at = others.or_else(|| {
+            let held = self.waiting.iter().any(|w| !is_mark(&w.2));
+            self.waiting.iter().position(|w| ready(w) && !held)
+        })?;
+        let (lane, size, frame) = self.waiting.remove(at);
+        self.bytes -= size;
+        if lane == 0 && !is_mark(&frame) {
+            self.taken_lane0 += 1;
+        }
+        Some(frame)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::Millis;
+    use crate::wire::frame::{Announce, Mark, ScopeDigests};
+
+    fn mark(frames: u64) -> Frame {
+        Frame::Mark(Mark { number: 1, frames, digests: ScopeDigests::default(), answer: false, clock: Millis(0) })
+    }
+
+    #[test]
+    fn a_mark_waits_for_every_frame_before_it_and_commits_for_the_charter() {
+        let mut inbox = Inbox::default();
+        assert!(inbox.put(0, 1, mark(2)));
+        assert!(inbox.put(3, 1, Frame::Commits { after: 1, groups: vec![] }));
+        assert!(inbox.take().is_none());
+        assert!(inbox.put(0, 1, Frame::Announce(Announce::default())));
+        assert_eq!(inbox.take().map(|f| f.name()), Some("Announce"));
+        assert_eq!(inbox.take().map(|f| f.name()), Some("Commits"));
+        assert_eq!(inbox.take().map(|f| f.name()), Some("Mark"));
+        assert!(inbox.take().is_none());
+    }
+
+    #[test]
+    fn what_waits_is_bounded() {
+        let mut inbox = Inbox::default();
+        assert!(!inbox.put(3, WAITING_BYTES_MAX + 1, Frame::Commits { after: 9, groups: vec![] }));
+    }
+}

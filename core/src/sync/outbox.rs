@@ -1,0 +1,170 @@
+//! What a side has to say, by lane, produced frame by frame so that urgent news overtakes backlog.
+//!
+//! It does not: decide what is missing at the peer (`talk`).
+//!
+//! Invariants: commits of one device in one space keep the order of storage, which is parents first,
+//! and stay in one lane; a commit is offered to a peer once a session.
+
+use super::lane;
+use crate::id::{DeviceId, Flow, LogId, SpaceId};
+use crate::limits::{BACKFILL_BYTES_MIN, FRAME_ENTRIES_MAX, FRAME_PAYLOAD_BYTES_MAX};
+use crate::store::{CommitKey, CommitRow, Store, StoreError};
+use crate::wire::frame::{Announce, Frame};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+/// Commits waiting to be sent.
+#[derive(Debug, Default)]
+pub(super) struct Outbox {
+    control: VecDeque<Frame>,
+    registers: VecDeque<Frame>,
+    commits: BTreeMap<u8, VecDeque<(SpaceId, CommitRow)>>,
+    lane_of: BTreeMap<(SpaceId, DeviceId), u8>,
+    offered: BTreeSet<CommitKey>,
+    unannounced: Announce,
+    pub(super) sent: u64,
+    sent_lane0: u64,
+}
+
+/// A frame about to leave, with what it adds to the statistics.
+#[derive(Debug)]
+pub(super) struct Outgoing {
+    pub lane: u8,
+    pub frame: Frame,
+    pub commits: u64,
+    pub changes: u64,
+}
+
+impl Outbox {
+    pub(super) fn control(&mut self, frame: Frame) {
+        self.control.push_back(frame);
+    }
+
+    pub(super) fn registers(&mut self, frame: Frame) {
+        self.registers.push_back(frame);
+    }
+
+    /// The peer has this commit: never offer it.
+    pub(super) fn has(&mut self, key: CommitKey) {
+        self.offered.insert(key);
+    }
+
+    /// Queues what the peer lacks; rows of one device in one space come together.
+    pub(super) fn offer(&mut self, rows: Vec<(LogId, CommitRow)>) {
+        let mut groups: BTreeMap<(SpaceId, DeviceId), Vec<CommitRow>> = BTreeMap::new();
+        let mut charter = Vec::new();
+        for (log, row) in rows {
+            if !self.offered.insert(row.key) {
+                continue;
+            }
+            if log.space.flow == Flow::Charter {
+                charter.push((log.space, row));
+            } else {
+                groups.entry((log.space, log.device)).or_default().push(row);
+            }
+        }
+        // Charters build on one another across units: the order of storage has causes first.
+        charter.sort_by_key(|(_, row)| row.key);
+        for (_, row) in &charter {
+            self.announce(row);
+        }
+        self.commits.entry(lane::CHARTER).or_default().extend(charter);
+        // Newest first orders spaces and logs; within a log the oldest comes first.
+        let mut groups: Vec<_> = groups.into_iter().collect();
+        groups.sort_by_key(|(_, rows)| std::cmp::Reverse(rows.iter().map(|r| r.time).max()));
+        for ((space, device), mut rows) in groups {
+            rows.sort_by_key(|r| r.key);
+            let bytes: u64 = rows.iter().map(|r| u64::from(r.bytes)).sum();
+            let usual = match space.flow {
+                Flow::Charter => lane::CHARTER,
+                Flow::Down => lane::DOWN,
+                Flow::Up | Flow::Group | Flow::Local | Flow::Inbox if bytes < BACKFILL_BYTES_MIN => lane::RECENT,
+                Flow::Up | Flow::Group | Flow::Local | Flow::Inbox => lane::BACKFILL,
+            };
+            let lane = *self.lane_of.entry((space, device)).or_insert(usual);
+            rows.iter().for_each(|r| self.announce(r));
+            self.commits.entry(lane).or_default().extend(rows.into_iter().map(|r| (space, r)));
+        }
+    }
+
+    fn announce(&mut self, row: &CommitRow) {
+        self.unannounced.commits += 1;
+        self.unannounced.entries += u64::from(row.entries);
+        self.unannounced.bytes += u64::from(row.bytes);
+    }
+
+    /// Whether nothing waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.control.is_empty() && self.registers.is_empty() && self.commits.values().all(VecDeque::is_empty)
+    }
+
+    /// Whether no turn is due: registers and acknowledgements need no answer.
+    pub(super) fn is_commits_and_control_empty(&self) -> bool {
+        self.control.is_empty() && self.commits.values().all(VecDeque::is_empty)
+    }
+
+    /// The most urgent frame whose lane is free.
+    pub(super) fn next(
+        &mut self,
+        store: &dyn Store,
+        free: &dyn Fn(u8) -> bool,
+    ) -> Result<Option<Outgoing>, StoreError> {
+        let plain = |lane, frame| Outgoing { lane, frame, commits: 0, changes: 0 };
+        if free(lane::CHARTER) {
+            if let Some(frame) = self.control.pop_front() {
+                return Ok(Some(self.count(plain(lane::CHARTER, frame))));
+            }
+            if self.unannounced.commits > 0 {
+                let frame = Frame::Announce(std::mem::take(&mut self.unannounced));
+                return Ok(Some(self.count(plain(lane::CHARTER, frame))));
+            }
+        }
+        let lanes: Vec<u8> = self.commits.iter().filter(|(_, q)| !q.is_empty()).map(|(l, _)| *l).collect();
+        if let Some(lane) = lanes.iter().copied().find(|l| *l < lane::REGISTERS && free(*l)) {
+            return self.commits_frame(store, lane).map(Some);
+        }
+        if free(lane::REGISTERS)
+            && let Some(frame) = self.registers.pop_front()
+        {
+            return Ok(Some(self.count(plain(lane::REGISTERS, frame))));
+        }
+        if let Some(lane) = lanes.into_iter().find(|l| *l > lane::REGISTERS && free(*l)) {
+            return self.commits_frame(store, lane).map(Some);
+        }
+        Ok(None)
+    }
+
+    fn commits_frame(&mut self, store: &dyn Store, lane: u8) -> Result<Outgoing, StoreError> {
+        let queue = self.commits.entry(lane).or_default();
+        let mut runs: Vec<(SpaceId, Vec<CommitKey>)> = Vec::new();
+        let (mut commits, mut entries, mut bytes, mut changes) = (0, 0u32, 0u32, 0u64);
+        while let Some((space, row)) = queue.front() {
+            let fits = entries + row.entries <= FRAME_ENTRIES_MAX && bytes + row.bytes <= FRAME_PAYLOAD_BYTES_MAX;
+            if commits > 0 && !fits {
+                break;
+            }
+            match runs.last_mut() {
+                Some((s, keys)) if s == space => keys.push(row.key),
+                Some(_) | None => runs.push((*space, vec![row.key])),
+            }
+            commits += 1;
+            entries += row.entries;
+            bytes += row.bytes;
+            changes += if space.flow == Flow::Charter { 0 } else { u64::from(row.changes) };
+            queue.pop_front();
+        }
+        let mut groups = Vec::new();
+        for (space, keys) in runs {
+            groups.extend(store.groups(&space, &keys)?);
+        }
+        let frame = Frame::Commits { after: self.sent_lane0, groups };
+        Ok(self.count(Outgoing { lane, frame, commits, changes }))
+    }
+
+    fn count(&mut self, out: Outgoing) -> Outgoing {
+        self.sent += 1;
+        if out.lane == lane::CHARTER {
+            self.sent_lane0 += 1;
+        }
+        out
+    }
+}

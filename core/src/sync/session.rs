@@ -1,0 +1,683 @@
+//! One session: its state, its opening, and the taking of frames.
+//!
+//! It does not: decide what to say in a turn (`talk`), order frames (`inbox`, `outbox`) or judge at the
+//! door (`door`).
+//!
+//! Invariants: an error that names the peer ends the session and nothing else; an error of our own
+//! store ends it too, before anything is acknowledged.
+
+use super::door::{self, Door};
+use super::inbox::Inbox;
+use super::outbox::Outbox;
+use crate::charter::Charter;
+use crate::engine::{Engine, IntakeError, meta};
+use crate::entropy::Entropy;
+use crate::frontier::{ShortId, SpaceTips};
+use crate::id::{DeviceId, Flow, LogId, SpaceId, UnitId};
+use crate::limits::HELLO_LOGS_MAX;
+use crate::register::RegisterError;
+use crate::scope::{Shared, Side};
+use crate::store::{Batch, Store, StoreError};
+use crate::time::Millis;
+use crate::wire::WireError;
+use crate::wire::frame::{
+    Announce, Frame, Group, Hello, Mark, PROTOCOL, RefuseCode, RelayAddress, ScopeDigests, SpaceFrontier, Tree,
+    TreeNode,
+};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+/// Which end this is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// The child: it dials.
+    Lower,
+    /// The relay above it.
+    Upper,
+}
+
+/// What a session needs from outside for one input.
+pub struct Env<'a> {
+    /// The store.
+    pub store: &'a mut dyn Store,
+    /// The engine of that store.
+    pub engine: &'a mut Engine,
+    /// Randomness.
+    pub rng: &'a mut dyn Entropy,
+    /// The local clock.
+    pub now: Millis,
+}
+
+/// What a driver may want to know; drained after each input.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// The peer refused us, or we refused the peer: close the link after what is queued was sent.
+    Refused {
+        /// Why.
+        code: RefuseCode,
+        /// In words.
+        text: String,
+        /// Whether the peer said it.
+        by_peer: bool,
+    },
+    /// Another relay is nearer: dial it.
+    Redirect(Vec<RelayAddress>),
+    /// Both ends hold the same, as of this moment.
+    Verified,
+    /// The peer says that this much will come.
+    Announced(Announce),
+    /// Commits were stored.
+    Stored {
+        /// How many.
+        commits: u64,
+        /// Entries in them.
+        entries: u64,
+    },
+    /// Acknowledgements were taken.
+    Acknowledged,
+    /// After `REPAIR_ROUNDS_MAX` rounds the two ends still differ.
+    NotVerified,
+    /// This device's log was continued by a twin: a clone or an old backup; it goes on under a new name.
+    TwinFound,
+}
+
+/// Progress toward what the peer announced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Progress {
+    /// What was announced in all.
+    pub announced: Announce,
+    /// Entries that arrived.
+    pub entries: u64,
+    /// Commits that arrived.
+    pub commits: u64,
+}
+
+/// Counts of one session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Stats {
+    /// Waits for an answer.
+    pub round_trips: u64,
+    /// Commits sent.
+    pub commits_sent: u64,
+    /// Commits received that were new.
+    pub commits_received: u64,
+    /// Changes of data spaces sent, births excluded.
+    pub changes_sent: u64,
+    /// Changes of data spaces received that were new, births excluded.
+    pub changes_received: u64,
+    /// Bytes of frames sent.
+    pub frame_bytes_sent: u64,
+    /// Bytes of frames received.
+    pub frame_bytes_received: u64,
+    /// Registers that were not taken, for want of a right or a reason.
+    pub registers_refused: u64,
+}
+
+/// Why a session ended.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SessionError {
+    /// The peer sent bytes that are no frame.
+    #[error("the peer sent {0}")]
+    PeerWire(#[from] WireError),
+    /// The peer sent a frame where it has no place.
+    #[error("the peer sent a {0} where none belongs")]
+    PeerOrder(&'static str),
+    /// The peer is not who it says.
+    #[error("the peer speaks for device {claimed}, but its key is {actual}")]
+    PeerIdentity {
+        /// What its hello says.
+        claimed: DeviceId,
+        /// Its key.
+        actual: DeviceId,
+    },
+    /// The peer sent more than may wait.
+    #[error(
+        "the peer sent more frames than WAITING_COMMITS_MAX or WAITING_BYTES_MAX before the one that they wait for"
+    )]
+    PeerFlood,
+    /// The peer's commits.
+    #[error(transparent)]
+    Peer(IntakeError),
+    /// The peer's registers.
+    #[error("the peer sent {0}")]
+    PeerRegister(#[from] RegisterError),
+    /// Our store failed.
+    #[error(transparent)]
+    Local(#[from] StoreError),
+}
+
+impl From<IntakeError> for SessionError {
+    fn from(e: IntakeError) -> Self {
+        match e {
+            IntakeError::LocalStore(e) => Self::Local(e),
+            IntakeError::PeerCommit(_)
+            | IntakeError::PeerPack(_)
+            | IntakeError::PeerScope(_)
+            | IntakeError::PeerGroup
+            | IntakeError::PeerOrder(_) => Self::Peer(e),
+        }
+    }
+}
+
+/// One session.
+#[derive(Debug)]
+pub struct Session {
+    pub(super) role: Role,
+    pub(super) peer: DeviceId,
+    pub(super) open: bool,
+    closing: bool,
+    fallback: bool,
+    pub(super) shared: Shared,
+    shared_version: usize,
+    pub(super) blank: bool,
+    inbox: Inbox,
+    pub(super) out: Outbox,
+    pub(super) events: VecDeque<Event>,
+    pub(super) stats: Stats,
+    progress: Progress,
+    /// Frontiers of the peer that are not settled yet.
+    pub(super) peer_frontiers: BTreeMap<SpaceId, SpaceTips>,
+    pub(super) peer_nodes: Vec<TreeNode>,
+    pub(super) peer_inventories: Vec<(LogId, BTreeSet<ShortId>)>,
+    pub(super) frontier_sent: BTreeSet<SpaceId>,
+    pub(super) nodes_sent: BTreeSet<(UnitId, Tree)>,
+    pub(super) inventory_sent: BTreeSet<LogId>,
+    pub(super) news_at: u64,
+    pub(super) registers_at: Option<u64>,
+    pub(super) acks_sent: BTreeMap<(UnitId, UnitId), u64>,
+    pub(super) top_due: bool,
+    pub(super) repairs: u32,
+    pub(super) said: Option<ScopeDigests>,
+    mark_due: Option<bool>,
+    marks: u64,
+    awaiting: bool,
+    verified: Option<Millis>,
+}
+
+impl Session {
+    fn new(role: Role, peer: DeviceId) -> Self {
+        Self {
+            role,
+            peer,
+            open: false,
+            closing: false,
+            fallback: false,
+            shared: Shared::default(),
+            shared_version: 0,
+            blank: false,
+            inbox: Inbox::default(),
+            out: Outbox::default(),
+            events: VecDeque::new(),
+            stats: Stats::default(),
+            progress: Progress::default(),
+            peer_frontiers: BTreeMap::new(),
+            peer_nodes: Vec::new(),
+            peer_inventories: Vec::new(),
+            frontier_sent: BTreeSet::new(),
+            nodes_sent: BTreeSet::new(),
+            inventory_sent: BTreeSet::new(),
+            news_at: 0,
+            registers_at: None,
+            acks_sent: BTreeMap::new(),
+            top_due: false,
+            repairs: 0,
+            said: None,
+            mark_due: None,
+            marks: 0,
+            awaiting: false,
+            verified: None,
+        }
+    }
+
+    /// The upper end of a link, waiting for a hello.
+    #[must_use]
+    pub fn upper(peer: DeviceId) -> Self {
+        Self::new(Role::Upper, peer)
+    }
+
+    /// The lower end: says hello, and at once what its last acknowledgement says the peer lacks.
+    /// `fallback`: a nearer relay was tried and did not answer.
+    ///
+    /// # Errors
+    /// [`SessionError::Local`].
+    pub fn lower(env: &mut Env<'_>, peer: DeviceId, fallback: bool) -> Result<Self, SessionError> {
+        let mut session = Self::new(Role::Lower, peer);
+        session.fallback = fallback;
+        session.refresh_shared(env.engine);
+        session.news_at = env.engine.news_end();
+        let hello = session.hello(env)?;
+        session.out.control(Frame::Hello(Box::new(hello)));
+        session.push_unacknowledged(env)?;
+        session.queue_registers(env)?;
+        session.mark_due = Some(true);
+        Ok(session)
+    }
+
+    fn hello(&mut self, env: &mut Env<'_>) -> Result<Hello, SessionError> {
+        let engine = &env.engine;
+        let mut frontier = None;
+        if self.role == Role::Lower {
+            let held = self.shared.spaces(engine.charter(), engine.holdings());
+            let listed: Vec<SpaceFrontier> =
+                held.iter().filter_map(|s| engine.holdings().tips(s).map(|t| SpaceFrontier::of(*s, t))).collect();
+            if listed.iter().map(|s| s.logs.len()).sum::<usize>() <= HELLO_LOGS_MAX {
+                self.frontier_sent.extend(held);
+                frontier = Some(listed);
+            }
+        }
+        let admitted = env.store.meta(meta::ADMITTED)?.is_some();
+        let chain = if self.role == Role::Upper || admitted { Vec::new() } else { engine.chains(env.store)? };
+        Ok(Hello {
+            version_min: PROTOCOL,
+            version_max: PROTOCOL,
+            org: engine.org(),
+            device: engine.device(),
+            units: engine.joined_units(env.store)?,
+            tree_number: 0,
+            schema_version: engine.schema().map_or(0, |s| s.version),
+            clock: env.now,
+            epoch: engine.epoch(),
+            digests: self.shared.digests(engine.charter(), engine.holdings()),
+            frontier,
+            chain,
+            fallback: self.fallback,
+        })
+    }
+
+    /// Takes one frame as it came from a lane.
+    ///
+    /// # Errors
+    /// [`SessionError`]; the session is over. For an error of the peer, [`Session::refusal`] is what
+    /// to tell it.
+    pub fn receive(&mut self, env: &mut Env<'_>, lane: u8, bytes: &[u8]) -> Result<(), SessionError> {
+        self.stats.frame_bytes_received += bytes.len() as u64;
+        let frame = Frame::decode(bytes)?;
+        if !self.inbox.put(lane, bytes.len(), frame) {
+            return Err(SessionError::PeerFlood);
+        }
+        while let Some(frame) = self.inbox.take() {
+            if self.closing {
+                break;
+            }
+            self.take(env, frame)?;
+        }
+        Ok(())
+    }
+
+    /// What a peer that broke the protocol is told before the link is closed.
+    #[must_use]
+    pub fn refusal(error: &SessionError) -> Option<Vec<u8>> {
+        match error {
+            SessionError::Local(_) => None,
+            SessionError::PeerWire(_)
+            | SessionError::PeerOrder(_)
+            | SessionError::PeerIdentity { .. }
+            | SessionError::PeerFlood
+            | SessionError::Peer(_)
+            | SessionError::PeerRegister(_) => Some(Frame::Refuse(RefuseCode::Protocol, error.to_string()).encode()),
+        }
+    }
+
+    fn take(&mut self, env: &mut Env<'_>, frame: Frame) -> Result<(), SessionError> {
+        if !self.open && !matches!(frame, Frame::Hello(_) | Frame::Refuse(..) | Frame::Redirect(_)) {
+            return Err(SessionError::PeerOrder(frame.name()));
+        }
+        match frame {
+            Frame::Hello(h) => self.take_hello(env, *h)?,
+            Frame::Refuse(code, text) => {
+                self.closing = true;
+                self.events.push_back(Event::Refused { code, text, by_peer: true });
+            }
+            Frame::Redirect(relays) => {
+                self.closing = true;
+                self.events.push_back(Event::Redirect(relays));
+            }
+            Frame::Frontier(spaces) => {
+                for s in spaces {
+                    self.note_frontier(env.engine, &s);
+                }
+            }
+            Frame::Nodes(nodes) => self.peer_nodes.extend(nodes),
+            Frame::Announce(a) => {
+                self.progress.announced.commits += a.commits;
+                self.progress.announced.entries += a.entries;
+                self.progress.announced.bytes += a.bytes;
+                self.events.push_back(Event::Announced(a));
+            }
+            Frame::Commits { after: _, groups } => self.take_commits(env, &groups)?,
+            Frame::Inventory { log, commits } => {
+                if self.may_bring(env.engine.charter(), &log.space) {
+                    self.peer_inventories.push((log, commits.into_iter().collect()));
+                }
+            }
+            Frame::Registers(registers) => self.take_registers(env, registers)?,
+            Frame::Acks(sets) => {
+                if self.role != Role::Lower {
+                    return Err(SessionError::PeerOrder("Acks"));
+                }
+                env.engine.take_acks(env.store, &sets, env.now)??;
+                self.events.push_back(Event::Acknowledged);
+            }
+            Frame::Mark(mark) => self.take_mark(env, &mark)?,
+        }
+        Ok(())
+    }
+
+    fn take_hello(&mut self, env: &mut Env<'_>, hello: Hello) -> Result<(), SessionError> {
+        if self.open {
+            return Err(SessionError::PeerOrder("second Hello"));
+        }
+        if hello.device != self.peer {
+            return Err(SessionError::PeerIdentity { claimed: hello.device, actual: self.peer });
+        }
+        if hello.org != env.engine.org() {
+            self.refuse(RefuseCode::WrongOrganisation, "this relay belongs to another organisation".into());
+            return Ok(());
+        }
+        if hello.version_min > PROTOCOL || hello.version_max < PROTOCOL {
+            let text = format!(
+                "this side speaks protocol {PROTOCOL}, the other {} to {}: install the same version of Sampan",
+                hello.version_min, hello.version_max
+            );
+            self.refuse(RefuseCode::Version, text);
+            return Ok(());
+        }
+        self.open = true;
+        if self.role == Role::Lower {
+            return Ok(());
+        }
+        self.blank = env.engine.is_blank();
+        if !self.blank {
+            match door::judge(env, self.peer, &hello)? {
+                Door::Open => {}
+                Door::Refused(code, text) => {
+                    self.refuse(code, text);
+                    return Ok(());
+                }
+                Door::Redirect(relays) => {
+                    self.closing = true;
+                    self.out.control(Frame::Redirect(relays.clone()));
+                    self.events.push_back(Event::Redirect(relays));
+                    return Ok(());
+                }
+            }
+        }
+        self.refresh_shared(env.engine);
+        self.news_at = env.engine.news_end();
+        let answer = self.hello(env)?;
+        let digests = answer.digests;
+        self.out.control(Frame::Hello(Box::new(answer)));
+        match hello.frontier {
+            Some(listed) => {
+                for space in self.shared.spaces(env.engine.charter(), env.engine.holdings()) {
+                    self.peer_frontiers.insert(space, SpaceTips::default());
+                }
+                for s in listed {
+                    self.note_frontier(env.engine, &s);
+                }
+            }
+            None => self.top_due = digests != hello.digests,
+        }
+        Ok(())
+    }
+
+    fn refuse(&mut self, code: RefuseCode, text: String) {
+        self.closing = true;
+        self.out.control(Frame::Refuse(code, text.clone()));
+        self.events.push_back(Event::Refused { code, text, by_peer: false });
+    }
+
+    /// Keeps what the peer says of a space that both share. Another is left out: the peer may know a
+    /// charter that we lack, and a later comparison finds it again.
+    fn note_frontier(&mut self, engine: &Engine, said: &SpaceFrontier) {
+        if self.may_bring(engine.charter(), &said.space) {
+            self.peer_frontiers.insert(said.space, said.tips());
+        }
+    }
+
+    /// Whether the peer may hand over commits of a space: what both share; and charters, where this
+    /// side has none yet.
+    fn may_bring(&self, charter: &Charter, space: &SpaceId) -> bool {
+        self.shared.contains(charter, space)
+            || (space.flow == Flow::Charter && (self.role == Role::Lower || self.blank))
+    }
+
+    fn take_commits(&mut self, env: &mut Env<'_>, groups: &[Group]) -> Result<(), SessionError> {
+        for group in groups {
+            let this = &*self;
+            let shared = |charter: &Charter, space: &SpaceId| this.may_bring(charter, space);
+            let one = std::slice::from_ref(group);
+            let intake = env.engine.intake(env.store, env.rng, self.peer, one, &shared, env.now)?;
+            let org = env.engine.org();
+            let ids: Vec<_> = group.headers.iter().filter_map(|h| h.trust().ok()).map(|h| h.id()).collect();
+            debug_assert_eq!(ids.len(), group.headers.len(), "intake verified them for {org}");
+            for (key, _) in env.store.known(&ids)?.into_iter().flatten() {
+                self.out.has(key);
+            }
+            self.stats.commits_received += intake.commits;
+            self.stats.changes_received += intake.changes;
+            self.progress.commits += group.headers.len() as u64;
+            self.progress.entries += intake.entries;
+            if intake.commits > 0 {
+                self.events.push_back(Event::Stored { commits: intake.commits, entries: intake.entries });
+            }
+            if intake.twin_found {
+                self.events.push_back(Event::TwinFound);
+            }
+            if intake.charter_grew {
+                self.charter_changed(env)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn charter_changed(&mut self, env: &mut Env<'_>) -> Result<(), SessionError> {
+        self.refresh_shared(env.engine);
+        if self.role == Role::Upper && !self.closing {
+            // Started empty: charters are taken until they show the peer's right, and nothing else.
+            if self.blank && door::judge_rights(env.engine.charter(), self.peer, env.now).is_none() {
+                self.blank = false;
+            }
+            // While the charter is still arriving a right may be missing; a revoked one never returns.
+            if env.engine.charter().revoked(&self.peer).is_some()
+                && let Some(Door::Refused(code, text)) = door::judge_rights(env.engine.charter(), self.peer, env.now)
+            {
+                self.refuse(code, text);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn refresh_shared(&mut self, engine: &Engine) {
+        let charter = engine.charter();
+        let (me, peer) = (Side::of(charter, &engine.device()), Side::of(charter, &self.peer));
+        let (lower, upper) = match self.role {
+            Role::Lower => (me, peer),
+            Role::Upper => (peer, me),
+        };
+        self.shared = Shared::of(charter, engine.levels(), &lower, &upper);
+        self.shared_version = engine.charter_version();
+    }
+
+    fn take_mark(&mut self, env: &mut Env<'_>, mark: &Mark) -> Result<(), SessionError> {
+        if self.awaiting {
+            self.awaiting = false;
+            self.stats.round_trips += 1;
+        }
+        if self.role == Role::Lower {
+            let offset = mark.clock.0.min(crate::time::MAX_MILLIS) as i64 - env.now.0 as i64;
+            let known = env.store.meta(meta::CLOCK_OFFSET)?.and_then(|b| b.try_into().ok()).map(i64::from_le_bytes);
+            // A second or so is the link's delay, not the clock's error: no write for it.
+            if known.is_none_or(|k| (k - offset).abs() > 2_000) {
+                let mut batch = Batch::at(env.now);
+                batch.meta.insert(meta::CLOCK_OFFSET.into(), Some(offset.to_le_bytes().to_vec()));
+                env.store.write(&batch)?;
+            }
+        }
+        if self.blank
+            && !env.engine.is_blank()
+            && !mark.answer
+            && let Some(Door::Refused(code, text)) = door::judge_rights(env.engine.charter(), self.peer, env.now)
+        {
+            self.refuse(code, text);
+            return Ok(());
+        }
+        self.respond(env)?;
+        self.take_news(env)?;
+        let mine = self.digests(env.engine);
+        if self.out.is_commits_and_control_empty() {
+            let known = !env.engine.is_blank();
+            if known && mark.digests == mine {
+                self.note_verified(env)?;
+                if mark.answer {
+                    self.mark_due = Some(self.mark_due.unwrap_or(false));
+                }
+            } else if mark.answer {
+                self.mark_due = Some(self.mark_due.unwrap_or(false));
+            } else if self.repairs < crate::limits::REPAIR_ROUNDS_MAX {
+                self.repairs += 1;
+                self.queue_top(env.engine);
+                self.mark_due = Some(true);
+            } else {
+                self.events.push_back(Event::NotVerified);
+            }
+        } else {
+            self.mark_due = Some(true);
+        }
+        Ok(())
+    }
+
+    pub(super) fn digests(&self, engine: &Engine) -> ScopeDigests {
+        self.shared.digests(engine.charter(), engine.holdings())
+    }
+
+    fn note_verified(&mut self, env: &mut Env<'_>) -> Result<(), SessionError> {
+        self.repairs = 0;
+        self.frontier_sent.clear();
+        self.nodes_sent.clear();
+        self.inventory_sent.clear();
+        self.peer_frontiers.clear();
+        self.verified = Some(env.now);
+        let mut batch = Batch::at(env.now);
+        let now = Some(env.now.0.to_le_bytes().to_vec());
+        match self.role {
+            Role::Lower => {
+                batch.meta.insert(meta::VERIFIED_AT.into(), now.clone());
+                batch.meta.insert(meta::NEWS_FROM_ABOVE_AT.into(), now);
+                batch.meta.insert(meta::ADMITTED.into(), Some(vec![1]));
+            }
+            Role::Upper => {
+                batch.meta.insert(format!("{}{}", meta::CHILD_VERIFIED_AT, self.peer), now);
+            }
+        }
+        if let Some(at) = self.registers_at {
+            let name = format!("{}{}", meta::REGISTERS_SENT, self.peer);
+            batch.meta.insert(name, Some(at.to_le_bytes().to_vec()));
+        }
+        env.store.write(&batch)?;
+        self.events.push_back(Event::Verified);
+        Ok(())
+    }
+
+    /// Looks for news that the engine told since this session last looked, and starts a turn for it.
+    ///
+    /// # Errors
+    /// [`SessionError::Local`].
+    pub fn poke(&mut self, env: &mut Env<'_>) -> Result<(), SessionError> {
+        if !self.open || self.closing {
+            return Ok(());
+        }
+        if self.shared_version != env.engine.charter_version() {
+            self.charter_changed(env)?;
+        }
+        self.take_news(env)?;
+        if !self.out.is_commits_and_control_empty() && self.mark_due.is_none() {
+            self.mark_due = Some(true);
+        }
+        Ok(())
+    }
+
+    /// Starts a turn that asks the peer for a mark: to verify anew.
+    pub fn ask_to_verify(&mut self) {
+        if self.open && !self.closing {
+            self.verified = None;
+            self.mark_due = Some(true);
+        }
+    }
+
+    /// The next frame to send, the most urgent whose lane is free; `None` when there is none now.
+    ///
+    /// # Errors
+    /// [`SessionError::Local`].
+    pub fn next_frame(
+        &mut self,
+        env: &mut Env<'_>,
+        free: &dyn Fn(u8) -> bool,
+    ) -> Result<Option<(u8, Vec<u8>)>, SessionError> {
+        if let Some(out) = self.out.next(env.store, free)? {
+            self.stats.commits_sent += out.commits;
+            self.stats.changes_sent += out.changes;
+            let bytes = out.frame.encode();
+            self.stats.frame_bytes_sent += bytes.len() as u64;
+            return Ok(Some((out.lane, bytes)));
+        }
+        if self.closing || !self.out.is_empty() || !free(super::lane::CHARTER) {
+            return Ok(None);
+        }
+        let Some(answer) = self.mark_due.take() else { return Ok(None) };
+        self.marks += 1;
+        let digests = self.digests(env.engine);
+        let mark = Mark { number: self.marks, frames: self.out.sent, digests, answer, clock: env.now };
+        self.said = Some(digests);
+        self.awaiting |= answer;
+        let bytes = Frame::Mark(mark).encode();
+        self.stats.frame_bytes_sent += bytes.len() as u64;
+        Ok(Some((super::lane::CHARTER, bytes)))
+    }
+
+    /// What happened since the last call.
+    pub fn events(&mut self) -> impl Iterator<Item = Event> + '_ {
+        self.events.drain(..)
+    }
+
+    /// Counts so far.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.stats
+    }
+
+    /// How far what was announced has come.
+    #[must_use]
+    pub fn progress(&self) -> Progress {
+        self.progress
+    }
+
+    /// When the two ends last were found equal, `None` when something was asked since.
+    #[must_use]
+    pub fn verified_at(&self) -> Option<Millis> {
+        self.verified
+    }
+
+    /// Whether nothing waits to be sent and no answer is awaited.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        self.out.is_empty() && self.mark_due.is_none() && !self.awaiting
+    }
+
+    /// Whether the link should be closed once nothing is left to send.
+    #[must_use]
+    pub fn is_closing(&self) -> bool {
+        self.closing
+    }
+
+    /// The device at the other end.
+    #[must_use]
+    pub fn peer(&self) -> DeviceId {
+        self.peer
+    }
+
+    /// Which end this is.
+    #[must_use]
+    pub fn role(&self) -> Role {
+        self.role
+    }
+}

@@ -1,0 +1,236 @@
+//! The commands and their arguments, as clap reads them.
+//!
+//! It does not: hold the words of help (`i18n::help` has them by name) or check values.
+//!
+//! Invariants: every command and argument has its words in the catalogue; `sampan-relay` flattens
+//! the same [`RecordCommand`] and [`UpkeepCommand`].
+
+use crate::i18n::Lang;
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// `sampan`.
+#[derive(Debug, Parser)]
+#[command(name = "sampan", version, disable_help_subcommand = true)]
+pub struct Cli {
+    /// For every command.
+    #[command(flatten)]
+    pub global: GlobalArgs,
+    /// The command; none = the everyday five are shown.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// Arguments of every command.
+#[derive(Debug, Clone, Args)]
+pub struct GlobalArgs {
+    /// Language of words.
+    #[arg(long, global = true, value_name = "vi|en")]
+    pub lang: Option<Lang>,
+    /// Results and errors as JSON.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Which unit, for a device that serves several.
+    #[arg(long, global = true, value_name = "UNIT")]
+    pub unit: Option<String>,
+}
+
+/// The commands of `sampan`.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Join a unit.
+    Join(JoinArgs),
+    /// The daemon.
+    Run(RunArgs),
+    /// One session.
+    Sync(SyncArgs),
+    /// Work with records.
+    #[command(flatten)]
+    Record(RecordCommand),
+    /// Look after the replica.
+    #[command(flatten)]
+    Upkeep(UpkeepCommand),
+}
+
+/// Commands on records, the same in `sampan` and `sampan-relay`.
+#[derive(Debug, Subcommand)]
+pub enum RecordCommand {
+    /// Add records.
+    Add(AddArgs),
+    /// Edit a record.
+    Set(SetArgs),
+    /// Remove a record.
+    Remove(RecordArgs),
+    /// Find and list.
+    List(ListArgs),
+    /// Show one record.
+    Show(ShowArgs),
+    /// List conflicts.
+    Conflicts(DirArgs),
+    /// Pick one value.
+    Resolve(ResolveArgs),
+    /// Write a csv file.
+    Export(ExportArgs),
+}
+
+/// Commands that look after a replica.
+#[derive(Debug, Subcommand)]
+pub enum UpkeepCommand {
+    /// What is where.
+    Status(DirArgs),
+    /// Check everything.
+    Verify(DirArgs),
+    /// Find causes.
+    Doctor(DirArgs),
+}
+
+/// DIR alone.
+#[derive(Debug, Clone, Args)]
+pub struct DirArgs {
+    /// The folder.
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+}
+
+/// `join`.
+#[derive(Debug, Clone, Args)]
+pub struct JoinArgs {
+    /// The folder.
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+    /// The ticket.
+    #[arg(value_name = "TICKET")]
+    pub ticket: String,
+    /// Seconds to try the ticket's relays.
+    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    pub timeout: u64,
+}
+
+/// `run`.
+#[derive(Debug, Clone, Args)]
+pub struct RunArgs {
+    /// The folder.
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+    /// Address of the status page.
+    #[arg(long, value_name = "ADDR")]
+    pub web: Option<std::net::SocketAddr>,
+}
+
+/// `sync`.
+#[derive(Debug, Clone, Args)]
+pub struct SyncArgs {
+    /// The folder.
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+    /// An address to try instead of the known ones.
+    #[arg(long, value_name = "ADDR")]
+    pub relay: Option<String>,
+    /// Seconds until the session is given up.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    pub timeout: u64,
+}
+
+/// `add`.
+#[derive(Debug, Clone, Args)]
+pub struct AddArgs {
+    /// The folder.
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+    /// The collection.
+    #[arg(value_name = "COLLECTION")]
+    pub collection: String,
+    /// `field=value`.
+    #[arg(value_name = "FIELD=VALUE", required_unless_present = "from", conflicts_with = "from")]
+    pub assignments: Vec<String>,
+    /// A csv file.
+    #[arg(long, value_name = "FILE")]
+    pub from: Option<PathBuf>,
+    /// Import the good rows.
+    #[arg(long, requires = "from")]
+    pub skip_bad: bool,
+}
+
+/// `set`.
+#[derive(Debug, Clone, Args)]
+pub struct SetArgs {
+    /// The folder.
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+    /// The record.
+    #[arg(value_name = "RECORD")]
+    pub record: String,
+    /// `field=value`.
+    #[arg(value_name = "FIELD=VALUE", required = true)]
+    pub assignments: Vec<String>,
+}
+
+/// `remove`.
+#[derive(Debug, Clone, Args)]
+pub struct RecordArgs {
+    /// The folder.
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+    /// The record.
+    #[arg(value_name = "RECORD")]
+    pub record: String,
+}
+
+/// `list`.
+#[derive(Debug, Clone, Args)]
+pub struct ListArgs {
+    /// The folder.
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+    /// The collection.
+    #[arg(value_name = "COLLECTION")]
+    pub collection: String,
+    /// A condition.
+    #[arg(long = "where", value_name = "EXPR")]
+    pub filter: Option<String>,
+    /// A text to find.
+    #[arg(long, value_name = "TEXT")]
+    pub search: Option<String>,
+}
+
+/// `show`.
+#[derive(Debug, Clone, Args)]
+pub struct ShowArgs {
+    /// The folder.
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+    /// The record.
+    #[arg(value_name = "RECORD")]
+    pub record: String,
+    /// With its history.
+    #[arg(long)]
+    pub history: bool,
+}
+
+/// `resolve`.
+#[derive(Debug, Clone, Args)]
+pub struct ResolveArgs {
+    /// The folder.
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+    /// The record.
+    #[arg(value_name = "RECORD")]
+    pub record: String,
+    /// `field=value`.
+    #[arg(value_name = "FIELD=VALUE")]
+    pub assignment: String,
+}
+
+/// `export`.
+#[derive(Debug, Clone, Args)]
+pub struct ExportArgs {
+    /// The folder.
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+    /// The collection.
+    #[arg(value_name = "COLLECTION")]
+    pub collection: String,
+    /// The file to write.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+}

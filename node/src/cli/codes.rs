@@ -1,0 +1,122 @@
+//! Every error code that `--json` shows, with its exit and its meaning. Programs may rely on them:
+//! a code is never given another meaning.
+//!
+//! It does not: hold the words (`i18n` has `error.CODE` and `hint.CODE` for each).
+
+use super::exit::ExitCode::{self, BadInput, Damaged, Failed, Interrupted, NotInSync, Refused};
+
+/// One code.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Code {
+    /// What programs compare.
+    pub name: &'static str,
+    /// The exit that goes with it.
+    pub exit: ExitCode,
+    /// What it means.
+    pub about: &'static str,
+}
+
+macro_rules! codes {
+    ($($constant:ident $name:literal $exit:ident $about:literal;)*) => {
+        $(#[doc = $about] pub static $constant: Code = Code { name: $name, exit: $exit, about: $about };)*
+        /// Every code, in the order of the manual.
+        pub static ALL: &[&Code] = &[$(&$constant),*];
+    };
+}
+
+codes! {
+    USAGE "usage" BadInput "The command line is not right.";
+    NOT_WIRED "not_wired" Failed "This version does not have the command.";
+    INTERNAL "internal" Failed "A fault of the program.";
+    OUTPUT "output" Failed "The result could not be written.";
+    INTERRUPTED "interrupted" Interrupted "Stopped by the person.";
+
+    TICKET_NOT "ticket_not" BadInput "The argument is not a ticket.";
+    TICKET_CUT "ticket_cut" BadInput "The ticket is incomplete.";
+    TICKET_ALTERED "ticket_altered" BadInput "The ticket's checksum is wrong.";
+    TICKET_OTHER_ORG "ticket_other_org" BadInput "The folder belongs to another organisation.";
+    TICKET_USED "ticket_used" Refused "The ticket was used by another device.";
+    TICKET_EXPIRED "ticket_expired" Refused "The ticket has expired.";
+
+    UNKNOWN_FIELD "unknown_field" BadInput "The collection has no such field.";
+    UNKNOWN_COLLECTION "unknown_collection" BadInput "The schema has no such collection.";
+    UNKNOWN_RECORD "unknown_record" BadInput "No record has this id.";
+    UNKNOWN_UNIT "unknown_unit" BadInput "No unit has this id, code, path or name.";
+    AMBIGUOUS_UNIT "ambiguous_unit" BadInput "Several units have this name.";
+    UNIT_NEEDED "unit_needed" BadInput "The device serves several units and none was chosen.";
+    BAD_VALUE "bad_value" BadInput "A field does not take this value.";
+    BAD_DATE "bad_date" BadInput "The value is not a date.";
+    UNKNOWN_CHOICE "unknown_choice" BadInput "The field has no such choice.";
+    BAD_EXPR "bad_expr" BadInput "The condition of `--where` cannot be read.";
+    BAD_SCHEMA "bad_schema" BadInput "The schema file cannot be used.";
+    LIMIT "limit" BadInput "Something is over a limit.";
+    NOT_IN_CONFLICT "not_in_conflict" BadInput "The field has one value.";
+
+    CSV_HEADER "csv_header" BadInput "The csv header has unknown columns.";
+    CSV_COLUMN_TWICE "csv_column_twice" BadInput "The csv header has a column twice.";
+    CSV_EMPTY "csv_empty" BadInput "The csv file has no header.";
+    CSV_ENCODING "csv_encoding" BadInput "The csv file is not UTF-8.";
+    CSV_ROW_LONG "csv_row_long" BadInput "A csv row is over the limit.";
+    CSV_BROKEN "csv_broken" BadInput "The csv file cannot be read as csv.";
+    CSV_BAD_ROWS "csv_bad_rows" BadInput "Rows were refused; nothing was imported.";
+    XLSX "xlsx" BadInput "xlsx files are not read by this version.";
+    FILE_UNREADABLE "file_unreadable" BadInput "A file that was named cannot be read.";
+
+    DIR_FOREIGN "dir_foreign" BadInput "The folder is not empty and not ours.";
+    DIR_NOT_OURS "dir_not_ours" BadInput "The folder holds no replica.";
+    DIR_NOT_A_FOLDER "dir_not_a_folder" BadInput "The path is a file.";
+    READ_ONLY "read_only" Failed "The folder cannot be written.";
+    DISK_FULL "disk_full" Failed "No room on the disk.";
+    BUSY "busy" Failed "Another process keeps the link of this folder.";
+    IO "io" Failed "Reading or writing failed.";
+    DATABASE_DAMAGED "database_damaged" Damaged "The database contradicts itself.";
+    DATABASE_NEWER "database_newer" Damaged "A newer version wrote the database.";
+    DATABASE_BUSY "database_busy" Failed "Another process holds the database.";
+    DAMAGE_FOUND "damage_found" Damaged "`verify` found damage.";
+
+    CONFIG_UNKNOWN_KEY "config_unknown_key" BadInput "The config has an unknown key.";
+    CONFIG_SYNTAX "config_syntax" BadInput "The config cannot be read.";
+    CONFIG_VALUE "config_value" BadInput "A setting does not take its value.";
+    KEY_EXPOSED "key_exposed" Failed "Others can read a secret key.";
+    KEY_MISSING "key_missing" Failed "A key file is missing.";
+    KEY_DAMAGED "key_damaged" Damaged "A key file is damaged.";
+    KEY_EXISTS "key_exists" BadInput "A key is there already.";
+
+    NO_GRANT "no_grant" Refused "The device has no grant.";
+    GRANT_ENDED "grant_ended" Refused "The device's grant has ended.";
+    NO_RIGHT "no_right" Refused "The device's grants do not allow this.";
+
+    UNREACHABLE "unreachable" NotInSync "No relay answered.";
+    DNS "dns" NotInSync "A relay's name could not be resolved.";
+    PORT_CLOSED "port_closed" NotInSync "A relay's port is closed.";
+    NOT_IN_SYNC "not_in_sync" NotInSync "The session ended before both sides were equal.";
+    WRONG_KEY "wrong_key" NotInSync "A relay answered with another key.";
+    NEWER_NEEDED "newer_needed" NotInSync "The relay needs a newer version.";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::i18n;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn codes_are_unique_documented_and_have_their_words() {
+        let names: BTreeSet<_> = ALL.iter().map(|c| c.name).collect();
+        assert_eq!(names.len(), ALL.len());
+        for code in ALL {
+            assert!(code.about.ends_with('.'), "{}", code.name);
+            assert!(code.name.chars().all(|c| c.is_ascii_lowercase() || c == '_'), "{}", code.name);
+            for kind in ["error", "hint"] {
+                assert!(i18n::find(&format!("{kind}.{}", code.name)).is_some(), "{kind}.{}", code.name);
+            }
+            assert_ne!(code.exit, ExitCode::Done, "{}", code.name);
+        }
+    }
+
+    #[test]
+    fn the_exits_are_those_of_the_contract() {
+        let exits = [ExitCode::Done, Failed, BadInput, Refused, NotInSync, Damaged, Interrupted];
+        assert_eq!(exits.map(ExitCode::number), [0, 1, 2, 3, 4, 5, 130]);
+    }
+}

@@ -1,0 +1,15 @@
+//! The catalogue: every message, gathered from one table a topic.
+//!
+//! It does not: hold words itself.
+
+use super::{Message, errors, help, words};
+
+/// One entry of a table.
+pub(super) const fn m(id: &'static str, vi: &'static str, en: &'static str) -> Message {
+    Message { id, vi, en }
+}
+
+/// Every message.
+pub(super) fn all() -> impl Iterator<Item = &'static Message> {
+    errors::ERRORS.iter().chain(help::HELP).chain(words::WORDS)
+}

@@ -1,0 +1,48 @@
+//! Stories on a virtual network: real engines and sessions, told in the order in which they happen.
+//!
+//! They do not: open a socket or wait for a clock.
+
+mod authority;
+mod forks;
+mod sync;
+
+use sampan_core::id::{DeviceId, OrgId, StoreEpoch};
+use sampan_core::pack::Stored;
+use sampan_core::store::Store;
+use sampan_core::testing::MemStore;
+use sampan_core::testing::village::{LinkEnd, Village};
+use std::sync::Arc;
+
+/// A store in memory.
+pub fn mem(org: OrgId, device: DeviceId, epoch: StoreEpoch) -> Box<dyn Store> {
+    Box::new(MemStore::new(org, device, epoch))
+}
+
+/// A city with its relay.
+pub fn city(seed: u64) -> Village {
+    Village::found(seed, Arc::new(Stored), &mut mem)
+}
+
+/// Both ends said verified; else the whole story of the link is shown.
+pub fn ok(end: &LinkEnd) {
+    assert!(end.verified(), "not verified: {end:?}");
+}
+
+/// A city (0), a district relay (1) and a branch of the district (2), all in sync.
+pub fn three_levels(seed: u64) -> (Village, sampan_core::id::UnitId, sampan_core::id::UnitId) {
+    use sampan_core::charter::Roles;
+    let mut v = city(seed);
+    let root = v.root();
+    let district = v.unit(0, root, "Quận Ba Đình", "district");
+    let branch = v.unit(0, district, "Chi bộ 1", "branch");
+    let t = v.invite(0, district, Roles::ADMIN);
+    let d = v.join("district", &t, &mut mem);
+    ok(&v.sync(d, 0));
+    v.listen(d, district);
+    ok(&v.sync(d, 0));
+    let t = v.invite(d, branch, Roles::EDITOR);
+    let b = v.join("branch", &t, &mut mem);
+    ok(&v.sync(b, d));
+    ok(&v.sync(d, 0));
+    (v, district, branch)
+}
