@@ -48,15 +48,9 @@ mod tests {
         for wrong in [0, raw.len() - 1, raw.len() + 1, PACK_INFLATED_BYTES_MAX + 1] {
             assert_eq!(ZstdCodec.inflate(&packed, wrong), None, "{wrong}");
         }
-        assert_eq!(
-            ZstdCodec.inflate(&packed[..packed.len() - 1], raw.len()),
-            None
-        );
+        assert_eq!(ZstdCodec.inflate(&packed[..packed.len() - 1], raw.len()), None);
         assert_eq!(ZstdCodec.inflate(b"no frame", 8), None);
-        assert_eq!(
-            ZstdCodec.inflate(&ZstdCodec.compress(b""), 0),
-            Some(Vec::new())
-        );
+        assert_eq!(ZstdCodec.inflate(&ZstdCodec.compress(b""), 0), Some(Vec::new()));
     }
 
     #[test]

@@ -38,12 +38,12 @@ fn sentence(e: &rusqlite::Error) -> StoreError {
         rusqlite::Error::SqliteFailure(failure, _) => match failure.code {
             ErrorCode::DiskFull => StoreError::Full(text),
             ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => StoreError::Damaged(text),
-            ErrorCode::DatabaseBusy
-            | ErrorCode::DatabaseLocked
-            | ErrorCode::FileLockingProtocolFailed => StoreError::Busy(text),
-            ErrorCode::ReadOnly => StoreError::Io(format!(
-                "it is read-only ({text}); check who owns the file and how the disk is mounted"
-            )),
+            ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed => {
+                StoreError::Busy(text)
+            }
+            ErrorCode::ReadOnly => {
+                StoreError::Io(format!("it is read-only ({text}); check who owns the file and how the disk is mounted"))
+            }
             ErrorCode::ConstraintViolation => {
                 StoreError::Damaged(format!("what is to be stored is already there ({text})"))
             }

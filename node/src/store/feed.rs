@@ -31,11 +31,7 @@ impl SqliteStore {
     ///
     /// # Errors
     /// [`StoreError`]; so for every method below.
-    pub fn commits_after(
-        &self,
-        after: CommitKey,
-        limit: usize,
-    ) -> Result<Vec<FeedCommit>, StoreError> {
+    pub fn commits_after(&self, after: CommitKey, limit: usize) -> Result<Vec<FeedCommit>, StoreError> {
         self.snapshot(|s| Ok(s.feed(after, limit)?))
     }
 
@@ -109,29 +105,19 @@ impl SqliteStore {
         self.snapshot(|s| Ok(s.opened(key)?.commit()?))
     }
 
-    pub(super) fn execute(
-        &self,
-        sql: &str,
-        params: impl rusqlite::Params,
-    ) -> Result<(), StoreError> {
+    pub(super) fn execute(&self, sql: &str, params: impl rusqlite::Params) -> Result<(), StoreError> {
         let mut statement = self.conn.prepare_cached(sql).map_err(Fault::from)?;
         statement.execute(params).map_err(Fault::from)?;
         Ok(())
     }
 
     fn each(&mut self, sql: &str, records: &[RecordKey]) -> Result<(), StoreError> {
-        self.group(|s| {
-            records
-                .iter()
-                .try_for_each(|record| s.execute(sql, [int(record.0)]))
-        })
+        self.group(|s| records.iter().try_for_each(|record| s.execute(sql, [int(record.0)])))
     }
 
     fn feed(&self, after: CommitKey, limit: usize) -> Result<Vec<FeedCommit>, Fault> {
         let sql = "SELECT key FROM commits WHERE key > ?1 ORDER BY key LIMIT ?2";
-        let keys = self.all(sql, (int(after.0), limit as i64), |r| {
-            Ok(CommitKey(rows::number(r, 0)?))
-        })?;
+        let keys = self.all(sql, (int(after.0), limit as i64), |r| Ok(CommitKey(rows::number(r, 0)?)))?;
         keys.into_iter().map(|key| self.feed_commit(key)).collect()
     }
 
@@ -148,17 +134,10 @@ impl SqliteStore {
             })?;
             if found.is_none() && e.entry.kind != EntryKind::Charter {
                 let id = commit.id();
-                return Err(damaged(format!(
-                    "entry {place} of commit {id} is not listed"
-                )));
+                return Err(damaged(format!("entry {place} of commit {id} is not listed")));
             }
             entries.push(found);
         }
-        Ok(FeedCommit {
-            key,
-            commit,
-            first_seen,
-            entries,
-        })
+        Ok(FeedCommit { key, commit, first_seen, entries })
     }
 }

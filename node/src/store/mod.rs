@@ -31,8 +31,8 @@ use sampan_core::log::Commit;
 use sampan_core::pack::Codec;
 use sampan_core::register::SignedRegister;
 use sampan_core::store::{
-    AckRow, Batch, CommitKey, CommitRow, PendingEntry, Quarantined, RecordEntry, RecordKey,
-    RecordState, Status, Store, StoreError,
+    AckRow, Batch, CommitKey, CommitRow, PendingEntry, Quarantined, RecordEntry, RecordKey, RecordState, Status, Store,
+    StoreError,
 };
 use sampan_core::wire::frame::Group;
 use std::cell::{Cell, RefCell};
@@ -61,9 +61,7 @@ pub struct SqliteStore {
 
 impl std::fmt::Debug for SqliteStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SqliteStore")
-            .field("path", &self.conn.path())
-            .finish_non_exhaustive()
+        f.debug_struct("SqliteStore").field("path", &self.conn.path()).finish_non_exhaustive()
     }
 }
 
@@ -135,10 +133,7 @@ impl SqliteStore {
             .map_err(|e| damaged(format!("its tables cannot be brought up to date: {e}")))?;
         let cache_kib = u64::from(cache_mb.max(4)) * 1_024;
         conn.pragma_update(None, "cache_size", -((cache_kib * 3 / 4) as i64))?;
-        let held: Vec<u8> =
-            conn.query_row("SELECT value FROM info WHERE name = 'org'", [], |r| {
-                r.get(0)
-            })?;
+        let held: Vec<u8> = conn.query_row("SELECT value FROM info WHERE name = 'org'", [], |r| r.get(0))?;
         if held != org.0 {
             let why = format!("{} belongs to another organisation", path.display());
             return Err(StoreError::Io(why).into());
@@ -166,10 +161,7 @@ impl SqliteStore {
     ///
     /// # Errors
     /// What `f` says, or [`StoreError`] when the transaction cannot begin or commit.
-    pub fn group<R, E: From<StoreError>>(
-        &mut self,
-        f: impl FnOnce(&mut Self) -> Result<R, E>,
-    ) -> Result<R, E> {
+    pub fn group<R, E: From<StoreError>>(&mut self, f: impl FnOnce(&mut Self) -> Result<R, E>) -> Result<R, E> {
         let outermost = self.depth.get() == 0;
         if outermost {
             self.run("BEGIN IMMEDIATE")?;
@@ -182,11 +174,8 @@ impl SqliteStore {
         self.depth.set(self.depth.get() + 1);
         let result = catch_unwind(AssertUnwindSafe(|| f(self)));
         self.depth.set(self.depth.get() - 1);
-        let (end, undo) = if outermost {
-            ("COMMIT", "ROLLBACK")
-        } else {
-            ("RELEASE inner", "ROLLBACK TO inner; RELEASE inner")
-        };
+        let (end, undo) =
+            if outermost { ("COMMIT", "ROLLBACK") } else { ("RELEASE inner", "ROLLBACK TO inner; RELEASE inner") };
         let ended = match &result {
             Ok(Ok(_)) => self.run(end),
             Ok(Err(_)) | Err(_) => Ok(()),
@@ -207,10 +196,7 @@ impl SqliteStore {
     ///
     /// # Errors
     /// What `f` says, or [`StoreError`] when the snapshot cannot be taken.
-    pub fn snapshot<R, E: From<StoreError>>(
-        &self,
-        f: impl FnOnce(&Self) -> Result<R, E>,
-    ) -> Result<R, E> {
+    pub fn snapshot<R, E: From<StoreError>>(&self, f: impl FnOnce(&Self) -> Result<R, E>) -> Result<R, E> {
         if self.depth.get() > 0 {
             return f(self);
         }
@@ -247,15 +233,11 @@ impl SqliteStore {
     }
 
     fn run(&self, sql: &str) -> Result<(), StoreError> {
-        self.conn
-            .execute_batch(sql)
-            .map_err(|e| Fault::from(e).into())
+        self.conn.execute_batch(sql).map_err(|e| Fault::from(e).into())
     }
 
     fn run_row(&self, sql: &str) -> Result<(), StoreError> {
-        self.conn
-            .query_row(sql, [], |_| Ok(()))
-            .map_err(|e| Fault::from(e).into())
+        self.conn.query_row(sql, [], |_| Ok(())).map_err(|e| Fault::from(e).into())
     }
 }
 
@@ -275,10 +257,7 @@ fn connect(path: &Path, create: bool) -> Result<Connection, Fault> {
 fn check_ours(conn: &Connection, path: &Path) -> Result<(), Fault> {
     let pragma = |name| conn.pragma_query_value(None, name, |r| r.get::<_, i32>(0));
     if pragma("application_id")? != schema::APPLICATION_ID {
-        return Err(damaged(format!(
-            "{} is no database of Sampan's",
-            path.display()
-        )));
+        return Err(damaged(format!("{} is no database of Sampan's", path.display())));
     }
     let found = pragma("user_version")? as u32;
     if found > schema::VERSION {
@@ -293,12 +272,7 @@ fn settle(conn: &Connection) -> Result<(), Fault> {
     conn.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
     conn.pragma_update(None, "synchronous", "FULL")?;
     conn.pragma_update_and_check(None, "wal_autocheckpoint", 0, |_| Ok(()))?;
-    conn.pragma_update_and_check(
-        None,
-        "journal_size_limit",
-        WAL_BYTES_KEPT as i64,
-        |_| Ok(()),
-    )?;
+    conn.pragma_update_and_check(None, "journal_size_limit", WAL_BYTES_KEPT as i64, |_| Ok(()))?;
     conn.pragma_update(None, "foreign_keys", false)?;
     conn.pragma_update(None, "temp_store", "MEMORY")?;
     Ok(())
@@ -308,9 +282,7 @@ fn make(path: &Path, org: &OrgId, epoch: &StoreEpoch) -> Result<(), Fault> {
     let mut conn = connect(path, true)?;
     settle(&conn)?;
     conn.pragma_update(None, "application_id", schema::APPLICATION_ID)?;
-    schema::migrations()
-        .to_latest(&mut conn)
-        .map_err(|e| StoreError::Io(format!("the tables cannot be made: {e}")))?;
+    schema::migrations().to_latest(&mut conn).map_err(|e| StoreError::Io(format!("the tables cannot be made: {e}")))?;
     let sql = "INSERT INTO info (name, value) VALUES ('org', ?1), ('epoch', ?2)";
     conn.execute(sql, (org.0, epoch.0))?;
     conn.close().map_err(|(_, e)| Fault::from(e))
@@ -343,9 +315,7 @@ fn sync_folder(path: &Path) -> Result<(), StoreError> {
             Some(p) => p,
             None => Path::new("."),
         };
-        std::fs::File::open(folder)
-            .and_then(|f| f.sync_all())
-            .map_err(|e| io(folder, &e))?;
+        std::fs::File::open(folder).and_then(|f| f.sync_all()).map_err(|e| io(folder, &e))?;
     }
     #[cfg(not(unix))]
     let _ = path;
@@ -361,15 +331,15 @@ impl Store for SqliteStore {
         Ok(self.read_tips()?)
     }
 
-    fn known(&self, ids: &[CommitId]) -> Result<Vec<Option<CommitKey>>, StoreError> {
+    fn known(&self, ids: &[CommitId]) -> Result<Vec<Option<(CommitKey, u64)>>, StoreError> {
         Ok(self.read_known(ids)?)
     }
 
-    fn missing(
-        &self,
-        log: &LogId,
-        have: &BTreeSet<CommitId>,
-    ) -> Result<Vec<CommitRow>, StoreError> {
+    fn stored_after(&self, after: CommitKey, limit: usize) -> Result<Vec<(LogId, CommitRow)>, StoreError> {
+        Ok(self.read_stored_after(after, limit)?)
+    }
+
+    fn missing(&self, log: &LogId, have: &BTreeSet<CommitId>) -> Result<Vec<CommitRow>, StoreError> {
         Ok(self.read_missing(log, have)?)
     }
 
@@ -377,11 +347,7 @@ impl Store for SqliteStore {
         Ok(self.read_inventory(log)?)
     }
 
-    fn missing_from(
-        &self,
-        log: &LogId,
-        inventory: &BTreeSet<ShortId>,
-    ) -> Result<Vec<CommitRow>, StoreError> {
+    fn missing_from(&self, log: &LogId, inventory: &BTreeSet<ShortId>) -> Result<Vec<CommitRow>, StoreError> {
         Ok(self.read_missing_from(log, inventory)?)
     }
 

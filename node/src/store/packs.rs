@@ -35,13 +35,7 @@ struct Held {
 
 impl PackCache {
     pub(super) fn new(bytes_max: usize) -> Self {
-        Self {
-            bytes_max,
-            bytes: 0,
-            clock: 0,
-            packs: BTreeMap::new(),
-            by_use: BTreeMap::new(),
-        }
+        Self { bytes_max, bytes: 0, clock: 0, packs: BTreeMap::new(), by_use: BTreeMap::new() }
     }
 
     pub(super) fn clear(&mut self) {
@@ -73,11 +67,7 @@ impl PackCache {
         self.clock += 1;
         self.bytes += bytes;
         self.by_use.insert(self.clock, pack);
-        let held = Held {
-            used: self.clock,
-            bytes,
-            payloads: Arc::clone(payloads),
-        };
+        let held = Held { used: self.clock, bytes, payloads: Arc::clone(payloads) };
         self.packs.insert(pack, held);
     }
 }
@@ -103,9 +93,7 @@ pub(super) struct Opened {
 
 impl Opened {
     fn payload(&self) -> Result<&Payload, Fault> {
-        self.payloads
-            .get(self.place)
-            .ok_or_else(|| damaged(format!("commit {} is not in its pack", self.head.id())))
+        self.payloads.get(self.place).ok_or_else(|| damaged(format!("commit {} is not in its pack", self.head.id())))
     }
 
     pub(super) fn entry(&self, place: u32) -> Result<&EntryPayload, Fault> {
@@ -139,13 +127,9 @@ impl SqliteStore {
         let sql = "SELECT s.key, p.bytes FROM packs p JOIN spaces s ON s.id = p.space
             WHERE p.id = ?1";
         let found = self.one(sql, [pack], |r| {
-            let scope = PackScope {
-                org: self.org,
-                space: rows::space(r, 0)?,
-            };
+            let scope = PackScope { org: self.org, space: rows::space(r, 0)? };
             let bytes = r.get_ref(1)?.as_blob().map_err(damaged)?;
-            pack::decode(&scope, bytes, self.codec.as_ref())
-                .map_err(|e| damaged(format!("pack {pack}: {e}")))
+            pack::decode(&scope, bytes, self.codec.as_ref()).map_err(|e| damaged(format!("pack {pack}: {e}")))
         })?;
         let payloads = Arc::new(found.ok_or_else(|| damaged(format!("there is no pack {pack}")))?);
         self.cache.borrow_mut().keep(pack, &payloads);
@@ -156,21 +140,11 @@ impl SqliteStore {
     pub(super) fn opened(&self, key: CommitKey) -> Result<Opened, Fault> {
         let sql = "SELECT pack, place, first_seen, header, signature FROM commits WHERE key = ?1";
         let found = self.one(sql, [rows::int(key.0)], |r| {
-            Ok((
-                r.get(0)?,
-                rows::index(r, 1)?,
-                Millis(rows::number(r, 2)?),
-                rows::head(r, 3)?,
-            ))
+            Ok((r.get(0)?, rows::index(r, 1)?, Millis(rows::number(r, 2)?), rows::head(r, 3)?))
         })?;
         let (pack, place, first_seen, head) =
             found.ok_or_else(|| damaged(format!("there is no commit at position {}", key.0)))?;
-        Ok(Opened {
-            head,
-            first_seen,
-            payloads: self.payloads(pack)?,
-            place,
-        })
+        Ok(Opened { head, first_seen, payloads: self.payloads(pack)?, place })
     }
 
     pub(super) fn read_charter_commits(&self) -> Result<Vec<Commit>, Fault> {
@@ -201,25 +175,16 @@ impl SqliteStore {
         }
     }
 
-    pub(super) fn read_groups(
-        &self,
-        space: &SpaceId,
-        keys: &[CommitKey],
-    ) -> Result<Vec<Group>, Fault> {
-        let wanted: Vec<Wanted> = keys
-            .iter()
-            .map(|k| self.wanted(space, *k))
-            .collect::<Result<_, _>>()?;
+    pub(super) fn read_groups(&self, space: &SpaceId, keys: &[CommitKey]) -> Result<Vec<Group>, Fault> {
+        let wanted: Vec<Wanted> = keys.iter().map(|k| self.wanted(space, *k)).collect::<Result<_, _>>()?;
         let mut out = Vec::new();
         let mut anew = Repack::default();
         let mut at = 0;
         while let Some(first) = wanted.get(at) {
-            let whole = wanted
-                .get(at..at.saturating_add(first.of.max(1)))
-                .filter(|run| {
-                    let mut run = run.iter().enumerate();
-                    run.all(|(i, w)| w.pack == first.pack && w.place == i)
-                });
+            let whole = wanted.get(at..at.saturating_add(first.of.max(1))).filter(|run| {
+                let mut run = run.iter().enumerate();
+                run.all(|(i, w)| w.pack == first.pack && w.place == i)
+            });
             if let Some(run) = whole {
                 out.extend(anew.take(self, space));
                 out.push(Group {
@@ -229,9 +194,9 @@ impl SqliteStore {
                 at += run.len();
             } else {
                 let payloads = self.payloads(first.pack)?;
-                let payload = payloads.get(first.place).ok_or_else(|| {
-                    damaged(format!("pack {} has no commit {}", first.pack, first.place))
-                })?;
+                let payload = payloads
+                    .get(first.place)
+                    .ok_or_else(|| damaged(format!("pack {} has no commit {}", first.pack, first.place)))?;
                 if !anew.has_room_for(payload) {
                     out.extend(anew.take(self, space));
                 }
@@ -244,10 +209,8 @@ impl SqliteStore {
     }
 
     fn pack_bytes(&self, pack: i64) -> Result<Vec<u8>, Fault> {
-        self.one("SELECT bytes FROM packs WHERE id = ?1", [pack], |r| {
-            Ok(r.get(0)?)
-        })?
-        .ok_or_else(|| damaged(format!("there is no pack {pack}")))
+        self.one("SELECT bytes FROM packs WHERE id = ?1", [pack], |r| Ok(r.get(0)?))?
+            .ok_or_else(|| damaged(format!("there is no pack {pack}")))
     }
 }
 
@@ -262,8 +225,7 @@ struct Repack {
 
 impl Repack {
     fn has_room_for(&self, p: &Payload) -> bool {
-        self.entries + p.entries.len() <= REPACK_ENTRIES_MAX
-            && self.bytes + inflated(p) <= REPACK_BYTES_MAX
+        self.entries + p.entries.len() <= REPACK_ENTRIES_MAX && self.bytes + inflated(p) <= REPACK_BYTES_MAX
     }
 
     fn push(&mut self, header: SignedHeader, payload: Payload) {
@@ -278,15 +240,9 @@ impl Repack {
         if taken.headers.is_empty() {
             return None;
         }
-        let scope = PackScope {
-            org: store.org,
-            space: *space,
-        };
+        let scope = PackScope { org: store.org, space: *space };
         let payloads: Vec<&Payload> = taken.payloads.iter().collect();
-        Some(Group {
-            headers: taken.headers,
-            pack: pack::encode(&scope, &payloads, store.codec.as_ref()),
-        })
+        Some(Group { headers: taken.headers, pack: pack::encode(&scope, &payloads, store.codec.as_ref()) })
     }
 }
 
@@ -296,22 +252,14 @@ mod tests {
 
     #[test]
     fn the_cache_keeps_what_was_used_last_and_stays_small() {
-        let pack = || {
-            Arc::new(vec![Payload {
-                secret: [0; 16],
-                entries: Vec::new(),
-            }])
-        };
+        let pack = || Arc::new(vec![Payload { secret: [0; 16], entries: Vec::new() }]);
         let mut cache = PackCache::new(3 * 320);
         for n in 1..=3 {
             cache.keep(n, &pack());
         }
         assert!(cache.find(1).is_some());
         cache.keep(4, &pack());
-        assert!(
-            cache.find(2).is_none(),
-            "the one not used for longest has left"
-        );
+        assert!(cache.find(2).is_none(), "the one not used for longest has left");
         assert!(cache.find(1).is_some() && cache.find(3).is_some() && cache.find(4).is_some());
         assert_eq!(cache.bytes, 3 * 320);
         cache.clear();

@@ -6,25 +6,25 @@
 
 use super::SqliteStore;
 use super::error::{Fault, damaged};
-use super::rows;
-use rusqlite::{OptionalExtension as _, Row};
+use super::rows::{self, int};
+use rusqlite::Row;
 use sampan_core::frontier::{ShortId, SpaceTips};
 use sampan_core::id::{
-    ActorId, ChangeHash, CommitId, DeviceId, Digest, Flow, Incarnation, LogId, Nonce, RecordId,
-    SpaceId, StoreEpoch, UnitId,
+    ActorId, ChangeHash, CommitId, DeviceId, Digest, Flow, Incarnation, LogId, Nonce, RecordId, SpaceId, StoreEpoch,
+    UnitId,
 };
 use sampan_core::log::{BirthOf, Entry, EntryPayload};
 use sampan_core::register::SignedRegister;
 use sampan_core::store::{
-    AckRow, CommitKey, CommitRow, EntryAt, PendingEntry, PendingKey, Quarantined, RecordEntry,
-    RecordKey, RecordState, Status,
+    AckRow, CommitKey, CommitRow, EntryAt, PendingEntry, PendingKey, Quarantined, RecordEntry, RecordKey, RecordState,
+    Status,
 };
 use sampan_core::time::Millis;
 use sampan_core::wire;
 use sampan_core::wire::frame::AckLeaf;
 use std::collections::{BTreeMap, BTreeSet};
 
-const ROW: &str = "SELECT key, id, sequence, entries, bytes, time FROM commits";
+const ROW: &str = "SELECT key, id, sequence, entries, changes, bytes, time FROM commits";
 const RECORD: &str = "SELECT r.key, r.id, c.name, s.key, r.max_op, r.entries, r.irregular,
     r.damaged, r.heads, r.sequences
     FROM records r JOIN collections c ON c.id = r.collection JOIN spaces s ON s.id = r.space";
@@ -41,8 +41,9 @@ fn commit_row(row: &Row<'_>) -> Result<CommitRow, Fault> {
         id: rows::id(row, 1, "a commit id", CommitId::from_slice)?,
         sequence: rows::number(row, 2)?,
         entries: row.get(3)?,
-        bytes: row.get(4)?,
-        time: Millis(rows::number(row, 5)?),
+        changes: row.get(4)?,
+        bytes: row.get(5)?,
+        time: Millis(rows::number(row, 6)?),
     })
 }
 
@@ -78,10 +79,7 @@ fn pending_entry(row: &Row<'_>) -> Result<(PendingEntry, Millis), Fault> {
         key: PendingKey(rows::number(row, 0)?),
         space: rows::space(row, 1)?,
         nonce: rows::id(row, 2, "a nonce", Nonce::from_slice)?,
-        entry: EntryPayload {
-            entry,
-            payload: row.get(10)?,
-        },
+        entry: EntryPayload { entry, payload: row.get(10)? },
     };
     Ok((pending, Millis(rows::number(row, 9)?)))
 }
@@ -141,35 +139,36 @@ impl SqliteStore {
         Ok(out)
     }
 
-    pub(super) fn read_known(&self, ids: &[CommitId]) -> Result<Vec<Option<CommitKey>>, Fault> {
-        let mut statement = self
-            .conn
-            .prepare_cached("SELECT key FROM commits WHERE id = ?1")?;
-        ids.iter()
-            .map(|id| {
-                let key: Option<i64> = statement.query_row([id.0], |r| r.get(0)).optional()?;
-                Ok(key.map(|k| CommitKey(k as u64)))
-            })
-            .collect()
+    pub(super) fn read_known(&self, ids: &[CommitId]) -> Result<Vec<Option<(CommitKey, u64)>>, Fault> {
+        let sql = "SELECT key, sequence FROM commits WHERE id = ?1";
+        let of = |r: &Row<'_>| Ok((CommitKey(rows::number(r, 0)?), rows::number(r, 1)?));
+        ids.iter().map(|id| self.one(sql, [id.0], of)).collect()
+    }
+
+    pub(super) fn read_stored_after(&self, after: CommitKey, limit: usize) -> Result<Vec<(LogId, CommitRow)>, Fault> {
+        let sql =
+            "SELECT c.key, c.id, c.sequence, c.entries, c.changes, c.bytes, c.time, s.key, l.device, l.incarnation
+            FROM commits c JOIN logs l ON l.id = c.log JOIN spaces s ON s.id = l.space
+            WHERE c.key > ?1 ORDER BY c.key LIMIT ?2";
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        self.all(sql, (int(after.0), limit), |r| {
+            let log = LogId {
+                space: rows::space(r, 7)?,
+                device: rows::id(r, 8, "a device", DeviceId::from_slice)?,
+                incarnation: rows::id(r, 9, "an incarnation", Incarnation::from_slice)?,
+            };
+            Ok((log, commit_row(r)?))
+        })
     }
 
     pub(super) fn log_row(&self, log: &LogId) -> Result<Option<LogRow>, Fault> {
         let sql = "SELECT l.id, l.forked FROM logs l JOIN spaces s ON s.id = l.space
             WHERE s.key = ?1 AND l.device = ?2 AND l.incarnation = ?3";
         let key = (log.space.key(), log.device.0, log.incarnation.0);
-        self.one(sql, key, |r| {
-            Ok(LogRow {
-                id: r.get(0)?,
-                forked: r.get(1)?,
-            })
-        })
+        self.one(sql, key, |r| Ok(LogRow { id: r.get(0)?, forked: r.get(1)? }))
     }
 
-    pub(super) fn read_missing(
-        &self,
-        log: &LogId,
-        have: &BTreeSet<CommitId>,
-    ) -> Result<Vec<CommitRow>, Fault> {
+    pub(super) fn read_missing(&self, log: &LogId, have: &BTreeSet<CommitId>) -> Result<Vec<CommitRow>, Fault> {
         let Some(held) = self.log_row(log)? else {
             return Ok(Vec::new());
         };
@@ -187,11 +186,7 @@ impl SqliteStore {
     }
 
     /// What a forked log has beside the ancestors of `have`.
-    fn missing_by_walk(
-        &self,
-        log: i64,
-        have: &BTreeSet<CommitId>,
-    ) -> Result<Vec<CommitRow>, Fault> {
+    fn missing_by_walk(&self, log: i64, have: &BTreeSet<CommitId>) -> Result<Vec<CommitRow>, Fault> {
         let sql = "SELECT id, header, signature FROM commits WHERE log = ?1";
         let parents: BTreeMap<CommitId, Vec<CommitId>> = self
             .all(sql, [log], |r| {
@@ -215,11 +210,7 @@ impl SqliteStore {
     }
 
     fn rows_of_log(&self, log: i64) -> Result<Vec<CommitRow>, Fault> {
-        self.all(
-            &format!("{ROW} WHERE log = ?1 ORDER BY key"),
-            [log],
-            commit_row,
-        )
+        self.all(&format!("{ROW} WHERE log = ?1 ORDER BY key"), [log], commit_row)
     }
 
     pub(super) fn read_inventory(&self, log: &LogId) -> Result<Vec<ShortId>, Fault> {
@@ -245,21 +236,18 @@ impl SqliteStore {
 
     pub(super) fn read_records(&self, ids: &[RecordId]) -> Result<Vec<Option<RecordState>>, Fault> {
         let sql = format!("{RECORD} WHERE r.id = ?1");
-        ids.iter()
-            .map(|id| self.one(&sql, [id.0], record_state))
-            .collect()
+        ids.iter().map(|id| self.one(&sql, [id.0], record_state)).collect()
     }
 
     pub(super) fn read_record(&self, key: RecordKey) -> Result<Option<RecordState>, Fault> {
         let sql = format!("{RECORD} WHERE r.key = ?1");
-        self.one(&sql, [rows::int(key.0)], record_state)
+        self.one(&sql, [int(key.0)], record_state)
     }
 
     pub(super) fn read_entries(&self, record: RecordKey) -> Result<Vec<RecordEntry>, Fault> {
         let sql = "SELECT at, place, status FROM hist WHERE record = ?1";
-        let mut places = self.all(sql, [rows::int(record.0)], |r| {
-            Ok((rows::at_of(r.get(0)?, r.get(1)?), rows::status(r, 2)?))
-        })?;
+        let mut places =
+            self.all(sql, [int(record.0)], |r| Ok((rows::at_of(r.get(0)?, r.get(1)?), rows::status(r, 2)?)))?;
         // The order of `EntryAt`: sealed entries in order of storage, then unsealed ones.
         places.sort_unstable();
         let mut out = Vec::with_capacity(places.len());
@@ -274,17 +262,17 @@ impl SqliteStore {
                     let entry = held.entry(place)?;
                     let header = held.head.header();
                     let (actor, author) = (header.actor(), header.device);
-                    let out = record_entry(at, status, entry, actor, author, held.first_seen);
+                    let out = record_entry(at, status, (header.space, entry), (actor, author), held.first_seen);
                     last = Some((key, held));
                     out
                 }
                 EntryAt::Pending(key) => {
                     let sql = format!("{PENDING} WHERE p.key = ?1");
                     let (p, first_seen) = self
-                        .one(&sql, [rows::int(key.0)], pending_entry)?
+                        .one(&sql, [int(key.0)], pending_entry)?
                         .ok_or_else(|| damaged(format!("there is no pending edit {}", key.0)))?;
                     let actor = ActorId::of(&self.own_device, &p.nonce);
-                    record_entry(at, status, &p.entry, actor, self.own_device, first_seen)
+                    record_entry(at, status, (p.space, &p.entry), (actor, self.own_device), first_seen)
                 }
             });
         }
@@ -314,17 +302,14 @@ impl SqliteStore {
         let sql = "SELECT position, bytes, signature FROM registers WHERE position > ?1
             ORDER BY position";
         self.all(sql, [i64::try_from(after).unwrap_or(i64::MAX)], |r| {
-            let signed = SignedRegister {
-                bytes: r.get(1)?,
-                signature: r.get(2)?,
-            };
+            let signed = SignedRegister { bytes: r.get(1)?, signature: r.get(2)? };
             Ok((rows::number(r, 0)?, signed))
         })
     }
 
     pub(super) fn read_acks(&self, leaf: Option<UnitId>) -> Result<Vec<AckRow>, Fault> {
         let sql = "SELECT a.leaf, a.relay_unit, a.digest, a.relay, a.level, a.epoch, a.counter,
-            a.at, a.proof, a.through, a.complete, t.bytes, t.signature, t.leaves
+            a.at, a.proof, a.through, a.complete, t.bytes, t.signature
             FROM acks a JOIN statements t ON t.id = a.statement";
         match leaf {
             Some(unit) => {
@@ -341,19 +326,12 @@ impl SqliteStore {
         Ok(CommitKey(key.unwrap_or(0)))
     }
 
-    pub(super) fn read_irregular(
-        &self,
-        units: &BTreeSet<UnitId>,
-    ) -> Result<BTreeMap<Status, u64>, Fault> {
+    pub(super) fn read_irregular(&self, units: &BTreeSet<UnitId>) -> Result<BTreeMap<Status, u64>, Fault> {
         let sql = "SELECT c.status, c.entries FROM spaces s JOIN counts c ON c.space = s.id
             WHERE s.key BETWEEN ?1 AND ?2 AND c.entries > 0";
         let mut out = BTreeMap::new();
         for unit in units {
-            let of_reach = |reach| SpaceId {
-                unit: *unit,
-                flow: Flow::Up,
-                reach,
-            };
+            let of_reach = |reach| SpaceId { unit: *unit, flow: Flow::Up, reach };
             self.all(sql, (of_reach(0).key(), of_reach(u8::MAX).key()), |r| {
                 *out.entry(rows::status(r, 0)?).or_insert(0) += rows::number(r, 1)?;
                 Ok(())
@@ -363,15 +341,12 @@ impl SqliteStore {
     }
 
     pub(super) fn read_meta(&self, name: &str) -> Result<Option<Vec<u8>>, Fault> {
-        self.one("SELECT value FROM meta WHERE name = ?1", [name], |r| {
-            Ok(r.get(0)?)
-        })
+        self.one("SELECT value FROM meta WHERE name = ?1", [name], |r| Ok(r.get(0)?))
     }
 }
 
 fn ack_row(r: &Row<'_>) -> Result<AckRow, Fault> {
-    let proof: Option<Vec<u8>> = r.get(8)?;
-    let leaves: Vec<u8> = r.get(13)?;
+    let proof: Vec<u8> = r.get(8)?;
     Ok(AckRow {
         leaf: AckLeaf {
             unit: rows::id(r, 0, "a unit", UnitId::from_slice)?,
@@ -383,15 +358,8 @@ fn ack_row(r: &Row<'_>) -> Result<AckRow, Fault> {
         epoch: rows::id(r, 5, "an epoch", StoreEpoch::from_slice)?,
         counter: rows::number(r, 6)?,
         at: Millis(rows::number(r, 7)?),
-        register: SignedRegister {
-            bytes: r.get(11)?,
-            signature: r.get(12)?,
-        },
-        leaves: wire::decode("list of units", &leaves).map_err(damaged)?,
-        proof: match proof {
-            Some(p) => Some(wire::decode("proof", &p).map_err(damaged)?),
-            None => None,
-        },
+        register: SignedRegister { bytes: r.get(11)?, signature: r.get(12)? },
+        proof: wire::decode("proof", &proof).map_err(damaged)?,
         through: CommitKey(rows::number(r, 9)?),
         complete: r.get(10)?,
     })
@@ -400,13 +368,14 @@ fn ack_row(r: &Row<'_>) -> Result<AckRow, Fault> {
 fn record_entry(
     at: EntryAt,
     status: Status,
-    payload: &EntryPayload,
-    actor: ActorId,
-    author: DeviceId,
+    (space, payload): (SpaceId, &EntryPayload),
+    (actor, author): (ActorId, DeviceId),
     first_seen: Millis,
 ) -> RecordEntry {
     RecordEntry {
         at,
+        space,
+        collection: payload.entry.collection.clone(),
         kind: payload.entry.kind,
         status,
         hash: ChangeHash(payload.entry.payload_hash),

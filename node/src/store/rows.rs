@@ -30,16 +30,8 @@ pub(super) fn index(row: &Row<'_>, i: usize) -> Result<usize, Fault> {
 }
 
 /// An id of fixed width.
-pub(super) fn id<T>(
-    row: &Row<'_>,
-    i: usize,
-    what: &str,
-    from: fn(&[u8]) -> Option<T>,
-) -> Result<T, Fault> {
-    let bytes = row
-        .get_ref(i)?
-        .as_blob()
-        .map_err(|e| damaged(format!("{what}: {e}")))?;
+pub(super) fn id<T>(row: &Row<'_>, i: usize, what: &str, from: fn(&[u8]) -> Option<T>) -> Result<T, Fault> {
+    let bytes = row.get_ref(i)?.as_blob().map_err(|e| damaged(format!("{what}: {e}")))?;
     from(bytes).ok_or_else(|| damaged(format!("{what} of {} bytes", bytes.len())))
 }
 
@@ -55,10 +47,7 @@ pub(super) fn head(row: &Row<'_>, i: usize) -> Result<VerifiedHeader, Fault> {
 
 /// The same, as it travels.
 pub(super) fn signed_header(row: &Row<'_>, i: usize) -> Result<SignedHeader, Fault> {
-    Ok(SignedHeader {
-        bytes: row.get(i)?,
-        signature: row.get(i + 1)?,
-    })
+    Ok(SignedHeader { bytes: row.get(i)?, signature: row.get(i + 1)? })
 }
 
 pub(super) fn status(row: &Row<'_>, i: usize) -> Result<Status, Fault> {
@@ -81,11 +70,7 @@ pub(super) fn at_columns(at: EntryAt) -> (i64, u32) {
 
 /// The inverse of [`at_columns`].
 pub(super) fn at_of(at: i64, place: u32) -> EntryAt {
-    if at > 0 {
-        EntryAt::Sealed(CommitKey(at as u64), place)
-    } else {
-        EntryAt::Pending(PendingKey(at.unsigned_abs()))
-    }
+    if at > 0 { EntryAt::Sealed(CommitKey(at as u64), place) } else { EntryAt::Pending(PendingKey(at.unsigned_abs())) }
 }
 
 /// Heads, one after the other.
@@ -115,15 +100,9 @@ pub(super) fn sequences_blob(sequences: &BTreeMap<ActorId, u64>) -> Vec<u8> {
 pub(super) fn sequences_of(bytes: &[u8]) -> Result<BTreeMap<ActorId, u64>, Fault> {
     let pair = |c: &[u8]| {
         let (actor, n) = c.split_at_checked(ActorId::LEN)?;
-        Some((
-            ActorId::from_slice(actor)?,
-            u64::from_le_bytes(n.try_into().ok()?),
-        ))
+        Some((ActorId::from_slice(actor)?, u64::from_le_bytes(n.try_into().ok()?)))
     };
-    bytes
-        .chunks(24)
-        .map(|c| pair(c).ok_or_else(|| damaged("sequences of a wrong width")))
-        .collect()
+    bytes.chunks(24).map(|c| pair(c).ok_or_else(|| damaged("sequences of a wrong width"))).collect()
 }
 
 /// The first half of a commit id in a column.

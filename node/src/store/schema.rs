@@ -40,8 +40,8 @@ CREATE TABLE packs (
 CREATE TABLE commits (
   key INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, log INTEGER NOT NULL,
   sequence INTEGER NOT NULL, pack INTEGER NOT NULL, place INTEGER NOT NULL,
-  entries INTEGER NOT NULL, bytes INTEGER NOT NULL, first_seen INTEGER NOT NULL,
-  time INTEGER NOT NULL, header BLOB NOT NULL, signature BLOB NOT NULL);
+  entries INTEGER NOT NULL, changes INTEGER NOT NULL, bytes INTEGER NOT NULL,
+  first_seen INTEGER NOT NULL, time INTEGER NOT NULL, header BLOB NOT NULL, signature BLOB NOT NULL);
 CREATE INDEX commits_of_log ON commits (log, sequence);
 CREATE TABLE collections (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 CREATE TABLE records (
@@ -70,12 +70,12 @@ CREATE TABLE registers (
   counter INTEGER NOT NULL, bytes BLOB NOT NULL, signature BLOB NOT NULL,
   UNIQUE (unit, name, device));
 CREATE TABLE statements (
-  id INTEGER PRIMARY KEY, signature BLOB NOT NULL, bytes BLOB NOT NULL, leaves BLOB NOT NULL);
+  id INTEGER PRIMARY KEY, signature BLOB NOT NULL, bytes BLOB NOT NULL);
 CREATE INDEX statements_by_signature ON statements (signature);
 CREATE TABLE acks (
   leaf BLOB NOT NULL, relay_unit BLOB NOT NULL, digest BLOB NOT NULL, relay BLOB NOT NULL,
   level INTEGER NOT NULL, epoch BLOB NOT NULL, counter INTEGER NOT NULL, at INTEGER NOT NULL,
-  statement INTEGER NOT NULL, proof BLOB, through INTEGER NOT NULL, complete INTEGER NOT NULL,
+  statement INTEGER NOT NULL, proof BLOB NOT NULL, through INTEGER NOT NULL, complete INTEGER NOT NULL,
   PRIMARY KEY (leaf, relay_unit)) WITHOUT ROWID;
 CREATE INDEX acks_of_statement ON acks (statement);
 CREATE TABLE dirty (record INTEGER PRIMARY KEY);

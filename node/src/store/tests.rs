@@ -5,9 +5,7 @@ use crate::codec::ZstdCodec;
 use sampan_core::log::device_id;
 use sampan_core::store::EntryAt;
 use sampan_core::testing::store_suite::{batch_of, group_of};
-use sampan_core::testing::{
-    Writer, store_suite, test_key, test_org, test_time, test_unit, up_space,
-};
+use sampan_core::testing::{Writer, store_suite, test_key, test_org, test_time, test_unit, up_space};
 use tempfile::TempDir;
 
 const EPOCH: StoreEpoch = StoreEpoch([7; 16]);
@@ -17,15 +15,7 @@ fn own_device() -> DeviceId {
 }
 
 fn create(path: &Path) -> SqliteStore {
-    SqliteStore::create(
-        path,
-        Box::new(ZstdCodec),
-        own_device(),
-        test_org(),
-        16,
-        EPOCH,
-    )
-    .unwrap()
+    SqliteStore::create(path, Box::new(ZstdCodec), own_device(), test_org(), 16, EPOCH).unwrap()
 }
 
 fn open(path: &Path) -> Result<SqliteStore, StoreError> {
@@ -91,11 +81,7 @@ fn a_group_lands_whole_or_not_at_all() {
     let batch = batch_of(&store, &[&a]);
     let failed: Result<(), StoreError> = store.group(|s| {
         s.write(&batch)?;
-        assert_eq!(
-            s.entries(RecordKey(1))?.len(),
-            1,
-            "a group reads what it wrote"
-        );
+        assert_eq!(s.entries(RecordKey(1))?.len(), 1, "a group reads what it wrote");
         Err(StoreError::Busy("for the test".into()))
     });
     assert_eq!(failed, Err(StoreError::Busy("for the test".into())));
@@ -112,11 +98,7 @@ fn a_group_lands_whole_or_not_at_all() {
     let entry = &b.payload().entries[0];
     assert_eq!(store.entries(RecordKey(1)).unwrap()[0].bytes, entry.payload);
     let other = open(&path).unwrap();
-    assert_eq!(
-        other.last_commit().unwrap(),
-        CommitKey(1),
-        "the inner failure undid only itself"
-    );
+    assert_eq!(other.last_commit().unwrap(), CommitKey(1), "the inner failure undid only itself");
 }
 
 #[test]
@@ -154,10 +136,7 @@ fn a_snapshot_does_not_move() {
 fn a_newer_database_is_refused_and_left_alone() {
     let (_dir, path, mut store) = fresh();
     filled(&mut store);
-    store
-        .conn
-        .pragma_update(None, "user_version", schema::VERSION + 1)
-        .unwrap();
+    store.conn.pragma_update(None, "user_version", schema::VERSION + 1).unwrap();
     drop(store);
     let before = std::fs::read(&path).unwrap();
     let (found, known) = (schema::VERSION + 1, schema::VERSION);
@@ -170,35 +149,19 @@ fn what_is_no_database_of_ours_is_left_alone() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("store.db");
     assert!(matches!(open(&path), Err(StoreError::Io(_))), "absent");
-    std::fs::write(
-        &path,
-        "a letter to the district, longer than a header ".repeat(100),
-    )
-    .unwrap();
+    std::fs::write(&path, "a letter to the district, longer than a header ".repeat(100)).unwrap();
     let before = std::fs::read(&path).unwrap();
     assert!(matches!(open(&path), Err(StoreError::Damaged(_))));
-    let made = SqliteStore::create(
-        &path,
-        Box::new(ZstdCodec),
-        own_device(),
-        test_org(),
-        16,
-        EPOCH,
-    );
+    let made = SqliteStore::create(&path, Box::new(ZstdCodec), own_device(), test_org(), 16, EPOCH);
     assert!(matches!(made, Err(StoreError::Io(_))));
     assert_eq!(std::fs::read(&path).unwrap(), before);
     let foreign = dir.path().join("other.db");
-    Connection::open(&foreign)
-        .unwrap()
-        .execute_batch("CREATE TABLE a (b)")
-        .unwrap();
+    Connection::open(&foreign).unwrap().execute_batch("CREATE TABLE a (b)").unwrap();
     assert!(matches!(open(&foreign), Err(StoreError::Damaged(_))));
     let ours = dir.path().join("ours.db");
     drop(create(&ours));
     let other = SqliteStore::open(&ours, Box::new(ZstdCodec), own_device(), OrgId([1; 32]), 16);
-    let StoreError::Io(why) = other.unwrap_err() else {
-        panic!("of another organisation")
-    };
+    let StoreError::Io(why) = other.unwrap_err() else { panic!("of another organisation") };
     assert!(why.contains("another organisation"), "{why}");
 }
 
@@ -207,13 +170,7 @@ fn a_half_made_database_does_not_stand_in_the_way() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("store.db");
     std::fs::write(half_made(&path), "cut off").unwrap();
-    assert!(
-        create(&path)
-            .verify(&test_org())
-            .unwrap()
-            .damaged
-            .is_empty()
-    );
+    assert!(create(&path).verify(&test_org()).unwrap().damaged.is_empty());
     assert!(!half_made(&path).exists());
 }
 
@@ -221,18 +178,10 @@ fn a_half_made_database_does_not_stand_in_the_way() {
 fn a_full_disk_changes_nothing() {
     let (_dir, _path, mut store) = fresh();
     let commits = filled(&mut store);
-    let pages: i64 = store
-        .conn
-        .pragma_query_value(None, "page_count", |r| r.get(0))
-        .unwrap();
-    store
-        .conn
-        .pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))
-        .unwrap();
+    let pages: i64 = store.conn.pragma_query_value(None, "page_count", |r| r.get(0)).unwrap();
+    store.conn.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(())).unwrap();
     let mut w = Writer::new(3);
-    let large: String = (0..9_000u32)
-        .map(|n| format!("{:x}", n.wrapping_mul(2_654_435_761)))
-        .collect();
+    let large: String = (0..9_000u32).map(|n| format!("{:x}", n.wrapping_mul(2_654_435_761))).collect();
     let a = w.one(up_space(2), &[], &large);
     let batch = batch_of(&store, &[&a]);
     assert!(matches!(store.write(&batch), Err(StoreError::Full(_))));
@@ -244,10 +193,7 @@ fn a_full_disk_changes_nothing() {
     let moved = store.projected_to().unwrap() == CommitKey(9);
     assert_eq!(outer.is_ok(), moved, "a group that failed left nothing");
     assert_eq!(store.last_commit().unwrap(), CommitKey(4));
-    store
-        .conn
-        .pragma_update_and_check(None, "max_page_count", 1 << 30, |_| Ok(()))
-        .unwrap();
+    store.conn.pragma_update_and_check(None, "max_page_count", 1 << 30, |_| Ok(())).unwrap();
     store.write(&batch).unwrap();
     assert_eq!(store.commit(CommitKey(1)).unwrap(), commits[0]);
     assert!(store.verify(&test_org()).unwrap().damaged.is_empty());
@@ -258,18 +204,10 @@ fn every_flipped_bit_of_a_pack_header_or_signature_is_found() {
     let (_dir, _path, mut store) = fresh();
     let commits = filled(&mut store);
     let clean = store.verify(&test_org()).unwrap();
-    assert_eq!(
-        clean,
-        VerifyReport {
-            checked: 8,
-            damaged: Vec::new()
-        }
-    );
-    for (table, column, key) in [
-        ("packs", "bytes", "id"),
-        ("commits", "header", "key"),
-        ("commits", "signature", "key"),
-    ] {
+    assert_eq!(clean, VerifyReport { checked: 8, damaged: Vec::new() });
+    for (table, column, key) in
+        [("packs", "bytes", "id"), ("commits", "header", "key"), ("commits", "signature", "key")]
+    {
         let read = format!("SELECT {column} FROM {table} WHERE {key} = 2");
         let write = format!("UPDATE {table} SET {column} = ?1 WHERE {key} = 2");
         let good: Vec<u8> = store.conn.query_row(&read, [], |r| r.get(0)).unwrap();
@@ -279,36 +217,23 @@ fn every_flipped_bit_of_a_pack_header_or_signature_is_found() {
             store.conn.execute(&write, [&bad]).unwrap();
             let found = store.verify(&test_org()).unwrap().damaged;
             // The second pack holds the third commit; the second commit lies in the first pack.
-            let hurt = if table == "packs" {
-                &commits[2]
-            } else {
-                &commits[1]
-            };
+            let hurt = if table == "packs" { &commits[2] } else { &commits[1] };
             let record = hurt.payload().entries[0].entry.record.to_string();
             assert!(
-                found
-                    .iter()
-                    .any(|d| d.table == table && d.record.as_deref() == Some(&record)),
+                found.iter().any(|d| d.table == table && d.record.as_deref() == Some(&record)),
                 "{table}.{column} byte {at}: {found:?}"
             );
         }
         store.conn.execute(&write, [&good]).unwrap();
     }
     assert_eq!(store.verify(&test_org()).unwrap(), clean);
-    assert_ne!(
-        store.verify(&OrgId([3; 32])).unwrap().damaged,
-        [],
-        "another root key"
-    );
+    assert_ne!(store.verify(&OrgId([3; 32])).unwrap().damaged, [], "another root key");
 }
 
 #[test]
 fn what_no_signature_covers_is_computed_again() {
     for (harm, table) in [
-        (
-            "DELETE FROM tips WHERE rowid IN (SELECT 1) OR log = 1",
-            "tips",
-        ),
+        ("DELETE FROM tips WHERE rowid IN (SELECT 1) OR log = 1", "tips"),
         ("DELETE FROM hist WHERE at = 2", "hist"),
         ("INSERT INTO hist VALUES (1, 3, 9, 0, 0)", "hist"),
         ("UPDATE counts SET entries = entries + 1", "counts"),
@@ -329,31 +254,15 @@ fn what_no_signature_covers_is_computed_again() {
 fn the_feed_and_the_queue_miss_nothing() {
     let (_dir, _path, mut store) = fresh();
     let commits = filled(&mut store);
-    assert_eq!(
-        store.dirty(10).unwrap(),
-        [],
-        "new commits are met in the feed"
-    );
+    assert_eq!(store.dirty(10).unwrap(), [], "new commits are met in the feed");
     let feed = store.commits_after(CommitKey(1), 2).unwrap();
     let found: Vec<_> = feed.iter().map(|f| (f.key, f.commit.clone())).collect();
-    assert_eq!(
-        found,
-        [
-            (CommitKey(2), commits[1].clone()),
-            (CommitKey(3), commits[2].clone())
-        ]
-    );
+    assert_eq!(found, [(CommitKey(2), commits[1].clone()), (CommitKey(3), commits[2].clone())]);
     assert_eq!(feed[0].entries, [Some((RecordKey(2), Status::Accepted))]);
-    assert_eq!(
-        store.commits_after(CommitKey(3), 9).unwrap()[0].entries,
-        [None],
-        "a charter's"
-    );
+    assert_eq!(store.commits_after(CommitKey(3), 9).unwrap()[0].entries, [None], "a charter's");
     let mut batch = Batch::at(test_time(9));
     let record = commits[2].payload().entries[0].entry.record;
-    batch
-        .restatus
-        .push((record, EntryAt::Sealed(CommitKey(3), 0), Status::Blocked));
+    batch.restatus.push((record, EntryAt::Sealed(CommitKey(3), 0), Status::Blocked));
     let mut state = store.record(RecordKey(1)).unwrap().unwrap();
     state.damaged = true;
     batch.records.push(state);
@@ -371,10 +280,7 @@ fn a_statement_is_kept_once_and_leaves_with_its_last_unit() {
     use sampan_core::register::{Register, SignedRegister};
     use sampan_core::wire::frame::AckLeaf;
     let (_dir, _path, mut store) = fresh();
-    let leaf = |n: u8| AckLeaf {
-        unit: test_unit(n),
-        digest: Digest([n; 32]),
-    };
+    let leaf = |n: u8| AckLeaf { unit: test_unit(n), digest: Digest([n; 32]) };
     let rows = |counter: u64| -> Vec<AckRow> {
         let register = Register {
             org: test_org(),
@@ -395,8 +301,7 @@ fn a_statement_is_kept_once_and_leaves_with_its_last_unit() {
             counter,
             at: test_time(counter),
             register: register.clone(),
-            leaves: (1..=5).map(leaf).collect(),
-            proof: None,
+            proof: (n.into(), vec![Digest([n; 32])]),
             through: CommitKey(0),
             complete: true,
         };
@@ -406,10 +311,7 @@ fn a_statement_is_kept_once_and_leaves_with_its_last_unit() {
         let mut batch = Batch::at(test_time(1));
         batch.acks = rows(counter);
         store.write(&batch).unwrap();
-        let kept: i64 = store
-            .conn
-            .query_row("SELECT count(*) FROM statements", [], |r| r.get(0))
-            .unwrap();
+        let kept: i64 = store.conn.query_row("SELECT count(*) FROM statements", [], |r| r.get(0)).unwrap();
         assert_eq!(kept, 1);
     }
     assert_eq!(store.acks(None).unwrap(), rows(3));

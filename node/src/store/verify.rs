@@ -39,11 +39,7 @@ pub struct VerifyReport {
 
 impl VerifyReport {
     fn add(&mut self, table: &'static str, record: Option<String>, what: impl ToString) {
-        self.damaged.push(Damage {
-            table,
-            record,
-            what: what.to_string(),
-        });
+        self.damaged.push(Damage { table, record, what: what.to_string() });
     }
 
     /// Notes a failure to read as damage of a table.
@@ -106,12 +102,7 @@ impl SqliteStore {
         Ok(())
     }
 
-    fn check_commits(
-        &self,
-        org: &OrgId,
-        computed: &mut Computed,
-        report: &mut VerifyReport,
-    ) -> Result<(), Fault> {
+    fn check_commits(&self, org: &OrgId, computed: &mut Computed, report: &mut VerifyReport) -> Result<(), Fault> {
         // The commits of a pack have neighbouring keys: one decoded pack is held at a time.
         let mut open: Option<(i64, Option<Vec<Payload>>)> = None;
         let (mut after, mut packs) = (0, 0);
@@ -129,44 +120,25 @@ impl SqliteStore {
                     .as_mut()
                     .and_then(|(_, p)| p.as_mut())
                     .and_then(|p| p.get_mut(row.place))
-                    .map(|p| {
-                        std::mem::replace(
-                            p,
-                            Payload {
-                                secret: [0; 16],
-                                entries: Vec::new(),
-                            },
-                        )
-                    });
+                    .map(|p| std::mem::replace(p, Payload { secret: [0; 16], entries: Vec::new() }));
                 self.check_commit(row, payload, computed, report)?;
             }
         }
         let held = self.one("SELECT count(*) FROM packs", [], |r| rows::number(r, 0))?;
         if held != Some(packs) {
-            report.add(
-                "packs",
-                None,
-                format!("{packs} packs are in use, {held:?} are held"),
-            );
+            report.add("packs", None, format!("{packs} packs are in use, {held:?} are held"));
         }
         Ok(())
     }
 
-    fn commit_rows(
-        &self,
-        after: i64,
-        org: &OrgId,
-        report: &mut VerifyReport,
-    ) -> Result<Vec<Row>, Fault> {
+    fn commit_rows(&self, after: i64, org: &OrgId, report: &mut VerifyReport) -> Result<Vec<Row>, Fault> {
         let sql = "SELECT c.key, c.id, c.pack, c.place, c.header, c.signature, c.sequence,
             c.entries, c.time, s.key, l.device, l.incarnation FROM commits c
             LEFT JOIN logs l ON l.id = c.log LEFT JOIN spaces s ON s.id = l.space
             WHERE c.key > ?1 ORDER BY c.key LIMIT 1000";
         let rows = self.all(sql, [after], |r| {
             let signed = rows::signed_header(r, 4);
-            let head = signed
-                .map_err(|Fault(e)| e.to_string())
-                .and_then(|s| s.verify(org).map_err(|e| e.to_string()));
+            let head = signed.map_err(|Fault(e)| e.to_string()).and_then(|s| s.verify(org).map_err(|e| e.to_string()));
             let id: Vec<u8> = r.get(1)?;
             let columns = head.as_ref().is_ok_and(|head| {
                 let h = head.header();
@@ -206,23 +178,16 @@ impl SqliteStore {
         let sql = "SELECT s.key, p.commits, p.hash, p.bytes FROM packs p
             JOIN spaces s ON s.id = p.space WHERE p.id = ?1";
         let found = self.one(sql, [pack], |r| {
-            let scope = PackScope {
-                org: self.org,
-                space: rows::space(r, 0)?,
-            };
+            let scope = PackScope { org: self.org, space: rows::space(r, 0)? };
             let (count, hash): (usize, Vec<u8>) = (rows::index(r, 1)?, r.get(2)?);
             let bytes: Vec<u8> = r.get(3)?;
             if hash != pack_hash(&bytes) {
-                return Err(damaged(format!(
-                    "pack {pack} is not the one that was stored"
-                )));
+                return Err(damaged(format!("pack {pack} is not the one that was stored")));
             }
-            let payloads = pack::decode(&scope, &bytes, self.codec.as_ref())
-                .map_err(|e| damaged(format!("pack {pack}: {e}")))?;
+            let payloads =
+                pack::decode(&scope, &bytes, self.codec.as_ref()).map_err(|e| damaged(format!("pack {pack}: {e}")))?;
             if payloads.len() != count {
-                return Err(damaged(format!(
-                    "pack {pack} does not hold {count} commits"
-                )));
+                return Err(damaged(format!("pack {pack} does not hold {count} commits")));
             }
             Ok(payloads)
         });
@@ -236,21 +201,12 @@ impl SqliteStore {
     }
 
     /// Names every record that has an entry in the commits of a condition.
-    fn blame(
-        &self,
-        table: &'static str,
-        condition: &str,
-        value: i64,
-        what: &str,
-        report: &mut VerifyReport,
-    ) {
+    fn blame(&self, table: &'static str, condition: &str, value: i64, what: &str, report: &mut VerifyReport) {
         let sql = format!(
             "SELECT DISTINCT r.id FROM hist h JOIN records r ON r.key = h.record
              WHERE h.at IN (SELECT c.key FROM commits c WHERE {condition})"
         );
-        let records = self.all(&sql, [value], |r| {
-            Ok(rows::id(r, 0, "a record id", RecordId::from_slice)?.to_string())
-        });
+        let records = self.all(&sql, [value], |r| Ok(rows::id(r, 0, "a record id", RecordId::from_slice)?.to_string()));
         let records = records.unwrap_or_default();
         if records.is_empty() {
             report.add(table, None, what);
@@ -276,12 +232,7 @@ impl SqliteStore {
             }
         };
         let h = head.header();
-        computed.tips.entry(h.space).or_default().advance(
-            h.device,
-            h.incarnation,
-            head.id(),
-            &h.parents,
-        );
+        computed.tips.entry(h.space).or_default().advance(h.device, h.incarnation, head.id(), &h.parents);
         let Some(payload) = payload else {
             // A pack that could not be read is in the report already.
             return Ok(());
@@ -326,11 +277,7 @@ impl SqliteStore {
         for space in spaces.collect::<std::collections::BTreeSet<_>>() {
             if held.get(space) != computed.tips.get(space) {
                 let unit = space.unit;
-                report.add(
-                    "tips",
-                    None,
-                    format!("the tips of a space of unit {unit} are others"),
-                );
+                report.add("tips", None, format!("the tips of a space of unit {unit} are others"));
             }
         }
         Ok(())
@@ -338,14 +285,9 @@ impl SqliteStore {
 
     /// `hist` must list nothing beside what the packs hold, and `counts` must be its sums.
     fn check_hist(&self, computed: &Computed, report: &mut VerifyReport) -> Result<(), Fault> {
-        let sealed = self.one("SELECT count(*) FROM hist WHERE at > 0", [], |r| {
-            rows::number(r, 0)
-        })?;
+        let sealed = self.one("SELECT count(*) FROM hist WHERE at > 0", [], |r| rows::number(r, 0))?;
         if sealed != Some(computed.entries) && report.damaged.is_empty() {
-            let what = format!(
-                "{sealed:?} entries are listed, {} are held",
-                computed.entries
-            );
+            let what = format!("{sealed:?} entries are listed, {} are held", computed.entries);
             report.add("hist", None, what);
         }
         let sql = "SELECT l.space, h.status, count(*) FROM hist h JOIN commits c ON c.key = h.at
@@ -358,15 +300,9 @@ impl SqliteStore {
             Ok(())
         })?;
         let sql = "SELECT space, status, entries FROM counts WHERE entries <> 0";
-        let held = self.all(sql, [], |r| {
-            Ok(((r.get(0)?, rows::status(r, 1)?), rows::number(r, 2)?))
-        })?;
+        let held = self.all(sql, [], |r| Ok(((r.get(0)?, rows::status(r, 1)?), rows::number(r, 2)?)))?;
         if held.into_iter().collect::<BTreeMap<_, _>>() != sums {
-            report.add(
-                "counts",
-                None,
-                "the numbers of entries by status are not their sums",
-            );
+            report.add("counts", None, "the numbers of entries by status are not their sums");
         }
         Ok(())
     }
@@ -377,11 +313,7 @@ impl SqliteStore {
             let e = &p.entry.entry;
             let record = Some(e.record.to_string());
             if Entry::hash_payload(e.kind, &p.entry.payload) != e.payload_hash {
-                report.add(
-                    "pending",
-                    record,
-                    "the edit does not have the hash it was stored with",
-                );
+                report.add("pending", record, "the edit does not have the hash it was stored with");
                 continue;
             }
             let sql = "SELECT 1 FROM records r JOIN hist h ON h.record = r.key
@@ -403,10 +335,7 @@ impl SqliteStore {
         }
         let statements = "SELECT bytes, signature FROM statements";
         let signed = self.all(statements, [], |r| {
-            Ok(sampan_core::register::SignedRegister {
-                bytes: r.get(0)?,
-                signature: r.get(1)?,
-            })
+            Ok(sampan_core::register::SignedRegister { bytes: r.get(0)?, signature: r.get(1)? })
         })?;
         for signed in signed {
             report.checked += 1;

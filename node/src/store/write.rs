@@ -15,8 +15,7 @@ use sampan_core::limits;
 use sampan_core::log::EntryKind;
 use sampan_core::register::SignedRegister;
 use sampan_core::store::{
-    AckRow, Batch, EntryAt, NewCommit, NewGroup, PendingEntry, PendingKey, Quarantined, Status,
-    meta_names,
+    AckRow, Batch, EntryAt, NewCommit, NewGroup, PendingEntry, PendingKey, Quarantined, Status, meta_names,
 };
 use sampan_core::time::Millis;
 use sampan_core::wire;
@@ -40,6 +39,14 @@ struct TouchedLog {
     fresh: bool,
     forked: bool,
     tips: BTreeMap<CommitId, u64>,
+}
+
+/// Whether an entry counts as a change of its own.
+fn is_change(kind: EntryKind) -> bool {
+    match kind {
+        EntryKind::Change | EntryKind::Identity => true,
+        EntryKind::Birth | EntryKind::Charter | EntryKind::Erase => false,
+    }
 }
 
 /// The check value of a stored pack: a flipped bit shows even where zstd would not mind it.
@@ -76,9 +83,7 @@ impl SqliteStore {
         }
         self.write_acks(&batch.acks)?;
         self.write_meta(batch)?;
-        let mut mark = self
-            .conn
-            .prepare_cached("INSERT OR IGNORE INTO dirty VALUES (?1)")?;
+        let mut mark = self.conn.prepare_cached("INSERT OR IGNORE INTO dirty VALUES (?1)")?;
         for record in &t.dirty {
             mark.execute([record])?;
         }
@@ -87,10 +92,7 @@ impl SqliteStore {
 
     /// The position of a row by its key, made when absent.
     fn place_of(&self, find: &str, add: &str, key: impl rusqlite::ToSql) -> Result<i64, Fault> {
-        let found = self
-            .conn
-            .prepare_cached(find)?
-            .query_row([&key], |r| r.get(0));
+        let found = self.conn.prepare_cached(find)?.query_row([&key], |r| r.get(0));
         if let Some(id) = found.optional()? {
             return Ok(id);
         }
@@ -101,11 +103,8 @@ impl SqliteStore {
         if let Some(id) = t.spaces.get(space) {
             return Ok(*id);
         }
-        let id = self.place_of(
-            "SELECT id FROM spaces WHERE key = ?1",
-            "INSERT INTO spaces (key) VALUES (?1)",
-            space.key(),
-        )?;
+        let id =
+            self.place_of("SELECT id FROM spaces WHERE key = ?1", "INSERT INTO spaces (key) VALUES (?1)", space.key())?;
         t.spaces.insert(*space, id);
         Ok(id)
     }
@@ -178,10 +177,7 @@ impl SqliteStore {
                 ))?
             };
             if t.records.insert(r.id, key).is_some() {
-                return Err(damaged(format!(
-                    "record {} is named twice in one batch",
-                    r.id
-                )));
+                return Err(damaged(format!("record {} is named twice in one batch", r.id)));
             }
         }
         Ok(())
@@ -195,27 +191,22 @@ impl SqliteStore {
                 [int(key.0)],
                 |r| Ok(r.get(0)?),
             ),
-            EntryAt::Pending(key) => self.one(
-                "SELECT space FROM pending WHERE key = ?1",
-                [int(key.0)],
-                |r| Ok(r.get(0)?),
-            ),
+            EntryAt::Pending(key) => {
+                self.one("SELECT space FROM pending WHERE key = ?1", [int(key.0)], |r| Ok(r.get(0)?))
+            }
         }
     }
 
     fn write_restatus(&self, batch: &Batch, t: &mut Touched) -> Result<(), Fault> {
         let old = "SELECT status FROM hist WHERE record = ?1 AND at = ?2 AND place = ?3";
-        let mut change = self.conn.prepare_cached(
-            "UPDATE hist SET status = ?4 WHERE record = ?1 AND at = ?2 AND place = ?3",
-        )?;
+        let mut change =
+            self.conn.prepare_cached("UPDATE hist SET status = ?4 WHERE record = ?1 AND at = ?2 AND place = ?3")?;
         for (record, entry, status) in &batch.restatus {
             let key = self.record_place(record, t)?;
             let (at, place) = rows::at_columns(*entry);
             let before = self.one(old, (key, at, place), |r| rows::status(r, 0))?;
             let (Some(before), Some(space)) = (before, self.space_of(*entry)?) else {
-                return Err(damaged(format!(
-                    "record {record} has no entry at {entry:?}"
-                )));
+                return Err(damaged(format!("record {record} has no entry at {entry:?}")));
             };
             change.execute((key, at, place, status.number()))?;
             *t.counts.entry((space, before)).or_default() -= 1;
@@ -235,26 +226,12 @@ impl SqliteStore {
                 let id = rows::id(r, 0, "a commit id", CommitId::from_slice)?;
                 Ok((id, rows::number(r, 1)?))
             })?;
-            TouchedLog {
-                id: held.id,
-                fresh: false,
-                forked: held.forked,
-                tips: tips.into_iter().collect(),
-            }
+            TouchedLog { id: held.id, fresh: false, forked: held.forked, tips: tips.into_iter().collect() }
         } else {
             let space = self.space_place(&log.space, t)?;
-            let sql =
-                "INSERT INTO logs (space, device, incarnation, forked) VALUES (?1, ?2, ?3, 0)";
-            let id =
-                self.conn
-                    .prepare_cached(sql)?
-                    .insert((space, log.device.0, log.incarnation.0))?;
-            TouchedLog {
-                id,
-                fresh: true,
-                forked: false,
-                tips: BTreeMap::new(),
-            }
+            let sql = "INSERT INTO logs (space, device, incarnation, forked) VALUES (?1, ?2, ?3, 0)";
+            let id = self.conn.prepare_cached(sql)?.insert((space, log.device.0, log.incarnation.0))?;
+            TouchedLog { id, fresh: true, forked: false, tips: BTreeMap::new() }
         };
         t.logs.insert(*log, touched);
         Ok(())
@@ -268,25 +245,15 @@ impl SqliteStore {
         let space_place = self.space_place(&space, t)?;
         let pack = self
             .conn
-            .prepare_cached(
-                "INSERT INTO packs (space, commits, hash, bytes) VALUES (?1, ?2, ?3, ?4)",
-            )?
-            .insert((
-                space_place,
-                group.commits.len() as i64,
-                pack_hash(&group.pack),
-                &group.pack,
-            ))?;
+            .prepare_cached("INSERT INTO packs (space, commits, hash, bytes) VALUES (?1, ?2, ?3, ?4)")?
+            .insert((space_place, group.commits.len() as i64, pack_hash(&group.pack), &group.pack))?;
         let total: u64 = group.commits.iter().map(|c| c.entries.len() as u64).sum();
         for (place, commit) in group.commits.iter().enumerate() {
             if commit.head.header().space != space {
                 let id = commit.head.id();
-                return Err(damaged(format!(
-                    "commit {id} lies in another space than its group"
-                )));
+                return Err(damaged(format!("commit {id} lies in another space than its group")));
             }
-            let bytes =
-                (group.pack.len() as u64 * commit.entries.len() as u64).div_ceil(total.max(1));
+            let bytes = (group.pack.len() as u64 * commit.entries.len() as u64).div_ceil(total.max(1));
             let key = self.write_commit(commit, (pack, place as i64), bytes, now, t)?;
             self.write_hist(commit, key, space_place, t)?;
         }
@@ -303,23 +270,14 @@ impl SqliteStore {
     ) -> Result<i64, Fault> {
         let (id, h) = (commit.head.id(), commit.head.header());
         if commit.entries.len() != h.entries as usize {
-            return Err(damaged(format!(
-                "commit {id} comes without all its entries"
-            )));
+            return Err(damaged(format!("commit {id} comes without all its entries")));
         }
         let log_id = h.log();
         self.log_place(&log_id, t)?;
-        let log = t
-            .logs
-            .get_mut(&log_id)
-            .ok_or_else(|| damaged("a log was lost"))?;
+        let log = t.logs.get_mut(&log_id).ok_or_else(|| damaged("a log was lost"))?;
         // Straight: it follows the only tip, or is the first. A range of sequences is then a range
         // of ancestors.
-        let follows = log.tips.len() == 1
-            && log
-                .tips
-                .iter()
-                .all(|(tip, s)| h.parents.contains(tip) && h.sequence > *s);
+        let follows = log.tips.len() == 1 && log.tips.iter().all(|(tip, s)| h.parents.contains(tip) && h.sequence > *s);
         let straight = (follows || log.fresh) && i64::try_from(h.sequence).is_ok();
         log.forked |= !straight;
         log.fresh = false;
@@ -327,10 +285,12 @@ impl SqliteStore {
             log.tips.remove(parent);
         }
         log.tips.insert(id, h.sequence);
+        let changes = commit.entries.iter().filter(|e| is_change(e.kind)).count() as i64;
         let signed = commit.head.signed();
         let mut add = self.conn.prepare_cached(
-            "INSERT INTO commits (id, log, sequence, pack, place, entries, bytes, first_seen,
-             time, header, signature) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+            "INSERT INTO commits (id, log, sequence, pack, place, entries, changes,
+             bytes, first_seen, time, header, signature)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
         )?;
         Ok(add.insert((
             id.0,
@@ -339,6 +299,7 @@ impl SqliteStore {
             pack,
             place,
             h.entries,
+            changes,
             int(bytes),
             int(now.0),
             int(h.time.0),
@@ -347,16 +308,10 @@ impl SqliteStore {
         ))?)
     }
 
-    fn write_hist(
-        &self,
-        commit: &NewCommit,
-        key: i64,
-        space: i64,
-        t: &mut Touched,
-    ) -> Result<(), Fault> {
-        let mut add = self.conn.prepare_cached(
-            "INSERT INTO hist (record, at, place, kind, status) VALUES (?1, ?2, ?3, ?4, ?5)",
-        )?;
+    fn write_hist(&self, commit: &NewCommit, key: i64, space: i64, t: &mut Touched) -> Result<(), Fault> {
+        let mut add = self
+            .conn
+            .prepare_cached("INSERT INTO hist (record, at, place, kind, status) VALUES (?1, ?2, ?3, ?4, ?5)")?;
         for (place, e) in commit.entries.iter().enumerate() {
             // Operations of a charter have no record state.
             if e.kind == EntryKind::Charter {
@@ -372,15 +327,9 @@ impl SqliteStore {
 
     /// Writes the tips of the logs that the batch touched.
     fn write_tips(&self, t: &Touched) -> Result<(), Fault> {
-        let mut clear = self
-            .conn
-            .prepare_cached("DELETE FROM tips WHERE log = ?1")?;
-        let mut add = self
-            .conn
-            .prepare_cached("INSERT INTO tips (log, id, sequence) VALUES (?1, ?2, ?3)")?;
-        let mut fork = self
-            .conn
-            .prepare_cached("UPDATE logs SET forked = 1 WHERE id = ?1")?;
+        let mut clear = self.conn.prepare_cached("DELETE FROM tips WHERE log = ?1")?;
+        let mut add = self.conn.prepare_cached("INSERT INTO tips (log, id, sequence) VALUES (?1, ?2, ?3)")?;
+        let mut fork = self.conn.prepare_cached("UPDATE logs SET forked = 1 WHERE id = ?1")?;
         for log in t.logs.values() {
             clear.execute([log.id])?;
             for (tip, sequence) in &log.tips {
@@ -393,13 +342,7 @@ impl SqliteStore {
         Ok(())
     }
 
-    fn write_pending(
-        &self,
-        p: &PendingEntry,
-        status: Status,
-        now: Millis,
-        t: &mut Touched,
-    ) -> Result<(), Fault> {
+    fn write_pending(&self, p: &PendingEntry, status: Status, now: Millis, t: &mut Touched) -> Result<(), Fault> {
         let (space, e) = (self.space_place(&p.space, t)?, &p.entry.entry);
         let birth = e.birth.as_ref().map(wire::encode);
         let key = self
@@ -424,9 +367,12 @@ impl SqliteStore {
             return Ok(());
         }
         let record = self.record_place(&e.record, t)?;
-        self.conn
-            .prepare_cached("INSERT INTO hist VALUES (?1, ?2, 0, ?3, ?4)")?
-            .execute((record, -key, e.kind as u8, status.number()))?;
+        self.conn.prepare_cached("INSERT INTO hist VALUES (?1, ?2, 0, ?3, ?4)")?.execute((
+            record,
+            -key,
+            e.kind as u8,
+            status.number(),
+        ))?;
         *t.counts.entry((space, status)).or_default() += 1;
         t.dirty.insert(record);
         Ok(())
@@ -434,18 +380,12 @@ impl SqliteStore {
 
     fn remove_pending(&self, key: PendingKey, t: &mut Touched) -> Result<(), Fault> {
         let sql = "SELECT space, record FROM pending WHERE key = ?1";
-        let found: Option<(i64, RecordId)> = self.one(sql, [int(key.0)], |r| {
-            Ok((
-                r.get(0)?,
-                rows::id(r, 1, "a record id", RecordId::from_slice)?,
-            ))
-        })?;
+        let found: Option<(i64, RecordId)> =
+            self.one(sql, [int(key.0)], |r| Ok((r.get(0)?, rows::id(r, 1, "a record id", RecordId::from_slice)?)))?;
         let Some((space, record)) = found else {
             return Ok(());
         };
-        self.conn
-            .prepare_cached("DELETE FROM pending WHERE key = ?1")?
-            .execute([int(key.0)])?;
+        self.conn.prepare_cached("DELETE FROM pending WHERE key = ?1")?.execute([int(key.0)])?;
         let sql = "DELETE FROM hist WHERE at = ?2 AND place = 0
             AND record = (SELECT key FROM records WHERE id = ?1) RETURNING status";
         if let Some(status) = self.one(sql, (record.0, -int(key.0)), |r| rows::status(r, 0))? {
@@ -466,9 +406,7 @@ impl SqliteStore {
     }
 
     fn write_quarantine(&self, batch: &Batch) -> Result<(), Fault> {
-        let mut release = self
-            .conn
-            .prepare_cached("DELETE FROM quarantine WHERE id = ?1")?;
+        let mut release = self.conn.prepare_cached("DELETE FROM quarantine WHERE id = ?1")?;
         for id in &batch.released {
             release.execute([id.0])?;
         }
@@ -484,16 +422,12 @@ impl SqliteStore {
             let quota = match quotas.get_mut(&q.peer.0) {
                 Some(quota) => quota,
                 None => {
-                    let found = self.one(used, [q.peer.0], |r| {
-                        Ok((rows::number(r, 0)?, rows::number(r, 1)?))
-                    })?;
+                    let found = self.one(used, [q.peer.0], |r| Ok((rows::number(r, 0)?, rows::number(r, 1)?)))?;
                     quotas.entry(q.peer.0).or_insert(found.unwrap_or_default())
                 }
             };
             let bytes = quota.1 + (q.head.signed().bytes.len() + q.pack.len()) as u64;
-            if quota.0 >= limits::QUARANTINE_COMMITS_MAX as u64
-                || bytes > limits::QUARANTINE_BYTES_MAX as u64
-            {
+            if quota.0 >= limits::QUARANTINE_COMMITS_MAX as u64 || bytes > limits::QUARANTINE_BYTES_MAX as u64 {
                 refused += 1;
                 continue;
             }
@@ -515,15 +449,7 @@ impl SqliteStore {
                 "INSERT INTO quarantine (id, peer, reason, at, header, signature, pack)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
             )?
-            .execute((
-                q.head.id().0,
-                q.peer.0,
-                &q.reason,
-                int(q.at.0),
-                &signed.bytes,
-                signed.signature,
-                &q.pack,
-            ))?;
+            .execute((q.head.id().0, q.peer.0, &q.reason, int(q.at.0), &signed.bytes, signed.signature, &q.pack))?;
         Ok(())
     }
 
@@ -541,28 +467,20 @@ impl SqliteStore {
         // The row with the greatest position is the newest, so a position is never given twice: the
         // new one is taken before the old row goes.
         let next = self
-            .one(
-                "SELECT coalesce(max(position), 0) + 1 FROM registers",
-                [],
-                |row| Ok(row.get::<_, i64>(0)?),
-            )?
+            .one("SELECT coalesce(max(position), 0) + 1 FROM registers", [], |row| Ok(row.get::<_, i64>(0)?))?
             .unwrap_or(1);
         if let Some((position, _)) = held {
-            self.conn
-                .prepare_cached("DELETE FROM registers WHERE position = ?1")?
-                .execute([position])?;
+            self.conn.prepare_cached("DELETE FROM registers WHERE position = ?1")?.execute([position])?;
         }
-        self.conn
-            .prepare_cached("INSERT INTO registers VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?
-            .execute((
-                next,
-                r.unit.0,
-                &r.name,
-                r.device.0,
-                int(r.counter),
-                &signed.bytes,
-                signed.signature,
-            ))?;
+        self.conn.prepare_cached("INSERT INTO registers VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?.execute((
+            next,
+            r.unit.0,
+            &r.name,
+            r.device.0,
+            int(r.counter),
+            &signed.bytes,
+            signed.signature,
+        ))?;
         Ok(())
     }
 
@@ -579,7 +497,7 @@ impl SqliteStore {
         for ack in acks {
             // A statement names many units in a row: it is looked up once.
             let statement = match last {
-                Some((a, id)) if a.register == ack.register && a.leaves == ack.leaves => id,
+                Some((a, id)) if a.register == ack.register => id,
                 _ => self.statement(ack)?,
             };
             last = Some((ack, statement));
@@ -593,25 +511,22 @@ impl SqliteStore {
                 int(ack.counter),
                 int(ack.at.0),
                 statement,
-                ack.proof.as_ref().map(wire::encode),
+                wire::encode(&ack.proof),
                 int(ack.through.0),
                 ack.complete,
             ))?;
         }
-        self.conn
-            .prepare_cached("DELETE FROM statements WHERE id NOT IN (SELECT statement FROM acks)")?
-            .execute([])?;
+        self.conn.prepare_cached("DELETE FROM statements WHERE id NOT IN (SELECT statement FROM acks)")?.execute([])?;
         Ok(())
     }
 
     fn statement(&self, ack: &AckRow) -> Result<i64, Fault> {
-        let leaves = wire::encode(&ack.leaves);
-        let find = "SELECT id FROM statements WHERE signature = ?1 AND bytes = ?2 AND leaves = ?3";
-        let key = (ack.register.signature, &ack.register.bytes, &leaves);
+        let find = "SELECT id FROM statements WHERE signature = ?1 AND bytes = ?2";
+        let key = (ack.register.signature, &ack.register.bytes);
         if let Some(id) = self.one(find, key, |r| Ok(r.get(0)?))? {
             return Ok(id);
         }
-        let add = "INSERT INTO statements (signature, bytes, leaves) VALUES (?1, ?2, ?3)";
+        let add = "INSERT INTO statements (signature, bytes) VALUES (?1, ?2)";
         Ok(self.conn.prepare_cached(add)?.insert(key)?)
     }
 
@@ -624,14 +539,8 @@ impl SqliteStore {
 
     fn put_meta(&self, name: &str, value: Option<&[u8]>) -> Result<(), Fault> {
         match value {
-            Some(v) => self
-                .conn
-                .prepare_cached("INSERT OR REPLACE INTO meta VALUES (?1, ?2)")?
-                .execute((name, v))?,
-            None => self
-                .conn
-                .prepare_cached("DELETE FROM meta WHERE name = ?1")?
-                .execute([name])?,
+            Some(v) => self.conn.prepare_cached("INSERT OR REPLACE INTO meta VALUES (?1, ?2)")?.execute((name, v))?,
+            None => self.conn.prepare_cached("DELETE FROM meta WHERE name = ?1")?.execute([name])?,
         };
         Ok(())
     }
