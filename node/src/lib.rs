@@ -6,6 +6,7 @@
 //! outside [`dir`] and [`keys`] knows how DIR is laid out.
 
 pub mod cli;
+pub mod codec;
 pub mod config;
 pub mod dir;
 pub mod entropy;
@@ -13,3 +14,4 @@ pub mod i18n;
 pub mod keys;
 pub mod net;
 pub mod observe;
+pub mod store;

@@ -6,11 +6,11 @@
 //! Invariants: the same seed gives the same bytes on every machine.
 
 pub mod mem_store;
+pub mod store_suite;
 pub mod village;
 
-
 pub use mem_store::MemStore;
-
+pub use store_suite::store_suite;
 
 use crate::entropy::Entropy;
 use crate::hash::{change_hash, whole_chunk};

@@ -1,0 +1,404 @@
+//! The store on SQLite: opening, transactions, checkpoints, and the face that the engine sees.
+//!
+//! It does not: verify signatures on the way in (`intake` did; [`SqliteStore::verify`] does it over
+//! everything held), or read a clock. rusqlite and SQL are named only in this folder.
+//!
+//! Invariants: write-ahead log with `synchronous = FULL`: what a finished [`Store::write`] or
+//! [`SqliteStore::group`] stored survives a power cut. No checkpoint runs inside an edit: the owner
+//! calls [`SqliteStore::checkpoint`]. A file of a newer version, or not ours, is left untouched.
+
+mod error;
+pub mod feed;
+mod packs;
+mod read;
+mod rows;
+mod schema;
+mod verify;
+mod write;
+
+#[cfg(test)]
+mod tests;
+
+pub use verify::{Damage, VerifyReport};
+
+use error::{Fault, damaged};
+use packs::PackCache;
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
+use sampan_core::frontier::{ShortId, SpaceTips};
+use sampan_core::id::{CommitId, DeviceId, LogId, OrgId, RecordId, SpaceId, StoreEpoch, UnitId};
+use sampan_core::log::Commit;
+use sampan_core::pack::Codec;
+use sampan_core::register::SignedRegister;
+use sampan_core::store::{
+    AckRow, Batch, CommitKey, CommitRow, PendingEntry, Quarantined, RecordEntry, RecordKey, RecordState, Status, Store,
+    StoreError,
+};
+use sampan_core::wire::frame::Group;
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How long a writer waits for another process.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// The write-ahead log is cut back to this after a checkpoint, in bytes.
+const WAL_BYTES_KEPT: u64 = 16 << 20;
+/// Prepared statements kept: more than there are in this folder, projections included.
+const STATEMENTS_KEPT: usize = 128;
+
+/// The store on SQLite.
+pub struct SqliteStore {
+    conn: Connection,
+    codec: Box<dyn Codec + Send>,
+    own_device: DeviceId,
+    org: OrgId,
+    /// Transactions and savepoints open.
+    depth: Cell<u32>,
+    cache: RefCell<PackCache>,
+}
+
+impl std::fmt::Debug for SqliteStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SqliteStore").field("path", &self.conn.path()).finish_non_exhaustive()
+    }
+}
+
+impl SqliteStore {
+    /// Creates a database for an organisation where there is none, and opens it. `epoch`: 16 random
+    /// bytes.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] when a file is there already or the folder cannot be written.
+    pub fn create(
+        path: &Path,
+        codec: Box<dyn Codec + Send>,
+        own_device: DeviceId,
+        org: OrgId,
+        cache_mb: u32,
+        epoch: StoreEpoch,
+    ) -> Result<Self, StoreError> {
+        if path.exists() {
+            return Err(StoreError::Io(format!(
+                "{} is already there; open it or choose another folder",
+                path.display()
+            )));
+        }
+        // Made under another name and moved: a crash half-way leaves no half database to trip over.
+        let half = half_made(path);
+        remove_if_there(&half)?;
+        make(&half, &org, &epoch)?;
+        std::fs::rename(&half, path).map_err(|e| io(path, &e))?;
+        sync_folder(path)?;
+        Self::open(path, codec, own_device, org, cache_mb)
+    }
+
+    /// Opens the database of this organisation. `own_device` is the author of pending edits;
+    /// `cache_mb` bounds SQLite's pages and decoded packs together, in MiB.
+    ///
+    /// # Errors
+    /// [`StoreError::Newer`] for a file of a newer version, [`StoreError::Damaged`] for one that is
+    /// no database of ours, [`StoreError::Io`] when it is absent, read-only or of another
+    /// organisation; the file is untouched then.
+    pub fn open(
+        path: &Path,
+        codec: Box<dyn Codec + Send>,
+        own_device: DeviceId,
+        org: OrgId,
+        cache_mb: u32,
+    ) -> Result<Self, StoreError> {
+        Ok(Self::open_inner(path, codec, own_device, org, cache_mb)?)
+    }
+
+    fn open_inner(
+        path: &Path,
+        codec: Box<dyn Codec + Send>,
+        own_device: DeviceId,
+        org: OrgId,
+        cache_mb: u32,
+    ) -> Result<Self, Fault> {
+        if let Err(e) = std::fs::metadata(path) {
+            return Err(io(path, &e).into());
+        }
+        let mut conn = connect(path, false)?;
+        check_ours(&conn, path)?;
+        if conn.is_readonly("main")? {
+            let why = format!("{} is read-only; check who owns it", path.display());
+            return Err(StoreError::Io(why).into());
+        }
+        settle(&conn)?;
+        schema::migrations()
+            .to_latest(&mut conn)
+            .map_err(|e| damaged(format!("its tables cannot be brought up to date: {e}")))?;
+        let cache_kib = u64::from(cache_mb.max(4)) * 1_024;
+        conn.pragma_update(None, "cache_size", -((cache_kib * 3 / 4) as i64))?;
+        let held: Vec<u8> = conn.query_row("SELECT value FROM info WHERE name = 'org'", [], |r| r.get(0))?;
+        if held != org.0 {
+            let why = format!("{} belongs to another organisation", path.display());
+            return Err(StoreError::Io(why).into());
+        }
+        conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
+        Ok(Self {
+            conn,
+            codec,
+            own_device,
+            org,
+            depth: Cell::new(0),
+            cache: RefCell::new(PackCache::new((cache_kib * 1_024 / 4) as usize)),
+        })
+    }
+
+    /// The organisation.
+    #[must_use]
+    pub fn org(&self) -> OrgId {
+        self.org
+    }
+
+    /// Runs `f` in one transaction that takes the writer's lock at once: what it writes lands whole
+    /// or not at all, and what it reads is one snapshot. Inside another group it is a savepoint: its
+    /// failure undoes only itself.
+    ///
+    /// # Errors
+    /// What `f` says, or [`StoreError`] when the transaction cannot begin or commit.
+    pub fn group<R, E: From<StoreError>>(&mut self, f: impl FnOnce(&mut Self) -> Result<R, E>) -> Result<R, E> {
+        let outermost = self.depth.get() == 0;
+        if outermost {
+            self.run("BEGIN IMMEDIATE")?;
+        } else if self.conn.is_autocommit() {
+            // SQLite undid the whole transaction on a failure inside it: nothing may follow.
+            return Err(StoreError::Io("the transaction was undone after a failure".into()).into());
+        } else {
+            self.run("SAVEPOINT inner")?;
+        }
+        self.depth.set(self.depth.get() + 1);
+        let result = catch_unwind(AssertUnwindSafe(|| f(self)));
+        self.depth.set(self.depth.get() - 1);
+        let (end, undo) =
+            if outermost { ("COMMIT", "ROLLBACK") } else { ("RELEASE inner", "ROLLBACK TO inner; RELEASE inner") };
+        let ended = match &result {
+            Ok(Ok(_)) => self.run(end),
+            Ok(Err(_)) | Err(_) => Ok(()),
+        };
+        if ended.is_err() || !matches!(result, Ok(Ok(_))) {
+            // Positions of packs are given again after a rollback: what was decoded may be another.
+            self.cache.borrow_mut().clear();
+            // Fails only where SQLite has undone it already, which is what is wanted.
+            let _ = self.conn.execute_batch(undo);
+        }
+        match result {
+            Ok(result) => ended.map_err(E::from).and(result),
+            Err(panic) => resume_unwind(panic),
+        }
+    }
+
+    /// Runs `f` so that all its reads see one snapshot.
+    ///
+    /// # Errors
+    /// What `f` says, or [`StoreError`] when the snapshot cannot be taken.
+    pub fn snapshot<R, E: From<StoreError>>(&self, f: impl FnOnce(&Self) -> Result<R, E>) -> Result<R, E> {
+        if self.depth.get() > 0 {
+            return f(self);
+        }
+        self.run("BEGIN DEFERRED")?;
+        self.depth.set(1);
+        let result = catch_unwind(AssertUnwindSafe(|| f(self)));
+        self.depth.set(0);
+        let ended = self.run("ROLLBACK");
+        match result {
+            Ok(result) => ended.map_err(E::from).and(result),
+            Err(panic) => resume_unwind(panic),
+        }
+    }
+
+    /// Moves what readers do not hold back from the write-ahead log into the database; never waits.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn checkpoint(&mut self) -> Result<(), StoreError> {
+        self.run_row("PRAGMA wal_checkpoint(PASSIVE)")
+    }
+
+    /// Gives the store a new epoch: after a restore, so that old acknowledgements lapse.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn set_epoch(&mut self, epoch: StoreEpoch) -> Result<(), StoreError> {
+        self.group(|s| {
+            s.conn
+                .execute("UPDATE info SET value = ?1 WHERE name = 'epoch'", [epoch.0])
+                .map_err(|e| StoreError::from(Fault::from(e)))
+                .map(|_| ())
+        })
+    }
+
+    fn run(&self, sql: &str) -> Result<(), StoreError> {
+        self.conn.execute_batch(sql).map_err(|e| Fault::from(e).into())
+    }
+
+    fn run_row(&self, sql: &str) -> Result<(), StoreError> {
+        self.conn.query_row(sql, [], |_| Ok(())).map_err(|e| Fault::from(e).into())
+    }
+}
+
+fn connect(path: &Path, create: bool) -> Result<Connection, Fault> {
+    let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    if create {
+        flags |= OpenFlags::SQLITE_OPEN_CREATE;
+    }
+    let conn = Connection::open_with_flags(path, flags)?;
+    // Until the file is known to be ours and not newer, closing it must not write into it.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, !create)?;
+    conn.busy_timeout(BUSY_TIMEOUT)?;
+    conn.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+    Ok(conn)
+}
+
+fn check_ours(conn: &Connection, path: &Path) -> Result<(), Fault> {
+    let pragma = |name| conn.pragma_query_value(None, name, |r| r.get::<_, i32>(0));
+    if pragma("application_id")? != schema::APPLICATION_ID {
+        return Err(damaged(format!("{} is no database of Sampan's", path.display())));
+    }
+    let found = pragma("user_version")? as u32;
+    if found > schema::VERSION {
+        let known = schema::VERSION;
+        return Err(StoreError::Newer { found, known }.into());
+    }
+    Ok(())
+}
+
+/// The settings that every connection needs; none of them is kept in the file but the journal mode.
+fn settle(conn: &Connection) -> Result<(), Fault> {
+    conn.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+    conn.pragma_update(None, "synchronous", "FULL")?;
+    conn.pragma_update_and_check(None, "wal_autocheckpoint", 0, |_| Ok(()))?;
+    conn.pragma_update_and_check(None, "journal_size_limit", WAL_BYTES_KEPT as i64, |_| Ok(()))?;
+    conn.pragma_update(None, "foreign_keys", false)?;
+    conn.pragma_update(None, "temp_store", "MEMORY")?;
+    Ok(())
+}
+
+fn make(path: &Path, org: &OrgId, epoch: &StoreEpoch) -> Result<(), Fault> {
+    let mut conn = connect(path, true)?;
+    settle(&conn)?;
+    conn.pragma_update(None, "application_id", schema::APPLICATION_ID)?;
+    schema::migrations().to_latest(&mut conn).map_err(|e| StoreError::Io(format!("the tables cannot be made: {e}")))?;
+    let sql = "INSERT INTO info (name, value) VALUES ('org', ?1), ('epoch', ?2)";
+    conn.execute(sql, (org.0, epoch.0))?;
+    conn.close().map_err(|(_, e)| Fault::from(e))
+}
+
+fn io(path: &Path, e: &std::io::Error) -> StoreError {
+    StoreError::Io(format!("{}: {e}", path.display()))
+}
+
+fn half_made(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".new");
+    PathBuf::from(name)
+}
+
+fn remove_if_there(path: &Path) -> Result<(), StoreError> {
+    match std::fs::remove_file(path) {
+        Ok(()) => Ok(()),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(e) => Err(io(path, &e)),
+    }
+}
+
+/// Makes the new name durable; only Unix has, and needs, a way to ask for that.
+fn sync_folder(path: &Path) -> Result<(), StoreError> {
+    #[cfg(unix)]
+    {
+        let folder = match path.parent() {
+            Some(p) if p.as_os_str().is_empty() => Path::new("."),
+            Some(p) => p,
+            None => Path::new("."),
+        };
+        std::fs::File::open(folder).and_then(|f| f.sync_all()).map_err(|e| io(folder, &e))?;
+    }
+    #[cfg(not(unix))]
+    let _ = path;
+    Ok(())
+}
+
+impl Store for SqliteStore {
+    fn epoch(&self) -> Result<StoreEpoch, StoreError> {
+        Ok(self.read_epoch()?)
+    }
+
+    fn tips(&self) -> Result<BTreeMap<SpaceId, SpaceTips>, StoreError> {
+        Ok(self.read_tips()?)
+    }
+
+    fn known(&self, ids: &[CommitId]) -> Result<Vec<Option<(CommitKey, u64)>>, StoreError> {
+        Ok(self.read_known(ids)?)
+    }
+
+    fn stored_after(&self, after: CommitKey, limit: usize) -> Result<Vec<(LogId, CommitRow)>, StoreError> {
+        Ok(self.read_stored_after(after, limit)?)
+    }
+
+    fn missing(&self, log: &LogId, have: &BTreeSet<CommitId>) -> Result<Vec<CommitRow>, StoreError> {
+        Ok(self.read_missing(log, have)?)
+    }
+
+    fn inventory(&self, log: &LogId) -> Result<Vec<ShortId>, StoreError> {
+        Ok(self.read_inventory(log)?)
+    }
+
+    fn missing_from(&self, log: &LogId, inventory: &BTreeSet<ShortId>) -> Result<Vec<CommitRow>, StoreError> {
+        Ok(self.read_missing_from(log, inventory)?)
+    }
+
+    fn groups(&self, space: &SpaceId, keys: &[CommitKey]) -> Result<Vec<Group>, StoreError> {
+        Ok(self.read_groups(space, keys)?)
+    }
+
+    fn charter_commits(&self) -> Result<Vec<Commit>, StoreError> {
+        Ok(self.read_charter_commits()?)
+    }
+
+    fn records(&self, ids: &[RecordId]) -> Result<Vec<Option<RecordState>>, StoreError> {
+        Ok(self.read_records(ids)?)
+    }
+
+    fn entries(&self, record: RecordKey) -> Result<Vec<RecordEntry>, StoreError> {
+        self.snapshot(|s| Ok(s.read_entries(record)?))
+    }
+
+    fn pending(&self) -> Result<Vec<PendingEntry>, StoreError> {
+        Ok(self.read_pending()?)
+    }
+
+    fn quarantine(&self) -> Result<Vec<Quarantined>, StoreError> {
+        Ok(self.read_quarantine()?)
+    }
+
+    fn registers(&self, after: u64) -> Result<Vec<(u64, SignedRegister)>, StoreError> {
+        Ok(self.read_registers(after)?)
+    }
+
+    fn acks(&self, leaf: Option<UnitId>) -> Result<Vec<AckRow>, StoreError> {
+        Ok(self.read_acks(leaf)?)
+    }
+
+    fn last_commit(&self) -> Result<CommitKey, StoreError> {
+        Ok(self.read_last_commit()?)
+    }
+
+    fn irregular(&self, units: &BTreeSet<UnitId>) -> Result<BTreeMap<Status, u64>, StoreError> {
+        Ok(self.read_irregular(units)?)
+    }
+
+    fn meta(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.read_meta(name)?)
+    }
+
+    fn write(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        self.group(|s| Ok(s.write_batch(batch)?))
+    }
+}

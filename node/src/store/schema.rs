@@ -1,0 +1,90 @@
+//! The tables, as numbered migrations.
+//!
+//! It does not: hold the projections, which follow the organisation's schema (`projection`).
+//!
+//! Invariants: a migration that was ever released is never edited; numbers only grow. No row per
+//! change and no index on a change's hash: `hist` leads from a record to (commit, place), and the
+//! payload lies in the commit's pack. Large columns come last, so that reading the others skips them.
+
+use rusqlite_migration::{M, Migrations};
+
+/// Marks the file as ours: "SAMP".
+pub(super) const APPLICATION_ID: i32 = 0x5341_4d50;
+
+/// Newest version known.
+pub(super) const VERSION: u32 = MIGRATIONS.len() as u32;
+
+const MIGRATIONS: &[M<'static>] = &[M::up(LOG_AND_RECORDS)];
+
+pub(super) fn migrations() -> Migrations<'static> {
+    Migrations::from_slice(MIGRATIONS)
+}
+
+// `hist.at` is the key of a commit, or minus the key of a pending edit. `counts` adds up `hist` by
+// the space of the commit or edit. `statements` keeps a relay's signed word once for all the units
+// that it acknowledges. `tips.sequence` tells whether a log is still straight without a look-up.
+const LOG_AND_RECORDS: &str = "
+CREATE TABLE info (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE spaces (id INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE);
+CREATE TABLE logs (
+  id INTEGER PRIMARY KEY, space INTEGER NOT NULL, device BLOB NOT NULL,
+  incarnation BLOB NOT NULL, forked INTEGER NOT NULL,
+  UNIQUE (space, device, incarnation));
+CREATE TABLE tips (
+  log INTEGER NOT NULL, id BLOB NOT NULL, sequence INTEGER NOT NULL,
+  PRIMARY KEY (log, id)) WITHOUT ROWID;
+CREATE TABLE packs (
+  id INTEGER PRIMARY KEY, space INTEGER NOT NULL, commits INTEGER NOT NULL,
+  hash BLOB NOT NULL, bytes BLOB NOT NULL);
+CREATE TABLE commits (
+  key INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, log INTEGER NOT NULL,
+  sequence INTEGER NOT NULL, pack INTEGER NOT NULL, place INTEGER NOT NULL,
+  entries INTEGER NOT NULL, changes INTEGER NOT NULL, bytes INTEGER NOT NULL,
+  first_seen INTEGER NOT NULL, time INTEGER NOT NULL, header BLOB NOT NULL, signature BLOB NOT NULL);
+CREATE INDEX commits_of_log ON commits (log, sequence);
+CREATE TABLE collections (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+CREATE TABLE records (
+  key INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, collection INTEGER NOT NULL,
+  space INTEGER NOT NULL, max_op INTEGER NOT NULL, entries INTEGER NOT NULL,
+  irregular INTEGER NOT NULL, damaged INTEGER NOT NULL, heads BLOB NOT NULL,
+  sequences BLOB NOT NULL);
+CREATE TABLE hist (
+  record INTEGER NOT NULL, at INTEGER NOT NULL, place INTEGER NOT NULL,
+  kind INTEGER NOT NULL, status INTEGER NOT NULL,
+  PRIMARY KEY (record, at, place)) WITHOUT ROWID;
+CREATE TABLE counts (
+  space INTEGER NOT NULL, status INTEGER NOT NULL, entries INTEGER NOT NULL,
+  PRIMARY KEY (space, status)) WITHOUT ROWID;
+CREATE TABLE pending (
+  key INTEGER PRIMARY KEY AUTOINCREMENT, space INTEGER NOT NULL, nonce BLOB NOT NULL,
+  kind INTEGER NOT NULL, record BLOB NOT NULL, collection TEXT NOT NULL, hash BLOB NOT NULL,
+  time INTEGER NOT NULL, birth BLOB, first_seen INTEGER NOT NULL, payload BLOB NOT NULL);
+CREATE TABLE quarantine (
+  position INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, peer BLOB NOT NULL,
+  reason TEXT NOT NULL, at INTEGER NOT NULL, header BLOB NOT NULL, signature BLOB NOT NULL,
+  pack BLOB NOT NULL);
+CREATE INDEX quarantine_of_peer ON quarantine (peer);
+CREATE TABLE registers (
+  position INTEGER PRIMARY KEY, unit BLOB NOT NULL, name TEXT NOT NULL, device BLOB NOT NULL,
+  counter INTEGER NOT NULL, bytes BLOB NOT NULL, signature BLOB NOT NULL,
+  UNIQUE (unit, name, device));
+CREATE TABLE statements (
+  id INTEGER PRIMARY KEY, signature BLOB NOT NULL, bytes BLOB NOT NULL);
+CREATE INDEX statements_by_signature ON statements (signature);
+CREATE TABLE acks (
+  leaf BLOB NOT NULL, relay_unit BLOB NOT NULL, digest BLOB NOT NULL, relay BLOB NOT NULL,
+  level INTEGER NOT NULL, epoch BLOB NOT NULL, counter INTEGER NOT NULL, at INTEGER NOT NULL,
+  statement INTEGER NOT NULL, proof BLOB NOT NULL, through INTEGER NOT NULL, complete INTEGER NOT NULL,
+  PRIMARY KEY (leaf, relay_unit)) WITHOUT ROWID;
+CREATE INDEX acks_of_statement ON acks (statement);
+CREATE TABLE dirty (record INTEGER PRIMARY KEY);
+";
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_migrations_are_valid_sql() {
+        assert_eq!(super::migrations().validate(), Ok(()));
+    }
+}

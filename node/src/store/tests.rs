@@ -1,0 +1,318 @@
+//! Tests of the store on SQLite: the common suite, and what only a disk has.
+
+use super::*;
+use crate::codec::ZstdCodec;
+use sampan_core::log::device_id;
+use sampan_core::store::EntryAt;
+use sampan_core::testing::store_suite::{batch_of, group_of};
+use sampan_core::testing::{Writer, store_suite, test_key, test_org, test_time, test_unit, up_space};
+use tempfile::TempDir;
+
+const EPOCH: StoreEpoch = StoreEpoch([7; 16]);
+
+fn own_device() -> DeviceId {
+    device_id(&test_key(1))
+}
+
+fn create(path: &Path) -> SqliteStore {
+    SqliteStore::create(path, Box::new(ZstdCodec), own_device(), test_org(), 16, EPOCH).unwrap()
+}
+
+fn open(path: &Path) -> Result<SqliteStore, StoreError> {
+    SqliteStore::open(path, Box::new(ZstdCodec), own_device(), test_org(), 16)
+}
+
+fn fresh() -> (TempDir, PathBuf, SqliteStore) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store.db");
+    let store = create(&path);
+    (dir, path, store)
+}
+
+/// A store with three commits of one log in two packs, a charter commit, and a register's worth of
+/// nothing else.
+fn filled(store: &mut SqliteStore) -> Vec<Commit> {
+    let mut w = Writer::new(2);
+    let a = w.one(up_space(1), &[], &"the first record of three ".repeat(4));
+    let b = w.one(up_space(1), &[&a], &"the second record of three ".repeat(4));
+    let c = w.one(up_space(1), &[&b], &"the third record of three ".repeat(4));
+    let d = w.one(SpaceId::charter(test_unit(1)), &[], "an operation");
+    let mut batch = batch_of(store, &[&a, &b, &c, &d]);
+    batch.groups = vec![group_of(&[&a, &b]), group_of(&[&c]), group_of(&[&d])];
+    store.write(&batch).unwrap();
+    vec![a, b, c, d]
+}
+
+#[test]
+fn keeps_the_contract() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut n = 0;
+    let mut make = || -> Box<dyn Store> {
+        n += 1;
+        Box::new(create(&dir.path().join(format!("{n}.db"))))
+    };
+    store_suite(&mut make, &ZstdCodec);
+}
+
+#[test]
+fn everything_is_there_after_opening_again() {
+    let (_dir, path, mut store) = fresh();
+    let commits = filled(&mut store);
+    store.set_projected_to(CommitKey(3)).unwrap();
+    let (tips, charter) = (store.tips().unwrap(), store.charter_commits().unwrap());
+    drop(store);
+    let mut store = open(&path).unwrap();
+    assert_eq!(store.tips().unwrap(), tips);
+    assert_eq!(store.charter_commits().unwrap(), charter);
+    assert_eq!(store.projected_to().unwrap(), CommitKey(3));
+    assert_eq!(store.epoch().unwrap(), EPOCH);
+    assert_eq!(store.commit(CommitKey(2)).unwrap(), commits[1]);
+    store.checkpoint().unwrap();
+    store.set_epoch(StoreEpoch([8; 16])).unwrap();
+    assert_eq!(store.epoch().unwrap(), StoreEpoch([8; 16]));
+}
+
+#[test]
+fn a_group_lands_whole_or_not_at_all() {
+    let (_dir, path, mut store) = fresh();
+    let mut w = Writer::new(2);
+    let a = w.one(up_space(1), &[], "in a group that fails");
+    let b = w.one(up_space(1), &[], "in a group that stands");
+    let batch = batch_of(&store, &[&a]);
+    let failed: Result<(), StoreError> = store.group(|s| {
+        s.write(&batch)?;
+        assert_eq!(s.entries(RecordKey(1))?.len(), 1, "a group reads what it wrote");
+        Err(StoreError::Busy("for the test".into()))
+    });
+    assert_eq!(failed, Err(StoreError::Busy("for the test".into())));
+    assert_eq!(store.last_commit().unwrap(), CommitKey(0));
+    // The position of the pack is given again: what was decoded in the failed group must not show.
+    let batch = batch_of(&store, &[&b]);
+    store
+        .group(|s| {
+            s.write(&batch)?;
+            assert!(s.write(&batch).is_err(), "the same again is refused");
+            Ok::<_, StoreError>(())
+        })
+        .unwrap();
+    let entry = &b.payload().entries[0];
+    assert_eq!(store.entries(RecordKey(1)).unwrap()[0].bytes, entry.payload);
+    let other = open(&path).unwrap();
+    assert_eq!(other.last_commit().unwrap(), CommitKey(1), "the inner failure undid only itself");
+}
+
+#[test]
+fn a_panic_inside_a_group_undoes_it() {
+    let (_dir, _path, mut store) = fresh();
+    let a = Writer::new(2).one(up_space(1), &[], "before a panic");
+    let batch = batch_of(&store, &[&a]);
+    let caught = std::panic::catch_unwind(AssertUnwindSafe(|| {
+        store.group(|s| -> Result<(), StoreError> {
+            s.write(&batch)?;
+            panic!("for the test");
+        })
+    }));
+    assert!(caught.is_err());
+    assert_eq!(store.last_commit().unwrap(), CommitKey(0));
+    store.write(&batch).unwrap();
+}
+
+#[test]
+fn a_snapshot_does_not_move() {
+    let (_dir, path, mut writer) = fresh();
+    let reader = open(&path).unwrap();
+    reader
+        .snapshot(|s| {
+            assert_eq!(s.last_commit()?, CommitKey(0));
+            filled(&mut writer);
+            assert_eq!(s.last_commit()?, CommitKey(0), "one snapshot");
+            Ok::<_, StoreError>(())
+        })
+        .unwrap();
+    assert_eq!(reader.last_commit().unwrap(), CommitKey(4));
+}
+
+#[test]
+fn a_newer_database_is_refused_and_left_alone() {
+    let (_dir, path, mut store) = fresh();
+    filled(&mut store);
+    store.conn.pragma_update(None, "user_version", schema::VERSION + 1).unwrap();
+    drop(store);
+    let before = std::fs::read(&path).unwrap();
+    let (found, known) = (schema::VERSION + 1, schema::VERSION);
+    assert_eq!(open(&path).unwrap_err(), StoreError::Newer { found, known });
+    assert_eq!(std::fs::read(&path).unwrap(), before);
+}
+
+#[test]
+fn what_is_no_database_of_ours_is_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store.db");
+    assert!(matches!(open(&path), Err(StoreError::Io(_))), "absent");
+    std::fs::write(&path, "a letter to the district, longer than a header ".repeat(100)).unwrap();
+    let before = std::fs::read(&path).unwrap();
+    assert!(matches!(open(&path), Err(StoreError::Damaged(_))));
+    let made = SqliteStore::create(&path, Box::new(ZstdCodec), own_device(), test_org(), 16, EPOCH);
+    assert!(matches!(made, Err(StoreError::Io(_))));
+    assert_eq!(std::fs::read(&path).unwrap(), before);
+    let foreign = dir.path().join("other.db");
+    Connection::open(&foreign).unwrap().execute_batch("CREATE TABLE a (b)").unwrap();
+    assert!(matches!(open(&foreign), Err(StoreError::Damaged(_))));
+    let ours = dir.path().join("ours.db");
+    drop(create(&ours));
+    let other = SqliteStore::open(&ours, Box::new(ZstdCodec), own_device(), OrgId([1; 32]), 16);
+    let StoreError::Io(why) = other.unwrap_err() else { panic!("of another organisation") };
+    assert!(why.contains("another organisation"), "{why}");
+}
+
+#[test]
+fn a_half_made_database_does_not_stand_in_the_way() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store.db");
+    std::fs::write(half_made(&path), "cut off").unwrap();
+    assert!(create(&path).verify(&test_org()).unwrap().damaged.is_empty());
+    assert!(!half_made(&path).exists());
+}
+
+#[test]
+fn a_full_disk_changes_nothing() {
+    let (_dir, _path, mut store) = fresh();
+    let commits = filled(&mut store);
+    let pages: i64 = store.conn.pragma_query_value(None, "page_count", |r| r.get(0)).unwrap();
+    store.conn.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(())).unwrap();
+    let mut w = Writer::new(3);
+    let large: String = (0..9_000u32).map(|n| format!("{:x}", n.wrapping_mul(2_654_435_761))).collect();
+    let a = w.one(up_space(2), &[], &large);
+    let batch = batch_of(&store, &[&a]);
+    assert!(matches!(store.write(&batch), Err(StoreError::Full(_))));
+    let outer: Result<(), StoreError> = store.group(|s| {
+        let _ = s.write(&batch);
+        // SQLite may have undone the whole group: what follows must not land without it.
+        s.set_projected_to(CommitKey(9))
+    });
+    let moved = store.projected_to().unwrap() == CommitKey(9);
+    assert_eq!(outer.is_ok(), moved, "a group that failed left nothing");
+    assert_eq!(store.last_commit().unwrap(), CommitKey(4));
+    store.conn.pragma_update_and_check(None, "max_page_count", 1 << 30, |_| Ok(())).unwrap();
+    store.write(&batch).unwrap();
+    assert_eq!(store.commit(CommitKey(1)).unwrap(), commits[0]);
+    assert!(store.verify(&test_org()).unwrap().damaged.is_empty());
+}
+
+#[test]
+fn every_flipped_bit_of_a_pack_header_or_signature_is_found() {
+    let (_dir, _path, mut store) = fresh();
+    let commits = filled(&mut store);
+    let clean = store.verify(&test_org()).unwrap();
+    assert_eq!(clean, VerifyReport { checked: 8, damaged: Vec::new() });
+    for (table, column, key) in
+        [("packs", "bytes", "id"), ("commits", "header", "key"), ("commits", "signature", "key")]
+    {
+        let read = format!("SELECT {column} FROM {table} WHERE {key} = 2");
+        let write = format!("UPDATE {table} SET {column} = ?1 WHERE {key} = 2");
+        let good: Vec<u8> = store.conn.query_row(&read, [], |r| r.get(0)).unwrap();
+        for at in 0..good.len() {
+            let mut bad = good.clone();
+            bad[at] ^= 1 << (at % 8);
+            store.conn.execute(&write, [&bad]).unwrap();
+            let found = store.verify(&test_org()).unwrap().damaged;
+            // The second pack holds the third commit; the second commit lies in the first pack.
+            let hurt = if table == "packs" { &commits[2] } else { &commits[1] };
+            let record = hurt.payload().entries[0].entry.record.to_string();
+            assert!(
+                found.iter().any(|d| d.table == table && d.record.as_deref() == Some(&record)),
+                "{table}.{column} byte {at}: {found:?}"
+            );
+        }
+        store.conn.execute(&write, [&good]).unwrap();
+    }
+    assert_eq!(store.verify(&test_org()).unwrap(), clean);
+    assert_ne!(store.verify(&OrgId([3; 32])).unwrap().damaged, [], "another root key");
+}
+
+#[test]
+fn what_no_signature_covers_is_computed_again() {
+    for (harm, table) in [
+        ("DELETE FROM tips WHERE rowid IN (SELECT 1) OR log = 1", "tips"),
+        ("DELETE FROM hist WHERE at = 2", "hist"),
+        ("INSERT INTO hist VALUES (1, 3, 9, 0, 0)", "hist"),
+        ("UPDATE counts SET entries = entries + 1", "counts"),
+        ("UPDATE commits SET sequence = 9 WHERE key = 2", "commits"),
+        ("DELETE FROM packs WHERE id = 2", "packs"),
+        ("INSERT INTO packs VALUES (77, 1, 1, x'00', x'00')", "packs"),
+    ] {
+        let (_dir, _path, mut store) = fresh();
+        filled(&mut store);
+        let harm = harm.replace("rowid IN (SELECT 1) OR ", "");
+        store.conn.execute_batch(&harm).unwrap();
+        let found = store.verify(&test_org()).unwrap().damaged;
+        assert!(found.iter().any(|d| d.table == table), "{harm}: {found:?}");
+    }
+}
+
+#[test]
+fn the_feed_and_the_queue_miss_nothing() {
+    let (_dir, _path, mut store) = fresh();
+    let commits = filled(&mut store);
+    assert_eq!(store.dirty(10).unwrap(), [], "new commits are met in the feed");
+    let feed = store.commits_after(CommitKey(1), 2).unwrap();
+    let found: Vec<_> = feed.iter().map(|f| (f.key, f.commit.clone())).collect();
+    assert_eq!(found, [(CommitKey(2), commits[1].clone()), (CommitKey(3), commits[2].clone())]);
+    assert_eq!(feed[0].entries, [Some((RecordKey(2), Status::Accepted))]);
+    assert_eq!(store.commits_after(CommitKey(3), 9).unwrap()[0].entries, [None], "a charter's");
+    let mut batch = Batch::at(test_time(9));
+    let record = commits[2].payload().entries[0].entry.record;
+    batch.restatus.push((record, EntryAt::Sealed(CommitKey(3), 0), Status::Blocked));
+    let mut state = store.record(RecordKey(1)).unwrap().unwrap();
+    state.damaged = true;
+    batch.records.push(state);
+    store.write(&batch).unwrap();
+    assert_eq!(store.dirty(10).unwrap(), [RecordKey(1), RecordKey(3)]);
+    store.clear_dirty(&[RecordKey(1)]).unwrap();
+    assert_eq!(store.dirty(10).unwrap(), [RecordKey(3)]);
+    store.mark_all_dirty().unwrap();
+    assert_eq!(store.dirty(2).unwrap(), [RecordKey(1), RecordKey(2)]);
+}
+
+#[test]
+fn a_statement_is_kept_once_and_leaves_with_its_last_unit() {
+    use sampan_core::id::Digest;
+    use sampan_core::register::{Register, SignedRegister};
+    use sampan_core::wire::frame::AckLeaf;
+    let (_dir, _path, mut store) = fresh();
+    let leaf = |n: u8| AckLeaf { unit: test_unit(n), digest: Digest([n; 32]) };
+    let rows = |counter: u64| -> Vec<AckRow> {
+        let register = Register {
+            org: test_org(),
+            unit: test_unit(9),
+            name: "ack".into(),
+            device: own_device(),
+            counter,
+            time: test_time(counter),
+            payload: Vec::new(),
+        };
+        let register = SignedRegister::seal(&test_key(1), &register);
+        let row = |n| AckRow {
+            leaf: leaf(n),
+            relay_unit: test_unit(9),
+            relay: own_device(),
+            level: 0,
+            epoch: EPOCH,
+            counter,
+            at: test_time(counter),
+            register: register.clone(),
+            proof: (n.into(), vec![Digest([n; 32])]),
+            through: CommitKey(0),
+            complete: true,
+        };
+        (1..=5).map(row).collect()
+    };
+    for counter in 1..=3 {
+        let mut batch = Batch::at(test_time(1));
+        batch.acks = rows(counter);
+        store.write(&batch).unwrap();
+        let kept: i64 = store.conn.query_row("SELECT count(*) FROM statements", [], |r| r.get(0)).unwrap();
+        assert_eq!(kept, 1);
+    }
+    assert_eq!(store.acks(None).unwrap(), rows(3));
+}

@@ -1,0 +1,359 @@
+//! Checking everything held: every signature, every payload, every index that follows from them.
+//!
+//! It does not: repair.
+//!
+//! Invariants: reads one snapshot; goes on after damage, so that a report names all of it; what a
+//! signature does not cover (the bytes of a pack as packed, the lists) is checked by its own hash or
+//! by computing it again.
+
+use super::SqliteStore;
+use super::error::{Fault, damaged};
+use super::rows::{self, int};
+use super::write::pack_hash;
+use sampan_core::frontier::SpaceTips;
+use sampan_core::id::{CommitId, OrgId, RecordId, SpaceId};
+use sampan_core::log::{Commit, Entry, EntryKind, Payload, VerifiedHeader};
+use sampan_core::pack::{self, PackScope};
+use sampan_core::store::{Status, StoreError};
+use std::collections::BTreeMap;
+
+/// One thing that is not as it should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Damage {
+    /// The table it lies in.
+    pub table: &'static str,
+    /// The record it concerns, in hex, where one can be named.
+    pub record: Option<String>,
+    /// What is wrong.
+    pub what: String,
+}
+
+/// What a verification found.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct VerifyReport {
+    /// Commits, entries, registers and edits looked at.
+    pub checked: u64,
+    /// Everything that is damaged.
+    pub damaged: Vec<Damage>,
+}
+
+impl VerifyReport {
+    fn add(&mut self, table: &'static str, record: Option<String>, what: impl ToString) {
+        self.damaged.push(Damage { table, record, what: what.to_string() });
+    }
+
+    /// Notes a failure to read as damage of a table.
+    fn note(&mut self, table: &'static str, result: Result<(), Fault>) {
+        if let Err(Fault(e)) = result {
+            self.add(table, None, e);
+        }
+    }
+}
+
+/// A row of `commits`, as far as it can be read.
+struct Row {
+    key: i64,
+    id: CommitId,
+    pack: i64,
+    place: usize,
+    head: Result<VerifiedHeader, String>,
+}
+
+/// What the commits say that other tables must agree with.
+#[derive(Default)]
+struct Computed {
+    tips: BTreeMap<SpaceId, SpaceTips>,
+    entries: u64,
+}
+
+impl SqliteStore {
+    /// Checks everything against the organisation's key and against itself.
+    ///
+    /// # Errors
+    /// [`StoreError`] only when no snapshot can be taken: damage is in the report.
+    pub fn verify(&self, org: &OrgId) -> Result<VerifyReport, StoreError> {
+        self.snapshot(|s| {
+            let mut report = VerifyReport::default();
+            let integrity = s.check_file(&mut report);
+            report.note("file", integrity);
+            let mut computed = Computed::default();
+            let commits = s.check_commits(org, &mut computed, &mut report);
+            report.note("commits", commits);
+            let tips = s.check_tips(&computed, &mut report);
+            report.note("tips", tips);
+            let hist = s.check_hist(&computed, &mut report);
+            report.note("hist", hist);
+            let pending = s.check_pending(&mut report);
+            report.note("pending", pending);
+            let registers = s.check_registers(org, &mut report);
+            report.note("registers", registers);
+            let quarantine = s.check_quarantine(org, &mut report);
+            report.note("quarantine", quarantine);
+            Ok(report)
+        })
+    }
+
+    fn check_file(&self, report: &mut VerifyReport) -> Result<(), Fault> {
+        for line in self.all("PRAGMA integrity_check", [], |r| Ok(r.get::<_, String>(0)?))? {
+            if line != "ok" {
+                report.add("file", None, line);
+            }
+        }
+        Ok(())
+    }
+
+    fn check_commits(&self, org: &OrgId, computed: &mut Computed, report: &mut VerifyReport) -> Result<(), Fault> {
+        // The commits of a pack have neighbouring keys: one decoded pack is held at a time.
+        let mut open: Option<(i64, Option<Vec<Payload>>)> = None;
+        let (mut after, mut packs) = (0, 0);
+        loop {
+            let rows = self.commit_rows(after, org, report)?;
+            let Some(last) = rows.last() else { break };
+            after = last.key;
+            for row in rows {
+                report.checked += 1;
+                if open.as_ref().is_none_or(|(pack, _)| *pack != row.pack) {
+                    packs += 1;
+                    open = Some((row.pack, self.check_pack(row.pack, report)));
+                }
+                let payload = open
+                    .as_mut()
+                    .and_then(|(_, p)| p.as_mut())
+                    .and_then(|p| p.get_mut(row.place))
+                    .map(|p| std::mem::replace(p, Payload { secret: [0; 16], entries: Vec::new() }));
+                self.check_commit(row, payload, computed, report)?;
+            }
+        }
+        let held = self.one("SELECT count(*) FROM packs", [], |r| rows::number(r, 0))?;
+        if held != Some(packs) {
+            report.add("packs", None, format!("{packs} packs are in use, {held:?} are held"));
+        }
+        Ok(())
+    }
+
+    fn commit_rows(&self, after: i64, org: &OrgId, report: &mut VerifyReport) -> Result<Vec<Row>, Fault> {
+        let sql = "SELECT c.key, c.id, c.pack, c.place, c.header, c.signature, c.sequence,
+            c.entries, c.time, s.key, l.device, l.incarnation FROM commits c
+            LEFT JOIN logs l ON l.id = c.log LEFT JOIN spaces s ON s.id = l.space
+            WHERE c.key > ?1 ORDER BY c.key LIMIT 1000";
+        let rows = self.all(sql, [after], |r| {
+            let signed = rows::signed_header(r, 4);
+            let head = signed.map_err(|Fault(e)| e.to_string()).and_then(|s| s.verify(org).map_err(|e| e.to_string()));
+            let id: Vec<u8> = r.get(1)?;
+            let columns = head.as_ref().is_ok_and(|head| {
+                let h = head.header();
+                let same = || -> Result<bool, Fault> {
+                    Ok(head.id().0[..] == id[..]
+                        && rows::number(r, 6)? == h.sequence
+                        && rows::number(r, 7)? == u64::from(h.entries)
+                        && rows::number(r, 8)? == h.time.0
+                        && r.get::<_, Vec<u8>>(9)? == h.space.key()
+                        && r.get::<_, Vec<u8>>(10)? == h.device.0
+                        && r.get::<_, Vec<u8>>(11)? == h.incarnation.0)
+                };
+                same().unwrap_or(false)
+            });
+            let row = Row {
+                key: r.get(0)?,
+                id: CommitId::from_slice(&id).unwrap_or_default(),
+                pack: r.get(2)?,
+                place: rows::index(r, 3)?,
+                head,
+            };
+            Ok((row, columns))
+        })?;
+        Ok(rows
+            .into_iter()
+            .map(|(row, columns)| {
+                if row.head.is_ok() && !columns {
+                    let what = format!("commit {}: its columns contradict its header", row.id);
+                    report.add("commits", None, what);
+                }
+                row
+            })
+            .collect())
+    }
+
+    fn check_pack(&self, pack: i64, report: &mut VerifyReport) -> Option<Vec<Payload>> {
+        let sql = "SELECT s.key, p.commits, p.hash, p.bytes FROM packs p
+            JOIN spaces s ON s.id = p.space WHERE p.id = ?1";
+        let found = self.one(sql, [pack], |r| {
+            let scope = PackScope { org: self.org, space: rows::space(r, 0)? };
+            let (count, hash): (usize, Vec<u8>) = (rows::index(r, 1)?, r.get(2)?);
+            let bytes: Vec<u8> = r.get(3)?;
+            if hash != pack_hash(&bytes) {
+                return Err(damaged(format!("pack {pack} is not the one that was stored")));
+            }
+            let payloads =
+                pack::decode(&scope, &bytes, self.codec.as_ref()).map_err(|e| damaged(format!("pack {pack}: {e}")))?;
+            if payloads.len() != count {
+                return Err(damaged(format!("pack {pack} does not hold {count} commits")));
+            }
+            Ok(payloads)
+        });
+        let why = match found {
+            Ok(Some(payloads)) => return Some(payloads),
+            Ok(None) => format!("pack {pack} is not there"),
+            Err(Fault(e)) => e.to_string(),
+        };
+        self.blame("packs", "c.pack = ?1", pack, &why, report);
+        None
+    }
+
+    /// Names every record that has an entry in the commits of a condition.
+    fn blame(&self, table: &'static str, condition: &str, value: i64, what: &str, report: &mut VerifyReport) {
+        let sql = format!(
+            "SELECT DISTINCT r.id FROM hist h JOIN records r ON r.key = h.record
+             WHERE h.at IN (SELECT c.key FROM commits c WHERE {condition})"
+        );
+        let records = self.all(&sql, [value], |r| Ok(rows::id(r, 0, "a record id", RecordId::from_slice)?.to_string()));
+        let records = records.unwrap_or_default();
+        if records.is_empty() {
+            report.add(table, None, what);
+        }
+        for record in records {
+            report.add(table, Some(record), what);
+        }
+    }
+
+    fn check_commit(
+        &self,
+        row: Row,
+        payload: Option<Payload>,
+        computed: &mut Computed,
+        report: &mut VerifyReport,
+    ) -> Result<(), Fault> {
+        let head = match row.head {
+            Ok(head) => head,
+            Err(why) => {
+                let why = format!("commit {}: {why}", row.id);
+                self.blame("commits", "c.key = ?1", row.key, &why, report);
+                return Ok(());
+            }
+        };
+        let h = head.header();
+        computed.tips.entry(h.space).or_default().advance(h.device, h.incarnation, head.id(), &h.parents);
+        let Some(payload) = payload else {
+            // A pack that could not be read is in the report already.
+            return Ok(());
+        };
+        match Commit::join(head, payload) {
+            Ok(commit) => self.check_entries(row.key, &commit, computed, report),
+            Err(e) => {
+                self.blame("packs", "c.key = ?1", row.key, &e.to_string(), report);
+                Ok(())
+            }
+        }
+    }
+
+    fn check_entries(
+        &self,
+        key: i64,
+        commit: &Commit,
+        computed: &mut Computed,
+        report: &mut VerifyReport,
+    ) -> Result<(), Fault> {
+        let sql = "SELECT h.kind FROM records r JOIN hist h ON h.record = r.key
+            WHERE r.id = ?1 AND h.at = ?2 AND h.place = ?3";
+        for (place, e) in commit.payload().entries.iter().enumerate() {
+            report.checked += 1;
+            if e.entry.kind == EntryKind::Charter {
+                continue;
+            }
+            computed.entries += 1;
+            let record = e.entry.record;
+            let found = self.one(sql, (record.0, key, place as i64), |r| rows::kind(r, 0))?;
+            if found != Some(e.entry.kind) {
+                let what = format!("entry {place} of commit {} is not listed", commit.id());
+                report.add("hist", Some(record.to_string()), what);
+            }
+        }
+        Ok(())
+    }
+
+    fn check_tips(&self, computed: &Computed, report: &mut VerifyReport) -> Result<(), Fault> {
+        let held = self.read_tips()?;
+        let spaces = held.keys().chain(computed.tips.keys());
+        for space in spaces.collect::<std::collections::BTreeSet<_>>() {
+            if held.get(space) != computed.tips.get(space) {
+                let unit = space.unit;
+                report.add("tips", None, format!("the tips of a space of unit {unit} are others"));
+            }
+        }
+        Ok(())
+    }
+
+    /// `hist` must list nothing beside what the packs hold, and `counts` must be its sums.
+    fn check_hist(&self, computed: &Computed, report: &mut VerifyReport) -> Result<(), Fault> {
+        let sealed = self.one("SELECT count(*) FROM hist WHERE at > 0", [], |r| rows::number(r, 0))?;
+        if sealed != Some(computed.entries) && report.damaged.is_empty() {
+            let what = format!("{sealed:?} entries are listed, {} are held", computed.entries);
+            report.add("hist", None, what);
+        }
+        let sql = "SELECT l.space, h.status, count(*) FROM hist h JOIN commits c ON c.key = h.at
+            JOIN logs l ON l.id = c.log WHERE h.at > 0 GROUP BY 1, 2
+            UNION ALL SELECT p.space, h.status, count(*) FROM hist h
+            JOIN pending p ON p.key = -h.at WHERE h.at < 0 GROUP BY 1, 2";
+        let mut sums: BTreeMap<(i64, Status), u64> = BTreeMap::new();
+        self.all(sql, [], |r| {
+            *sums.entry((r.get(0)?, rows::status(r, 1)?)).or_default() += rows::number(r, 2)?;
+            Ok(())
+        })?;
+        let sql = "SELECT space, status, entries FROM counts WHERE entries <> 0";
+        let held = self.all(sql, [], |r| Ok(((r.get(0)?, rows::status(r, 1)?), rows::number(r, 2)?)))?;
+        if held.into_iter().collect::<BTreeMap<_, _>>() != sums {
+            report.add("counts", None, "the numbers of entries by status are not their sums");
+        }
+        Ok(())
+    }
+
+    fn check_pending(&self, report: &mut VerifyReport) -> Result<(), Fault> {
+        for p in self.read_pending()? {
+            report.checked += 1;
+            let e = &p.entry.entry;
+            let record = Some(e.record.to_string());
+            if Entry::hash_payload(e.kind, &p.entry.payload) != e.payload_hash {
+                report.add("pending", record, "the edit does not have the hash it was stored with");
+                continue;
+            }
+            let sql = "SELECT 1 FROM records r JOIN hist h ON h.record = r.key
+                WHERE r.id = ?1 AND h.at = ?2";
+            let listed = self.one(sql, (e.record.0, -int(p.key.0)), |_| Ok(()))?;
+            if listed.is_none() && e.kind != EntryKind::Charter {
+                report.add("hist", record, "a pending edit is not listed");
+            }
+        }
+        Ok(())
+    }
+
+    fn check_registers(&self, org: &OrgId, report: &mut VerifyReport) -> Result<(), Fault> {
+        for (position, signed) in self.read_registers(0)? {
+            report.checked += 1;
+            if let Err(e) = signed.verify(org) {
+                report.add("registers", None, format!("position {position}: {e}"));
+            }
+        }
+        let statements = "SELECT bytes, signature FROM statements";
+        let signed = self.all(statements, [], |r| {
+            Ok(sampan_core::register::SignedRegister { bytes: r.get(0)?, signature: r.get(1)? })
+        })?;
+        for signed in signed {
+            report.checked += 1;
+            if let Err(e) = signed.verify(org) {
+                report.add("statements", None, e);
+            }
+        }
+        Ok(())
+    }
+
+    fn check_quarantine(&self, org: &OrgId, report: &mut VerifyReport) -> Result<(), Fault> {
+        let sql = "SELECT header, signature FROM quarantine";
+        for signed in self.all(sql, [], |r| rows::signed_header(r, 0))? {
+            report.checked += 1;
+            if let Err(e) = signed.verify(org) {
+                report.add("quarantine", None, e);
+            }
+        }
+        Ok(())
+    }
+}
