@@ -13,5 +13,6 @@ pub mod entropy;
 pub mod i18n;
 pub mod keys;
 pub mod net;
+pub mod nudge;
 pub mod observe;
 pub mod store;
