@@ -57,6 +57,7 @@ pub struct SqliteStore {
     /// Transactions and savepoints open.
     depth: Cell<u32>,
     cache: RefCell<PackCache>,
+    data_version: Option<i64>,
 }
 
 impl std::fmt::Debug for SqliteStore {
@@ -146,6 +147,7 @@ impl SqliteStore {
             org,
             depth: Cell::new(0),
             cache: RefCell::new(PackCache::new((cache_kib * 1_024 / 4) as usize)),
+            data_version: None,
         })
     }
 
@@ -230,6 +232,18 @@ impl SqliteStore {
                 .map_err(|e| StoreError::from(Fault::from(e)))
                 .map(|_| ())
         })
+    }
+
+    /// Whether another process has written since the last call on this store.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn changed_elsewhere(&mut self) -> Result<bool, StoreError> {
+        let version: i64 = self
+            .conn
+            .pragma_query_value(None, "data_version", |r| r.get(0))
+            .map_err(|e| StoreError::from(Fault::from(e)))?;
+        Ok(self.data_version.replace(Some(version)).is_some_and(|before| before != version))
     }
 
     fn run(&self, sql: &str) -> Result<(), StoreError> {
