@@ -10,6 +10,7 @@
 mod error;
 pub mod feed;
 mod packs;
+pub mod projection;
 mod read;
 mod rows;
 mod schema;
@@ -18,7 +19,10 @@ mod write;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+use tests::tables_for_tests;
 
+pub use projection::ProjectedRow;
 pub use verify::{Damage, VerifyReport};
 
 use error::{Fault, damaged};
@@ -39,6 +43,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a writer waits for another process.
@@ -51,7 +56,7 @@ const STATEMENTS_KEPT: usize = 128;
 /// The store on SQLite.
 pub struct SqliteStore {
     conn: Connection,
-    codec: Box<dyn Codec + Send>,
+    codec: Arc<dyn Codec + Send + Sync>,
     own_device: DeviceId,
     org: OrgId,
     /// Transactions and savepoints open.
@@ -74,11 +79,11 @@ impl SqliteStore {
     /// [`StoreError::Io`] when a file is there already or the folder cannot be written.
     pub fn create(
         path: &Path,
-        codec: Box<dyn Codec + Send>,
+        codec: Arc<dyn Codec + Send + Sync>,
         own_device: DeviceId,
         org: OrgId,
-        cache_mb: u32,
         epoch: StoreEpoch,
+        cache_mb: u32,
     ) -> Result<Self, StoreError> {
         if path.exists() {
             return Err(StoreError::Io(format!(
@@ -104,7 +109,7 @@ impl SqliteStore {
     /// organisation; the file is untouched then.
     pub fn open(
         path: &Path,
-        codec: Box<dyn Codec + Send>,
+        codec: Arc<dyn Codec + Send + Sync>,
         own_device: DeviceId,
         org: OrgId,
         cache_mb: u32,
@@ -114,7 +119,7 @@ impl SqliteStore {
 
     fn open_inner(
         path: &Path,
-        codec: Box<dyn Codec + Send>,
+        codec: Arc<dyn Codec + Send + Sync>,
         own_device: DeviceId,
         org: OrgId,
         cache_mb: u32,
