@@ -20,4 +20,5 @@ pub mod link;
 pub mod net;
 pub mod observe;
 pub mod replica;
+pub mod stamp;
 pub mod store;

@@ -13,6 +13,7 @@ use crate::desk::Desk;
 use crate::link::{LinkState, SyncFailure, SyncReport, sync_once};
 use crate::net::Endpoint;
 use crate::replica::StatusReport;
+use sampan_core::store::Store as _;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -107,7 +108,7 @@ async fn sync_now(State(api): State<Api>, headers: HeaderMap, body: String) -> R
 }
 
 async fn health(State(api): State<Api>) -> Response {
-    match api.desk.call(|r| r.store.last_commit_checked()).await {
+    match api.desk.call(|r| r.store.last_commit()).await {
         Some(Ok(_)) => "ok\n".into_response(),
         Some(Err(e)) => (StatusCode::SERVICE_UNAVAILABLE, format!("{e}\n")).into_response(),
         None => (StatusCode::SERVICE_UNAVAILABLE, "stopping\n").into_response(),

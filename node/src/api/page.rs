@@ -73,7 +73,7 @@ fn children(lang: Lang, value: &serde_json::Value) -> String {
 }
 
 fn when(at: Millis) -> String {
-    crate::cli::output::rfc3339(at)
+    crate::stamp::rfc3339(at)
 }
 
 fn escape(text: &str) -> String {

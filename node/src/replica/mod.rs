@@ -10,8 +10,9 @@ mod project;
 mod query;
 mod status;
 
+pub use edit::ImportRecord;
 pub use query::{ConflictRow, HistoryField, HistoryStep, RecordView, Shown};
-pub use status::{DeliveredRow, StatusReport};
+pub use status::{DeliveredRow, META_LAST_ERROR, StatusReport};
 
 use crate::codec::ZstdCodec;
 use crate::config::{Config, ConfigError, ConfigFile, RelayEntry, ReplicaTable, Settings};
@@ -118,11 +119,11 @@ impl Replica {
         let config = Config::resolve(flags, &environment, &file.settings);
         let mut rng = SystemEntropy;
         let store = if dir.store().exists() {
-            SqliteStore::open(&dir.store(), Box::new(ZstdCodec), secret.device(), table.org, config.cache_mb)?
+            SqliteStore::open(&dir.store(), Arc::new(ZstdCodec), secret.device(), table.org, config.cache_mb)?
         } else {
             // An emptied relay or branch: its key and the organisation's are all that is needed to be refilled.
             let epoch = StoreEpoch(random(&mut rng));
-            SqliteStore::create(&dir.store(), Box::new(ZstdCodec), secret.device(), table.org, config.cache_mb, epoch)?
+            SqliteStore::create(&dir.store(), Arc::new(ZstdCodec), secret.device(), table.org, epoch, config.cache_mb)?
         };
         Self::assemble(dir, file, config, store, &secret, table.org)
     }
@@ -193,7 +194,7 @@ impl Replica {
         let config = Config::resolve(&Settings::default(), &Settings::default(), &settings);
         let epoch = StoreEpoch(random(&mut rng));
         let mut store =
-            SqliteStore::create(&new.dir().store(), Box::new(ZstdCodec), secret.device(), org, config.cache_mb, epoch)?;
+            SqliteStore::create(&new.dir().store(), Arc::new(ZstdCodec), secret.device(), org, epoch, config.cache_mb)?;
         let key = secret.signing_key();
         let dir = new.dir().clone();
         let (engine, units, relays) = store.group(|s| {

@@ -62,7 +62,7 @@ pub struct SqliteStore {
     /// Transactions and savepoints open.
     depth: Cell<u32>,
     cache: RefCell<PackCache>,
-    data_version: Option<i64>,
+    data_version: Cell<Option<i64>>,
 }
 
 impl std::fmt::Debug for SqliteStore {
@@ -152,7 +152,7 @@ impl SqliteStore {
             org,
             depth: Cell::new(0),
             cache: RefCell::new(PackCache::new((cache_kib * 1_024 / 4) as usize)),
-            data_version: None,
+            data_version: Cell::new(None),
         })
     }
 

@@ -99,17 +99,10 @@ pub(super) fn value_of(row: &ProjectedRow, name: &str) -> Option<Value> {
         "_id" => Some(Value::Str(row.id.to_string())),
         "_unit" => Some(Value::Str(row.unit.to_string())),
         "_author" => Some(Value::Str(row.author.to_string())),
-        "_updated" => Some(Value::Str(rfc3339(row.updated))),
+        "_updated" => Some(Value::Str(crate::stamp::rfc3339(row.updated))),
         "_conflict" => Some(Value::List(row.conflict.clone())),
         field => row.values.get(field).cloned(),
     }
-}
-
-fn rfc3339(time: Millis) -> String {
-    i64::try_from(time.0)
-        .ok()
-        .and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok())
-        .map_or_else(String::new, |t| t.to_string())
 }
 
 /// Adds a condition that every row which satisfies the term meets, where SQL has one.
