@@ -1,7 +1,6 @@
 //! Where a relay listens, and the addresses that the levels below are told.
 //!
-//! It does not: keep a socket, or send anything: a socket is bound to find a free port and pointed at
-//! a documentation address to learn which of the host's addresses would be used.
+//! It does not: keep a socket, or find the host's addresses (`serve::advertised` does).
 //!
 //! Invariants: at most [`ENDPOINTS_MAX`] addresses; each has a port that is not 0.
 
@@ -9,11 +8,7 @@ use sampan_core::limits::{ENDPOINTS_MAX, NAME_BYTES_MAX};
 use sampan_node::cli::{App, CliError, codes};
 use sampan_node::config::{Config, Settings};
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
-
-/// Documentation addresses (RFC 5737, RFC 3849): nobody is there.
-const NOBODY_V4: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 9);
-const NOBODY_V6: SocketAddr = SocketAddr::new(IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)), 9);
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 
 /// What `init` and `join` remember: the listen address with its port found, and what was advertised.
 ///
@@ -84,41 +79,6 @@ fn with_port(text: &str, port: u16) -> Option<String> {
     }
 }
 
-/// What a relay publishes: what it was told to advertise, else where it listens, and for a wildcard
-/// the host's addresses.
-#[must_use]
-pub fn published(listen: SocketAddr, advertise: &[String]) -> Vec<String> {
-    if !advertise.is_empty() {
-        return advertise.iter().take(ENDPOINTS_MAX).cloned().collect();
-    }
-    if !listen.ip().is_unspecified() {
-        return vec![listen.to_string()];
-    }
-    let mut hosts: Vec<IpAddr> = outbound(NOBODY_V4).into_iter().collect();
-    if listen.is_ipv6() {
-        hosts.extend(outbound(NOBODY_V6));
-    }
-    if hosts.is_empty() {
-        hosts.push(Ipv4Addr::LOCALHOST.into());
-    }
-    hosts.into_iter().map(|ip| SocketAddr::new(ip, listen.port()).to_string()).collect()
-}
-
-/// The host's own address on the way to another.
-fn outbound(to: SocketAddr) -> Option<IpAddr> {
-    let any: IpAddr = if to.is_ipv6() { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
-    let socket = UdpSocket::bind((any, 0)).ok()?;
-    // Connecting a datagram socket looks a route up; no packet leaves.
-    socket.connect(to).ok()?;
-    let ip = socket.local_addr().ok()?.ip();
-    let usable = match ip {
-        IpAddr::V4(_) => true,
-        // An address of one link means nothing without the link's name.
-        IpAddr::V6(v6) => !v6.is_unicast_link_local(),
-    };
-    (usable && !ip.is_unspecified() && !ip.is_loopback()).then_some(ip)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -152,18 +112,5 @@ mod tests {
         assert_ne!(resolve_port("[::]:0".parse().unwrap()).unwrap().port(), 0);
         // A documentation address is never this host's.
         assert!(resolve_port("192.0.2.1:0".parse().unwrap()).is_err());
-    }
-
-    #[test]
-    fn a_wildcard_is_published_as_addresses_of_the_host() {
-        let listen: SocketAddr = "0.0.0.0:7447".parse().unwrap();
-        let all = published(listen, &[]);
-        assert!(!all.is_empty());
-        for a in &all {
-            let a: SocketAddr = a.parse().unwrap();
-            assert!(!a.ip().is_unspecified() && a.port() == 7447, "{a}");
-        }
-        assert_eq!(published("127.0.0.1:5".parse().unwrap(), &[]), ["127.0.0.1:5"]);
-        assert_eq!(published(listen, &["x:1".to_owned()]), ["x:1"]);
     }
 }

@@ -6,6 +6,7 @@
 //! told before anything is written.
 
 use super::{address, in_words};
+use crate::serve::advertised;
 use sampan_core::charter::{Ticket, TicketError};
 use sampan_core::id::{DeviceId, OrgId, UnitId};
 use sampan_core::limits::{NAME_BYTES_MAX, SCHEMA_BYTES_MAX};
@@ -53,7 +54,7 @@ pub fn found(
     let now = system_clock()();
     let root = Secret::draw(&mut SystemEntropy);
     let listen = settings.listen.unwrap_or(sampan_node::config::Config::default().listen);
-    let addresses = address::published(listen, settings.advertise.as_deref().unwrap_or_default());
+    let addresses = advertised(settings.advertise.as_deref().unwrap_or_default(), listen);
     let mut unit = UnitId::default();
     let replica = Replica::create(dir, root.organisation(), settings, |store, engine, rng, folder| {
         keys::store(&folder.keys(), KeyKind::Root, &root)?;
@@ -174,7 +175,7 @@ pub fn join(
     }
     let file = &replica.file().settings;
     let listen = file.listen.unwrap_or(replica.config().listen);
-    let addresses = address::published(listen, file.advertise.as_deref().unwrap_or_default());
+    let addresses = advertised(file.advertise.as_deref().unwrap_or_default(), listen);
     let founded = Founded { organisation: ticket.org, unit: ticket.unit, device: replica.device(), addresses };
     Ok((replica, founded))
 }

