@@ -5,13 +5,20 @@
 //! Invariants: words for people come from [`i18n`]; exit codes and error codes from [`cli`]; nothing
 //! outside [`dir`] and [`keys`] knows how DIR is laid out.
 
+pub mod api;
 pub mod cli;
 pub mod codec;
 pub mod config;
+pub mod control;
+pub mod daemon;
+pub mod desk;
 pub mod dir;
 pub mod entropy;
 pub mod i18n;
 pub mod keys;
+pub mod link;
 pub mod net;
 pub mod observe;
+pub mod replica;
+pub mod stamp;
 pub mod store;

@@ -10,7 +10,7 @@ use super::{Engine, News, meta};
 use crate::charter::Roles;
 use crate::id::{Digest, Flow, StoreEpoch, UnitId};
 use crate::log::merkle;
-use crate::register::{Ack, Register, RegisterError, SignedRegister, ack_leaf, ack_root, names};
+use crate::register::{Ack, Heartbeat, Register, RegisterError, SignedRegister, ack_leaf, ack_root, names};
 use crate::store::{AckRow, Batch, CommitKey, Status, Store, StoreError};
 use crate::time::Millis;
 use crate::wire;
@@ -92,6 +92,32 @@ impl Engine {
             self.tell(News::Acks(leaf.unit));
         }
         Ok(Some(set))
+    }
+
+    /// Writes this device's sign of life for a unit, for the relays above.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn heartbeat(
+        &self,
+        store: &mut dyn Store,
+        unit: UnitId,
+        beat: &Heartbeat,
+        now: Millis,
+    ) -> Result<(), StoreError> {
+        let mut batch = Batch::at(now);
+        let counter = self.next_counter(store, &mut batch, now)?;
+        let register = Register {
+            org: self.org,
+            unit,
+            name: names::HEARTBEAT.to_owned(),
+            device: self.device,
+            counter,
+            time: now,
+            payload: wire::encode(beat),
+        };
+        batch.registers.push(SignedRegister::seal(&self.key, &register));
+        store.write(&batch)
     }
 
     /// Takes statements from above. Only units of which this replica holds data are kept.

@@ -504,10 +504,12 @@ impl Session {
             self.stats.round_trips += 1;
         }
         if self.role == Role::Lower {
-            let offset = mark.clock.0.min(crate::time::MAX_MILLIS) as i64 - env.now.0 as i64;
+            // `now` is already put right by the offset known: what remains is its error.
+            let error = mark.clock.0.min(crate::time::MAX_MILLIS) as i64 - env.now.0 as i64;
             let known = env.store.meta(meta::CLOCK_OFFSET)?.and_then(|b| b.try_into().ok()).map(i64::from_le_bytes);
             // A second or so is the link's delay, not the clock's error: no write for it.
-            if known.is_none_or(|k| (k - offset).abs() > 2_000) {
+            if known.is_none() || error.abs() > 2_000 {
+                let offset = known.unwrap_or(0).saturating_add(error);
                 let mut batch = Batch::at(env.now);
                 batch.meta.insert(meta::CLOCK_OFFSET.into(), Some(offset.to_le_bytes().to_vec()));
                 env.store.write(&batch)?;

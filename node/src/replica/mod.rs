@@ -10,8 +10,9 @@ mod project;
 mod query;
 mod status;
 
+pub use edit::ImportRecord;
 pub use query::{ConflictRow, HistoryField, HistoryStep, RecordView, Shown};
-pub use status::{DeliveredRow, StatusReport};
+pub use status::{DeliveredRow, META_LAST_ERROR, StatusReport};
 
 use crate::codec::ZstdCodec;
 use crate::config::{Config, ConfigError, ConfigFile, RelayEntry, ReplicaTable, Settings};

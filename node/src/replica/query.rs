@@ -12,7 +12,7 @@ use sampan_core::id::{ChangeHash, DeviceId, RecordId, SpaceId, UnitId};
 use sampan_core::record::View;
 use sampan_core::schema::expr::Expr;
 use sampan_core::schema::{Collection, Schema};
-use sampan_core::store::{EntryAt, RecordEntry, Status, Store, StoreError};
+use sampan_core::store::{EntryAt, RecordEntry, Status, StoreError};
 use sampan_core::suggest::nearest;
 use sampan_core::time::Millis;
 use sampan_core::value::Value;

@@ -10,6 +10,7 @@
 mod error;
 pub mod feed;
 mod packs;
+pub mod projection;
 mod read;
 mod rows;
 mod schema;
@@ -18,7 +19,10 @@ mod write;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+use tests::tables_for_tests;
 
+pub use projection::ProjectedRow;
 pub use verify::{Damage, VerifyReport};
 
 use error::{Fault, damaged};
@@ -39,6 +43,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a writer waits for another process.
@@ -51,12 +56,13 @@ const STATEMENTS_KEPT: usize = 128;
 /// The store on SQLite.
 pub struct SqliteStore {
     conn: Connection,
-    codec: Box<dyn Codec + Send>,
+    codec: Arc<dyn Codec + Send + Sync>,
     own_device: DeviceId,
     org: OrgId,
     /// Transactions and savepoints open.
     depth: Cell<u32>,
     cache: RefCell<PackCache>,
+    data_version: Cell<Option<i64>>,
 }
 
 impl std::fmt::Debug for SqliteStore {
@@ -73,11 +79,11 @@ impl SqliteStore {
     /// [`StoreError::Io`] when a file is there already or the folder cannot be written.
     pub fn create(
         path: &Path,
-        codec: Box<dyn Codec + Send>,
+        codec: Arc<dyn Codec + Send + Sync>,
         own_device: DeviceId,
         org: OrgId,
-        cache_mb: u32,
         epoch: StoreEpoch,
+        cache_mb: u32,
     ) -> Result<Self, StoreError> {
         if path.exists() {
             return Err(StoreError::Io(format!(
@@ -103,7 +109,7 @@ impl SqliteStore {
     /// organisation; the file is untouched then.
     pub fn open(
         path: &Path,
-        codec: Box<dyn Codec + Send>,
+        codec: Arc<dyn Codec + Send + Sync>,
         own_device: DeviceId,
         org: OrgId,
         cache_mb: u32,
@@ -113,7 +119,7 @@ impl SqliteStore {
 
     fn open_inner(
         path: &Path,
-        codec: Box<dyn Codec + Send>,
+        codec: Arc<dyn Codec + Send + Sync>,
         own_device: DeviceId,
         org: OrgId,
         cache_mb: u32,
@@ -146,6 +152,7 @@ impl SqliteStore {
             org,
             depth: Cell::new(0),
             cache: RefCell::new(PackCache::new((cache_kib * 1_024 / 4) as usize)),
+            data_version: Cell::new(None),
         })
     }
 
@@ -230,6 +237,18 @@ impl SqliteStore {
                 .map_err(|e| StoreError::from(Fault::from(e)))
                 .map(|_| ())
         })
+    }
+
+    /// Whether another process has written since the last call on this store.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn changed_elsewhere(&mut self) -> Result<bool, StoreError> {
+        let version: i64 = self
+            .conn
+            .pragma_query_value(None, "data_version", |r| r.get(0))
+            .map_err(|e| StoreError::from(Fault::from(e)))?;
+        Ok(self.data_version.replace(Some(version)).is_some_and(|before| before != version))
     }
 
     fn run(&self, sql: &str) -> Result<(), StoreError> {

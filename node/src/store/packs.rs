@@ -148,9 +148,10 @@ impl SqliteStore {
     }
 
     pub(super) fn read_charter_commits(&self) -> Result<Vec<Commit>, Fault> {
-        // The flow is the 17th byte of a space's key.
-        let sql = "SELECT c.key FROM spaces s JOIN logs l ON l.space = s.id
-            JOIN commits c ON c.log = l.id WHERE substr(s.key, 17, 1) = x'00' ORDER BY c.key";
+        // The flow is the 17th byte of a space's key. CROSS JOIN and the plus keep SQLite from going
+        // through all commits for the sake of their order.
+        let sql = "SELECT c.key FROM spaces s CROSS JOIN logs l ON l.space = s.id
+            CROSS JOIN commits c ON c.log = l.id WHERE substr(s.key, 17, 1) = x'00' ORDER BY +c.key";
         let keys = self.all(sql, [], |r| Ok(CommitKey(rows::number(r, 0)?)))?;
         keys.into_iter().map(|k| self.opened(k)?.commit()).collect()
     }

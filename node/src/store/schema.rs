@@ -20,6 +20,7 @@ pub(super) fn migrations() -> Migrations<'static> {
     Migrations::from_slice(MIGRATIONS)
 }
 
+// `projections` names what each collection's index covers and counts its rows that are not removed.
 // `hist.at` is the key of a commit, or minus the key of a pending edit. `counts` adds up `hist` by
 // the space of the commit or edit. `statements` keeps a relay's signed word once for all the units
 // that it acknowledges. `tips.sequence` tells whether a log is still straight without a look-up.
@@ -79,6 +80,8 @@ CREATE TABLE acks (
   PRIMARY KEY (leaf, relay_unit)) WITHOUT ROWID;
 CREATE INDEX acks_of_statement ON acks (statement);
 CREATE TABLE dirty (record INTEGER PRIMARY KEY);
+CREATE TABLE projections (
+  collection TEXT PRIMARY KEY, shown INTEGER NOT NULL, search TEXT NOT NULL) WITHOUT ROWID;
 ";
 
 #[cfg(test)]

@@ -14,19 +14,25 @@ fn own_device() -> DeviceId {
     device_id(&test_key(1))
 }
 
-fn create(path: &Path) -> SqliteStore {
-    SqliteStore::create(path, Box::new(ZstdCodec), own_device(), test_org(), 16, EPOCH).unwrap()
+pub(super) fn create(path: &Path) -> SqliteStore {
+    SqliteStore::create(path, Arc::new(ZstdCodec), own_device(), test_org(), EPOCH, 16).unwrap()
 }
 
 fn open(path: &Path) -> Result<SqliteStore, StoreError> {
-    SqliteStore::open(path, Box::new(ZstdCodec), own_device(), test_org(), 16)
+    SqliteStore::open(path, Arc::new(ZstdCodec), own_device(), test_org(), 16)
 }
 
-fn fresh() -> (TempDir, PathBuf, SqliteStore) {
+pub(super) fn fresh() -> (TempDir, PathBuf, SqliteStore) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("store.db");
     let store = create(&path);
     (dir, path, store)
+}
+
+/// The names of all tables of a new store.
+pub(super) fn tables_for_tests(store: &SqliteStore) -> Vec<String> {
+    let sql = "SELECT name FROM sqlite_master WHERE type = 'table'";
+    store.all(sql, [], |r| Ok(r.get(0)?)).unwrap()
 }
 
 /// A store with three commits of one log in two packs, a charter commit, and a register's worth of
@@ -152,7 +158,7 @@ fn what_is_no_database_of_ours_is_left_alone() {
     std::fs::write(&path, "a letter to the district, longer than a header ".repeat(100)).unwrap();
     let before = std::fs::read(&path).unwrap();
     assert!(matches!(open(&path), Err(StoreError::Damaged(_))));
-    let made = SqliteStore::create(&path, Box::new(ZstdCodec), own_device(), test_org(), 16, EPOCH);
+    let made = SqliteStore::create(&path, Arc::new(ZstdCodec), own_device(), test_org(), EPOCH, 16);
     assert!(matches!(made, Err(StoreError::Io(_))));
     assert_eq!(std::fs::read(&path).unwrap(), before);
     let foreign = dir.path().join("other.db");
@@ -160,7 +166,7 @@ fn what_is_no_database_of_ours_is_left_alone() {
     assert!(matches!(open(&foreign), Err(StoreError::Damaged(_))));
     let ours = dir.path().join("ours.db");
     drop(create(&ours));
-    let other = SqliteStore::open(&ours, Box::new(ZstdCodec), own_device(), OrgId([1; 32]), 16);
+    let other = SqliteStore::open(&ours, Arc::new(ZstdCodec), own_device(), OrgId([1; 32]), 16);
     let StoreError::Io(why) = other.unwrap_err() else { panic!("of another organisation") };
     assert!(why.contains("another organisation"), "{why}");
 }

@@ -1,0 +1,144 @@
+//! The pump: carries frames between one connection and its session at the desk.
+//!
+//! It does not: look into a frame.
+//!
+//! Invariants: a lane's frames keep their order; a frame waits here only while its lane is busy, and
+//! the desk hands out at most a few a lane.
+
+use crate::desk::{Desk, Outgoing, Port, SessionEnd, SessionState};
+use crate::net::{ConnError, Connection, Offer, PRIORITIES, code};
+use sampan_core::sync::Role;
+use std::collections::VecDeque;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// How long what is queued may take to leave before a closing link is cut.
+const FLUSH_WITHIN: Duration = Duration::from_secs(5);
+
+/// How a link ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PumpEnd {
+    /// The session's last state.
+    pub state: SessionState,
+    /// Why the transport ended, `None` when this side closed it.
+    pub transport: Option<String>,
+    /// UDP bytes sent and received.
+    pub udp_bytes: (u64, u64),
+}
+
+/// Carries frames until the link or the session ends, or `stop` says so.
+pub async fn pump(
+    desk: &Desk,
+    mut connection: Connection,
+    role: Role,
+    fallback: bool,
+    mut stop: impl FnMut(&SessionState) -> bool,
+) -> PumpEnd {
+    let peer = connection.peer();
+    let Some(mut port) = desk.open(role, peer, fallback).await else {
+        connection.control.close(code::STOPPING, "this side is stopping");
+        return PumpEnd { state: SessionState::default(), transport: None, udp_bytes: (0, 0) };
+    };
+    let mut queues: [VecDeque<Vec<u8>>; PRIORITIES] = Default::default();
+    let mut closing: Option<(u32, String)> = None;
+    let transport = loop {
+        match flush(desk, &mut connection, &port, &mut queues).await {
+            Ok(()) => {}
+            Err(e) => break Some(e),
+        }
+        let busy = queues.iter().any(|q| !q.is_empty());
+        if let Some((code, reason)) = &closing
+            && !busy
+        {
+            // The last frame must arrive before the close does, which overtakes streams.
+            let _ = connection.sender.finish(FLUSH_WITHIN).await;
+            connection.control.close(*code, reason);
+            break None;
+        }
+        tokio::select! {
+            frame = connection.receiver.recv() => match frame {
+                Ok(Some((lane, bytes))) => {
+                    if !desk.frame(port.id, lane, bytes).await {
+                        closing = Some((code::STOPPING, "this side is stopping".into()));
+                    }
+                }
+                Ok(None) => break None,
+                Err(e) => break Some(e),
+            },
+            out = port.outgoing.recv() => match out {
+                Some(Outgoing::Frame(lane, bytes)) => {
+                    if let Some(queue) = queues.get_mut(usize::from(lane)) {
+                        queue.push_back(bytes);
+                    }
+                }
+                Some(Outgoing::Close(code, reason)) => closing = Some((code, reason)),
+                None => closing = Some((code::STOPPING, "this side is stopping".into())),
+            },
+            () = connection.sender.freed(), if busy => {}
+            changed = port.state.changed() => {
+                if changed.is_err() || stop(&port.state.borrow_and_update()) {
+                    closing.get_or_insert((code::DONE, String::new()));
+                }
+            }
+        }
+    };
+    // What the desk said before the end still counts: a refusal, say, that came with the close.
+    drain(&mut connection, desk, &port).await;
+    desk.closed(port.id).await;
+    let state = last_state(&port.state);
+    let stats = connection.control.stats();
+    PumpEnd { state, transport: transport.map(|e| e.to_string()), udp_bytes: (stats.udp_sent_bytes, stats.udp_received_bytes) }
+}
+
+async fn flush(
+    desk: &Desk,
+    connection: &mut Connection,
+    port: &Port,
+    queues: &mut [VecDeque<Vec<u8>>; PRIORITIES],
+) -> Result<(), ConnError> {
+    for (lane, queue) in (0u8..).zip(queues.iter_mut()) {
+        while let Some(bytes) = queue.pop_front() {
+            match connection.sender.offer(lane, bytes)? {
+                Offer::Taken => desk.sent(port.id, lane).await,
+                Offer::Busy(bytes) => {
+                    queue.push_front(bytes);
+                    break;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Hands over what arrived before a close, and waits until the desk has taken it.
+async fn drain(connection: &mut Connection, desk: &Desk, port: &Port) {
+    while let Ok(Some((lane, bytes))) = connection.receiver.recv().await {
+        if !desk.frame(port.id, lane, bytes).await {
+            return;
+        }
+    }
+    // Inputs are taken in order: when this call runs, the frames before it have been.
+    let _ = desk.call(|_| ()).await;
+}
+
+fn last_state(state: &watch::Receiver<SessionState>) -> SessionState {
+    state.borrow().clone()
+}
+
+/// Whether a session is done for one who only wanted to be in step.
+#[must_use]
+pub fn is_done(state: &SessionState) -> bool {
+    state.end.is_some() || (state.verified_at.is_some() && state.settled)
+}
+
+/// A refusal's words, if that is what ended a session.
+#[must_use]
+pub fn refusal(end: &Option<SessionEnd>) -> Option<(sampan_core::wire::frame::RefuseCode, String)> {
+    match end {
+        Some(SessionEnd::Refused(sampan_core::sync::Event::Refused { code, text, .. })) => Some((*code, text.clone())),
+        Some(
+            SessionEnd::Refused(_) | SessionEnd::Redirect(_) | SessionEnd::NotVerified | SessionEnd::Failed(_),
+        )
+        | None => None,
+    }
+}

@@ -1,0 +1,247 @@
+//! Projections: one plain table a collection, with a row for each record as it stands.
+//!
+//! It does not: work out what a row holds (the projector does), or keep history.
+//!
+//! Invariants: any SQL tool can read these tables: typed columns named by the fields' ids, beside
+//! `_record` (the store's key), `_id`, `_unit` and `_author` (hex), `_updated` (milliseconds since
+//! 1970), `_conflict` (JSON list of fields) and `_removed` (0 or 1). Strings, texts, choices, dates and
+//! references are TEXT, lists and sets JSON in TEXT; ints, counters, bools (0 or 1) and decimals are
+//! INTEGER, a decimal as the integer of its schema's scale (36,8 with one decimal is 368). Unset is
+//! NULL. Names in SQL come from a parsed schema only, and are quoted; every value is bound.
+
+mod query;
+mod search;
+mod tables;
+#[cfg(test)]
+mod tests;
+
+use super::SqliteStore;
+use super::error::{Fault, damaged};
+use super::rows::{self, int};
+use rusqlite::Row;
+use rusqlite::types::{ToSqlOutput, Value as Sql, ValueRef};
+use sampan_core::id::{DeviceId, RecordId, UnitId};
+use sampan_core::schema::{Collection, Field, to_cell, to_json};
+use sampan_core::store::{RecordKey, StoreError};
+use sampan_core::time::Millis;
+use sampan_core::value::{Kind, Value};
+use std::collections::BTreeMap;
+
+/// One record as its collection's table shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProjectedRow {
+    /// The record.
+    pub id: RecordId,
+    /// The unit of its space.
+    pub unit: UnitId,
+    /// When it was last edited, by its author's label.
+    pub updated: Millis,
+    /// Who edited it last.
+    pub author: DeviceId,
+    /// Its fields in conflict.
+    pub conflict: Vec<String>,
+    /// Whether it is hidden from lists.
+    pub removed: bool,
+    /// The fields that are set; ids that the collection does not have are left out of the table.
+    pub values: BTreeMap<String, Value>,
+}
+
+/// Columns before the fields, in the order of every statement of ours.
+const OWN_COLUMNS: &str = "_record, _id, _unit, _updated, _author, _conflict, _removed";
+/// How many these are.
+const OWN_COLUMN_COUNT: usize = 7;
+
+impl SqliteStore {
+    /// Puts the row of a record, new or changed, and what search finds it by.
+    ///
+    /// # Errors
+    /// [`StoreError`]; so for every method below. The tables must follow the collection's schema, see
+    /// [`SqliteStore::follow_schema`].
+    pub fn upsert_row(
+        &mut self,
+        collection: &Collection,
+        record: RecordKey,
+        row: &ProjectedRow,
+    ) -> Result<(), StoreError> {
+        Ok(self.group(|s| s.put_row(collection, record, row))?)
+    }
+
+    /// Removes the row of a record: where it can no longer be shown at all.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn delete_row(&mut self, collection: &Collection, record: RecordKey) -> Result<(), StoreError> {
+        Ok(self.group(|s| s.drop_row(collection, record))?)
+    }
+
+    /// The row of a record.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn row(&self, collection: &Collection, record: RecordKey) -> Result<Option<ProjectedRow>, StoreError> {
+        Ok(self.read_row(collection, record)?)
+    }
+
+    fn read_row(&self, collection: &Collection, record: RecordKey) -> Result<Option<ProjectedRow>, Fault> {
+        let sql = format!("{} WHERE _record = ?1", select(collection));
+        self.one(&sql, [int(record.0)], |r| projected(collection, r))
+    }
+
+    fn put_row(&self, collection: &Collection, record: RecordKey, row: &ProjectedRow) -> Result<(), Fault> {
+        let before = self.traces(collection, record)?;
+        let table = tables::table(&collection.id);
+        let mut names = String::from(OWN_COLUMNS);
+        let mut holes = String::from("?1, ?2, ?3, ?4, ?5, ?6, ?7");
+        for (i, f) in collection.fields.iter().enumerate() {
+            names.push_str(", ");
+            names.push_str(&quoted(&f.id));
+            holes.push_str(&format!(", ?{}", i + OWN_COLUMN_COUNT + 1));
+        }
+        let conflict = serde_json::Value::from(row.conflict.clone()).to_string();
+        let mut bound: Vec<ToSqlOutput<'_>> = vec![
+            int(record.0).into(),
+            row.id.to_string().into(),
+            row.unit.to_string().into(),
+            int(row.updated.0).into(),
+            row.author.to_string().into(),
+            conflict.into(),
+            i64::from(row.removed).into(),
+        ];
+        for f in &collection.fields {
+            bound.push(match row.values.get(&f.id) {
+                Some(value) => to_column(f, value),
+                None => ToSqlOutput::Owned(Sql::Null),
+            });
+        }
+        let sql = format!("INSERT OR REPLACE INTO {table} ({names}) VALUES ({holes})");
+        self.conn.prepare_cached(&sql)?.execute(rusqlite::params_from_iter(bound))?;
+        let shown = i64::from(!row.removed) - before.as_ref().map_or(0, |b| i64::from(!b.removed));
+        self.count_shown(collection, shown)?;
+        let words = search::words_of(collection, &row.values);
+        if before.is_none_or(|b| b.words != words) {
+            self.put_words(collection, record, &words)?;
+        }
+        Ok(())
+    }
+
+    fn drop_row(&self, collection: &Collection, record: RecordKey) -> Result<(), Fault> {
+        let Some(before) = self.traces(collection, record)? else { return Ok(()) };
+        let sql = format!("DELETE FROM {} WHERE _record = ?1", tables::table(&collection.id));
+        self.conn.prepare_cached(&sql)?.execute([int(record.0)])?;
+        self.count_shown(collection, -i64::from(!before.removed))?;
+        self.put_words(collection, record, "")
+    }
+
+    /// What the row that stands left in the count and the index.
+    fn traces(&self, collection: &Collection, record: RecordKey) -> Result<Option<Traces>, Fault> {
+        let fields: Vec<&Field> = collection.search.iter().filter_map(|id| collection.field(id)).collect();
+        let columns: String = fields.iter().map(|f| format!(", {}", quoted(&f.id))).collect();
+        let table = tables::table(&collection.id);
+        let sql = format!("SELECT _removed{columns} FROM {table} WHERE _record = ?1");
+        self.one(&sql, [int(record.0)], |r| {
+            let mut values = BTreeMap::new();
+            for (i, f) in fields.iter().enumerate() {
+                if let Some(value) = from_column(f, r.get_ref(i + 1)?)? {
+                    values.insert(f.id.clone(), value);
+                }
+            }
+            Ok(Traces { removed: r.get(0)?, words: search::words_of(collection, &values) })
+        })
+    }
+
+    fn count_shown(&self, collection: &Collection, change: i64) -> Result<(), Fault> {
+        if change != 0 {
+            let sql = "UPDATE projections SET shown = shown + ?2 WHERE collection = ?1";
+            self.conn.prepare_cached(sql)?.execute((&collection.id, change))?;
+        }
+        Ok(())
+    }
+}
+
+/// See [`SqliteStore::traces`].
+struct Traces {
+    removed: bool,
+    words: String,
+}
+
+/// A name in SQL.
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// All columns of a collection's table.
+fn select(collection: &Collection) -> String {
+    let fields: String = collection.fields.iter().map(|f| format!(", {}", quoted(&f.id))).collect();
+    format!("SELECT {OWN_COLUMNS}{fields} FROM {}", tables::table(&collection.id))
+}
+
+/// The row of [`select`].
+fn projected(collection: &Collection, r: &Row<'_>) -> Result<ProjectedRow, Fault> {
+    let conflict: String = r.get(5)?;
+    let mut values = BTreeMap::new();
+    for (i, f) in collection.fields.iter().enumerate() {
+        if let Some(value) = from_column(f, r.get_ref(i + OWN_COLUMN_COUNT)?)? {
+            values.insert(f.id.clone(), value);
+        }
+    }
+    Ok(ProjectedRow {
+        id: hex(r, 1)?,
+        unit: hex(r, 2)?,
+        updated: Millis(rows::number(r, 3)?),
+        author: hex(r, 4)?,
+        conflict: serde_json::from_str(&conflict).map_err(damaged)?,
+        removed: r.get(6)?,
+        values,
+    })
+}
+
+fn hex<T: std::str::FromStr<Err = sampan_core::id::IdError>>(r: &Row<'_>, i: usize) -> Result<T, Fault> {
+    r.get_ref(i)?.as_str().map_err(damaged)?.parse().map_err(damaged)
+}
+
+/// Whether a field's column is a number.
+fn is_number(kind: Kind) -> bool {
+    match kind {
+        Kind::Int | Kind::Decimal | Kind::Counter | Kind::Bool => true,
+        Kind::Text | Kind::String | Kind::Date | Kind::Choice => false,
+        Kind::List | Kind::Set | Kind::Ref | Kind::File => false,
+    }
+}
+
+/// A value as its column keeps it. One of another kind than its field, which only a peer without
+/// manners writes, is kept as text.
+fn to_column<'v>(field: &Field, value: &'v Value) -> ToSqlOutput<'v> {
+    match value {
+        Value::Int(n) | Value::Counter(n) if is_number(field.kind) => (*n).into(),
+        Value::Bool(b) if field.kind == Kind::Bool => i64::from(*b).into(),
+        Value::List(_) | Value::Set(_) => to_json(None, value).to_string().into(),
+        Value::Str(s) | Value::Text(s) | Value::Other(s) => s.as_str().into(),
+        Value::Int(_) | Value::Counter(_) | Value::Bool(_) => to_cell(None, value).into(),
+    }
+}
+
+/// The inverse of [`to_column`].
+fn from_column(field: &Field, column: ValueRef<'_>) -> Result<Option<Value>, Fault> {
+    let text = match column {
+        ValueRef::Null => return Ok(None),
+        ValueRef::Integer(n) => {
+            return Ok(Some(match field.kind {
+                Kind::Bool => Value::Bool(n != 0),
+                Kind::Counter => Value::Counter(n),
+                _ if is_number(field.kind) => Value::Int(n),
+                _ => Value::Other(n.to_string()),
+            }));
+        }
+        ValueRef::Real(x) => return Ok(Some(Value::Other(x.to_string()))),
+        ValueRef::Text(_) => column.as_str().map_err(damaged)?.to_owned(),
+        ValueRef::Blob(_) => return Err(damaged(format!("column {} holds bytes", field.id))),
+    };
+    let list = || serde_json::from_str::<Vec<String>>(&text);
+    Ok(Some(match field.kind {
+        Kind::Text => Value::Text(text),
+        Kind::String | Kind::Date | Kind::Choice | Kind::Ref | Kind::File => Value::Str(text),
+        Kind::List => list().map_or_else(|_| Value::Other(text.clone()), Value::List),
+        Kind::Set => list().map_or_else(|_| Value::Other(text.clone()), |l| Value::Set(l.into_iter().collect())),
+        Kind::Int | Kind::Decimal | Kind::Counter | Kind::Bool => Value::Other(text),
+    }))
+}

@@ -1,0 +1,139 @@
+//! Asking the projections.
+//!
+//! It does not: parse a filter (`sampan_core::schema::Expr`) or print.
+//!
+//! Invariants: SQL only narrows what is read; whether a row matches is decided by
+//! [`Expr::matches`], so that a filter means the same wherever it is evaluated.
+
+use super::super::SqliteStore;
+use super::super::error::Fault;
+use super::super::rows;
+use super::{ProjectedRow, hex, is_number, projected, quoted, search, select, tables};
+use rusqlite::types::Value as Sql;
+use sampan_core::fold::sort_key;
+use sampan_core::id::RecordId;
+use sampan_core::schema::{Collection, Expr, Op, Operand, Term, title};
+use sampan_core::store::StoreError;
+use sampan_core::time::Millis;
+use sampan_core::value::{Kind, Value};
+
+impl SqliteStore {
+    /// The rows of a collection that match a filter and hold all words of a search, in Vietnamese
+    /// order of their titles, then by id.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn query(
+        &self,
+        collection: &Collection,
+        filter: Option<&Expr>,
+        search: Option<&str>,
+        include_removed: bool,
+    ) -> Result<Vec<ProjectedRow>, StoreError> {
+        let mut rows = self.matching(collection, filter, search, include_removed)?;
+        rows.sort_by_cached_key(|row| {
+            let title = title(collection, &row.values);
+            (sort_key(&title), title, row.id)
+        });
+        Ok(rows)
+    }
+
+    /// The records of a collection with a field in conflict, removed ones included, by id.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn in_conflict(&self, collection: &Collection) -> Result<Vec<RecordId>, StoreError> {
+        let table = tables::table(&collection.id);
+        let sql = format!("SELECT _id FROM {table} WHERE _conflict <> '[]' ORDER BY _id");
+        Ok(self.all(&sql, [], |r| hex(r, 0))?)
+    }
+
+    /// Number of records of all collections that are projected and not removed.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn count_records(&self) -> Result<u64, StoreError> {
+        let sql = "SELECT coalesce(sum(shown), 0) FROM projections";
+        Ok(self.one(sql, [], |r| rows::number(r, 0))?.unwrap_or(0))
+    }
+
+    fn matching(
+        &self,
+        collection: &Collection,
+        filter: Option<&Expr>,
+        search: Option<&str>,
+        include_removed: bool,
+    ) -> Result<Vec<ProjectedRow>, Fault> {
+        let mut sql = format!("{} WHERE 1", select(collection));
+        let mut bound: Vec<Sql> = Vec::new();
+        if !include_removed {
+            sql.push_str(" AND _removed = 0");
+        }
+        if let Some(text) = search.filter(|t| !t.trim().is_empty()) {
+            let question = search::question(text);
+            let (Some(question), false) = (question, collection.search.is_empty()) else {
+                return Ok(Vec::new());
+            };
+            let index = tables::index(&collection.id);
+            bound.push(question.into());
+            sql.push_str(&format!(" AND _record IN (SELECT rowid FROM {index} WHERE {index} MATCH ?{})", bound.len()));
+        }
+        for term in filter.iter().flat_map(|f| &f.terms) {
+            narrow(collection, term, &mut sql, &mut bound);
+        }
+        let mut out = Vec::new();
+        self.all(&sql, rusqlite::params_from_iter(bound), |r| {
+            let row = projected(collection, r)?;
+            if filter.is_none_or(|f| f.matches(&|name| value_of(&row, name))) {
+                out.push(row);
+            }
+            Ok(())
+        })?;
+        Ok(out)
+    }
+}
+
+/// The value of a field or pseudo-field.
+pub(super) fn value_of(row: &ProjectedRow, name: &str) -> Option<Value> {
+    match name {
+        "_id" => Some(Value::Str(row.id.to_string())),
+        "_unit" => Some(Value::Str(row.unit.to_string())),
+        "_author" => Some(Value::Str(row.author.to_string())),
+        "_updated" => Some(Value::Str(crate::stamp::rfc3339(row.updated))),
+        "_conflict" => Some(Value::List(row.conflict.clone())),
+        field => row.values.get(field).cloned(),
+    }
+}
+
+/// Adds a condition that every row which satisfies the term meets, where SQL has one.
+fn narrow(collection: &Collection, term: &Term, sql: &mut String, bound: &mut Vec<Sql>) {
+    let Some(field) = collection.field(&term.field) else { return };
+    // A list's column is JSON: it equals nothing that a term names.
+    if matches!(field.kind, Kind::List | Kind::Set) {
+        return;
+    }
+    let compare = match term.op {
+        Op::Eq => "=",
+        Op::Lt => "<",
+        Op::Le => "<=",
+        Op::Gt => ">",
+        Op::Ge => ">=",
+        // These hold for unset values too, or need the folded text.
+        Op::Ne | Op::Contains => return,
+    };
+    let name = quoted(&field.id);
+    let number = is_number(field.kind);
+    let value: Sql = match &term.operand {
+        Operand::Value(Value::Int(n) | Value::Counter(n)) if number => (*n).into(),
+        Operand::Value(Value::Bool(b)) if number => i64::from(*b).into(),
+        Operand::Value(Value::Str(s) | Value::Text(s)) if !number => s.clone().into(),
+        Operand::Prefix(p) if !number && p.is_ascii() => {
+            bound.push(p.clone().into());
+            sql.push_str(&format!(" AND substr({name}, 1, {}) {compare} ?{}", p.len(), bound.len()));
+            return;
+        }
+        Operand::Empty | Operand::Value(_) | Operand::Prefix(_) | Operand::Folded(_) | Operand::OneOf(_) => return,
+    };
+    bound.push(value);
+    sql.push_str(&format!(" AND {name} {compare} ?{}", bound.len()));
+}
