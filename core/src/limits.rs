@@ -92,3 +92,5 @@ pub const TURN_REGISTERS_MAX: usize = 1_000;
 pub const REPACK_ENTRIES_MAX: usize = 256;
 /// Bytes such a pack may inflate to, so that the group with its headers fits a frame.
 pub const REPACK_BYTES_MAX: usize = 768 << 10;
+/// Units in one acknowledgement: with their digests they fit a frame several times over.
+pub const ACK_LEAVES_MAX: usize = 4_096;

@@ -38,5 +38,9 @@ pub fn post(info: &RunInfo, path: &str, body: &str, within: Duration) -> std::io
     stream.read_to_string(&mut answer)?;
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
     let ok = head.split_whitespace().nth(1).is_some_and(|code| code.starts_with('2'));
-    if ok { Ok(body.to_owned()) } else { Err(std::io::Error::other(head.lines().next().unwrap_or_default().to_owned())) }
+    if ok {
+        Ok(body.to_owned())
+    } else {
+        Err(std::io::Error::other(head.lines().next().unwrap_or_default().to_owned()))
+    }
 }

@@ -56,7 +56,9 @@ impl Daemon {
         let loopback = TcpListener::bind(("127.0.0.1", 0)).await.context("the loopback API cannot listen")?;
         let api_addr = loopback.local_addr()?;
         let page = match web {
-            Some(addr) => Some(TcpListener::bind(addr).await.with_context(|| format!("--web cannot listen on {addr}"))?),
+            Some(addr) => {
+                Some(TcpListener::bind(addr).await.with_context(|| format!("--web cannot listen on {addr}"))?)
+            }
             None => None,
         };
         let web = page.as_ref().and_then(|p| p.local_addr().ok());

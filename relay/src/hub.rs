@@ -5,10 +5,10 @@
 //!
 //! Invariants: a child that misbehaves costs its own link and no other.
 
+use sampan_core::sync::Role;
 use sampan_node::desk::Desk;
 use sampan_node::link::pump;
 use sampan_node::net::Endpoint;
-use sampan_core::sync::Role;
 
 /// Accepts until the endpoint is closed.
 pub async fn accept(desk: Desk, endpoint: Endpoint) {

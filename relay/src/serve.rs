@@ -73,8 +73,7 @@ pub async fn start(
 /// # Errors
 /// [`StoreError`].
 pub fn publish(replica: &mut Replica, addresses: &[String]) -> Result<bool, StoreError> {
-    let units: Vec<UnitId> =
-        Side::of(replica.engine.charter(), &replica.device()).relay_units.into_iter().collect();
+    let units: Vec<UnitId> = Side::of(replica.engine.charter(), &replica.device()).relay_units.into_iter().collect();
     let now = replica.label()?;
     let mut wrote = false;
     for unit in units {
@@ -100,7 +99,8 @@ pub fn advertised(configured: &[String], listen: SocketAddr) -> Vec<String> {
     if !listen.ip().is_unspecified() {
         return vec![listen.to_string()];
     }
-    let mut out: Vec<String> = own_address().into_iter().map(|ip| SocketAddr::new(ip, listen.port()).to_string()).collect();
+    let mut out: Vec<String> =
+        own_address().into_iter().map(|ip| SocketAddr::new(ip, listen.port()).to_string()).collect();
     let local = SocketAddr::from(([127, 0, 0, 1], listen.port())).to_string();
     if !out.contains(&local) {
         out.push(local);

@@ -1,1 +1,6 @@
-//! Proofs.
+//! What the tests and benches share: organisations on disk, generated records.
+//!
+//! It does not: contain a test.
+
+pub mod city;
+pub mod members;

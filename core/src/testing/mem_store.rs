@@ -5,16 +5,14 @@
 //! Invariants: a batch is checked as a whole before anything of it is applied.
 
 use crate::frontier::{ShortId, SpaceTips};
-use crate::id::{
-    ActorId, CommitId, DeviceId, Flow, LogId, OrgId, RecordId, SpaceId, StoreEpoch, UnitId,
-};
+use crate::id::{ActorId, CommitId, DeviceId, Flow, LogId, OrgId, RecordId, SpaceId, StoreEpoch, UnitId};
 use crate::limits;
 use crate::log::{Commit, EntryKind, EntryPayload, Payload, VerifiedHeader};
 use crate::pack::{self, PackScope, Stored};
 use crate::register::{Register, SignedRegister};
 use crate::store::{
-    AckRow, Batch, CommitKey, CommitRow, EntryAt, PendingEntry, PendingKey, Quarantined,
-    RecordEntry, RecordKey, RecordState, Status, Store, StoreError, meta_names,
+    AckRow, Batch, CommitKey, CommitRow, EntryAt, PendingEntry, PendingKey, Quarantined, RecordEntry, RecordKey,
+    RecordState, Status, Store, StoreError, meta_names,
 };
 use crate::time::Millis;
 use crate::wire::frame::Group;
@@ -120,9 +118,7 @@ impl MemStore {
     }
 
     fn of_log(&self, log: &LogId) -> Vec<usize> {
-        (0..self.commits.len())
-            .filter(|i| self.commits[*i].head.header().log() == *log)
-            .collect()
+        (0..self.commits.len()).filter(|i| self.commits[*i].head.header().log() == *log).collect()
     }
 
     fn space_of(&self, at: EntryAt) -> Option<SpaceId> {
@@ -160,20 +156,12 @@ impl MemStore {
                 if c.entries.len() != c.head.header().entries as usize {
                     return refuse(format!("commit {id} comes without all its entries"));
                 }
-                if let Some(e) = c
-                    .entries
-                    .iter()
-                    .find(|e| e.kind != EntryKind::Charter && !known(&e.record))
-                {
+                if let Some(e) = c.entries.iter().find(|e| e.kind != EntryKind::Charter && !known(&e.record)) {
                     return refuse(format!("record {} has no state", e.record));
                 }
             }
-            let scope = PackScope {
-                org: self.org,
-                space,
-            };
-            let decoded = pack::decode(&scope, &g.pack, &Stored)
-                .map_err(|e| StoreError::Damaged(e.to_string()))?;
+            let scope = PackScope { org: self.org, space };
+            let decoded = pack::decode(&scope, &g.pack, &Stored).map_err(|e| StoreError::Damaged(e.to_string()))?;
             if decoded.len() != g.commits.len() {
                 return refuse("a pack that holds other commits than its group".into());
             }
@@ -185,22 +173,19 @@ impl MemStore {
                 return refuse(format!("record {record} has no entry at {at:?}"));
             }
         }
-        if let Some((p, _)) = batch.pending.iter().find(|(p, _)| {
-            p.entry.entry.kind != EntryKind::Charter && !known(&p.entry.entry.record)
-        }) {
+        if let Some((p, _)) = batch
+            .pending
+            .iter()
+            .find(|(p, _)| p.entry.entry.kind != EntryKind::Charter && !known(&p.entry.entry.record))
+        {
             return refuse(format!("record {} has no state", p.entry.entry.record));
         }
         let mut registers = Vec::new();
         for signed in &batch.registers {
-            let register = signed
-                .trust()
-                .map_err(|e| StoreError::Damaged(e.to_string()))?;
+            let register = signed.trust().map_err(|e| StoreError::Damaged(e.to_string()))?;
             registers.push((register, signed.clone()));
         }
-        Ok(Checked {
-            payloads,
-            registers,
-        })
+        Ok(Checked { payloads, registers })
     }
 
     fn apply_groups(&mut self, batch: &Batch, payloads: Vec<Arc<Vec<Payload>>>) {
@@ -209,12 +194,7 @@ impl MemStore {
             for (place, c) in g.commits.iter().enumerate() {
                 let key = CommitKey(self.commits.len() as u64 + 1);
                 let h = c.head.header();
-                self.tips.entry(h.space).or_default().advance(
-                    h.device,
-                    h.incarnation,
-                    c.head.id(),
-                    &h.parents,
-                );
+                self.tips.entry(h.space).or_default().advance(h.device, h.incarnation, c.head.id(), &h.parents);
                 for (i, e) in c.entries.iter().enumerate() {
                     if let Some(record) = self.by_record.get(&e.record)
                         && e.kind != EntryKind::Charter
@@ -233,10 +213,7 @@ impl MemStore {
                     first_seen: batch.now,
                 });
             }
-            self.packs.push(StoredPack {
-                bytes: g.pack.clone(),
-                payloads,
-            });
+            self.packs.push(StoredPack { bytes: g.pack.clone(), payloads });
         }
     }
 
@@ -261,8 +238,7 @@ impl MemStore {
     }
 
     fn apply_quarantine(&mut self, batch: &Batch) {
-        self.quarantine
-            .retain(|q| !batch.released.contains(&q.head.id()));
+        self.quarantine.retain(|q| !batch.released.contains(&q.head.id()));
         let mut refused = 0u64;
         for q in &batch.quarantine {
             let same_peer = || self.quarantine.iter().filter(|o| o.peer == q.peer);
@@ -281,21 +257,20 @@ impl MemStore {
         if refused > 0 {
             let name = meta_names::QUARANTINE_REFUSED;
             let before = self.meta.get(name).map_or(0, |b| meta_names::count(b));
-            self.meta
-                .insert(name.to_owned(), (before + refused).to_le_bytes().to_vec());
+            self.meta.insert(name.to_owned(), (before + refused).to_le_bytes().to_vec());
         }
     }
 
     fn apply_registers(&mut self, registers: Vec<(Register, SignedRegister)>) {
         for (register, signed) in registers {
             let key = (register.unit, register.name, register.device);
-            let newer = self.registers.get(&key).is_none_or(|(_, counter, old)| {
-                (*counter, &old.signature) < (register.counter, &signed.signature)
-            });
+            let newer = self
+                .registers
+                .get(&key)
+                .is_none_or(|(_, counter, old)| (*counter, &old.signature) < (register.counter, &signed.signature));
             if newer {
                 self.registers_last += 1;
-                self.registers
-                    .insert(key, (self.registers_last, register.counter, signed));
+                self.registers.insert(key, (self.registers_last, register.counter, signed));
             }
         }
     }
@@ -343,23 +318,12 @@ impl Store for MemStore {
         Ok(found.map(|i| (self.commits[i].head.header().log(), self.row(i))).collect())
     }
 
-    fn missing(
-        &self,
-        log: &LogId,
-        have: &BTreeSet<CommitId>,
-    ) -> Result<Vec<CommitRow>, StoreError> {
+    fn missing(&self, log: &LogId, have: &BTreeSet<CommitId>) -> Result<Vec<CommitRow>, StoreError> {
         let of_log = self.of_log(log);
-        let commits: Vec<_> = of_log
-            .iter()
-            .map(|i| &self.commits[*i].head)
-            .map(|h| (h.id(), h.header().parents.as_slice()))
-            .collect();
+        let commits: Vec<_> =
+            of_log.iter().map(|i| &self.commits[*i].head).map(|h| (h.id(), h.header().parents.as_slice())).collect();
         let held = ancestors(&commits, have);
-        Ok(of_log
-            .into_iter()
-            .map(|i| self.row(i))
-            .filter(|r| !held.contains(&r.id))
-            .collect())
+        Ok(of_log.into_iter().map(|i| self.row(i)).filter(|r| !held.contains(&r.id)).collect())
     }
 
     fn inventory(&self, log: &LogId) -> Result<Vec<ShortId>, StoreError> {
@@ -367,11 +331,7 @@ impl Store for MemStore {
         Ok(of_log.map(|i| self.commits[i].head.id().into()).collect())
     }
 
-    fn missing_from(
-        &self,
-        log: &LogId,
-        inventory: &BTreeSet<ShortId>,
-    ) -> Result<Vec<CommitRow>, StoreError> {
+    fn missing_from(&self, log: &LogId, inventory: &BTreeSet<ShortId>) -> Result<Vec<CommitRow>, StoreError> {
         let rows = self.of_log(log).into_iter().map(|i| self.row(i));
         Ok(rows.filter(|r| !inventory.contains(&r.id.into())).collect())
     }
@@ -381,17 +341,11 @@ impl Store for MemStore {
         for key in keys {
             let c = self.commit(*key)?;
             if c.head.header().space != *space {
-                return Err(StoreError::Damaged(format!(
-                    "commit {} lies in another space",
-                    c.head.id()
-                )));
+                return Err(StoreError::Damaged(format!("commit {} lies in another space", c.head.id())));
             }
             wanted.push(c);
         }
-        let scope = PackScope {
-            org: self.org,
-            space: *space,
-        };
+        let scope = PackScope { org: self.org, space: *space };
         let mut out: Vec<Group> = Vec::new();
         let mut anew: Vec<&StoredCommit> = Vec::new();
         let flush = |anew: &mut Vec<&StoredCommit>, out: &mut Vec<Group>| {
@@ -407,11 +361,9 @@ impl Store for MemStore {
         let mut at = 0;
         while let Some(c) = wanted.get(at) {
             let stored = &self.packs[c.pack];
-            let whole = wanted.get(at..at + stored.payloads.len()).filter(|run| {
-                run.iter()
-                    .enumerate()
-                    .all(|(i, r)| r.pack == c.pack && r.place == i)
-            });
+            let whole = wanted
+                .get(at..at + stored.payloads.len())
+                .filter(|run| run.iter().enumerate().all(|(i, r)| r.pack == c.pack && r.place == i));
             if let Some(run) = whole {
                 flush(&mut anew, &mut out);
                 out.push(Group {
@@ -420,16 +372,10 @@ impl Store for MemStore {
                 });
                 at += run.len();
             } else {
-                let size = |c: &StoredCommit| {
-                    (c.head.header().entries as usize, inflated(self.payload(c)))
-                };
-                let (entries, bytes) = anew
-                    .iter()
-                    .map(|c| size(c))
-                    .fold((0, 0), |a, b| (a.0 + b.0, a.1 + b.1));
+                let size = |c: &StoredCommit| (c.head.header().entries as usize, inflated(self.payload(c)));
+                let (entries, bytes) = anew.iter().map(|c| size(c)).fold((0, 0), |a, b| (a.0 + b.0, a.1 + b.1));
                 let (e, b) = size(c);
-                if entries + e > limits::REPACK_ENTRIES_MAX || bytes + b > limits::REPACK_BYTES_MAX
-                {
+                if entries + e > limits::REPACK_ENTRIES_MAX || bytes + b > limits::REPACK_BYTES_MAX {
                     flush(&mut anew, &mut out);
                 }
                 anew.push(c);
@@ -445,18 +391,13 @@ impl Store for MemStore {
             .iter()
             .filter(|c| c.head.header().space.flow == Flow::Charter)
             .map(|c| {
-                Commit::join(c.head.clone(), self.payload(c).clone())
-                    .map_err(|e| StoreError::Damaged(e.to_string()))
+                Commit::join(c.head.clone(), self.payload(c).clone()).map_err(|e| StoreError::Damaged(e.to_string()))
             })
             .collect()
     }
 
     fn records(&self, ids: &[RecordId]) -> Result<Vec<Option<RecordState>>, StoreError> {
-        let state = |id| {
-            self.by_record
-                .get(id)
-                .map(|k| self.records[k.0 as usize - 1].clone())
-        };
+        let state = |id| self.by_record.get(id).map(|k| self.records[k.0 as usize - 1].clone());
         Ok(ids.iter().map(state).collect())
     }
 
@@ -516,10 +457,7 @@ impl Store for MemStore {
 
     fn acks(&self, leaf: Option<UnitId>) -> Result<Vec<AckRow>, StoreError> {
         let rows = self.acks.values();
-        Ok(rows
-            .filter(|a| leaf.is_none_or(|u| a.leaf.unit == u))
-            .cloned()
-            .collect())
+        Ok(rows.filter(|a| leaf.is_none_or(|u| a.leaf.unit == u)).cloned().collect())
     }
 
     fn last_commit(&self) -> Result<CommitKey, StoreError> {
@@ -529,9 +467,7 @@ impl Store for MemStore {
     fn irregular(&self, units: &BTreeSet<UnitId>) -> Result<BTreeMap<Status, u64>, StoreError> {
         let mut out = BTreeMap::new();
         for (at, status) in self.hist.values().flatten() {
-            let counts = self
-                .space_of(*at)
-                .is_some_and(|s| s.flow == Flow::Up && units.contains(&s.unit));
+            let counts = self.space_of(*at).is_some_and(|s| s.flow == Flow::Up && units.contains(&s.unit));
             if counts {
                 *out.entry(*status).or_insert(0) += 1;
             }
@@ -557,10 +493,7 @@ impl Store for MemStore {
             }
         }
         for (record, at, status) in &batch.restatus {
-            let entries = self
-                .by_record
-                .get(record)
-                .and_then(|k| self.hist.get_mut(k));
+            let entries = self.by_record.get(record).and_then(|k| self.hist.get_mut(k));
             if let Some(entries) = entries {
                 entries.insert(*at, *status);
             }
@@ -570,8 +503,7 @@ impl Store for MemStore {
         self.apply_quarantine(batch);
         self.apply_registers(checked.registers);
         for ack in &batch.acks {
-            self.acks
-                .insert((ack.leaf.unit, ack.relay_unit), ack.clone());
+            self.acks.insert((ack.leaf.unit, ack.relay_unit), ack.clone());
         }
         for (name, value) in &batch.meta {
             match value {

@@ -14,9 +14,7 @@ pub use store_suite::store_suite;
 
 use crate::entropy::Entropy;
 use crate::hash::{change_hash, whole_chunk};
-use crate::id::{
-    ActorId, CommitId, DeviceId, Flow, Incarnation, Nonce, OrgId, RecordId, SpaceId, UnitId,
-};
+use crate::id::{ActorId, CommitId, DeviceId, Flow, Incarnation, Nonce, OrgId, RecordId, SpaceId, UnitId};
 use crate::log::{Commit, Entry, EntryKind, EntryPayload, Header, Payload, device_id};
 use crate::record::ids::record_id;
 use crate::time::{BUILD_FLOOR, Millis};
@@ -86,11 +84,7 @@ pub fn test_unit(n: u8) -> UnitId {
 /// The `up` space of reach 0 of a unit.
 #[must_use]
 pub fn up_space(unit: u8) -> SpaceId {
-    SpaceId {
-        unit: test_unit(unit),
-        flow: Flow::Up,
-        reach: 0,
-    }
+    SpaceId { unit: test_unit(unit), flow: Flow::Up, reach: 0 }
 }
 
 /// A time some seconds after the build floor.
@@ -109,11 +103,7 @@ pub fn fake_entry(
     time: Millis,
     body: &[u8],
 ) -> EntryPayload {
-    let payload = if kind.is_change() {
-        whole_chunk(body, &change_hash(body))
-    } else {
-        body.to_vec()
-    };
+    let payload = if kind.is_change() { whole_chunk(body, &change_hash(body)) } else { body.to_vec() };
     let payload_hash = Entry::hash_payload(kind, &payload);
     let computed = if kind == EntryKind::Charter {
         let mut first = [0; 16];
@@ -157,12 +147,7 @@ impl Writer {
     #[must_use]
     pub fn new(n: u64) -> Self {
         let nonce = Nonce([n as u8 ^ 0x33; 16]);
-        Self {
-            key: test_key(n),
-            nonce,
-            incarnation: Incarnation(nonce.0),
-            seconds: 1_000 * n,
-        }
+        Self { key: test_key(n), nonce, incarnation: Incarnation(nonce.0), seconds: 1_000 * n }
     }
 
     /// Its device.
@@ -181,12 +166,7 @@ impl Writer {
     ///
     /// # Panics
     /// When the commit would break a limit: a fault of the test.
-    pub fn commit(
-        &mut self,
-        space: SpaceId,
-        parents: &[&Commit],
-        entries: Vec<EntryPayload>,
-    ) -> Commit {
+    pub fn commit(&mut self, space: SpaceId, parents: &[&Commit], entries: Vec<EntryPayload>) -> Commit {
         self.seconds += 1;
         let mut ids: Vec<CommitId> = parents.iter().map(|p| p.id()).collect();
         ids.sort_unstable();
@@ -215,11 +195,7 @@ impl Writer {
     /// # Panics
     /// See [`Writer::commit`].
     pub fn one(&mut self, space: SpaceId, parents: &[&Commit], word: &str) -> Commit {
-        let kind = if space.flow == Flow::Charter {
-            EntryKind::Charter
-        } else {
-            EntryKind::Change
-        };
+        let kind = if space.flow == Flow::Charter { EntryKind::Charter } else { EntryKind::Change };
         let time = test_time(self.seconds);
         let entry = fake_entry(&space, kind, None, time, word.as_bytes());
         self.commit(space, parents, vec![entry])

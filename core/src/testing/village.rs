@@ -137,8 +137,7 @@ impl Village {
         let now = self.now;
         let r = &mut self.replicas[by];
         let unit = UnitId(crate::entropy::random(&mut r.rng));
-        let op =
-            Op::CreateUnit { unit, name: name.to_owned(), code: None, kind: Some(kind.to_owned()), since: now };
+        let op = Op::CreateUnit { unit, name: name.to_owned(), code: None, kind: Some(kind.to_owned()), since: now };
         r.engine
             .write_charter(&mut *r.store, &mut r.rng, parent, &[op], now)
             .unwrap_or_else(|e| panic!("creating {name} failed: {e}"));
@@ -151,9 +150,7 @@ impl Village {
         let r = &mut self.replicas[by];
         let request =
             InviteRequest { unit, roles, subtree: false, holder: "a holder".into(), until: None, use_by: None };
-        r.engine
-            .invite(&mut *r.store, &mut r.rng, &request, now)
-            .unwrap_or_else(|e| panic!("inviting failed: {e}"))
+        r.engine.invite(&mut *r.store, &mut r.rng, &request, now).unwrap_or_else(|e| panic!("inviting failed: {e}"))
     }
 
     /// A new replica that joins by a ticket.
@@ -214,14 +211,10 @@ impl Village {
         let now = self.now;
         let schema = self.schema(at);
         let c = schema.collection(collection).unwrap_or_else(|| panic!("no collection {collection}"));
-        let edits: Vec<_> = edits
-            .iter()
-            .map(|e| Assignment::parse(c, e).unwrap_or_else(|e| panic!("bad edit: {e}")))
-            .collect();
+        let edits: Vec<_> =
+            edits.iter().map(|e| Assignment::parse(c, e).unwrap_or_else(|e| panic!("bad edit: {e}"))).collect();
         let r = &mut self.replicas[at];
-        r.engine
-            .edit(&mut *r.store, c, id, &edits, now)
-            .unwrap_or_else(|e| panic!("editing failed: {e}"))
+        r.engine.edit(&mut *r.store, c, id, &edits, now).unwrap_or_else(|e| panic!("editing failed: {e}"))
     }
 
     /// The fields of a record as a replica shows them; `None` if it does not have it.
@@ -247,8 +240,8 @@ impl Village {
         let now = self.now;
         let r = &mut self.replicas[lower];
         let mut env = Env { store: &mut *r.store, engine: &mut r.engine, rng: &mut r.rng, now };
-        let down_session = Session::lower(&mut env, upper_device, fallback)
-            .unwrap_or_else(|e| panic!("saying hello failed: {e}"));
+        let down_session =
+            Session::lower(&mut env, upper_device, fallback).unwrap_or_else(|e| panic!("saying hello failed: {e}"));
         Link {
             lower,
             upper,

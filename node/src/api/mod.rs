@@ -13,13 +13,13 @@ use crate::desk::Desk;
 use crate::link::{LinkState, SyncFailure, SyncReport, sync_once};
 use crate::net::Endpoint;
 use crate::replica::StatusReport;
-use sampan_core::store::Store as _;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use sampan_core::store::Store as _;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -41,7 +41,11 @@ pub struct Api {
     /// The token of `run.json`.
     pub token: Arc<str>,
     /// How the status is written, with what a relay adds.
-    pub status: Arc<dyn Fn(&StatusReport, &[sampan_core::id::DeviceId], &mut crate::replica::Replica) -> serde_json::Value + Send + Sync>,
+    pub status: Arc<
+        dyn Fn(&StatusReport, &[sampan_core::id::DeviceId], &mut crate::replica::Replica) -> serde_json::Value
+            + Send
+            + Sync,
+    >,
 }
 
 /// What a `sync` asked of a daemon answers.

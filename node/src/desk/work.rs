@@ -143,7 +143,11 @@ impl Work {
                 }
                 Input::Nudge => self.look_for_pending = true,
                 Input::Stop => self.stop = true,
-                Input::Open { .. } | Input::Frame { .. } | Input::Sent { .. } | Input::Closed { .. } | Input::Verify { .. } => {
+                Input::Open { .. }
+                | Input::Frame { .. }
+                | Input::Sent { .. }
+                | Input::Closed { .. }
+                | Input::Verify { .. } => {
                     session_inputs.push(input);
                 }
             }
@@ -372,11 +376,7 @@ fn heartbeat(env: &mut Env<'_>) -> Result<(), StoreError> {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         unsent_changes: env.store.pending()?.len() as u64,
         verified_at: Millis(read(meta::VERIFIED_AT)?),
-        last_error: env
-            .store
-            .meta(META_LAST_ERROR)?
-            .and_then(|b| String::from_utf8(b).ok())
-            .unwrap_or_default(),
+        last_error: env.store.meta(META_LAST_ERROR)?.and_then(|b| String::from_utf8(b).ok()).unwrap_or_default(),
         clock_offset: offset,
     };
     env.engine.heartbeat(env.store, unit, &beat, env.now)?;

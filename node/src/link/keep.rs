@@ -56,11 +56,14 @@ pub async fn keep(
             let connection = match dial(&endpoint, &hop, deadline, count - i - 1).await {
                 Ok(c) => c,
                 Err(errors) => {
-                    error = [error, errors.join("; ")].into_iter().filter(|e| !e.is_empty()).collect::<Vec<_>>().join("; ");
+                    error =
+                        [error, errors.join("; ")].into_iter().filter(|e| !e.is_empty()).collect::<Vec<_>>().join("; ");
                     continue;
                 }
             };
-            state.send_modify(|s| *s = LinkState { connected: Some(hop.device), next_try: None, last_error: String::new() });
+            state.send_modify(|s| {
+                *s = LinkState { connected: Some(hop.device), next_try: None, last_error: String::new() }
+            });
             let detour = hop.distance > 0;
             let control = connection.control.clone();
             let link = pump(&desk, connection, Role::Lower, detour, |state| {

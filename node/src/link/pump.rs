@@ -87,7 +87,11 @@ pub async fn pump(
     desk.closed(port.id).await;
     let state = last_state(&port.state);
     let stats = connection.control.stats();
-    PumpEnd { state, transport: transport.map(|e| e.to_string()), udp_bytes: (stats.udp_sent_bytes, stats.udp_received_bytes) }
+    PumpEnd {
+        state,
+        transport: transport.map(|e| e.to_string()),
+        udp_bytes: (stats.udp_sent_bytes, stats.udp_received_bytes),
+    }
 }
 
 async fn flush(
@@ -136,9 +140,7 @@ pub fn is_done(state: &SessionState) -> bool {
 pub fn refusal(end: &Option<SessionEnd>) -> Option<(sampan_core::wire::frame::RefuseCode, String)> {
     match end {
         Some(SessionEnd::Refused(sampan_core::sync::Event::Refused { code, text, .. })) => Some((*code, text.clone())),
-        Some(
-            SessionEnd::Refused(_) | SessionEnd::Redirect(_) | SessionEnd::NotVerified | SessionEnd::Failed(_),
-        )
+        Some(SessionEnd::Refused(_) | SessionEnd::Redirect(_) | SessionEnd::NotVerified | SessionEnd::Failed(_))
         | None => None,
     }
 }

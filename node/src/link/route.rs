@@ -39,8 +39,5 @@ pub fn route(replica: &Replica) -> Vec<Hop> {
             None => {}
         }
     }
-    out.into_iter()
-        .enumerate()
-        .map(|(distance, (device, addresses))| Hop { device, addresses, distance })
-        .collect()
+    out.into_iter().enumerate().map(|(distance, (device, addresses))| Hop { device, addresses, distance }).collect()
 }

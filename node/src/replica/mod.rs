@@ -198,7 +198,12 @@ impl Replica {
         path: &Path,
         org: OrgId,
         settings: Settings,
-        fill: impl FnOnce(&mut SqliteStore, &mut Engine, &mut SystemEntropy, &Dir) -> Result<(Vec<UnitId>, Vec<RelayEntry>), ReplicaError>,
+        fill: impl FnOnce(
+            &mut SqliteStore,
+            &mut Engine,
+            &mut SystemEntropy,
+            &Dir,
+        ) -> Result<(Vec<UnitId>, Vec<RelayEntry>), ReplicaError>,
     ) -> Result<Self, ReplicaError> {
         let new = Dir::create(path)?;
         let mut rng = SystemEntropy;

@@ -126,12 +126,7 @@ fn creation_of(payload: &[u8]) -> Option<BTreeMap<String, Value>> {
     Some(fields)
 }
 
-fn project_record(
-    store: &mut SqliteStore,
-    engine: &Engine,
-    schema: &Schema,
-    key: RecordKey,
-) -> Result<(), StoreError> {
+fn project_record(store: &mut SqliteStore, engine: &Engine, schema: &Schema, key: RecordKey) -> Result<(), StoreError> {
     let Some(state) = store.record(key)? else { return Ok(()) };
     let Some(collection) = schema.collection(&state.collection) else { return Ok(()) };
     if state.damaged || state.heads.is_empty() {
@@ -209,5 +204,7 @@ pub(super) fn row_of(
         (None, None) => return Ok(()),
     };
     store.upsert_row(collection, key, &row)?;
+    // The edit queued its record; its row is written here, so no document needs to be opened again.
+    store.clear_dirty(&[key])?;
     Ok(())
 }

@@ -128,9 +128,9 @@ impl Replica {
             return Ok(0);
         }
         let pending = self.store.pending()?;
-        let counted = |kind| matches!(kind, sampan_core::log::EntryKind::Change | sampan_core::log::EntryKind::Identity);
-        let mut unsent =
-            pending.iter().filter(|p| shared(p.space.flow) && counted(p.entry.entry.kind)).count() as u64;
+        let counted =
+            |kind| matches!(kind, sampan_core::log::EntryKind::Change | sampan_core::log::EntryKind::Identity);
+        let mut unsent = pending.iter().filter(|p| shared(p.space.flow) && counted(p.entry.entry.kind)).count() as u64;
         let mut at = self.acknowledged_through()?;
         loop {
             let rows = self.store.stored_after(at, 4_096)?;
@@ -146,7 +146,8 @@ impl Replica {
         let mut through: Option<CommitKey> = None;
         for unit in self.units() {
             let nearest = self.engine.delivered(&self.store, &unit)?.into_iter().next();
-            let here = nearest.map(|d| if d.complete { CommitKey(u64::MAX / 2) } else { d.through }).unwrap_or_default();
+            let here =
+                nearest.map(|d| if d.complete { CommitKey(u64::MAX / 2) } else { d.through }).unwrap_or_default();
             through = Some(through.map_or(here, |t| t.min(here)));
         }
         // All complete: nothing sealed is unsent.

@@ -4,8 +4,8 @@ use crate::{mem, three_levels};
 use sampan_core::engine::Engine;
 use sampan_core::pack::Stored;
 use sampan_core::sync::Event;
-use sampan_core::testing::{MemStore, SeededRng};
 use sampan_core::testing::village::{Replica, Village};
+use sampan_core::testing::{MemStore, SeededRng};
 use std::sync::Arc;
 
 /// A copy of a replica's disk, made before anything else happens. Stores are rebuilt from what the

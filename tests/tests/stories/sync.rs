@@ -190,7 +190,10 @@ fn a_cut_link_resumes_and_sends_nothing_twice() {
     // What was sent and lost in the queue of a cut may be sent again; what was stored is not.
     assert!(sent <= 6_000 + cuts * 1_024, "{sent} changes in {cuts} cuts");
     let r = &v.replicas[1];
-    assert_eq!(r.engine.holdings().own_up_digest(&branch, 1), v.replicas[2].engine.holdings().own_up_digest(&branch, 1));
+    assert_eq!(
+        r.engine.holdings().own_up_digest(&branch, 1),
+        v.replicas[2].engine.holdings().own_up_digest(&branch, 1)
+    );
 }
 
 #[test]

@@ -14,7 +14,6 @@ use sampan_core::fold::sort_key;
 use sampan_core::id::RecordId;
 use sampan_core::schema::{Collection, Expr, Op, Operand, Term, title};
 use sampan_core::store::StoreError;
-use sampan_core::time::Millis;
 use sampan_core::value::{Kind, Value};
 
 impl SqliteStore {
