@@ -292,7 +292,7 @@ impl Engine {
         let mut unit = ticket.unit.0.to_vec();
         unit.push(ticket.depth);
         batch.meta.insert(meta::JOINED_UNIT.into(), Some(unit));
-        batch.meta.insert(chain_meta(&ticket.unit), Some(wire::encode(&chain)));
+        batch.meta.insert(meta::chain(&ticket.unit), Some(wire::encode(&chain)));
         batch.meta.insert(meta::ADMITTED.into(), None);
         store.write(&batch)?;
         Ok(JoinFacts { chain })
@@ -305,7 +305,7 @@ impl Engine {
     pub fn chains(&self, store: &dyn Store) -> Result<Vec<Group>, StoreError> {
         let mut out = Vec::new();
         for unit in self.joined_units(store)? {
-            if let Some(bytes) = store.meta(&chain_meta(&unit))? {
+            if let Some(bytes) = store.meta(&meta::chain(&unit))? {
                 out.extend(
                     wire::decode::<Vec<Group>>("chain", &bytes).map_err(|e| StoreError::Damaged(e.to_string()))?,
                 );
@@ -366,10 +366,6 @@ impl Engine {
     pub fn charter_with(&self, commits: &[Commit]) -> Charter {
         Charter::fold(self.org, self.charter_log.iter().chain(commits))
     }
-}
-
-fn chain_meta(unit: &UnitId) -> String {
-    format!("chain/{unit}")
 }
 
 fn entry(op: &Op, now: Millis) -> EntryPayload {

@@ -9,6 +9,7 @@ mod catalogue;
 mod errors;
 mod help;
 mod number;
+mod records;
 mod words;
 
 pub use number::{format_bytes, format_decimal, format_int};
