@@ -140,9 +140,7 @@ fn look(app: &App, replica: &mut Replica) -> Result<Vec<Finding>, StoreError> {
         None => good(app, "unsent", "doctor.sent"),
     });
     out.push(match &report.last_error {
-        Some(why) => {
-            finding("link", State::Bad, app.t("doctor.link_bad", &[("why", why), ("program", app.program)]))
-        }
+        Some(why) => finding("link", State::Bad, app.t("doctor.link_bad", &[("why", why), ("program", app.program)])),
         None => good(app, "link", "doctor.link"),
     });
     if report.twins_found > 0 {

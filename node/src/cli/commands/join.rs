@@ -5,12 +5,14 @@
 //! Invariants: a ticket that is refused, at the desk or by a relay, leaves nothing written.
 
 use super::common::OrCli;
+use super::link;
 use crate::cli::args::JoinArgs;
 use crate::cli::exit::{CliError, ExitCode};
 use crate::cli::{App, codes};
 use crate::config::{ConfigFile, Settings};
-use crate::dir::{Dir, Found};
+use crate::dir::{Dir, Found, Running};
 use crate::keys::{self, KeyKind};
+use crate::link::SyncFailure;
 use crate::replica::{Replica, ReplicaError};
 use data_encoding::BASE32_NOPAD;
 use sampan_core::charter::Ticket;
@@ -41,19 +43,34 @@ pub enum AfterJoin {
     },
 }
 
-/// Dials the relays of the tickets for up to `timeout`.
-#[must_use]
-pub fn after_join(_replica: &mut Replica, _timeout: Duration) -> AfterJoin {
-    AfterJoin::Offline { why: String::new() }
+/// Dials the relays of the ticket once, for up to `timeout`.
+///
+/// # Errors
+/// When no socket or thread is to be had, or the folder is in use by a daemon.
+pub fn after_join(replica: &mut Replica, timeout: Duration, app: &App) -> Result<AfterJoin, CliError> {
+    if let Running::Daemon(_) = replica.dir().running().or_cli(app)? {
+        // The daemon keeps the link; it will say the new grant with its next session.
+        crate::control::nudge(replica.dir());
+        return Ok(AfterJoin::Offline { why: app.t("sync.daemon", &[]) });
+    }
+    let lock = replica.dir().lock().or_cli(app)?;
+    let second = Replica::open(replica.dir().root(), &Settings::default()).or_cli(app)?;
+    let (_, (_, result)) = link::alone(second, lock, None, timeout, app.lang)?;
+    replica.catch_up().or_cli(app)?;
+    Ok(match result {
+        Ok(()) => AfterJoin::Verified,
+        Err(SyncFailure::Refused(word, text)) => AfterJoin::Refused { code: link::code_of(&word), text },
+        Err(failure) => AfterJoin::Offline { why: failure.to_string() },
+    })
 }
 
 /// Runs `join` and asks the relays with [`after_join`].
 pub(super) fn join(args: &JoinArgs, app: &mut App) -> Result<ExitCode, CliError> {
-    join_with(args, app, &mut |replica, timeout| after_join(replica, timeout))
+    join_with(args, app, &mut after_join)
 }
 
 /// Asks the relays after a join.
-pub type Ask<'a> = dyn FnMut(&mut Replica, Duration) -> AfterJoin + 'a;
+pub type Ask<'a> = dyn FnMut(&mut Replica, Duration, &App) -> Result<AfterJoin, CliError> + 'a;
 
 /// Runs `join` for any program; `ask` dials.
 ///
@@ -62,11 +79,11 @@ pub type Ask<'a> = dyn FnMut(&mut Replica, Duration) -> AfterJoin + 'a;
 pub fn join_with(args: &JoinArgs, app: &mut App, ask: &mut Ask<'_>) -> Result<ExitCode, CliError> {
     let ticket = read_ticket(app, &args.ticket)?;
     let before = Before::look(app, &args.dir, &ticket)?;
-    let mut replica =
-        Replica::join(&args.dir, &ticket, Settings::default()).map_err(|e| refusal(app, &args.dir, e))?;
-    let said = ask(&mut replica, Duration::from_secs(args.timeout));
+    let mut replica = Replica::join(&args.dir, &ticket, Settings::default()).map_err(|e| refusal(app, &args.dir, e))?;
+    let said = ask(&mut replica, Duration::from_secs(args.timeout), app)?;
     if let AfterJoin::Refused { code, text } = &said {
-        let error = app.error(code, &[("when", ""), ("what", text), ("reason", text)]).at(args.dir.display().to_string());
+        let error =
+            app.error(code, &[("when", ""), ("what", text), ("reason", text)]).at(args.dir.display().to_string());
         before.restore(app, replica)?;
         return Err(error);
     }
@@ -124,7 +141,9 @@ fn refusal(app: &App, dir: &Path, error: ReplicaError) -> CliError {
     let place = dir.display().to_string();
     match error {
         ReplicaError::OtherOrganisation => app.error(&codes::TICKET_OTHER_ORG, &[("dir", &place)]).at(place),
-        other => Err::<(), _>(other).or_cli(app).err().unwrap_or_else(|| app.error(&codes::INTERNAL, &[("what", "join")])),
+        other => {
+            Err::<(), _>(other).or_cli(app).err().unwrap_or_else(|| app.error(&codes::INTERNAL, &[("what", "join")]))
+        }
     }
 }
 
