@@ -124,8 +124,9 @@
 //! | 10 | entries | uint | 1 to 256 |
 //! | 11 | root | bytes 32 | Merkle root of the entries |
 //!
-//! Parents are commits of the same device in the same space (of this or another incarnation). Order of
-//! ids is that of their bytes.
+//! A writer names as parents the tips of its own logs in the same space, of whatever incarnation; whoever
+//! takes a commit checks that the parents are held and that the sequence follows from them. Order of ids
+//! is that of their bytes.
 //!
 //! **Signed header**: the record `[header as a byte string, signature as a byte string of 64]`. The
 //! signature is by the device, of kind `commit`, over the header's bytes. The commit's id covers the

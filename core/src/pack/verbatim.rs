@@ -103,7 +103,7 @@ pub(super) fn read(scope: &PackScope, raw: &[u8]) -> Result<Vec<Payload>, PackEr
         if count == 0 || count > COMMIT_ENTRIES_MAX || total > PACK_ENTRIES_MAX {
             return Err(PackError::Malformed("a commit or a pack with none or too many entries"));
         }
-        let mut entries = Vec::with_capacity(count);
+        let mut entries = Vec::new();
         for _ in 0..count {
             entries.push(read_entry(scope, &mut r, &names, &mut used, &mut seen, &mut time)?);
         }

@@ -249,13 +249,13 @@ impl Session {
             }
         }
         for (relay, units) in by_relay {
-            if let Some(set) = env.engine.acknowledge(env.store, relay, &units, env.now)? {
-                if !side.relay_units.is_empty() {
-                    for leaf in &set.leaves {
-                        self.acks_sent.insert((leaf.unit, relay), u64::MAX);
-                    }
-                    self.out.registers(Frame::Acks(vec![set]));
+            if let Some(set) = env.engine.acknowledge(env.store, relay, &units, env.now)?
+                && !side.relay_units.is_empty()
+            {
+                for leaf in &set.leaves {
+                    self.acks_sent.insert((leaf.unit, relay), u64::MAX);
                 }
+                self.out.registers(Frame::Acks(vec![set]));
             }
         }
         self.pass_acks(env, &passed)

@@ -8,9 +8,10 @@ use proptest::prelude::*;
 use sampan_core::limits::FRAME_BYTES_MAX;
 
 /// Bytes held at one time for each byte read, and for none: the decoded form, the same encoded again
-/// for the check of its canonical form, and a vector that grows by moving.
+/// for the check of its canonical form, and a vector that grows by moving. The constant is what the
+/// shortest entries of one commit come to.
 const TIMES: usize = 16;
-const CONSTANT: usize = 16 << 10;
+const CONSTANT: usize = 64 << 10;
 
 fn cheap(name: &str, read: fn(&[u8]) -> Option<Vec<u8>>, bytes: &[u8], what: &str) {
     let cost = peak(|| read(bytes));
