@@ -11,7 +11,7 @@ use crate::engine::{Engine, News, meta};
 use crate::frontier::SpaceTips;
 use crate::frontier::tree::Holdings;
 use crate::id::{Digest, Flow, LogId, SpaceId, UnitId};
-use crate::limits::{FRAME_SPACES_MAX, TURN_REGISTERS_MAX};
+use crate::limits::{ACK_LEAVES_MAX, FRAME_SPACES_MAX, TURN_REGISTERS_MAX};
 use crate::register::{SignedRegister, names};
 use crate::scope::{Item, Side};
 use crate::store::{Batch, CommitKey, CommitRow, Store};
@@ -232,12 +232,13 @@ impl Session {
         let me = Side::of(env.engine.charter(), &env.engine.device());
         let mut by_relay: BTreeMap<UnitId, BTreeSet<UnitId>> = BTreeMap::new();
         let mut passed = Vec::new();
-        let mut todo: Vec<UnitId> = side.units.iter().copied().collect();
-        for unit in &side.relay_units {
-            let mut below = vec![*unit];
+        let mut todo: BTreeSet<UnitId> = std::mem::take(&mut self.touched);
+        if std::mem::take(&mut self.acknowledge_all) {
+            todo.extend(&side.units);
+            let mut below: Vec<UnitId> = side.relay_units.iter().copied().collect();
             while let Some(u) = below.pop() {
-                todo.push(u);
                 below.extend(env.engine.charter().unit(&u).iter().flat_map(|u| &u.children));
+                todo.insert(u);
             }
         }
         for unit in todo {
@@ -249,13 +250,15 @@ impl Session {
             }
         }
         for (relay, units) in by_relay {
-            if let Some(set) = env.engine.acknowledge(env.store, relay, &units, env.now)? {
-                if !side.relay_units.is_empty() {
-                    for leaf in &set.leaves {
-                        self.acks_sent.insert((leaf.unit, relay), u64::MAX);
-                    }
-                    self.out.registers(Frame::Acks(vec![set]));
+            let units: Vec<UnitId> = units.into_iter().collect();
+            for some in units.chunks(ACK_LEAVES_MAX) {
+                let said = env.engine.acknowledge(env.store, relay, &some.iter().copied().collect(), env.now)?;
+                // A device without units below is shown its own leaf with its proof, by `pass_acks`.
+                let Some(set) = said.filter(|_| !side.relay_units.is_empty()) else { continue };
+                for leaf in &set.leaves {
+                    self.acks_sent.insert((leaf.unit, relay), u64::MAX);
                 }
+                self.out.registers(Frame::Acks(vec![set]));
             }
         }
         self.pass_acks(env, &passed)

@@ -19,6 +19,8 @@ use std::ffi::OsString;
 pub struct Early {
     /// The language.
     pub lang: Lang,
+    /// The language of the flag, if it was given.
+    pub flag: Option<Lang>,
     /// Whether errors are JSON.
     pub json: bool,
 }
@@ -37,7 +39,7 @@ pub fn peek(arguments: &[OsString], env: &dyn Fn(&str) -> Option<String>) -> Ear
             w => flag = w.strip_prefix("--lang=").and_then(|l| l.parse().ok()).or(flag),
         }
     }
-    Early { lang: Lang::choose(flag, None, env), json }
+    Early { lang: Lang::choose(flag, None, env), flag, json }
 }
 
 /// Reads the command line; `None` = help or the version was asked for and is printed.

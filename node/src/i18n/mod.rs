@@ -9,6 +9,7 @@ mod catalogue;
 mod errors;
 mod help;
 mod number;
+mod records;
 mod relay;
 mod words;
 
