@@ -115,7 +115,6 @@ codes! {
     UNIT_EXISTS "unit_exists" BadInput "The unit is there already.";
     CSV_LEVELS "csv_levels" BadInput "The csv file does not have the columns of a unit list.";
     DATE_PAST "date_past" BadInput "A date that must lie ahead is over.";
-    REPLICA "replica" Failed "The replica cannot do it.";
 }
 
 #[cfg(test)]

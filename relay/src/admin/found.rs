@@ -1,13 +1,12 @@
-//! Founding an organisation, and joining one as a relay.
+//! Founding an organisation.
 //!
 //! It does not: dial anyone.
 //!
 //! Invariants: a folder becomes an organisation whole or not at all; every problem of a schema is
 //! told before anything is written.
 
-use super::{address, in_words};
+use super::in_words;
 use crate::serve::advertised;
-use sampan_core::charter::{Ticket, TicketError};
 use sampan_core::id::{DeviceId, OrgId, UnitId};
 use sampan_core::limits::{NAME_BYTES_MAX, SCHEMA_BYTES_MAX};
 use sampan_core::schema::{self, Schema};
@@ -21,7 +20,7 @@ use sampan_node::replica::{Replica, system_clock};
 use std::io::Read;
 use std::path::Path;
 
-/// What `init` and `join` tell.
+/// What `init` tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Founded {
     /// The organisation.
@@ -102,9 +101,8 @@ pub fn checked_name<'a>(app: &App, what: &str, name: &'a str) -> Result<&'a str,
 /// `file_unreadable`; `bad_schema` with a line for each problem.
 pub fn read_schema(app: &App, path: &Path) -> Result<Schema, CliError> {
     let file = path.display().to_string();
-    let unreadable = |reason: &str| {
-        app.error(&codes::FILE_UNREADABLE, &[("file", &file), ("reason", reason)]).at(file.clone())
-    };
+    let unreadable =
+        |reason: &str| app.error(&codes::FILE_UNREADABLE, &[("file", &file), ("reason", reason)]).at(file.clone());
     let mut bytes = Vec::new();
     let source = std::fs::File::open(path).map_err(|e| unreadable(&e.to_string()))?;
     // One byte more than allowed, so that the reader of schemas can say that it is too long.
@@ -122,60 +120,4 @@ pub fn read_schema(app: &App, path: &Path) -> Result<Schema, CliError> {
             .at(format!("{file}:{first}"))
             .with_details(details)
     })
-}
-
-/// Reads a ticket line.
-///
-/// # Errors
-/// `ticket_not`, `ticket_altered`, `newer_needed`.
-pub fn read_ticket(app: &App, text: &str) -> Result<Ticket, CliError> {
-    Ticket::decode(text).map_err(|e| match e {
-        TicketError::NotATicket => {
-            let shown: String = text.chars().take(40).collect();
-            app.error(&codes::TICKET_NOT, &[("what", &shown)])
-        }
-        TicketError::TooLong(_) | TicketError::Damaged => app.error(&codes::TICKET_ALTERED, &[]),
-        TicketError::Newer(_) => app.error(&codes::TICKET_ALTERED, &[]),
-    })
-}
-
-/// Joins a unit as its relay, or adds that right to the relay of this folder.
-///
-/// # Errors
-/// `ticket_not_relay`, `ticket_other_org`; what the folder says. A new folder does not remain.
-pub fn join(
-    app: &App,
-    dir: &Path,
-    ticket: &Ticket,
-    listen: Option<std::net::SocketAddr>,
-    advertise: &[String],
-) -> Result<(Replica, Founded), CliError> {
-    if !ticket.relay {
-        return Err(app.error(&codes::TICKET_NOT_RELAY, &[]));
-    }
-    let old = matches!(Dir::look(dir).map_err(|e| e.into_cli(app.lang))?, Found::Ours);
-    let settings = address::settings(app, listen, advertise)?;
-    let mut replica = Replica::join(dir, ticket, settings.clone()).map_err(|e| match in_words(app, e) {
-        e if e.code == codes::TICKET_OTHER_ORG.name => {
-            app.error(&codes::TICKET_OTHER_ORG, &[("dir", &dir.display().to_string())])
-        }
-        e => e,
-    })?;
-    if old && (listen.is_some() || !advertise.is_empty()) {
-        // Only what was asked for anew: the rest stays as it was set.
-        let change = |file: &mut sampan_node::config::ConfigFile| {
-            if listen.is_some() {
-                file.settings.listen = settings.listen;
-            }
-            if settings.advertise.is_some() {
-                file.settings.advertise.clone_from(&settings.advertise);
-            }
-        };
-        replica.change_file(change).map_err(|e| in_words(app, e))?;
-    }
-    let file = &replica.file().settings;
-    let listen = file.listen.unwrap_or(replica.config().listen);
-    let addresses = advertised(file.advertise.as_deref().unwrap_or_default(), listen);
-    let founded = Founded { organisation: ticket.org, unit: ticket.unit, device: replica.device(), addresses };
-    Ok((replica, founded))
 }

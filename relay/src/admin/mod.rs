@@ -16,9 +16,9 @@ pub mod unit_csv;
 pub mod units;
 pub mod when;
 
+use sampan_core::charter::Roles;
 use sampan_core::engine::Engine;
 use sampan_core::id::UnitId;
-use sampan_core::charter::Roles;
 use sampan_core::store::StoreError;
 use sampan_core::time::Millis;
 use sampan_node::cli::convert::IntoCli;
@@ -105,7 +105,7 @@ pub fn decide<R>(
 ) -> Result<R, CliError> {
     let now = replica.label().map_err(|e| e.into_cli(app.lang))?;
     let Replica { store, engine, rng, .. } = replica;
-    let done = store.group(|store| {
+    let done: Result<R, Failure> = store.group(|store| {
         engine.catch_up(store)?;
         let void = engine.charter().void().len();
         let result = decision(&mut Desk { store, engine, rng, now })?;
@@ -140,13 +140,5 @@ pub fn open(app: &App, dir: &std::path::Path) -> Result<Replica, CliError> {
 /// A replica's error in words.
 #[must_use]
 pub fn in_words(app: &App, error: ReplicaError) -> CliError {
-    let lang = app.lang;
-    match error {
-        ReplicaError::Dir(e) => e.into_cli(lang),
-        ReplicaError::Config(e) => e.into_cli(lang),
-        ReplicaError::Key(e) => e.into_cli(lang),
-        ReplicaError::Store(e) => e.into_cli(lang),
-        ReplicaError::OtherOrganisation => app.error(&codes::TICKET_OTHER_ORG, &[("dir", "")]),
-        other => app.error(&codes::REPLICA, &[("what", &other.to_string())]),
-    }
+    error.into_cli(app.lang)
 }

@@ -2,14 +2,19 @@
 //!
 //! It does not: parse arguments or print errors.
 
-use super::args::{Command, InitArgs, InviteArgs, JoinArgs, LaterArgs, RevokeArgs, UnitAddArgs, UnitCommand, UnitListArgs};
+use super::args::{
+    Command, InitArgs, InviteArgs, JoinArgs, LaterArgs, RevokeArgs, UnitAddArgs, UnitCommand, UnitListArgs,
+};
 use super::status;
 use crate::admin::found::Founded;
 use crate::admin::units::{Place, Plan, Planned, Wanted};
-use crate::admin::{Desk, Failure, address, decide, devices, found, in_words, invite, open, resolve, unit_csv, units, when};
+use crate::admin::{
+    Desk, Failure, address, decide, devices, found, in_words, invite, open, resolve, unit_csv, units, when,
+};
 use sampan_core::charter::{Charter, Roles};
 use sampan_core::id::UnitId;
 use sampan_node::cli::args::{DirArgs, UpkeepCommand};
+use sampan_node::cli::commands::join::{after_join, join_with, read_ticket};
 use sampan_node::cli::convert::{IntoCli, list_of};
 use sampan_node::cli::{App, CliError, ExitCode, codes, commands as node};
 use sampan_node::replica::Replica;
@@ -71,17 +76,27 @@ fn print_founded(app: &mut App, founded: &Founded) -> Result<(), CliError> {
 }
 
 fn join(args: &JoinArgs, app: &mut App) -> Result<ExitCode, CliError> {
-    let ticket = found::read_ticket(app, &args.ticket)?;
-    let (replica, founded) = found::join(app, &args.dir, &ticket, args.listen, &args.advertise)?;
-    let exit = after_join(app, replica, args)?;
-    print_founded(app, &founded)?;
-    app.say("relay.joined", &[("unit", &ticket.unit_name), ("program", app.program)]);
+    if !read_ticket(app, &args.ticket)?.relay {
+        return Err(app.error(&codes::TICKET_NOT_RELAY, &[]));
+    }
+    let settings = address::settings(app, args.listen, &args.advertise)?;
+    let (listen, advertise) = (args.listen.and(settings.listen), settings.advertise.clone());
+    let of_node =
+        sampan_node::cli::args::JoinArgs { dir: args.dir.clone(), ticket: args.ticket.clone(), timeout: args.timeout };
+    let mut ask = |replica: &mut Replica, within: std::time::Duration, app: &App| {
+        // On a folder that was joined before: what is asked for anew replaces what stood.
+        let change = |file: &mut sampan_node::config::ConfigFile| {
+            file.settings.listen = listen.or(file.settings.listen);
+            if advertise.is_some() {
+                file.settings.advertise.clone_from(&advertise);
+            }
+        };
+        replica.change_file(change).map_err(|e| in_words(app, e))?;
+        after_join(replica, within, app)
+    };
+    let exit = join_with(&of_node, settings, app, &mut ask)?;
+    app.say("relay.joined", &[("program", app.program)]);
     Ok(exit)
-}
-
-/// What follows a join that stands on this disk: the place where the parent is dialled.
-fn after_join(_: &mut App, _: Replica, _: &JoinArgs) -> Result<ExitCode, CliError> {
-    Ok(ExitCode::Done)
 }
 
 fn unit(command: &UnitCommand, app: &mut App) -> Result<ExitCode, CliError> {
@@ -98,7 +113,13 @@ fn unit(command: &UnitCommand, app: &mut App) -> Result<ExitCode, CliError> {
 }
 
 /// The unit that new ones go below when nothing is said: the root for its admin, else this device's own.
-fn base_unit(app: &App, charter: &Charter, own: &[UnitId], device: &sampan_core::id::DeviceId, parent: Option<&str>) -> Result<UnitId, CliError> {
+fn base_unit(
+    app: &App,
+    charter: &Charter,
+    own: &[UnitId],
+    device: &sampan_core::id::DeviceId,
+    parent: Option<&str>,
+) -> Result<UnitId, CliError> {
     if let Some(text) = parent {
         return resolve::unit(app.lang, charter, text);
     }
@@ -164,9 +185,7 @@ fn one_unit(app: &App, plan: &mut Plan, base: UnitId, args: &UnitAddArgs) -> Res
     match plan.place(Place::Known(base), &wanted) {
         Ok((_, true)) => Ok(()),
         Ok((_, false)) => Err(app.error(&codes::UNIT_EXISTS, &[("name", &name)])),
-        Err(refusal) => {
-            Err(app.error(&codes::BAD_UNIT, &[("name", &name), ("reason", &refusal.words(app.lang))]))
-        }
+        Err(refusal) => Err(app.error(&codes::BAD_UNIT, &[("name", &name), ("reason", &refusal.words(app.lang))])),
     }
 }
 
@@ -268,14 +287,32 @@ fn device_list(args: &DirArgs, app: &mut App) -> Result<ExitCode, CliError> {
         }
         return Ok(ExitCode::Done);
     }
-    let ids = ["devices.device", "devices.holder", "org.unit", "devices.role", "devices.from", "devices.until", "devices.revoked", "devices.last_seen"];
+    let ids = [
+        "devices.device",
+        "devices.holder",
+        "org.unit",
+        "devices.role",
+        "devices.from",
+        "devices.until",
+        "devices.revoked",
+        "devices.last_seen",
+    ];
     let headings = ids.map(|id| app.t(id, &[]));
     let headings: Vec<&str> = headings.iter().map(String::as_str).collect();
     let cells: Vec<Vec<String>> = rows
         .into_iter()
         .map(|r| {
             let or_empty = Option::unwrap_or_default;
-            vec![r.device, or_empty(r.holder), r.path, r.role, r.from, or_empty(r.until), or_empty(r.revoked_at), or_empty(r.last_seen)]
+            vec![
+                r.device,
+                or_empty(r.holder),
+                r.path,
+                r.role,
+                r.from,
+                or_empty(r.until),
+                or_empty(r.revoked_at),
+                or_empty(r.last_seen),
+            ]
         })
         .collect();
     app.out.table(&headings, &cells)?;
@@ -291,9 +328,4 @@ fn revoke(args: &RevokeArgs, app: &mut App) -> Result<ExitCode, CliError> {
     }
     app.say(if new { "revoke.done" } else { "revoke.already" }, &[("device", &device)]);
     Ok(ExitCode::Done)
-}
-
-/// A replica's error in words, for the commands beside this file.
-pub(super) fn explain(app: &App, error: sampan_node::replica::ReplicaError) -> CliError {
-    in_words(app, error)
 }

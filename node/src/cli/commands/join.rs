@@ -66,20 +66,25 @@ pub fn after_join(replica: &mut Replica, timeout: Duration, app: &App) -> Result
 
 /// Runs `join` and asks the relays with [`after_join`].
 pub(super) fn join(args: &JoinArgs, app: &mut App) -> Result<ExitCode, CliError> {
-    join_with(args, app, &mut after_join)
+    join_with(args, Settings::default(), app, &mut after_join)
 }
 
 /// Asks the relays after a join.
 pub type Ask<'a> = dyn FnMut(&mut Replica, Duration, &App) -> Result<AfterJoin, CliError> + 'a;
 
-/// Runs `join` for any program; `ask` dials.
+/// Runs `join` for any program; `ask` dials. `settings` are those of a folder that is made.
 ///
 /// # Errors
 /// A ticket that is none, of another organisation, or refused; what the folder refuses.
-pub fn join_with(args: &JoinArgs, app: &mut App, ask: &mut Ask<'_>) -> Result<ExitCode, CliError> {
+pub fn join_with(
+    args: &JoinArgs,
+    settings: Settings,
+    app: &mut App,
+    ask: &mut Ask<'_>,
+) -> Result<ExitCode, CliError> {
     let ticket = read_ticket(app, &args.ticket)?;
     let before = Before::look(app, &args.dir, &ticket)?;
-    let mut replica = Replica::join(&args.dir, &ticket, Settings::default()).map_err(|e| refusal(app, &args.dir, e))?;
+    let mut replica = Replica::join(&args.dir, &ticket, settings).map_err(|e| refusal(app, &args.dir, e))?;
     let said = ask(&mut replica, Duration::from_secs(args.timeout), app)?;
     if let AfterJoin::Refused { code, text } = &said {
         let error =
@@ -106,7 +111,10 @@ pub fn join_with(args: &JoinArgs, app: &mut App, ask: &mut Ask<'_>) -> Result<Ex
 }
 
 /// Reads a ticket, and tells one that was cut from one that was altered.
-fn read_ticket(app: &App, text: &str) -> Result<Ticket, CliError> {
+///
+/// # Errors
+/// A text that is no ticket of this version.
+pub fn read_ticket(app: &App, text: &str) -> Result<Ticket, CliError> {
     Ticket::decode(text).map_err(|e| match e {
         TicketError::NotATicket => {
             let shown: String = text.chars().take(24).collect();
