@@ -52,7 +52,8 @@ pub fn resolve_port(listen: SocketAddr) -> io::Result<SocketAddr> {
 /// `bad_address`, `limit`.
 pub fn checked(app: &App, advertise: &[String], port: u16) -> Result<Vec<String>, CliError> {
     if advertise.len() > ENDPOINTS_MAX {
-        return Err(app.error(&codes::LIMIT, &[("what", "--advertise"), ("limit", &format!("ENDPOINTS_MAX = {ENDPOINTS_MAX}"))]));
+        return Err(app
+            .error(&codes::LIMIT, &[("what", "--advertise"), ("limit", &format!("ENDPOINTS_MAX = {ENDPOINTS_MAX}"))]));
     }
     let one = |text: &String| {
         with_port(text, port).ok_or_else(|| app.error(&codes::BAD_ADDRESS, &[("given", text)]).at(text.clone()))
@@ -62,7 +63,10 @@ pub fn checked(app: &App, advertise: &[String], port: u16) -> Result<Vec<String>
 
 fn with_port(text: &str, port: u16) -> Option<String> {
     let text = text.trim();
-    if text.is_empty() || text.len() > NAME_BYTES_MAX || text.chars().any(|c| c.is_whitespace() || c.is_control() || c == '/') {
+    if text.is_empty()
+        || text.len() > NAME_BYTES_MAX
+        || text.chars().any(|c| c.is_whitespace() || c.is_control() || c == '/')
+    {
         return None;
     }
     if let Ok(ip) = text.trim_matches(['[', ']']).parse::<IpAddr>() {

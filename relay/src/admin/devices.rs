@@ -86,7 +86,10 @@ impl Told {
     #[must_use]
     pub fn holder(&self, grant: &DeviceId, commitment: &[u8; 32]) -> Option<&str> {
         let of_key = self.holders.get(grant).into_iter().flatten();
-        of_key.map(|h| (h, Grant::holder_hash(&h.salt, &h.name))).find(|(_, hash)| hash == commitment).map(|(h, _)| h.name.as_str())
+        of_key
+            .map(|h| (h, Grant::holder_hash(&h.salt, &h.name)))
+            .find(|(_, hash)| hash == commitment)
+            .map(|(h, _)| h.name.as_str())
     }
 }
 

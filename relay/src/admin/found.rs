@@ -102,9 +102,8 @@ pub fn checked_name<'a>(app: &App, what: &str, name: &'a str) -> Result<&'a str,
 /// `file_unreadable`; `bad_schema` with a line for each problem.
 pub fn read_schema(app: &App, path: &Path) -> Result<Schema, CliError> {
     let file = path.display().to_string();
-    let unreadable = |reason: &str| {
-        app.error(&codes::FILE_UNREADABLE, &[("file", &file), ("reason", reason)]).at(file.clone())
-    };
+    let unreadable =
+        |reason: &str| app.error(&codes::FILE_UNREADABLE, &[("file", &file), ("reason", reason)]).at(file.clone());
     let mut bytes = Vec::new();
     let source = std::fs::File::open(path).map_err(|e| unreadable(&e.to_string()))?;
     // One byte more than allowed, so that the reader of schemas can say that it is too long.

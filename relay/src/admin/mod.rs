@@ -16,9 +16,9 @@ pub mod unit_csv;
 pub mod units;
 pub mod when;
 
+use sampan_core::charter::Roles;
 use sampan_core::engine::Engine;
 use sampan_core::id::UnitId;
-use sampan_core::charter::Roles;
 use sampan_core::store::StoreError;
 use sampan_core::time::Millis;
 use sampan_node::cli::convert::IntoCli;
@@ -105,7 +105,7 @@ pub fn decide<R>(
 ) -> Result<R, CliError> {
     let now = replica.label().map_err(|e| e.into_cli(app.lang))?;
     let Replica { store, engine, rng, .. } = replica;
-    let done = store.group(|store| {
+    let done: Result<R, Failure> = store.group(|store| {
         engine.catch_up(store)?;
         let void = engine.charter().void().len();
         let result = decision(&mut Desk { store, engine, rng, now })?;

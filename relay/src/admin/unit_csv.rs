@@ -105,7 +105,9 @@ fn header(bytes: &[u8]) -> Vec<String> {
     let mut reader = csv::ReaderBuilder::new().has_headers(false).delimiter(separator).from_reader(line.take(u64::MAX));
     let mut record = csv::ByteRecord::new();
     match reader.read_byte_record(&mut record) {
-        Ok(true) => record.iter().map(|c| String::from_utf8_lossy(c).trim().to_owned()).filter(|c| !c.is_empty()).collect(),
+        Ok(true) => {
+            record.iter().map(|c| String::from_utf8_lossy(c).trim().to_owned()).filter(|c| !c.is_empty()).collect()
+        }
         Ok(false) | Err(_) => Vec::new(),
     }
 }
@@ -122,9 +124,23 @@ pub struct Outcome {
 impl UnitFile {
     /// Plans every row below `base`; `kind` is that of the lowest level.
     #[must_use]
-    pub fn plan(&self, app: &App, plan: &mut Plan, charter: &sampan_core::charter::Charter, base: Place, kind: Option<&str>) -> Outcome {
-        let mut work =
-            Work { app, plan, charter, base, kind, stated: BTreeMap::new(), out: Outcome { bad: self.rows.bad.clone(), existing: 0 } };
+    pub fn plan(
+        &self,
+        app: &App,
+        plan: &mut Plan,
+        charter: &sampan_core::charter::Charter,
+        base: Place,
+        kind: Option<&str>,
+    ) -> Outcome {
+        let mut work = Work {
+            app,
+            plan,
+            charter,
+            base,
+            kind,
+            stated: BTreeMap::new(),
+            out: Outcome { bad: self.rows.bad.clone(), existing: 0 },
+        };
         if self.levels.is_empty() {
             work.one_a_row(&self.rows.rows);
         } else {
@@ -166,10 +182,10 @@ impl SayLine for App<'_> {
     }
 }
 
-struct Work<'a, 'p, 'c> {
-    app: &'a App<'a>,
-    plan: &'p mut Plan<'c>,
-    charter: &'c sampan_core::charter::Charter,
+struct Work<'a, 'b, 'c> {
+    app: &'a App<'b>,
+    plan: &'a mut Plan<'c>,
+    charter: &'a sampan_core::charter::Charter,
     base: Place,
     kind: Option<&'a str>,
     /// The line that stated each unit as its own.
@@ -183,7 +199,14 @@ impl Work<'_, '_, '_> {
     }
 
     /// Places one unit; `false` if it was refused.
-    fn state(&mut self, line: u64, parent: Place, wanted: &Wanted, fields: (&str, &str), lowest: bool) -> Option<Place> {
+    fn state(
+        &mut self,
+        line: u64,
+        parent: Place,
+        wanted: &Wanted,
+        fields: (&str, &str),
+        lowest: bool,
+    ) -> Option<Place> {
         let lang = self.app.lang;
         match self.plan.place(parent, wanted) {
             Ok((place, new)) => {

@@ -373,7 +373,8 @@ pub fn rows(charter: &Charter) -> Vec<UnitRow> {
     let mut open: Vec<UnitId> = charter.root().into_iter().collect();
     while let Some(id) = open.pop() {
         out.extend(row(charter, &id));
-        let mut children: Vec<_> = charter.unit(&id).iter().flat_map(|u| &u.children).filter_map(|c| charter.unit(c)).collect();
+        let mut children: Vec<_> =
+            charter.unit(&id).iter().flat_map(|u| &u.children).filter_map(|c| charter.unit(c)).collect();
         children.sort_by_cached_key(|u| (u.code.is_none(), u.code.clone(), sort_key(&u.name), u.id));
         open.extend(children.iter().rev().map(|u| u.id));
     }

@@ -2,18 +2,23 @@
 //!
 //! It does not: parse arguments or print errors.
 
-use super::args::{Command, InitArgs, InviteArgs, JoinArgs, LaterArgs, RevokeArgs, UnitAddArgs, UnitCommand, UnitListArgs};
-use super::status;
+use super::args::{
+    Command, InitArgs, InviteArgs, JoinArgs, LaterArgs, RevokeArgs, UnitAddArgs, UnitCommand, UnitListArgs,
+};
+use super::{link, status};
 use crate::admin::found::Founded;
 use crate::admin::units::{Place, Plan, Planned, Wanted};
-use crate::admin::{Desk, Failure, address, decide, devices, found, in_words, invite, open, resolve, unit_csv, units, when};
+use crate::admin::{
+    Desk, Failure, address, decide, devices, found, in_words, invite, open, resolve, unit_csv, units, when,
+};
 use sampan_core::charter::{Charter, Roles};
 use sampan_core::id::UnitId;
 use sampan_node::cli::args::{DirArgs, UpkeepCommand};
+use sampan_node::cli::commands::join::AfterJoin;
 use sampan_node::cli::convert::{IntoCli, list_of};
 use sampan_node::cli::{App, CliError, ExitCode, codes, commands as node};
-use sampan_node::replica::Replica;
 use serde_json::json;
+use std::time::Duration;
 
 /// Runs a command of `sampan-relay`.
 ///
@@ -25,8 +30,8 @@ pub fn dispatch(command: &Command, app: &mut App) -> Result<ExitCode, CliError> 
         Command::Unit(a) => unit(a, app),
         Command::Invite(a) => invitation(a, app),
         Command::Join(a) => join(a, app),
-        Command::Run(_) => not_wired(app, "run"),
-        Command::Sync(_) => not_wired(app, "sync"),
+        Command::Run(a) => link::run(a, app),
+        Command::Sync(a) => node::link::sync(a, app),
         Command::Devices(a) => device_list(a, app),
         Command::Revoke(a) => revoke(a, app),
         Command::Quarantine(a) => later(a, "quarantine", app),
@@ -36,10 +41,6 @@ pub fn dispatch(command: &Command, app: &mut App) -> Result<ExitCode, CliError> 
         Command::Upkeep(UpkeepCommand::Status(a)) => status::status(a, app),
         Command::Upkeep(command @ (UpkeepCommand::Verify(_) | UpkeepCommand::Doctor(_))) => node::upkeep(command, app),
     }
-}
-
-fn not_wired(app: &App, command: &str) -> Result<ExitCode, CliError> {
-    Err(app.error(&codes::NOT_WIRED, &[("command", command)]))
 }
 
 fn later(_: &LaterArgs, command: &str, app: &App) -> Result<ExitCode, CliError> {
@@ -72,15 +73,24 @@ fn print_founded(app: &mut App, founded: &Founded) -> Result<(), CliError> {
 
 fn join(args: &JoinArgs, app: &mut App) -> Result<ExitCode, CliError> {
     let ticket = found::read_ticket(app, &args.ticket)?;
-    let (replica, founded) = found::join(app, &args.dir, &ticket, args.listen, &args.advertise)?;
-    let exit = after_join(app, replica, args)?;
+    let fresh = !args.dir.join("sampan.toml").exists();
+    let (mut replica, founded) = found::join(app, &args.dir, &ticket, args.listen, &args.advertise)?;
+    match node::join::after_join(&mut replica, Duration::from_secs(args.timeout), app)? {
+        AfterJoin::Verified => {}
+        AfterJoin::Offline { why } => app.say("join.offline", &[("tried", &why)]),
+        AfterJoin::Refused { code, text } => {
+            let error = app.error(code, &[("when", ""), ("what", &text), ("reason", &text)]);
+            let dir = replica.dir().clone();
+            // The database is closed before its file goes.
+            drop(replica);
+            if fresh {
+                dir.discard(true).map_err(|e| e.into_cli(app.lang))?;
+            }
+            return Err(error);
+        }
+    }
     print_founded(app, &founded)?;
     app.say("relay.joined", &[("unit", &ticket.unit_name), ("program", app.program)]);
-    Ok(exit)
-}
-
-/// What follows a join that stands on this disk: the place where the parent is dialled.
-fn after_join(_: &mut App, _: Replica, _: &JoinArgs) -> Result<ExitCode, CliError> {
     Ok(ExitCode::Done)
 }
 
@@ -98,7 +108,13 @@ fn unit(command: &UnitCommand, app: &mut App) -> Result<ExitCode, CliError> {
 }
 
 /// The unit that new ones go below when nothing is said: the root for its admin, else this device's own.
-fn base_unit(app: &App, charter: &Charter, own: &[UnitId], device: &sampan_core::id::DeviceId, parent: Option<&str>) -> Result<UnitId, CliError> {
+fn base_unit(
+    app: &App,
+    charter: &Charter,
+    own: &[UnitId],
+    device: &sampan_core::id::DeviceId,
+    parent: Option<&str>,
+) -> Result<UnitId, CliError> {
     if let Some(text) = parent {
         return resolve::unit(app.lang, charter, text);
     }
@@ -164,9 +180,7 @@ fn one_unit(app: &App, plan: &mut Plan, base: UnitId, args: &UnitAddArgs) -> Res
     match plan.place(Place::Known(base), &wanted) {
         Ok((_, true)) => Ok(()),
         Ok((_, false)) => Err(app.error(&codes::UNIT_EXISTS, &[("name", &name)])),
-        Err(refusal) => {
-            Err(app.error(&codes::BAD_UNIT, &[("name", &name), ("reason", &refusal.words(app.lang))]))
-        }
+        Err(refusal) => Err(app.error(&codes::BAD_UNIT, &[("name", &name), ("reason", &refusal.words(app.lang))])),
     }
 }
 
@@ -268,14 +282,32 @@ fn device_list(args: &DirArgs, app: &mut App) -> Result<ExitCode, CliError> {
         }
         return Ok(ExitCode::Done);
     }
-    let ids = ["devices.device", "devices.holder", "org.unit", "devices.role", "devices.from", "devices.until", "devices.revoked", "devices.last_seen"];
+    let ids = [
+        "devices.device",
+        "devices.holder",
+        "org.unit",
+        "devices.role",
+        "devices.from",
+        "devices.until",
+        "devices.revoked",
+        "devices.last_seen",
+    ];
     let headings = ids.map(|id| app.t(id, &[]));
     let headings: Vec<&str> = headings.iter().map(String::as_str).collect();
     let cells: Vec<Vec<String>> = rows
         .into_iter()
         .map(|r| {
             let or_empty = Option::unwrap_or_default;
-            vec![r.device, or_empty(r.holder), r.path, r.role, r.from, or_empty(r.until), or_empty(r.revoked_at), or_empty(r.last_seen)]
+            vec![
+                r.device,
+                or_empty(r.holder),
+                r.path,
+                r.role,
+                r.from,
+                or_empty(r.until),
+                or_empty(r.revoked_at),
+                or_empty(r.last_seen),
+            ]
         })
         .collect();
     app.out.table(&headings, &cells)?;

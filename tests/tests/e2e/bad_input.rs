@@ -20,8 +20,7 @@ fn tickets_that_are_cut_altered_used_or_of_another_organisation() {
     assert!(!std::path::Path::new(&new).exists(), "nothing was written");
     let other = w.path("other");
     relay(&["init", &other, "--org", "Khác", "--listen", "127.0.0.1:0"]).ok();
-    let foreign =
-        relay(&["invite", &other, "--unit", "Khác", "--role", "editor", "--holder", "x"]).ok().first();
+    let foreign = relay(&["invite", &other, "--unit", "Khác", "--role", "editor", "--holder", "x"]).ok().first();
     sampan(&["join", &w.path("first"), &foreign]).refused(2, "organisation");
 }
 
@@ -46,7 +45,8 @@ fn unknown_names_are_answered_with_the_nearest() {
     sampan(&["add", &dir, "members", "full_name=X", "date_of_birth=31/02/2000"]).refused(2, "date_of_birth");
     sampan(&["show", &dir, "00000000000000000000000000000000"]).refused(2, "");
     sampan(&["list", &dir, "members", "--where", "full_nam = X"]).refused(2, "full_name");
-    relay(&["invite", &w.path("district"), "--unit", "Chi bô 11", "--role", "editor", "--holder", "x"]).refused(2, "Chi bộ");
+    relay(&["invite", &w.path("district"), "--unit", "Chi bô 11", "--role", "editor", "--holder", "x"])
+        .refused(2, "Chi bộ");
     assert!(w.list("sampan", "branch", "members").is_empty(), "nothing was written");
 }
 
@@ -56,7 +56,11 @@ fn a_csv_with_bad_rows_imports_nothing_unless_told_to_skip() {
     let file = w.dir.path().join("rows.csv");
     let path = file.display().to_string();
     let dir = w.path("branch");
-    std::fs::write(&file, "full_name,date_of_birth,status\nAn,1990-01-01,official\nBình,1990-13-01,official\nChi,1990,nowhere\n").unwrap();
+    std::fs::write(
+        &file,
+        "full_name,date_of_birth,status\nAn,1990-01-01,official\nBình,1990-13-01,official\nChi,1990,nowhere\n",
+    )
+    .unwrap();
     let out = sampan(&["add", &dir, "members", "--from", &path]).refused(2, "date_of_birth");
     assert!(out.stderr.contains('3') && out.stderr.contains('4') && out.stderr.contains("status"), "{out:?}");
     assert!(w.list("sampan", "branch", "members").is_empty());

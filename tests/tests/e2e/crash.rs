@@ -12,7 +12,8 @@ fn a_branch_killed_in_the_middle_of_a_sync_goes_on_where_it_was() {
     std::fs::write(&csv, members_csv(7, 3_000)).unwrap();
     sampan(&["add", &w.path("branch"), "members", "--from", &csv.display().to_string()]).ok();
     let arrived = || w.list("sampan-relay", "district", "members").len();
-    let mut child = command("sampan", &["sync", &w.path("branch")]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let mut child =
+        command("sampan", &["sync", &w.path("branch")]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     // Wait for the thing: something has arrived, or it has ended.
     while arrived() == 0 && child.try_wait().unwrap().is_none() {}
     let _ = child.kill();
@@ -33,11 +34,13 @@ fn a_relay_killed_in_the_middle_loses_nothing_it_acknowledged() {
     let csv = w.dir.path().join("members.csv");
     std::fs::write(&csv, members_csv(8, 3_000)).unwrap();
     sampan(&["add", &w.path("branch"), "members", "--from", &csv.display().to_string()]).ok();
-    let mut child = command("sampan", &["sync", &w.path("branch")]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let mut child =
+        command("sampan", &["sync", &w.path("branch")]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     while w.list("sampan-relay", "district", "members").is_empty() && child.try_wait().unwrap().is_none() {}
     w.district_daemon.take().unwrap().kill();
     let code = child.wait().unwrap().code();
-    let acknowledged = 3_000 - sampan(&["status", &w.path("branch"), "--json"]).ok().json()["unsent_changes"].as_u64().unwrap();
+    let acknowledged =
+        3_000 - sampan(&["status", &w.path("branch"), "--json"]).ok().json()["unsent_changes"].as_u64().unwrap();
     assert!(w.list("sampan-relay", "district", "members").len() as u64 >= acknowledged);
     if code != Some(0) {
         assert_eq!(code, Some(4), "cut off is 'not yet in sync', nothing else");
@@ -59,8 +62,7 @@ fn a_restarted_relay_serves_its_children_also_without_its_parent() {
     w.field("sampan-relay", "district", &an, "full_name");
     relay(&["sync", &w.path("district"), "--timeout", "2"]).refused(4, "Tried");
     let status = sampan(&["status", &w.path("branch"), "--json"]).ok().json();
-    let delivered: Vec<bool> =
-        status["delivered"].as_array().unwrap().iter().map(|d| d["complete"] == true).collect();
+    let delivered: Vec<bool> = status["delivered"].as_array().unwrap().iter().map(|d| d["complete"] == true).collect();
     assert_eq!(delivered, [true, false], "{status}");
     w.city_daemon = Some(Daemon::start("sampan-relay", &["run", &w.path("city")]));
     w.sync_relay("district");

@@ -29,7 +29,15 @@ fn a_districts_9145_members_are_imported_and_seen_at_the_city() {
     let mut w = World::three_levels();
     // The district's own PC imports for its branches: an editor of the district's subtree.
     let ticket = relay(&[
-        "invite", &w.path("district"), "--unit", "001", "--role", "editor", "--subtree", "--holder", "Văn phòng",
+        "invite",
+        &w.path("district"),
+        "--unit",
+        "001",
+        "--role",
+        "editor",
+        "--subtree",
+        "--holder",
+        "Văn phòng",
     ])
     .ok()
     .first();

@@ -13,7 +13,8 @@ fn records_go_up_directives_come_down_and_ticks_appear() {
     assert_eq!(report["changes_sent"], 1, "{report}");
     w.sync_relay("district");
     assert_eq!(w.field("sampan-relay", "city", &an, "full_name"), json!("Nguyễn Văn An"));
-    let order = finish(command("sampan-relay", &["add", &w.path("city"), "directives", "title=Chỉ thị 05"])).ok().first();
+    let order =
+        finish(command("sampan-relay", &["add", &w.path("city"), "directives", "title=Chỉ thị 05"])).ok().first();
     w.sync_relay("district");
     w.sync("branch");
     assert_eq!(w.field("sampan", "branch", &order, "title"), json!("Chỉ thị 05"));
@@ -59,7 +60,8 @@ fn a_conflict_is_seen_on_both_sides_and_resolved_once() {
 fn texts_counters_and_identities_made_on_two_sides_at_once_keep_both() {
     let w = World::three_levels();
     w.join_branch("deputy", "001.1");
-    let order = finish(command("sampan-relay", &["add", &w.path("city"), "directives", "title=Chỉ thị 05"])).ok().first();
+    let order =
+        finish(command("sampan-relay", &["add", &w.path("city"), "directives", "title=Chỉ thị 05"])).ok().first();
     let an = w.add("branch", "members", &["full_name=An"]);
     w.sync("branch");
     w.sync_relay("district");

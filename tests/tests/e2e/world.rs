@@ -138,8 +138,10 @@ impl World {
         let (city, district) = (w.path("city"), w.path("district"));
         relay(&["init", &city, "--org", "Thành phố", "--listen", "127.0.0.1:0"]).ok();
         relay(&["unit", "add", &city, "--name", "Quận Ba Đình", "--code", "001", "--kind", "district"]).ok();
-        relay(&["unit", "add", &city, "--parent", "001", "--name", "Chi bộ 1", "--code", "001.1", "--kind", "branch"]).ok();
-        relay(&["unit", "add", &city, "--parent", "001", "--name", "Chi bộ 2", "--code", "001.2", "--kind", "branch"]).ok();
+        relay(&["unit", "add", &city, "--parent", "001", "--name", "Chi bộ 1", "--code", "001.1", "--kind", "branch"])
+            .ok();
+        relay(&["unit", "add", &city, "--parent", "001", "--name", "Chi bộ 2", "--code", "001.2", "--kind", "branch"])
+            .ok();
         let mut w = w;
         w.city_daemon = Some(Daemon::start("sampan-relay", &["run", &city]));
         let ticket = relay(&["invite", &city, "--unit", "001", "--role", "admin", "--holder", "Quận"]).ok().first();
@@ -157,8 +159,9 @@ impl World {
 
     /// A new device of a branch, joined at the district and in step.
     pub fn join_branch(&self, name: &str, unit: &str) {
-        let ticket =
-            relay(&["invite", &self.path("district"), "--unit", unit, "--role", "editor", "--holder", name]).ok().first();
+        let ticket = relay(&["invite", &self.path("district"), "--unit", unit, "--role", "editor", "--holder", name])
+            .ok()
+            .first();
         sampan(&["join", &self.path(name), &ticket]).ok();
         self.sync(name);
     }
