@@ -23,8 +23,8 @@
 //! parents first. Lanes are not ordered among each other, so two counters put things right at the
 //! receiver, neither of them counting marks: a `Commits` frame in another lane than 0 says how many
 //! frames of lane 0 were sent before it, and is taken after that many; a `Mark` says how many frames of
-//! all lanes were sent before it, and is taken after all of them, when nothing else waits. What waits is bounded by
-//! `WAITING_COMMITS_MAX` frames and `WAITING_BYTES_MAX` bytes.
+//! all lanes were sent before it, and is taken after all of them, when nothing else waits. What waits is
+//! bounded by `WAITING_COMMITS_MAX` frames and `WAITING_BYTES_MAX` bytes.
 //!
 //! # Opening
 //!

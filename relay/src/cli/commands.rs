@@ -5,7 +5,7 @@
 use super::args::{
     Command, InitArgs, InviteArgs, JoinArgs, LaterArgs, RevokeArgs, UnitAddArgs, UnitCommand, UnitListArgs,
 };
-use super::status;
+use super::{link, status};
 use crate::admin::found::Founded;
 use crate::admin::units::{Place, Plan, Planned, Wanted};
 use crate::admin::{
@@ -30,8 +30,8 @@ pub fn dispatch(command: &Command, app: &mut App) -> Result<ExitCode, CliError> 
         Command::Unit(a) => unit(a, app),
         Command::Invite(a) => invitation(a, app),
         Command::Join(a) => join(a, app),
-        Command::Run(_) => not_wired(app, "run"),
-        Command::Sync(_) => not_wired(app, "sync"),
+        Command::Run(a) => link::run(a, app),
+        Command::Sync(a) => node::link::sync(a, app),
         Command::Devices(a) => device_list(a, app),
         Command::Revoke(a) => revoke(a, app),
         Command::Quarantine(a) => later(a, "quarantine", app),
@@ -41,10 +41,6 @@ pub fn dispatch(command: &Command, app: &mut App) -> Result<ExitCode, CliError> 
         Command::Upkeep(UpkeepCommand::Status(a)) => status::status(a, app),
         Command::Upkeep(command @ (UpkeepCommand::Verify(_) | UpkeepCommand::Doctor(_))) => node::upkeep(command, app),
     }
-}
-
-fn not_wired(app: &App, command: &str) -> Result<ExitCode, CliError> {
-    Err(app.error(&codes::NOT_WIRED, &[("command", command)]))
 }
 
 fn later(_: &LaterArgs, command: &str, app: &App) -> Result<ExitCode, CliError> {

@@ -6,6 +6,7 @@
 
 pub mod args;
 mod commands;
+mod link;
 mod status;
 
 pub use status::status_json;

@@ -44,8 +44,11 @@ fn read(body: &[u8]) -> Result<Vec<Payload>, PackError> {
     pack::decode(&scope(), &frame_body(body), &Stored)
 }
 
-/// A body with these names and entries (reference, name, payload), kind 0, one commit.
-fn made(names: &[&[u8]], entries: &[(&[u8], u64, &[u8])]) -> Vec<u8> {
+/// An entry's reference, name and payload.
+type Part<'a> = (&'a [u8], u64, &'a [u8]);
+
+/// A body with these names and entries of kind 0 in one commit.
+fn made(names: &[&[u8]], entries: &[Part<'_>]) -> Vec<u8> {
     let mut out = vec![1];
     leb(&mut out, names.len() as u64);
     for n in names {
@@ -74,9 +77,9 @@ fn the_maker_of_bodies_makes_what_is_read() {
 
 #[test]
 fn names_stand_once_in_order_and_short() {
-    let one: &[(&[u8], u64, &[u8])] = &[(&[0], 0, b"a")];
-    let two: &[(&[u8], u64, &[u8])] = &[(&[0], 0, b"a"), (&[0], 1, b"b")];
-    let back: &[(&[u8], u64, &[u8])] = &[(&[0], 1, b"a"), (&[0], 0, b"b")];
+    let one: &[Part<'_>] = &[(&[0], 0, b"a")];
+    let two: &[Part<'_>] = &[(&[0], 0, b"a"), (&[0], 1, b"b")];
+    let back: &[Part<'_>] = &[(&[0], 1, b"a"), (&[0], 0, b"b")];
     assert!(read(&made(&[b"a", b"b"], two)).is_ok());
     for (names, entries, what) in [
         (&[b"a" as &[u8], b"a"] as &[&[u8]], two, "twice"),
@@ -98,10 +101,10 @@ fn a_reference_is_the_shortest_that_applies() {
     let explicit = [&[1u8] as &[u8], &record.0].concat();
     let other = [&[1u8] as &[u8], &[9; 16]].concat();
     assert!(read(&made(&[b"a"], &[(&other, 0, b"x"), (&[2], 0, b"y")])).is_ok());
-    fn x(reference: &[u8]) -> (&[u8], u64, &[u8]) {
+    fn x(reference: &[u8]) -> Part<'_> {
         (reference, 0, b"x")
     }
-    let cases: [(Vec<(&[u8], u64, &[u8])>, &str); 7] = [
+    let cases: [(Vec<Part<'_>>, &str); 7] = [
         (vec![x(&explicit)], "explicit though computed"),
         (vec![x(&other), (&other, 0, b"y")], "explicit though seen"),
         (vec![x(&[0]), x(&[0])], "computed though seen"),
@@ -193,7 +196,7 @@ fn a_bomb_costs_no_more_than_it_inflates_to() {
 #[test]
 fn one_name_named_many_times_costs_no_more() {
     let name = vec![b'n'; 1 << 20];
-    let entry: (&[u8], u64, &[u8]) = (&[2], 0, b"");
+    let entry: Part<'_> = (&[2], 0, b"");
     let mut entries = vec![entry; COMMIT_ENTRIES_MAX];
     entries[0].0 = &[0];
     bomb(&made(&[&name], &entries), "a name of 1 MiB, 256 times");

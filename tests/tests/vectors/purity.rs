@@ -138,7 +138,8 @@ fn names(line: &str, word: &str) -> bool {
     line.match_indices(word).any(|(at, _)| {
         let after = line[at + word.len()..].chars().next();
         let open = word.chars().last().is_some_and(ident);
-        !line[..at].chars().last().is_some_and(ident) && !(open && after.is_some_and(ident))
+        let inside = line[..at].chars().last().is_some_and(ident) || (open && after.is_some_and(ident));
+        !inside
     })
 }
 
