@@ -76,12 +76,7 @@ pub type Ask<'a> = dyn FnMut(&mut Replica, Duration, &App) -> Result<AfterJoin, 
 ///
 /// # Errors
 /// A ticket that is none, of another organisation, or refused; what the folder refuses.
-pub fn join_with(
-    args: &JoinArgs,
-    settings: Settings,
-    app: &mut App,
-    ask: &mut Ask<'_>,
-) -> Result<ExitCode, CliError> {
+pub fn join_with(args: &JoinArgs, settings: Settings, app: &mut App, ask: &mut Ask<'_>) -> Result<ExitCode, CliError> {
     let ticket = read_ticket(app, &args.ticket)?;
     let before = Before::look(app, &args.dir, &ticket)?;
     let mut replica = Replica::join(&args.dir, &ticket, settings).map_err(|e| refusal(app, &args.dir, e))?;
