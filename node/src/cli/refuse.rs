@@ -172,9 +172,9 @@ pub fn bad_value(lang: Lang, collection: &Collection, error: &ValueError) -> Cli
     | ValueError::TooLong { field: id, .. }
     | ValueError::WrongKind { field: id, .. }) = error;
     let given = match error {
-        ValueError::Expected { text, .. } | ValueError::Ambiguous { text, .. } | ValueError::NotAChoice { text, .. } => {
-            text.as_str()
-        }
+        ValueError::Expected { text, .. }
+        | ValueError::Ambiguous { text, .. }
+        | ValueError::NotAChoice { text, .. } => text.as_str(),
         ValueError::TooLong { .. } | ValueError::WrongKind { .. } => "…",
     };
     let Some(field) = collection.field(id) else {

@@ -133,7 +133,10 @@ fn near_records(replica: &mut Replica, text: &str, digits: bool) -> Result<Vec<S
     let mut seen = BTreeSet::new();
     found.retain(|(id, _)| seen.insert(*id));
     found.truncate(NEAR_RECORDS_MAX);
-    Ok(found.into_iter().map(|(id, title)| if title.is_empty() { id.to_string() } else { format!("{id} ({title})") }).collect())
+    Ok(found
+        .into_iter()
+        .map(|(id, title)| if title.is_empty() { id.to_string() } else { format!("{id} ({title})") })
+        .collect())
 }
 
 /// What a person typed, as edits; a required field is not emptied at the keyboard.
@@ -142,8 +145,8 @@ pub(super) fn edits(app: &App, collection: &Collection, typed: &[String]) -> Res
     assign::parse_all(app.lang, typed)?;
     let mut out = Vec::with_capacity(typed.len());
     for text in typed {
-        let (field, edit) = Assignment::parse(collection, text)
-            .map_err(|e| refuse::bad_assignment(app.lang, collection, &e))?;
+        let (field, edit) =
+            Assignment::parse(collection, text).map_err(|e| refuse::bad_assignment(app.lang, collection, &e))?;
         let empties = match &edit {
             Edit::Clear => true,
             Edit::Set(value) => schema::value::is_empty(value),

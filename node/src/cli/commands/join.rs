@@ -62,11 +62,11 @@ pub type Ask<'a> = dyn FnMut(&mut Replica, Duration) -> AfterJoin + 'a;
 pub fn join_with(args: &JoinArgs, app: &mut App, ask: &mut Ask<'_>) -> Result<ExitCode, CliError> {
     let ticket = read_ticket(app, &args.ticket)?;
     let before = Before::look(app, &args.dir, &ticket)?;
-    let mut replica =
-        Replica::join(&args.dir, &ticket, Settings::default()).map_err(|e| refusal(app, &args.dir, e))?;
+    let mut replica = Replica::join(&args.dir, &ticket, Settings::default()).map_err(|e| refusal(app, &args.dir, e))?;
     let said = ask(&mut replica, Duration::from_secs(args.timeout));
     if let AfterJoin::Refused { code, text } = &said {
-        let error = app.error(code, &[("when", ""), ("what", text), ("reason", text)]).at(args.dir.display().to_string());
+        let error =
+            app.error(code, &[("when", ""), ("what", text), ("reason", text)]).at(args.dir.display().to_string());
         before.restore(app, replica)?;
         return Err(error);
     }
@@ -124,7 +124,9 @@ fn refusal(app: &App, dir: &Path, error: ReplicaError) -> CliError {
     let place = dir.display().to_string();
     match error {
         ReplicaError::OtherOrganisation => app.error(&codes::TICKET_OTHER_ORG, &[("dir", &place)]).at(place),
-        other => Err::<(), _>(other).or_cli(app).err().unwrap_or_else(|| app.error(&codes::INTERNAL, &[("what", "join")])),
+        other => {
+            Err::<(), _>(other).or_cli(app).err().unwrap_or_else(|| app.error(&codes::INTERNAL, &[("what", "join")]))
+        }
     }
 }
 

@@ -89,7 +89,13 @@ fn ticks(app: &App, replica: &Replica, shown: &Shown) -> String {
     let mut line = String::new();
     for (i, part) in parts.iter().enumerate() {
         let after_tick = i > 0 && parts[i - 1].ends_with('✓');
-        line.push_str(if i == 0 { "" } else if after_tick { " · " } else { " " });
+        line.push_str(if i == 0 {
+            ""
+        } else if after_tick {
+            " · "
+        } else {
+            " "
+        });
         line.push_str(part);
     }
     line
@@ -149,7 +155,8 @@ fn history_words(app: &mut App, replica: &Replica, shown: &Shown) -> Result<(), 
         }
     }
     let word = |id: &str| app.t(id, &[]);
-    let headings = [word("history.at"), word("history.author"), word("history.field"), word("history.old"), word("history.new")];
+    let headings =
+        [word("history.at"), word("history.author"), word("history.field"), word("history.old"), word("history.new")];
     let heading = format!("\n{}", app.t("history.title", &[]));
     app.out.line(&heading)?;
     Ok(app.out.table(&headings.each_ref().map(String::as_str), &rows)?)
