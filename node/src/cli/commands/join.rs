@@ -135,7 +135,7 @@ enum Before {
     /// Nothing: what a join made goes again. Whether the folder itself was there.
     Free { folder: bool },
     /// A replica: its file, and its facts that a join writes.
-    Ours { file: ConfigFile, facts: BTreeMap<String, Option<Vec<u8>>> },
+    Ours { file: Box<ConfigFile>, facts: BTreeMap<String, Option<Vec<u8>>> },
 }
 
 impl Before {
@@ -153,7 +153,7 @@ impl Before {
                     let fact = replica.store.meta(&name).or_cli(app)?;
                     facts.insert(name, fact);
                 }
-                Ok(Self::Ours { file: replica.file().clone(), facts })
+                Ok(Self::Ours { file: Box::new(replica.file().clone()), facts })
             }
         }
     }
@@ -169,7 +169,7 @@ impl Before {
             }
             Self::Ours { file, facts } => {
                 replica.store.write(&Batch { meta: facts, ..Batch::default() }).or_cli(app)?;
-                replica.change_file(|f| *f = file).or_cli(app)
+                replica.change_file(|f| *f = *file).or_cli(app)
             }
         }
     }
