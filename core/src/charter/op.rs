@@ -145,7 +145,7 @@ pub enum Op {
     #[n(4)]
     Endpoint {
         /// `host:port`, most preferred first; empty = no more.
-        #[n(0)]
+        #[cbor(n(0), decode_with = "crate::wire::addresses")]
         addresses: Vec<String>,
     },
     /// Publishes a schema; in the root's charter.

@@ -122,6 +122,7 @@ impl Engine {
         Ok(out)
     }
 
+    /// Stores a charter commit of ours, and judges the quarantine anew under the charter it makes.
     fn store_own(
         &mut self,
         store: &mut dyn Store,
@@ -130,6 +131,7 @@ impl Engine {
         now: Millis,
     ) -> Result<(), StoreError> {
         self.store_commits(store, None, space, vec![commit], None, now)
+            .and_then(|_| self.judge_quarantine(store, now))
             .map(|_| ())
             .map_err(|e| StoreError::Io(format!("a charter commit of ours was refused: {e}")))
     }

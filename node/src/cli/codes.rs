@@ -102,6 +102,20 @@ codes! {
     NOT_IN_SYNC "not_in_sync" NotInSync "The session ended before both sides were equal.";
     WRONG_KEY "wrong_key" NotInSync "A relay answered with another key.";
     NEWER_NEEDED "newer_needed" NotInSync "The relay needs a newer version.";
+
+    LATER "later" BadInput "The command comes with a later version.";
+    DIR_TAKEN "dir_taken" BadInput "The folder holds an organisation already.";
+    BAD_ADDRESS "bad_address" BadInput "An address cannot be read.";
+    NO_PORT "no_port" Failed "An address cannot be listened at.";
+    TICKET_NOT_RELAY "ticket_not_relay" BadInput "The ticket is for a branch, not for a relay.";
+    UNKNOWN_ROLE "unknown_role" BadInput "There is no such role.";
+    UNKNOWN_DEVICE "unknown_device" BadInput "No device has this id.";
+    OWN_DEVICE "own_device" BadInput "A device does not revoke itself.";
+    BAD_UNIT "bad_unit" BadInput "A unit cannot be added.";
+    UNIT_EXISTS "unit_exists" BadInput "The unit is there already.";
+    CSV_LEVELS "csv_levels" BadInput "The csv file does not have the columns of a unit list.";
+    DATE_PAST "date_past" BadInput "A date that must lie ahead is over.";
+    REPLICA "replica" Failed "The replica cannot do it.";
 }
 
 #[cfg(test)]

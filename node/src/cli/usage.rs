@@ -74,12 +74,13 @@ pub fn localize(command: Command, lang: Lang) -> Command {
         .about(word("help.about"))
         .arg(help.help(word("help.help")))
         .arg(version.help(word("help.version")));
-    translate(command, lang)
+    translate(command, lang, "cmd")
 }
 
-fn translate(command: Command, lang: Lang) -> Command {
+/// `path` is where the words of the command stand: `cmd` for the program, `cmd.unit.add` for `unit add`.
+fn translate(command: Command, lang: Lang, path: &str) -> Command {
     let word = |id: &str| t(lang, id, &[]);
-    let about = find(&format!("cmd.{}", command.get_name())).map(|m| word(m.id));
+    let about = find(path).map(|m| word(m.id));
     let template = format!("{{about-with-newline}}\n{}: {{usage}}\n\n{{all-args}}", word("help.usage"));
     let mut order = 0;
     let mut command = command
@@ -100,7 +101,10 @@ fn translate(command: Command, lang: Lang) -> Command {
                 None => arg,
             }
         })
-        .mut_subcommands(|sub| translate(sub, lang));
+        .mut_subcommands(|sub| {
+            let path = format!("{path}.{}", sub.get_name());
+            translate(sub, lang, &path)
+        });
     if let Some(about) = about {
         command = command.about(about);
     }

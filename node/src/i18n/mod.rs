@@ -10,6 +10,7 @@ mod errors;
 mod help;
 mod number;
 mod records;
+mod relay;
 mod words;
 
 pub use number::{format_bytes, format_decimal, format_int};

@@ -5,22 +5,28 @@
 //! Invariants: a ticket that is refused, at the desk or by a relay, leaves nothing written.
 
 use super::common::OrCli;
+use super::link;
 use crate::cli::args::JoinArgs;
 use crate::cli::exit::{CliError, ExitCode};
 use crate::cli::{App, codes};
 use crate::config::{ConfigFile, Settings};
-use crate::dir::{Dir, Found};
+use crate::dir::{Dir, Found, Running};
 use crate::keys::{self, KeyKind};
+use crate::link::SyncFailure;
 use crate::replica::{Replica, ReplicaError};
 use data_encoding::BASE32_NOPAD;
 use sampan_core::charter::Ticket;
 use sampan_core::charter::ticket::{PREFIX, TicketError};
 use sampan_core::engine::meta;
 use sampan_core::store::{Batch, Store};
+use sampan_core::wire::WireError;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
+
+/// Bytes of the check sum behind a ticket's body.
+const CHECK_BYTES: usize = 4;
 
 /// What the ticket's relays said, if one could be reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,19 +47,34 @@ pub enum AfterJoin {
     },
 }
 
-/// Dials the relays of the tickets for up to `timeout`.
-#[must_use]
-pub fn after_join(_replica: &mut Replica, _timeout: Duration) -> AfterJoin {
-    AfterJoin::Offline { why: String::new() }
+/// Dials the relays of the ticket once, for up to `timeout`.
+///
+/// # Errors
+/// When no socket or thread is to be had, or the folder is in use by a daemon.
+pub fn after_join(replica: &mut Replica, timeout: Duration, app: &App) -> Result<AfterJoin, CliError> {
+    if let Running::Daemon(_) = replica.dir().running().or_cli(app)? {
+        // The daemon keeps the link; it will say the new grant with its next session.
+        crate::control::nudge(replica.dir());
+        return Ok(AfterJoin::Offline { why: app.t("sync.daemon", &[]) });
+    }
+    let lock = replica.dir().lock().or_cli(app)?;
+    let second = Replica::open(replica.dir().root(), &Settings::default()).or_cli(app)?;
+    let (_, (_, result)) = link::alone(second, lock, None, timeout, app.lang)?;
+    replica.catch_up().or_cli(app)?;
+    Ok(match result {
+        Ok(()) => AfterJoin::Verified,
+        Err(SyncFailure::Refused(word, text)) => AfterJoin::Refused { code: link::code_of(&word), text },
+        Err(failure) => AfterJoin::Offline { why: failure.to_string() },
+    })
 }
 
 /// Runs `join` and asks the relays with [`after_join`].
 pub(super) fn join(args: &JoinArgs, app: &mut App) -> Result<ExitCode, CliError> {
-    join_with(args, app, &mut |replica, timeout| after_join(replica, timeout))
+    join_with(args, app, &mut after_join)
 }
 
 /// Asks the relays after a join.
-pub type Ask<'a> = dyn FnMut(&mut Replica, Duration) -> AfterJoin + 'a;
+pub type Ask<'a> = dyn FnMut(&mut Replica, Duration, &App) -> Result<AfterJoin, CliError> + 'a;
 
 /// Runs `join` for any program; `ask` dials.
 ///
@@ -63,7 +84,7 @@ pub fn join_with(args: &JoinArgs, app: &mut App, ask: &mut Ask<'_>) -> Result<Ex
     let ticket = read_ticket(app, &args.ticket)?;
     let before = Before::look(app, &args.dir, &ticket)?;
     let mut replica = Replica::join(&args.dir, &ticket, Settings::default()).map_err(|e| refusal(app, &args.dir, e))?;
-    let said = ask(&mut replica, Duration::from_secs(args.timeout));
+    let said = ask(&mut replica, Duration::from_secs(args.timeout), app)?;
     if let AfterJoin::Refused { code, text } = &said {
         let error =
             app.error(code, &[("when", ""), ("what", text), ("reason", text)]).at(args.dir.display().to_string());
@@ -105,19 +126,17 @@ fn read_ticket(app: &App, text: &str) -> Result<Ticket, CliError> {
 fn is_cut(text: &str) -> bool {
     let line: String = text.chars().filter(|c| !c.is_whitespace()).collect();
     let digits = line.strip_prefix(PREFIX).unwrap_or_default().to_uppercase();
-    // A cut leaves digits that are no whole byte.
-    let bytes = (0..digits.len().min(8)).find_map(|less| {
-        let part = digits.get(..digits.len() - less)?;
-        BASE32_NOPAD.decode(part.as_bytes()).ok()
-    });
-    let Some(bytes) = bytes else { return digits.is_empty() };
-    match sampan_core::wire::decode::<Ticket>("ticket", &bytes) {
-        Err(sampan_core::wire::WireError::Malformed { why, .. }) => why.contains("end of input"),
-        // The body is whole and a part of its check sum is not.
-        Err(sampan_core::wire::WireError::Trailing { extra, .. }) => extra < 4,
-        Ok(_) => true,
-        Err(_) => false,
-    }
+    // Whole groups of eight digits alone: a cut, or a slip in the last digit, spoils only the group it
+    // is in, and what is left out is never more than the check sum.
+    let whole = digits.get(..digits.len() / 8 * 8).unwrap_or_default();
+    let Ok(bytes) = BASE32_NOPAD.decode(whole.as_bytes()) else { return false };
+    let body = match sampan_core::wire::decode::<Ticket>("ticket", &bytes) {
+        Ok(_) => bytes.len(),
+        Err(WireError::Trailing { extra, .. }) => bytes.len() - extra,
+        Err(WireError::Malformed { why, .. }) => return why.contains("end of input"),
+        Err(WireError::NotCanonical { .. } | WireError::Limit { .. }) => return false,
+    };
+    digits.len() < BASE32_NOPAD.encode_len(body + CHECK_BYTES)
 }
 
 fn refusal(app: &App, dir: &Path, error: ReplicaError) -> CliError {

@@ -5,8 +5,9 @@
 //! Invariants: `sync` exits 0 only when both ends said that they hold the same; with a daemon running
 //! it asks the daemon, because one process at a time keeps a folder's link.
 
+use super::common::OrCli;
 use crate::cli::args::{RunArgs, SyncArgs};
-use crate::cli::convert::IntoCli;
+use crate::cli::codes::Code;
 use crate::cli::progress::{Counts, Progress};
 use crate::cli::{App, CliError, ExitCode, codes};
 use crate::config::Settings;
@@ -40,9 +41,9 @@ pub fn failed(lang: Lang, reason: &str) -> CliError {
 /// Refused: exit 3; not reachable or not yet in sync: exit 4, after the report was printed.
 pub fn sync(args: &SyncArgs, app: &mut App) -> Result<ExitCode, CliError> {
     let lang = app.lang;
-    let dir = Dir::open(&args.dir).map_err(|e| e.into_cli(lang))?;
+    let dir = Dir::open(&args.dir).or_cli(app)?;
     let within = Duration::from_secs(args.timeout.max(1));
-    let (report, result) = match dir.running().map_err(|e| e.into_cli(lang))? {
+    let (report, result) = match dir.running().or_cli(app)? {
         Running::Daemon(info) => {
             app.say("sync.daemon", &[]);
             let body = args.timeout.max(1).to_string();
@@ -53,8 +54,8 @@ pub fn sync(args: &SyncArgs, app: &mut App) -> Result<ExitCode, CliError> {
             (answer.report, answer.failure.map_or(Ok(()), Err))
         }
         Running::Nobody | Running::OneShot => {
-            let replica = Replica::open(&args.dir, &Settings::default()).map_err(|e| e.into_cli(lang))?;
-            let lock = dir.lock().map_err(|e| e.into_cli(lang))?;
+            let replica = Replica::open(&args.dir, &Settings::default()).or_cli(app)?;
+            let lock = dir.lock().or_cli(app)?;
             if is_root(&replica) {
                 app.say("sync.root", &[]);
                 (SyncReport { verified: true, ..SyncReport::default() }, Ok(()))
@@ -99,7 +100,10 @@ pub fn alone(
         let watch = |state: &SessionState| {
             let (a, d) = (state.progress.announced, state.progress);
             let announced = Counts { commits: a.commits, entries: a.entries, bytes: a.bytes };
-            bar.update(announced, Counts { commits: d.commits, entries: d.entries, bytes: state.stats.frame_bytes_received });
+            bar.update(
+                announced,
+                Counts { commits: d.commits, entries: d.entries, bytes: state.stats.frame_bytes_received },
+            );
         };
         let outcome = sync_once(&desk, &endpoint, relay, within, watch).await;
         endpoint.close(crate::net::code::DONE, "");
@@ -155,14 +159,24 @@ pub fn error_of(failure: &SyncFailure, lang: Lang) -> CliError {
             CliError::new(lang, &codes::UNREACHABLE, &[("tried", tried), ("next", &next)])
         }
         SyncFailure::NotVerified(what) => CliError::new(lang, &codes::NOT_IN_SYNC, &[("what", what), ("next", &next)]),
-        SyncFailure::Refused(word, text) => match word.as_str() {
-            "ticket_used" => CliError::new(lang, &codes::TICKET_USED, &[]),
-            "ticket_expired" => CliError::new(lang, &codes::TICKET_EXPIRED, &[("when", "")]),
-            "grant_ended" => CliError::new(lang, &codes::GRANT_ENDED, &[("when", &format!(" ({text})"))]),
-            "version" => CliError::new(lang, &codes::NEWER_NEEDED, &[("needed", text)]),
-            "busy" | "protocol" => CliError::new(lang, &codes::NOT_IN_SYNC, &[("what", text), ("next", &next)]),
-            _ => CliError::new(lang, &codes::NO_GRANT, &[]),
-        },
+        SyncFailure::Refused(word, text) => {
+            let when = format!(" ({text})");
+            let values = [("when", when.as_str()), ("needed", text), ("what", text), ("next", next.as_str())];
+            CliError::new(lang, code_of(word), &values)
+        }
+    }
+}
+
+/// The code of a relay's refusal.
+#[must_use]
+pub fn code_of(word: &str) -> &'static Code {
+    match word {
+        "ticket_used" => &codes::TICKET_USED,
+        "ticket_expired" => &codes::TICKET_EXPIRED,
+        "grant_ended" => &codes::GRANT_ENDED,
+        "version" => &codes::NEWER_NEEDED,
+        "busy" | "protocol" => &codes::NOT_IN_SYNC,
+        _ => &codes::NO_GRANT,
     }
 }
 
@@ -173,12 +187,13 @@ pub fn error_of(failure: &SyncFailure, lang: Lang) -> CliError {
 pub fn run(args: &RunArgs, app: &mut App) -> Result<ExitCode, CliError> {
     let lang = app.lang;
     let flags = Settings { web: args.web, ..Settings::default() };
-    let replica = Replica::open(&args.dir, &flags).map_err(|e| e.into_cli(lang))?;
-    let lock = replica.dir().lock().map_err(|e| e.into_cli(lang))?;
+    let replica = Replica::open(&args.dir, &flags).or_cli(app)?;
+    let lock = replica.dir().lock().or_cli(app)?;
     let level = replica.config().log.clone();
-    let _guard = crate::observe::install(&replica.dir().logs(), "sampan", &level);
+    crate::observe::install(&replica.dir().logs(), "sampan", &level).map_err(|e| failed(lang, &e.to_string()))?;
     let web = replica.config().web;
-    let status: StatusWriter = std::sync::Arc::new(|report, _, _| super::status::to_json(report));
+    let status: StatusWriter =
+        std::sync::Arc::new(|report, _, _| serde_json::Value::Object(super::status::object(report)));
     runtime(lang)?.block_on(async {
         let key = replica.engine.key().clone();
         let options = Options { thin: true, ..Options::default() };
@@ -191,31 +206,5 @@ pub fn run(args: &RunArgs, app: &mut App) -> Result<ExitCode, CliError> {
         until_stopped().await;
         daemon.stop().await;
         Ok(ExitCode::Done)
-    })
-}
-
-/// What the first dialling after a `join` came to.
-#[derive(Debug, Clone, PartialEq)]
-pub enum AfterJoin {
-    /// In step with the relay.
-    Verified,
-    /// Nobody answered, or not in time: joined offline.
-    Offline(String),
-    /// The relay refused.
-    Refused(SyncFailure),
-}
-
-/// Dials the ticket's relays once.
-///
-/// # Errors
-/// When no socket or thread is to be had.
-pub fn after_join(replica: Replica, within: Duration, lang: Lang) -> Result<AfterJoin, CliError> {
-    let lock = replica.dir().lock().map_err(|e| e.into_cli(lang))?;
-    let (replica, (_, result)) = alone(replica, lock, None, within, lang)?;
-    drop(replica);
-    Ok(match result {
-        Ok(()) => AfterJoin::Verified,
-        Err(failure @ SyncFailure::Refused(..)) => AfterJoin::Refused(failure),
-        Err(failure) => AfterJoin::Offline(failure.to_string()),
     })
 }

@@ -9,6 +9,7 @@ mod common;
 mod doctor;
 mod edit;
 pub mod join;
+pub mod link;
 mod list;
 mod show;
 pub mod status;
@@ -17,9 +18,9 @@ mod tests;
 mod unique;
 mod verify;
 
+use super::App;
 use super::args::{Command, RecordCommand, UpkeepCommand};
 use super::exit::{CliError, ExitCode};
-use super::{App, codes};
 
 /// Runs a command of `sampan`.
 ///
@@ -28,8 +29,8 @@ use super::{App, codes};
 pub fn dispatch(command: &Command, app: &mut App) -> Result<ExitCode, CliError> {
     match command {
         Command::Join(args) => join::join(args, app),
-        Command::Run(_) => not_wired(app, "run"),
-        Command::Sync(_) => not_wired(app, "sync"),
+        Command::Run(args) => link::run(args, app),
+        Command::Sync(args) => link::sync(args, app),
         Command::Record(command) => record(command, app),
         Command::Upkeep(command) => upkeep(command, app),
     }
@@ -62,8 +63,4 @@ pub fn upkeep(command: &UpkeepCommand, app: &mut App) -> Result<ExitCode, CliErr
         UpkeepCommand::Verify(args) => verify::verify(args, app),
         UpkeepCommand::Doctor(args) => doctor::doctor(args, app),
     }
-}
-
-fn not_wired(app: &App, command: &str) -> Result<ExitCode, CliError> {
-    Err(app.error(&codes::NOT_WIRED, &[("command", command)]))
 }

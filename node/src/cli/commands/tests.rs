@@ -3,6 +3,7 @@
 use super::join::{AfterJoin, join_with};
 use super::*;
 use crate::cli::args::{Cli, JoinArgs};
+use crate::cli::codes;
 use crate::cli::output::Output;
 use crate::cli::{run, usage};
 use crate::config::Settings;
@@ -271,6 +272,9 @@ fn tickets_that_cannot_be_used_write_nothing() {
     let last = if altered.pop() == Some('a') { 'b' } else { 'a' };
     altered.push(last);
     let cut = &line[..line.len() / 2];
+    for less in 1..20 {
+        assert_eq!(refused(&["join", &d, &line[..line.len() - less]]).code, "ticket_cut", "{less} less");
+    }
     let refused_with = |ticket: &str, into: &str| refused(&["join", into, ticket]);
     assert_eq!(refused_with("hello", &new).code, "ticket_not");
     assert_eq!(refused_with(&altered, &new).code, "ticket_altered");
@@ -291,7 +295,8 @@ fn what_a_relay_refuses_leaves_the_folder_as_it_was() {
     let (d, line) = city(dir.path());
     let refuse = |into: &Path| {
         let args = JoinArgs { dir: into.to_owned(), ticket: line.clone(), timeout: 0 };
-        let mut ask = |_: &mut Replica, _| AfterJoin::Refused { code: &codes::TICKET_USED, text: String::new() };
+        let mut ask =
+            |_: &mut Replica, _, _: &App| Ok(AfterJoin::Refused { code: &codes::TICKET_USED, text: String::new() });
         with_app(&["status", "x"], &mut |_, app| join_with(&args, app, &mut ask)).unwrap_err()
     };
     let new = dir.path().join("new");
