@@ -27,7 +27,7 @@ impl Session {
     pub(super) fn push_unacknowledged(&mut self, env: &mut Env<'_>) -> Result<(), SessionError> {
         let side = Side::of(env.engine.charter(), &env.engine.device());
         // A relay's children are acknowledged one by one: it compares frontiers instead.
-        if !side.relay_units.is_empty() || side.units.len() != 1 {
+        if side.subtrees().next().is_some() || side.units.len() != 1 {
             return Ok(());
         }
         let Some(unit) = side.units.first() else { return Ok(()) };
@@ -217,9 +217,7 @@ impl Session {
         self.out.offer(rows);
         if self.role == Role::Upper && !self.blank && !acked.is_empty() {
             let side = Side::of(env.engine.charter(), &self.peer);
-            let in_side = |u: &UnitId| {
-                side.units.contains(u) || env.engine.charter().chain(u).any(|a| side.relay_units.contains(&a.id))
-            };
+            let in_side = |u: &UnitId| side.covers(env.engine.charter(), u);
             let units: Vec<UnitId> = acked.into_iter().filter(in_side).collect();
             self.pass_acks(env, &units)?;
         }
@@ -235,7 +233,7 @@ impl Session {
         let mut todo: BTreeSet<UnitId> = std::mem::take(&mut self.touched);
         if std::mem::take(&mut self.acknowledge_all) {
             todo.extend(&side.units);
-            let mut below: Vec<UnitId> = side.relay_units.iter().copied().collect();
+            let mut below: Vec<UnitId> = side.subtrees().copied().collect();
             while let Some(u) = below.pop() {
                 below.extend(env.engine.charter().unit(&u).iter().flat_map(|u| &u.children));
                 todo.insert(u);
@@ -254,7 +252,7 @@ impl Session {
             for some in units.chunks(ACK_LEAVES_MAX) {
                 let said = env.engine.acknowledge(env.store, relay, &some.iter().copied().collect(), env.now)?;
                 // A device without units below is shown its own leaf with its proof, by `pass_acks`.
-                let Some(set) = said.filter(|_| !side.relay_units.is_empty()) else { continue };
+                let Some(set) = said.filter(|_| side.subtrees().next().is_some()) else { continue };
                 for leaf in &set.leaves {
                     self.acks_sent.insert((leaf.unit, relay), u64::MAX);
                 }
@@ -319,8 +317,7 @@ impl Session {
             Role::Lower => Side::of(charter, &engine.device()),
             Role::Upper => Side::of(charter, &self.peer),
         };
-        let in_lower = lower.units.contains(&register.unit)
-            || charter.chain(&register.unit).any(|u| lower.relay_units.contains(&u.id));
+        let in_lower = lower.covers(charter, &register.unit);
         let kind = match self.role {
             Role::Lower => register.name == names::HEARTBEAT || register.name.starts_with(names::HOLDER),
             Role::Upper => register.name.starts_with(names::HOLDER),

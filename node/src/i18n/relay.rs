@@ -7,6 +7,7 @@ use super::catalogue::m;
 
 #[rustfmt::skip]
 pub(super) const RELAY: &[Message] = &[
+    m("relay.web", "Trang trạng thái: http://{address}/", "Status page: http://{address}/"),
     m("relay.everyday", "\
 Năm lệnh hay dùng của cấp trên (DIR là thư mục Sampan):
 

@@ -7,4 +7,5 @@ mod copies;
 mod crash;
 mod large;
 mod levels;
+mod one_pc;
 mod world;

@@ -258,3 +258,32 @@ fn a_tree_of_many_units_is_in_step_and_a_change_deep_below_is_found() {
     assert!(v.view(0, one).is_some());
     let _ = Event::Verified;
 }
+
+#[test]
+fn an_office_that_edits_a_subtree_holds_it_and_its_edits_travel() {
+    let (mut v, district, branch) = three_levels(58);
+    let now = v.now;
+    let r = &mut v.replicas[1];
+    let request = sampan_core::engine::InviteRequest {
+        unit: district,
+        roles: Roles::EDITOR,
+        subtree: true,
+        holder: "an office".into(),
+        until: None,
+        use_by: None,
+    };
+    let ticket = r.engine.invite(&mut *r.store, &mut r.rng, &request, now).unwrap();
+    let office = v.join("office", &ticket, &mut mem);
+    ok(&v.sync(office, 1));
+    let an = v.create(2, branch, "members", &["full_name=An"]);
+    ok(&v.sync(2, 1));
+    ok(&v.sync(office, 1));
+    assert!(v.view(office, an).is_some(), "it holds what lies below");
+    let binh = v.create(office, branch, "members", &["full_name=Bình"]);
+    let end = v.sync(office, 1);
+    ok(&end);
+    assert_eq!(end.changes.0, 1);
+    assert!(v.view(1, binh).is_some());
+    ok(&v.sync(2, 1));
+    assert!(v.view(2, binh).is_some());
+}

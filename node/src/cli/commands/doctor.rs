@@ -47,7 +47,10 @@ pub(super) fn doctor(args: &DirArgs, app: &mut App) -> Result<ExitCode, CliError
         judged(app, "config", "doctor.config", ConfigFile::read(&dir.config()).or_cli(app)),
         judged(app, "keys", "doctor.keys", load_keys(&dir).or_cli(app)),
     ];
+    let sound = found.iter().all(|f| f.state != State::Bad);
     match Replica::open(&args.dir, &Settings::default()).or_cli(app) {
+        // Without its config or keys it cannot be opened, which has been said.
+        Err(_) if !sound => {}
         Err(e) => found.push(judged(app, "database", "doctor.database", Err::<(), _>(e))),
         Ok(mut replica) => {
             found.push(judged(app, "database", "doctor.database", Ok(())));

@@ -19,10 +19,14 @@ use sampan_core::charter::Ticket;
 use sampan_core::charter::ticket::{PREFIX, TicketError};
 use sampan_core::engine::meta;
 use sampan_core::store::{Batch, Store};
+use sampan_core::wire::WireError;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
+
+/// Bytes of the check sum behind a ticket's body.
+const CHECK_BYTES: usize = 4;
 
 /// What the ticket's relays said, if one could be reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -125,19 +129,17 @@ pub fn read_ticket(app: &App, text: &str) -> Result<Ticket, CliError> {
 fn is_cut(text: &str) -> bool {
     let line: String = text.chars().filter(|c| !c.is_whitespace()).collect();
     let digits = line.strip_prefix(PREFIX).unwrap_or_default().to_uppercase();
-    // A cut leaves digits that are no whole byte.
-    let bytes = (0..digits.len().min(8)).find_map(|less| {
-        let part = digits.get(..digits.len() - less)?;
-        BASE32_NOPAD.decode(part.as_bytes()).ok()
-    });
-    let Some(bytes) = bytes else { return digits.is_empty() };
-    match sampan_core::wire::decode::<Ticket>("ticket", &bytes) {
-        Err(sampan_core::wire::WireError::Malformed { why, .. }) => why.contains("end of input"),
-        // The body is whole and a part of its check sum is not.
-        Err(sampan_core::wire::WireError::Trailing { extra, .. }) => extra < 4,
-        Ok(_) => true,
-        Err(_) => false,
-    }
+    // Whole groups of eight digits alone: a cut, or a slip in the last digit, spoils only the group it
+    // is in, and what is left out is never more than the check sum.
+    let whole = digits.get(..digits.len() / 8 * 8).unwrap_or_default();
+    let Ok(bytes) = BASE32_NOPAD.decode(whole.as_bytes()) else { return false };
+    let body = match sampan_core::wire::decode::<Ticket>("ticket", &bytes) {
+        Ok(_) => bytes.len(),
+        Err(WireError::Trailing { extra, .. }) => bytes.len() - extra,
+        Err(WireError::Malformed { why, .. }) => return why.contains("end of input"),
+        Err(WireError::NotCanonical { .. } | WireError::Limit { .. }) => return false,
+    };
+    digits.len() < BASE32_NOPAD.encode_len(body + CHECK_BYTES)
 }
 
 fn refusal(app: &App, dir: &Path, error: ReplicaError) -> CliError {
@@ -155,7 +157,7 @@ enum Before {
     /// Nothing: what a join made goes again. Whether the folder itself was there.
     Free { folder: bool },
     /// A replica: its file, and its facts that a join writes.
-    Ours { file: ConfigFile, facts: BTreeMap<String, Option<Vec<u8>>> },
+    Ours { file: Box<ConfigFile>, facts: BTreeMap<String, Option<Vec<u8>>> },
 }
 
 impl Before {
@@ -173,7 +175,7 @@ impl Before {
                     let fact = replica.store.meta(&name).or_cli(app)?;
                     facts.insert(name, fact);
                 }
-                Ok(Self::Ours { file: replica.file().clone(), facts })
+                Ok(Self::Ours { file: Box::new(replica.file().clone()), facts })
             }
         }
     }
@@ -189,7 +191,7 @@ impl Before {
             }
             Self::Ours { file, facts } => {
                 replica.store.write(&Batch { meta: facts, ..Batch::default() }).or_cli(app)?;
-                replica.change_file(|f| *f = file).or_cli(app)
+                replica.change_file(|f| *f = *file).or_cli(app)
             }
         }
     }
