@@ -89,8 +89,6 @@ pub fn relay(args: &[&str]) -> Out {
 /// A running daemon; killed when dropped.
 pub struct Daemon {
     child: Child,
-    /// What stood behind `ready`.
-    pub ready: String,
 }
 
 impl Daemon {
@@ -100,8 +98,8 @@ impl Daemon {
         let mut child = c.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let ready = line.trim().strip_prefix("ready ").unwrap_or_else(|| panic!("not ready: '{line}'")).to_owned();
-        Self { child, ready }
+        assert!(line.starts_with("ready "), "not ready: '{line}'");
+        Self { child }
     }
     /// `kill -9`.
     pub fn kill(mut self) {

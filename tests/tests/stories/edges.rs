@@ -56,7 +56,7 @@ fn forge(v: &Village, key: &ed25519_dalek::SigningKey, space: SpaceId) -> (Group
 
 #[test]
 fn a_commit_without_right_is_kept_aside_and_shown_to_nobody() {
-    let (mut v, district, branch) = three_levels(50);
+    let (mut v, district, _) = three_levels(50);
     let other = v.unit(1, district, "Chi bộ 2", "branch");
     ok(&v.sync(2, 1));
     // The branch's own key, in a space where it has no right: the hop checks the author.
