@@ -8,4 +8,5 @@ mod crash;
 mod large;
 mod levels;
 mod one_pc;
+mod readme;
 mod world;

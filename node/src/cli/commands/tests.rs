@@ -297,7 +297,8 @@ fn what_a_relay_refuses_leaves_the_folder_as_it_was() {
         let args = JoinArgs { dir: into.to_owned(), ticket: line.clone(), timeout: 0 };
         let mut ask =
             |_: &mut Replica, _, _: &App| Ok(AfterJoin::Refused { code: &codes::TICKET_USED, text: String::new() });
-        with_app(&["status", "x"], &mut |_, app| join_with(&args, crate::config::Settings::default(), app, &mut ask)).unwrap_err()
+        with_app(&["status", "x"], &mut |_, app| join_with(&args, crate::config::Settings::default(), app, &mut ask))
+            .unwrap_err()
     };
     let new = dir.path().join("new");
     assert_eq!(refuse(&new).exit, ExitCode::Refused);
