@@ -4,6 +4,7 @@
 
 pub mod keep;
 pub mod once;
+pub mod pace;
 pub mod pump;
 pub mod route;
 

@@ -5,12 +5,14 @@
 //! Invariants: a lane's frames keep their order; a frame waits here only while its lane is busy, and
 //! the desk hands out at most a few a lane.
 
+use super::pace::{Pace, minute_of_day};
 use crate::desk::{Desk, Outgoing, Port, SessionEnd, SessionState};
 use crate::net::{ConnError, Connection, Offer, PRIORITIES, code};
 use sampan_core::sync::Role;
 use std::collections::VecDeque;
 use std::time::Duration;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 /// How long what is queued may take to leave before a closing link is cut.
 const FLUSH_WITHIN: Duration = Duration::from_secs(5);
@@ -39,11 +41,16 @@ pub async fn pump(
         connection.control.close(code::STOPPING, "this side is stopping");
         return PumpEnd { state: SessionState::default(), transport: None, udp_bytes: (0, 0) };
     };
+    let Some(mut pace) = desk.call(|r| Pace::of(r.config())).await else {
+        connection.control.close(code::STOPPING, "this side is stopping");
+        return PumpEnd { state: SessionState::default(), transport: None, udp_bytes: (0, 0) };
+    };
     let mut queues: [VecDeque<Vec<u8>>; PRIORITIES] = Default::default();
     let mut closing: Option<(u32, String)> = None;
+    let mut paced;
     let transport = loop {
-        match flush(desk, &mut connection, &port, &mut queues).await {
-            Ok(()) => {}
+        match flush(desk, &mut connection, &port, &mut queues, &mut pace).await {
+            Ok(wait) => paced = wait,
             Err(e) => break Some(e),
         }
         let busy = queues.iter().any(|q| !q.is_empty());
@@ -75,6 +82,7 @@ pub async fn pump(
                 None => closing = Some((code::STOPPING, "this side is stopping".into())),
             },
             () = connection.sender.freed(), if busy => {}
+            () = tokio::time::sleep(paced.unwrap_or_default()), if paced.is_some() => {}
             changed = port.state.changed() => {
                 if changed.is_err() || stop(&port.state.borrow_and_update()) {
                     closing.get_or_insert((code::DONE, String::new()));
@@ -94,16 +102,28 @@ pub async fn pump(
     }
 }
 
+/// Offers what is queued; how long the first frame that the pace holds back has to wait, if any.
 async fn flush(
     desk: &Desk,
     connection: &mut Connection,
     port: &Port,
     queues: &mut [VecDeque<Vec<u8>>; PRIORITIES],
-) -> Result<(), ConnError> {
+    pace: &mut Pace,
+) -> Result<Option<Duration>, ConnError> {
+    let mut held = None;
     for (lane, queue) in (0u8..).zip(queues.iter_mut()) {
         while let Some(bytes) = queue.pop_front() {
+            if let Some(wait) = pace.wait(lane, Instant::now(), minute_of_day) {
+                queue.push_front(bytes);
+                held = Some(wait);
+                break;
+            }
+            let size = bytes.len();
             match connection.sender.offer(lane, bytes)? {
-                Offer::Taken => desk.sent(port.id, lane).await,
+                Offer::Taken => {
+                    pace.spent(lane, size, Instant::now());
+                    desk.sent(port.id, lane).await;
+                }
                 Offer::Busy(bytes) => {
                     queue.push_front(bytes);
                     break;
@@ -111,7 +131,7 @@ async fn flush(
             }
         }
     }
-    Ok(())
+    Ok(held)
 }
 
 /// Hands over what arrived before a close, and waits until the desk has taken it.
