@@ -64,28 +64,3 @@ pub(super) fn built(deps: &[ChangeHash], by: u8, seq: u64, start: u64, fields: &
     }
     b.finish().unwrap().0
 }
-
-/// Prints microseconds a change; for a look by hand with optimisation.
-#[test]
-#[ignore = "prints a figure, asserts nothing about time"]
-fn speed() {
-    let mut d = doc(1);
-    for n in 0..20 {
-        d.put(ROOT, format!("field_number_{n}"), format!("Nguyễn Văn {n} phường Trúc Bạch")).unwrap();
-    }
-    commit(&mut d);
-    let raw = changes(&mut d).remove(0);
-    let rounds = 20_000;
-    let start = std::time::Instant::now();
-    for _ in 0..rounds {
-        std::hint::black_box(Parsed::read(std::hint::black_box(&raw)).unwrap());
-    }
-    let read = start.elapsed();
-    let start = std::time::Instant::now();
-    for _ in 0..rounds {
-        std::hint::black_box(read::chunk_hash(std::hint::black_box(&raw)));
-    }
-    let hash = start.elapsed();
-    let each = |t: std::time::Duration| t.as_secs_f64() * 1e6 / f64::from(rounds);
-    println!("{} bytes: read {:.1} µs, of that hash {:.1} µs", raw.len(), each(read), each(hash));
-}
