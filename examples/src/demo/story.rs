@@ -20,8 +20,8 @@ use tokio::time::Instant;
 
 /// Generated members in all.
 const MEMBERS: u64 = 300;
-/// Lines of the book that is on its way when the power goes: two frames of 1,024 entries at most.
-const MEETINGS: u64 = 1_900;
+/// Lines of the book that is on its way when the power goes: three frames of 1,024 entries at most.
+const MEETINGS: u64 = 2_400;
 /// The branch that loses power.
 const KILLED: usize = 5;
 /// Between two looks at something that comes by itself.
@@ -211,6 +211,9 @@ impl Stage {
         for i in 0..self.places.len() {
             if i == KILLED {
                 f.resent = self.sync_closed(i).await?.changes_sent;
+                // The book, one meeting of November, three edited members.
+                let all = MEETINGS + 4;
+                ensure!(f.had + f.resent <= all, "{} of {all} changes stood, and {} were sent again", f.had, f.resent);
             } else {
                 before.push((i, self.documents(i).await?));
                 f.back.add(tally(&self.sync_closed(i).await?));
