@@ -55,7 +55,7 @@ async fn answer(dir: &Path, node: &mut Option<Node>, request: Value) -> Result<V
         Some("close") => node.close().await.map(|()| Value::Null),
         Some("sync") => {
             let relay = request["relay"].as_str().map(str::to_owned);
-            Ok(serde_json::to_value(node.sync(relay, |_| ()).await?)?)
+            Ok(serde_json::to_value(node.sync(relay, |state| eprintln!("{state:?}")).await?)?)
         }
         _ => node.ask(request).await,
     }
