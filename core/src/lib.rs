@@ -17,6 +17,7 @@ pub mod hash;
 pub mod id;
 pub mod limits;
 pub mod log;
+pub mod manual;
 pub mod pack;
 pub mod record;
 pub mod register;

@@ -33,6 +33,9 @@ pub const TICKET_CHARS_MAX: usize = 2_048;
 pub const CSV_ROW_BYTES_MAX: usize = 1 << 20;
 /// Bytes that one pack may inflate to.
 pub const PACK_INFLATED_BYTES_MAX: usize = 16 << 20;
+/// Entries in one pack: what decoding it may allocate is bounded by this and not only by its bytes,
+/// of which an entry needs five.
+pub const PACK_ENTRIES_MAX: usize = 65_536;
 /// Tips that one log may have; the 17th is quarantined.
 pub const LOG_TIPS_MAX: usize = 16;
 /// Parents that one commit may name: the tips of the logs it continues.
@@ -95,3 +98,5 @@ pub const TURN_REGISTERS_MAX: usize = 1_000;
 pub const REPACK_ENTRIES_MAX: usize = 256;
 /// Bytes such a pack may inflate to, so that the group with its headers fits a frame.
 pub const REPACK_BYTES_MAX: usize = 768 << 10;
+/// Units in one acknowledgement: with their digests they fit a frame several times over.
+pub const ACK_LEAVES_MAX: usize = 4_096;

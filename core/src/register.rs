@@ -8,7 +8,7 @@
 use crate::hash::tagged;
 use crate::id::{DeviceId, Digest, OrgId, StoreEpoch, UnitId};
 use crate::limits::REGISTER_BYTES_MAX;
-use crate::log::{merkle, sign, verify_signature};
+use crate::log::{merkle, sign, signature_holds};
 use crate::time::Millis;
 use crate::wire::{self, WireError, at_most, frame::AckLeaf};
 use ed25519_dalek::SigningKey;
@@ -95,8 +95,9 @@ impl SignedRegister {
         if register.org != *org {
             return Err(RegisterError::WrongOrganisation);
         }
-        verify_signature("register", &register.device, &self.bytes, &self.signature)
-            .map_err(|()| RegisterError::Signature(register.device))?;
+        if !signature_holds("register", &register.device, &self.bytes, &self.signature) {
+            return Err(RegisterError::Signature(register.device));
+        }
         Ok(register)
     }
 

@@ -17,8 +17,10 @@ use std::collections::BTreeSet;
 pub struct Side {
     /// Units of which it holds the unit's own spaces.
     pub units: BTreeSet<UnitId>,
-    /// Units of which it holds everything below as well.
+    /// Units of which it is a relay: it holds everything below as well, and serves it.
     pub relay_units: BTreeSet<UnitId>,
+    /// Units of which it reads or edits everything below as well, without being a relay.
+    pub below: BTreeSet<UnitId>,
 }
 
 impl Side {
@@ -29,6 +31,8 @@ impl Side {
         for right in charter.rights(device) {
             if right.roles.contains(Roles::RELAY) {
                 side.relay_units.insert(right.unit);
+            } else if right.roles.contains(Roles::READER) && right.subtree {
+                side.below.insert(right.unit);
             } else if right.roles.contains(Roles::READER) {
                 side.units.insert(right.unit);
             }
@@ -39,7 +43,19 @@ impl Side {
     /// Every unit it has a right on.
     #[must_use]
     pub fn all(&self) -> BTreeSet<UnitId> {
-        self.units.union(&self.relay_units).copied().collect()
+        self.units.iter().chain(self.subtrees()).copied().collect()
+    }
+
+    /// The units of which it holds everything below.
+    pub fn subtrees(&self) -> impl Iterator<Item = &UnitId> {
+        self.relay_units.iter().chain(&self.below)
+    }
+
+    /// Whether it holds the spaces of a unit.
+    #[must_use]
+    pub fn covers(&self, charter: &Charter, unit: &UnitId) -> bool {
+        self.units.contains(unit)
+            || charter.chain(unit).any(|u| self.relay_units.contains(&u.id) || self.below.contains(&u.id))
     }
 }
 
@@ -74,9 +90,9 @@ impl Shared {
                 }
             }
         }
-        for unit in &lower.relay_units {
+        for unit in lower.subtrees() {
             if let Some(over) = nearest(charter, unit, upper) {
-                out.chain(charter, unit, &over, false);
+                out.chain(charter, unit, &over, !lower.relay_units.contains(unit));
                 out.charter.insert(Item::Subtree(*unit, Tree::Charter));
                 for reach in 0..=charter.level(&over, levels) {
                     out.data.insert(Item::Subtree(*unit, Tree::Up(reach)));

@@ -273,6 +273,19 @@ impl Dir {
         serde_json::from_slice(&fs::read(self.run_json()).ok()?).ok()
     }
 
+    /// Removes a replica that was only just made, names of ours alone; with `root` the empty folder
+    /// as well.
+    ///
+    /// # Errors
+    /// When something cannot be removed.
+    pub fn discard(self, root: bool) -> Result<(), DirError> {
+        let failed = |e| DirError::from_io(&self.root, e);
+        // The mark first: what is left after a failure may be taken for a new replica.
+        File::create(self.root.join(UNFINISHED)).map_err(failed)?;
+        self.clear().map_err(failed)?;
+        if root { fs::remove_dir(&self.root).map_err(failed) } else { Ok(()) }
+    }
+
     /// Removes what the making of a replica leaves; only names of ours.
     fn clear(&self) -> io::Result<()> {
         for entry in fs::read_dir(&self.root)? {

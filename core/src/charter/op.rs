@@ -8,7 +8,7 @@
 use crate::hash::tagged;
 use crate::id::{DeviceId, UnitId};
 use crate::limits;
-use crate::log::{sign, verify_signature};
+use crate::log::{sign, signature_holds};
 use crate::time::Millis;
 use crate::wire::{self, WireError, at_most};
 use ed25519_dalek::SigningKey;
@@ -145,7 +145,7 @@ pub enum Op {
     #[n(4)]
     Endpoint {
         /// `host:port`, most preferred first; empty = no more.
-        #[n(0)]
+        #[cbor(n(0), decode_with = "crate::wire::addresses")]
         addresses: Vec<String>,
     },
     /// Publishes a schema; in the root's charter.
@@ -270,7 +270,7 @@ impl Op {
 /// Whether an enrolment's device agreed to this ticket.
 #[must_use]
 pub fn enrol_proves(device: &DeviceId, ticket: &DeviceId, proof: &[u8; 64]) -> bool {
-    verify_signature("enrol", device, &ticket.0, proof).is_ok()
+    signature_holds("enrol", device, &ticket.0, proof)
 }
 
 #[cfg(test)]

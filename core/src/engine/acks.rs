@@ -15,7 +15,7 @@ use crate::store::{AckRow, Batch, CommitKey, Status, Store, StoreError};
 use crate::time::Millis;
 use crate::wire;
 use crate::wire::frame::{AckLeaf, AckProof, AckSet};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What one ancestor's relay holds of a unit, as this replica knows it now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,9 +47,19 @@ impl Engine {
     ) -> Result<Option<AckSet>, StoreError> {
         let level = self.charter.level(&relay_unit, self.levels());
         let mut leaves = Vec::new();
+        // One read for many units, one each for few.
+        let all: Option<BTreeMap<UnitId, AckRow>> = if units.len() > 16 {
+            let rows = store.acks(None)?.into_iter().filter(|a| a.relay_unit == relay_unit);
+            Some(rows.map(|a| (a.leaf.unit, a)).collect())
+        } else {
+            None
+        };
         for unit in units {
             let digest = self.holdings.own_up_digest(unit, level);
-            let said = store.acks(Some(*unit))?.into_iter().find(|a| a.relay_unit == relay_unit);
+            let said = match &all {
+                Some(all) => all.get(unit).cloned(),
+                None => store.acks(Some(*unit))?.into_iter().find(|a| a.relay_unit == relay_unit),
+            };
             let stands =
                 said.is_some_and(|a| a.relay == self.device && a.epoch == self.epoch && a.leaf.digest == digest);
             if !stands {

@@ -122,6 +122,7 @@ impl Engine {
         Ok(out)
     }
 
+    /// Stores a charter commit of ours, and judges the quarantine anew under the charter it makes.
     fn store_own(
         &mut self,
         store: &mut dyn Store,
@@ -130,6 +131,7 @@ impl Engine {
         now: Millis,
     ) -> Result<(), StoreError> {
         self.store_commits(store, None, space, vec![commit], None, now)
+            .and_then(|_| self.judge_quarantine(store, now))
             .map(|_| ())
             .map_err(|e| StoreError::Io(format!("a charter commit of ours was refused: {e}")))
     }
@@ -290,7 +292,7 @@ impl Engine {
         let mut unit = ticket.unit.0.to_vec();
         unit.push(ticket.depth);
         batch.meta.insert(meta::JOINED_UNIT.into(), Some(unit));
-        batch.meta.insert(chain_meta(&ticket.unit), Some(wire::encode(&chain)));
+        batch.meta.insert(meta::chain(&ticket.unit), Some(wire::encode(&chain)));
         batch.meta.insert(meta::ADMITTED.into(), None);
         store.write(&batch)?;
         Ok(JoinFacts { chain })
@@ -303,7 +305,7 @@ impl Engine {
     pub fn chains(&self, store: &dyn Store) -> Result<Vec<Group>, StoreError> {
         let mut out = Vec::new();
         for unit in self.joined_units(store)? {
-            if let Some(bytes) = store.meta(&chain_meta(&unit))? {
+            if let Some(bytes) = store.meta(&meta::chain(&unit))? {
                 out.extend(
                     wire::decode::<Vec<Group>>("chain", &bytes).map_err(|e| StoreError::Damaged(e.to_string()))?,
                 );
@@ -364,10 +366,6 @@ impl Engine {
     pub fn charter_with(&self, commits: &[Commit]) -> Charter {
         Charter::fold(self.org, self.charter_log.iter().chain(commits))
     }
-}
-
-fn chain_meta(unit: &UnitId) -> String {
-    format!("chain/{unit}")
 }
 
 fn entry(op: &Op, now: Millis) -> EntryPayload {

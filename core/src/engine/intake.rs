@@ -328,7 +328,7 @@ impl Engine {
     }
 
     /// Takes out of the quarantine what counts now.
-    fn judge_quarantine(&mut self, store: &mut dyn Store, now: Millis) -> Result<Intake, IntakeError> {
+    pub(super) fn judge_quarantine(&mut self, store: &mut dyn Store, now: Millis) -> Result<Intake, IntakeError> {
         let mut out = Intake::default();
         let mut held = store.quarantine()?;
         held.sort_by_key(|q| q.head.header().sequence);

@@ -56,6 +56,11 @@ pub mod meta {
     pub const ADMITTED: &str = "admitted";
     /// The unit that a ticket named, before the charter has come: 16 bytes and its depth.
     pub const JOINED_UNIT: &str = "joined_unit";
+    /// The chain of commits that shows the right of a ticket on a unit.
+    #[must_use]
+    pub fn chain(unit: &crate::id::UnitId) -> String {
+        format!("chain/{unit}")
+    }
     /// How often this replica found commits of its own device and incarnation that it had not made.
     pub const TWINS_FOUND: &str = "twins_found";
 }

@@ -146,8 +146,9 @@ impl SignedHeader {
         if unchecked.header.org != *org {
             return Err(CommitError::WrongOrganisation(unchecked.header.org));
         }
-        verify_signature("commit", &unchecked.header.device, &self.bytes, &self.signature)
-            .map_err(|()| CommitError::Signature(unchecked.header.device))?;
+        if !signature_holds("commit", &unchecked.header.device, &self.bytes, &self.signature) {
+            return Err(CommitError::Signature(unchecked.header.device));
+        }
         Ok(unchecked)
     }
 
@@ -290,13 +291,13 @@ pub fn sign(kind: &str, key: &SigningKey, bytes: &[u8]) -> [u8; 64] {
     key.sign(&signed_string(kind, bytes)).to_bytes()
 }
 
-/// Strict ed25519 verification of `sampan/<kind>/1\0` and the bytes.
-///
-/// # Errors
-/// `Err(())` when the key or the signature is bad; the caller names the culprit.
-pub fn verify_signature(kind: &str, device: &DeviceId, bytes: &[u8], signature: &[u8; 64]) -> Result<(), ()> {
-    let key = VerifyingKey::from_bytes(&device.0).map_err(|_| ())?;
-    key.verify_strict(&signed_string(kind, bytes), &Signature::from_bytes(signature)).map_err(|_| ())
+/// Whether a signature by this device over `sampan/<kind>/1\0` and the bytes holds: strict ed25519
+/// verification, false for a bad key as well.
+#[must_use]
+pub fn signature_holds(kind: &str, device: &DeviceId, bytes: &[u8], signature: &[u8; 64]) -> bool {
+    VerifyingKey::from_bytes(&device.0)
+        .and_then(|key| key.verify_strict(&signed_string(kind, bytes), &Signature::from_bytes(signature)))
+        .is_ok()
 }
 
 /// The device id of a signing key.

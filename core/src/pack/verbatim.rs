@@ -11,12 +11,14 @@
 //! named in the pack, or 2 + the position of its first mention. Charter operations have reference 0.
 //!
 //! Invariants: canonical: a reference is always the shortest that applies, every name is used, in
-//! order of first use.
+//! order of first use, and stands once. A name, the entries of a commit and those of the pack are
+//! bounded, so that a short pack cannot cost much memory by naming one long name many times.
 
 use super::leb::{Reader, put, put_bytes, put_signed};
 use super::{PackError, PackScope};
 use crate::hash::{CHUNK_PREFIX, change_hash, whole_chunk};
 use crate::id::{ChangeHash, RecordId, SpaceId};
+use crate::limits::{COMMIT_ENTRIES_MAX, PACK_ENTRIES_MAX, SCHEMA_ID_BYTES_MAX};
 use crate::log::{BirthOf, Entry, EntryKind, EntryPayload, Payload};
 use crate::record::ids::record_id;
 use crate::time::Millis;
@@ -87,21 +89,21 @@ pub(super) fn write(scope: &PackScope, payloads: &[&Payload]) -> Vec<u8> {
 pub(super) fn read(scope: &PackScope, raw: &[u8]) -> Result<Vec<Payload>, PackError> {
     let mut r = Reader::new(raw);
     let commits = r.count()?;
-    let name_count = r.count()?;
-    let mut names = Vec::with_capacity(name_count);
-    for _ in 0..name_count {
-        names.push(r.text()?.to_owned());
-    }
+    let names = read_names(&mut r)?;
     // In order of first mention, and the same as a set: canonical form must not cost a scan.
     let mut seen = (Vec::new(), BTreeSet::new());
     let mut time = 0i64;
     let mut used = 0;
-    let mut out = Vec::with_capacity(commits);
+    let (mut out, mut total) = (Vec::new(), 0);
     for _ in 0..commits {
         let mut secret = [0; 16];
         secret.copy_from_slice(r.take(16)?);
         let count = r.count()?;
-        let mut entries = Vec::with_capacity(count.min(crate::limits::COMMIT_ENTRIES_MAX));
+        total += count;
+        if count == 0 || count > COMMIT_ENTRIES_MAX || total > PACK_ENTRIES_MAX {
+            return Err(PackError::Malformed("a commit or a pack with none or too many entries"));
+        }
+        let mut entries = Vec::new();
         for _ in 0..count {
             entries.push(read_entry(scope, &mut r, &names, &mut used, &mut seen, &mut time)?);
         }
@@ -114,6 +116,25 @@ pub(super) fn read(scope: &PackScope, raw: &[u8]) -> Result<Vec<Payload>, PackEr
         return Err(PackError::Malformed("a name that nothing uses"));
     }
     Ok(out)
+}
+
+fn read_names(r: &mut Reader<'_>) -> Result<Vec<String>, PackError> {
+    let count = r.count()?;
+    if count > PACK_ENTRIES_MAX {
+        return Err(PackError::Malformed("more names than a pack has entries"));
+    }
+    let (mut names, mut seen) = (Vec::new(), BTreeSet::new());
+    for _ in 0..count {
+        let name = r.text()?;
+        if name.len() > SCHEMA_ID_BYTES_MAX {
+            return Err(PackError::Malformed("a name longer than SCHEMA_ID_BYTES_MAX"));
+        }
+        if !seen.insert(name) {
+            return Err(PackError::Malformed("a name that stands twice"));
+        }
+        names.push(name.to_owned());
+    }
+    Ok(names)
 }
 
 fn read_entry(

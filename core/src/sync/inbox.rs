@@ -34,7 +34,8 @@ impl Inbox {
         let ready = |(lane, _, frame): &(u8, usize, Frame)| match frame {
             Frame::Commits { after, .. } => *lane == 0 || *after <= self.taken_lane0,
             Frame::Mark(m) => m.frames <= self.received,
-            _ => true,
+            // The hello opens lane 0; another lane may be faster, and waits for it.
+            _ => *lane == 0 || self.taken_lane0 > 0,
         };
         // A mark is taken only when nothing else is ready: what it counts may have arrived and wait.
         let is_mark = |f: &Frame| matches!(f, Frame::Mark(_));
@@ -73,6 +74,16 @@ mod tests {
         assert_eq!(inbox.take().map(|f| f.name()), Some("Commits"));
         assert_eq!(inbox.take().map(|f| f.name()), Some("Mark"));
         assert!(inbox.take().is_none());
+    }
+
+    #[test]
+    fn registers_that_overtake_the_hello_wait_for_it() {
+        let mut inbox = Inbox::default();
+        assert!(inbox.put(2, 1, Frame::Registers(vec![])));
+        assert!(inbox.take().is_none());
+        assert!(inbox.put(0, 1, Frame::Announce(Announce::default())));
+        assert_eq!(inbox.take().map(|f| f.name()), Some("Announce"));
+        assert_eq!(inbox.take().map(|f| f.name()), Some("Registers"));
     }
 
     #[test]

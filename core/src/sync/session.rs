@@ -184,6 +184,10 @@ pub struct Session {
     pub(super) news_at: u64,
     pub(super) registers_at: Option<u64>,
     pub(super) acks_sent: BTreeMap<(UnitId, UnitId), u64>,
+    /// Units of which commits came that are not acknowledged yet.
+    pub(super) touched: BTreeSet<UnitId>,
+    /// Whether every unit of the peer is to be looked at: once a session.
+    pub(super) acknowledge_all: bool,
     pub(super) top_due: bool,
     pub(super) repairs: u32,
     pub(super) said: Option<ScopeDigests>,
@@ -218,6 +222,8 @@ impl Session {
             news_at: 0,
             registers_at: None,
             acks_sent: BTreeMap::new(),
+            touched: BTreeSet::new(),
+            acknowledge_all: true,
             top_due: false,
             repairs: 0,
             said: None,
@@ -453,6 +459,12 @@ impl Session {
             for (key, _) in env.store.known(&ids)?.into_iter().flatten() {
                 self.out.has(key);
             }
+            if intake.commits > 0
+                && let Some(head) = group.headers.first().and_then(|h| h.trust().ok())
+                && head.header().space.flow == Flow::Up
+            {
+                self.touched.insert(head.header().space.unit);
+            }
             self.stats.commits_received += intake.commits;
             self.stats.changes_received += intake.changes;
             self.progress.commits += group.headers.len() as u64;
@@ -530,7 +542,9 @@ impl Session {
             let known = !env.engine.is_blank();
             if known && mark.digests == mine {
                 self.note_verified(env)?;
-                if mark.answer {
+                // Ours may have changed since we last said it: the peer then compared with what was, and
+                // has nothing more to say. It must hear that we are equal now, or it waits for ever.
+                if mark.answer || self.said.as_ref() != Some(&mine) {
                     self.mark_due = Some(self.mark_due.unwrap_or(false));
                 }
             } else if mark.answer {

@@ -11,7 +11,7 @@ use crate::engine::{Engine, News, meta};
 use crate::frontier::SpaceTips;
 use crate::frontier::tree::Holdings;
 use crate::id::{Digest, Flow, LogId, SpaceId, UnitId};
-use crate::limits::{FRAME_SPACES_MAX, PUSH_BYTES_MAX, TURN_REGISTERS_MAX};
+use crate::limits::{ACK_LEAVES_MAX, FRAME_SPACES_MAX, PUSH_BYTES_MAX, TURN_REGISTERS_MAX};
 use crate::register::{SignedRegister, names};
 use crate::scope::{Item, Side};
 use crate::store::{Batch, CommitKey, CommitRow, Store};
@@ -27,7 +27,7 @@ impl Session {
     pub(super) fn push_unacknowledged(&mut self, env: &mut Env<'_>) -> Result<(), SessionError> {
         let side = Side::of(env.engine.charter(), &env.engine.device());
         // A relay's children are acknowledged one by one: it compares frontiers instead.
-        if !side.relay_units.is_empty() || side.units.len() != 1 {
+        if side.subtrees().next().is_some() || side.units.len() != 1 {
             return Ok(());
         }
         let Some(unit) = side.units.first() else { return Ok(()) };
@@ -222,9 +222,7 @@ impl Session {
         self.out.offer(rows);
         if self.role == Role::Upper && !self.blank && !acked.is_empty() {
             let side = Side::of(env.engine.charter(), &self.peer);
-            let in_side = |u: &UnitId| {
-                side.units.contains(u) || env.engine.charter().chain(u).any(|a| side.relay_units.contains(&a.id))
-            };
+            let in_side = |u: &UnitId| side.covers(env.engine.charter(), u);
             let units: Vec<UnitId> = acked.into_iter().filter(in_side).collect();
             self.pass_acks(env, &units)?;
         }
@@ -237,12 +235,13 @@ impl Session {
         let me = Side::of(env.engine.charter(), &env.engine.device());
         let mut by_relay: BTreeMap<UnitId, BTreeSet<UnitId>> = BTreeMap::new();
         let mut passed = Vec::new();
-        let mut todo: Vec<UnitId> = side.units.iter().copied().collect();
-        for unit in &side.relay_units {
-            let mut below = vec![*unit];
+        let mut todo: BTreeSet<UnitId> = std::mem::take(&mut self.touched);
+        if std::mem::take(&mut self.acknowledge_all) {
+            todo.extend(&side.units);
+            let mut below: Vec<UnitId> = side.subtrees().copied().collect();
             while let Some(u) = below.pop() {
-                todo.push(u);
                 below.extend(env.engine.charter().unit(&u).iter().flat_map(|u| &u.children));
+                todo.insert(u);
             }
         }
         for unit in todo {
@@ -254,13 +253,15 @@ impl Session {
             }
         }
         for (relay, units) in by_relay {
-            if let Some(set) = env.engine.acknowledge(env.store, relay, &units, env.now)? {
-                if !side.relay_units.is_empty() {
-                    for leaf in &set.leaves {
-                        self.acks_sent.insert((leaf.unit, relay), u64::MAX);
-                    }
-                    self.out.registers(Frame::Acks(vec![set]));
+            let units: Vec<UnitId> = units.into_iter().collect();
+            for some in units.chunks(ACK_LEAVES_MAX) {
+                let said = env.engine.acknowledge(env.store, relay, &some.iter().copied().collect(), env.now)?;
+                // A device without units below is shown its own leaf with its proof, by `pass_acks`.
+                let Some(set) = said.filter(|_| side.subtrees().next().is_some()) else { continue };
+                for leaf in &set.leaves {
+                    self.acks_sent.insert((leaf.unit, relay), u64::MAX);
                 }
+                self.out.registers(Frame::Acks(vec![set]));
             }
         }
         self.pass_acks(env, &passed)
@@ -321,8 +322,7 @@ impl Session {
             Role::Lower => Side::of(charter, &engine.device()),
             Role::Upper => Side::of(charter, &self.peer),
         };
-        let in_lower = lower.units.contains(&register.unit)
-            || charter.chain(&register.unit).any(|u| lower.relay_units.contains(&u.id));
+        let in_lower = lower.covers(charter, &register.unit);
         let kind = match self.role {
             Role::Lower => register.name == names::HEARTBEAT || register.name.starts_with(names::HOLDER),
             Role::Upper => register.name.starts_with(names::HOLDER),

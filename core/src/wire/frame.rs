@@ -163,8 +163,8 @@ pub struct ChildDigest {
 /// Whole commits of one space: headers beside the pack of their payloads.
 #[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
 pub struct Group {
-    /// Headers in the order of the pack.
-    #[n(0)]
+    /// Headers in the order of the pack, one or more.
+    #[cbor(n(0), decode_with = "crate::wire::not_empty")]
     pub headers: Vec<SignedHeader>,
     /// The pack.
     #[cbor(n(1), with = "minicbor::bytes")]
@@ -330,7 +330,7 @@ pub struct RelayAddress {
     #[n(0)]
     pub device: DeviceId,
     /// `host:port`, most preferred first.
-    #[n(1)]
+    #[cbor(n(1), decode_with = "crate::wire::addresses")]
     pub addresses: Vec<String>,
 }
 

@@ -74,6 +74,28 @@ where
     Ok(value)
 }
 
+/// Reads at most `ENDPOINTS_MAX` addresses: an empty one takes a byte on the wire and 24 in memory,
+/// so the limit is kept while reading.
+pub(crate) fn addresses<C>(d: &mut minicbor::Decoder<'_>, _: &mut C) -> Result<Vec<String>, minicbor::decode::Error> {
+    let mut out = Vec::new();
+    for address in d.array_iter::<String>()? {
+        if out.len() == crate::limits::ENDPOINTS_MAX {
+            return Err(minicbor::decode::Error::message("more addresses than ENDPOINTS_MAX"));
+        }
+        out.push(address?);
+    }
+    Ok(out)
+}
+
+/// Reads one or more things: an empty group takes three bytes on the wire and 48 in memory.
+pub(crate) fn not_empty<'b, C, T: minicbor::Decode<'b, C>>(
+    d: &mut minicbor::Decoder<'b>,
+    ctx: &mut C,
+) -> Result<Vec<T>, minicbor::decode::Error> {
+    let out: Vec<T> = d.decode_with(ctx)?;
+    if out.is_empty() { Err(minicbor::decode::Error::message("an empty group")) } else { Ok(out) }
+}
+
 /// Refuses a size over a named limit.
 ///
 /// # Errors

@@ -9,6 +9,7 @@
 
 mod page;
 
+use crate::daemon::StatusWriter;
 use crate::desk::Desk;
 use crate::link::{LinkState, SyncFailure, SyncReport, sync_once};
 use crate::net::Endpoint;
@@ -41,11 +42,7 @@ pub struct Api {
     /// The token of `run.json`.
     pub token: Arc<str>,
     /// How the status is written, with what a relay adds.
-    pub status: Arc<
-        dyn Fn(&StatusReport, &[sampan_core::id::DeviceId], &mut crate::replica::Replica) -> serde_json::Value
-            + Send
-            + Sync,
-    >,
+    pub status: StatusWriter,
 }
 
 /// What a `sync` asked of a daemon answers.

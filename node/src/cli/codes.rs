@@ -34,6 +34,7 @@ codes! {
     TICKET_NOT "ticket_not" BadInput "The argument is not a ticket.";
     TICKET_CUT "ticket_cut" BadInput "The ticket is incomplete.";
     TICKET_ALTERED "ticket_altered" BadInput "The ticket's checksum is wrong.";
+    TICKET_NEWER "ticket_newer" BadInput "The ticket is of a newer form.";
     TICKET_OTHER_ORG "ticket_other_org" BadInput "The folder belongs to another organisation.";
     TICKET_USED "ticket_used" Refused "The ticket was used by another device.";
     TICKET_EXPIRED "ticket_expired" Refused "The ticket has expired.";
@@ -50,6 +51,12 @@ codes! {
     BAD_EXPR "bad_expr" BadInput "The condition of `--where` cannot be read.";
     BAD_SCHEMA "bad_schema" BadInput "The schema file cannot be used.";
     LIMIT "limit" BadInput "Something is over a limit.";
+    REQUIRED "required" BadInput "Required fields are empty.";
+    KEY_FIELD "key_field" BadInput "A field of a record's identity never changes.";
+    AMBIGUOUS_RECORD "ambiguous_record" BadInput "Several records have an id that starts so.";
+    RECORD_NOT_HERE "record_not_here" NotInSync "The record's creation has not arrived.";
+    RECORD_DAMAGED "record_damaged" Damaged "The record cannot be opened.";
+    NO_SCHEMA "no_schema" NotInSync "The schema has not come yet.";
     NOT_IN_CONFLICT "not_in_conflict" BadInput "The field has one value.";
 
     CSV_HEADER "csv_header" BadInput "The csv header has unknown columns.";
@@ -60,11 +67,14 @@ codes! {
     CSV_BROKEN "csv_broken" BadInput "The csv file cannot be read as csv.";
     CSV_BAD_ROWS "csv_bad_rows" BadInput "Rows were refused; nothing was imported.";
     XLSX "xlsx" BadInput "xlsx files are not read by this version.";
+    EXPORT_KIND "export_kind" BadInput "No export has this file ending.";
+    FILE_UNWRITABLE "file_unwritable" Failed "A file that was named cannot be written.";
     FILE_UNREADABLE "file_unreadable" BadInput "A file that was named cannot be read.";
 
     DIR_FOREIGN "dir_foreign" BadInput "The folder is not empty and not ours.";
     DIR_NOT_OURS "dir_not_ours" BadInput "The folder holds no replica.";
     DIR_NOT_A_FOLDER "dir_not_a_folder" BadInput "The path is a file.";
+    UNFINISHED "unfinished" BadInput "The folder was not finished.";
     READ_ONLY "read_only" Failed "The folder cannot be written.";
     DISK_FULL "disk_full" Failed "No room on the disk.";
     BUSY "busy" Failed "Another process keeps the link of this folder.";
@@ -92,6 +102,19 @@ codes! {
     NOT_IN_SYNC "not_in_sync" NotInSync "The session ended before both sides were equal.";
     WRONG_KEY "wrong_key" NotInSync "A relay answered with another key.";
     NEWER_NEEDED "newer_needed" NotInSync "The relay needs a newer version.";
+
+    LATER "later" BadInput "The command comes with a later version.";
+    DIR_TAKEN "dir_taken" BadInput "The folder holds an organisation already.";
+    BAD_ADDRESS "bad_address" BadInput "An address cannot be read.";
+    NO_PORT "no_port" Failed "An address cannot be listened at.";
+    TICKET_NOT_RELAY "ticket_not_relay" BadInput "The ticket is for a branch, not for a relay.";
+    UNKNOWN_ROLE "unknown_role" BadInput "There is no such role.";
+    UNKNOWN_DEVICE "unknown_device" BadInput "No device has this id.";
+    OWN_DEVICE "own_device" BadInput "A device does not revoke itself.";
+    BAD_UNIT "bad_unit" BadInput "A unit cannot be added.";
+    UNIT_EXISTS "unit_exists" BadInput "The unit is there already.";
+    CSV_LEVELS "csv_levels" BadInput "The csv file does not have the columns of a unit list.";
+    DATE_PAST "date_past" BadInput "A date that must lie ahead is over.";
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ pub mod exit;
 pub mod import;
 pub mod output;
 pub mod progress;
+pub mod refuse;
 pub mod usage;
 
 pub use exit::{CliError, ExitCode};
@@ -66,6 +67,12 @@ pub fn run(
     stdout: &mut dyn std::io::Write,
 ) -> ExitCode {
     let early = usage::peek(&arguments, env);
+    // A flag leads the environment and the config: those who ask the environment later see it there.
+    let flagged = |name: &str| match early.flag {
+        Some(lang) if name == "SAMPAN_LANG" => Some(lang.code().to_owned()),
+        _ => env(name),
+    };
+    let env = &flagged;
     let mut app =
         App { program: "sampan", lang: early.lang, json: early.json, unit: None, out: Output::new(stdout), env };
     let result = usage::parse::<args::Cli>(arguments, &mut app).and_then(|cli| match cli {

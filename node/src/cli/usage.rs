@@ -19,6 +19,8 @@ use std::ffi::OsString;
 pub struct Early {
     /// The language.
     pub lang: Lang,
+    /// The language of the flag, if it was given.
+    pub flag: Option<Lang>,
     /// Whether errors are JSON.
     pub json: bool,
 }
@@ -37,7 +39,7 @@ pub fn peek(arguments: &[OsString], env: &dyn Fn(&str) -> Option<String>) -> Ear
             w => flag = w.strip_prefix("--lang=").and_then(|l| l.parse().ok()).or(flag),
         }
     }
-    Early { lang: Lang::choose(flag, None, env), json }
+    Early { lang: Lang::choose(flag, None, env), flag, json }
 }
 
 /// Reads the command line; `None` = help or the version was asked for and is printed.
@@ -72,12 +74,13 @@ pub fn localize(command: Command, lang: Lang) -> Command {
         .about(word("help.about"))
         .arg(help.help(word("help.help")))
         .arg(version.help(word("help.version")));
-    translate(command, lang)
+    translate(command, lang, "cmd")
 }
 
-fn translate(command: Command, lang: Lang) -> Command {
+/// `path` is where the words of the command stand: `cmd` for the program, `cmd.unit.add` for `unit add`.
+fn translate(command: Command, lang: Lang, path: &str) -> Command {
     let word = |id: &str| t(lang, id, &[]);
-    let about = find(&format!("cmd.{}", command.get_name())).map(|m| word(m.id));
+    let about = find(path).map(|m| word(m.id));
     let template = format!("{{about-with-newline}}\n{}: {{usage}}\n\n{{all-args}}", word("help.usage"));
     let mut order = 0;
     let mut command = command
@@ -98,7 +101,10 @@ fn translate(command: Command, lang: Lang) -> Command {
                 None => arg,
             }
         })
-        .mut_subcommands(|sub| translate(sub, lang));
+        .mut_subcommands(|sub| {
+            let path = format!("{path}.{}", sub.get_name());
+            translate(sub, lang, &path)
+        });
     if let Some(about) = about {
         command = command.about(about);
     }

@@ -9,6 +9,8 @@ mod catalogue;
 mod errors;
 mod help;
 mod number;
+mod records;
+mod relay;
 mod words;
 
 pub use number::{format_bytes, format_decimal, format_int};

@@ -71,9 +71,22 @@ pub enum ReplicaError {
     /// A unit must be named.
     #[error("this device has several units ({0}): say which with --unit")]
     WhichUnit(String),
-    /// No such unit, or several.
-    #[error("{0}")]
-    NoUnit(String),
+    /// No such unit.
+    #[error("there is no unit '{name}' here{}", sampan_core::suggest::did_you_mean(.nearest))]
+    UnknownUnit {
+        /// The name given.
+        name: String,
+        /// Names that look like it.
+        nearest: Vec<String>,
+    },
+    /// Several units have this name.
+    #[error("'{name}' names several units: {}; give the path", .paths.join(", "))]
+    AmbiguousUnit {
+        /// The name given.
+        name: String,
+        /// Their paths.
+        paths: Vec<String>,
+    },
 }
 
 /// Where a replica reads the time.

@@ -201,14 +201,14 @@ impl Replica {
     /// A unit by id, code, path or unambiguous name.
     ///
     /// # Errors
-    /// [`ReplicaError::NoUnit`], with the nearest names.
+    /// [`ReplicaError::UnknownUnit`] with the nearest names, [`ReplicaError::AmbiguousUnit`].
     pub fn find_unit(&self, text: &str) -> Result<UnitId, ReplicaError> {
         let charter = self.engine.charter();
         if let Ok(id) = text.parse::<UnitId>() {
             if charter.unit(&id).is_some() || self.units().contains(&id) {
                 return Ok(id);
             }
-            return Err(ReplicaError::NoUnit(format!("there is no unit with the id {text} here")));
+            return Err(ReplicaError::UnknownUnit { name: text.to_owned(), nearest: Vec::new() });
         }
         let folded = fold(text);
         let by = |test: &dyn Fn(&Unit) -> bool| charter.units().filter(|u| test(u)).map(|u| u.id).collect::<Vec<_>>();
@@ -222,15 +222,15 @@ impl Replica {
         match found.as_slice() {
             [one] => Ok(*one),
             [] => {
-                let names: Vec<&str> = charter.units().map(|u| u.name.as_str()).collect();
-                let near = nearest(text, names.iter().copied());
-                let hint = if near.is_empty() { String::new() } else { format!("; near: {}", near.join(", ")) };
-                Err(ReplicaError::NoUnit(format!("there is no unit '{text}' here{hint}")))
+                let names = charter.units().map(|u| u.name.as_str());
+                let codes = charter.units().filter_map(|u| u.code.as_deref());
+                let nearest = nearest(text, names.chain(codes)).into_iter().map(str::to_owned).collect();
+                Err(ReplicaError::UnknownUnit { name: text.to_owned(), nearest })
             }
             several => {
                 let mut paths: Vec<String> = several.iter().map(|u| charter.path(u)).collect();
                 paths.sort();
-                Err(ReplicaError::NoUnit(format!("'{text}' names several units: {}; give the path", paths.join(", "))))
+                Err(ReplicaError::AmbiguousUnit { name: text.to_owned(), paths })
             }
         }
     }
@@ -238,7 +238,7 @@ impl Replica {
     /// The unit that a command works for: the one named, or the only one.
     ///
     /// # Errors
-    /// [`ReplicaError::WhichUnit`], [`ReplicaError::NoUnit`].
+    /// [`ReplicaError::WhichUnit`], and as [`Replica::find_unit`].
     pub fn unit_or_only(&self, named: Option<&str>) -> Result<UnitId, ReplicaError> {
         match (named, self.units().as_slice()) {
             (Some(text), _) => self.find_unit(text),

@@ -9,7 +9,7 @@ use sampan_core::engine::meta;
 use sampan_core::id::{DeviceId, Flow, UnitId};
 use sampan_core::store::{CommitKey, Status, Store, StoreError};
 use sampan_core::time::Millis;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What an ancestor's relay holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -131,26 +131,29 @@ impl Replica {
         let counted =
             |kind| matches!(kind, sampan_core::log::EntryKind::Change | sampan_core::log::EntryKind::Identity);
         let mut unsent = pending.iter().filter(|p| shared(p.space.flow) && counted(p.entry.entry.kind)).count() as u64;
-        let mut at = self.acknowledged_through()?;
+        let own = self.device();
+        // Per unit that this device wrote in: what its nearest relay covers, or that it covers all.
+        let mut acknowledged: BTreeMap<UnitId, Option<CommitKey>> = BTreeMap::new();
+        for (space, tips) in self.engine.holdings().spaces() {
+            if shared(space.flow) && !tips.of_device(own).is_empty() && !acknowledged.contains_key(&space.unit) {
+                let nearest = self.engine.delivered(&self.store, &space.unit)?.into_iter().next();
+                let through = match nearest {
+                    Some(d) if d.complete => None,
+                    Some(d) => Some(d.through),
+                    None => Some(CommitKey(0)),
+                };
+                acknowledged.insert(space.unit, through);
+            }
+        }
+        let Some(mut at) = acknowledged.values().flatten().min().copied() else { return Ok(unsent) };
         loop {
             let rows = self.store.stored_after(at, 4_096)?;
             let Some((_, last)) = rows.last() else { return Ok(unsent) };
             at = last.key;
-            let own = rows.iter().filter(|(log, _)| log.device == self.device() && shared(log.space.flow));
-            unsent += own.map(|(_, row)| u64::from(row.changes)).sum::<u64>();
+            for (log, row) in rows.iter().filter(|(log, _)| log.device == own && shared(log.space.flow)) {
+                let covered = acknowledged.get(&log.space.unit).is_none_or(|t| t.is_none_or(|t| row.key <= t));
+                unsent += if covered { 0 } else { u64::from(row.changes) };
+            }
         }
-    }
-
-    /// The commit up to which the nearest relay has acknowledged everything of this device's units.
-    fn acknowledged_through(&self) -> Result<CommitKey, StoreError> {
-        let mut through: Option<CommitKey> = None;
-        for unit in self.units() {
-            let nearest = self.engine.delivered(&self.store, &unit)?.into_iter().next();
-            let here =
-                nearest.map(|d| if d.complete { CommitKey(u64::MAX / 2) } else { d.through }).unwrap_or_default();
-            through = Some(through.map_or(here, |t| t.min(here)));
-        }
-        // All complete: nothing sealed is unsent.
-        Ok(through.unwrap_or_default())
     }
 }

@@ -1,10 +1,26 @@
 //! One function a command, and the one place that chooses it.
 //!
 //! It does not: parse arguments or print errors.
+//!
+//! Invariants: `sampan` and `sampan-relay` run the same functions for the same words.
 
+mod add;
+mod common;
+mod doctor;
+mod edit;
+pub mod join;
+pub mod link;
+mod list;
+mod show;
+pub mod status;
+#[cfg(test)]
+mod tests;
+mod unique;
+mod verify;
+
+use super::App;
 use super::args::{Command, RecordCommand, UpkeepCommand};
 use super::exit::{CliError, ExitCode};
-use super::{App, codes};
 
 /// Runs a command of `sampan`.
 ///
@@ -12,9 +28,9 @@ use super::{App, codes};
 /// What the command refuses or fails at.
 pub fn dispatch(command: &Command, app: &mut App) -> Result<ExitCode, CliError> {
     match command {
-        Command::Join(_) => not_wired(app, "join"),
-        Command::Run(_) => not_wired(app, "run"),
-        Command::Sync(_) => not_wired(app, "sync"),
+        Command::Join(args) => join::join(args, app),
+        Command::Run(args) => link::run(args, app),
+        Command::Sync(args) => link::sync(args, app),
         Command::Record(command) => record(command, app),
         Command::Upkeep(command) => upkeep(command, app),
     }
@@ -26,14 +42,14 @@ pub fn dispatch(command: &Command, app: &mut App) -> Result<ExitCode, CliError> 
 /// As [`dispatch`].
 pub fn record(command: &RecordCommand, app: &mut App) -> Result<ExitCode, CliError> {
     match command {
-        RecordCommand::Add(_) => not_wired(app, "add"),
-        RecordCommand::Set(_) => not_wired(app, "set"),
-        RecordCommand::Remove(_) => not_wired(app, "remove"),
-        RecordCommand::List(_) => not_wired(app, "list"),
-        RecordCommand::Show(_) => not_wired(app, "show"),
-        RecordCommand::Conflicts(_) => not_wired(app, "conflicts"),
-        RecordCommand::Resolve(_) => not_wired(app, "resolve"),
-        RecordCommand::Export(_) => not_wired(app, "export"),
+        RecordCommand::Add(args) => add::add(args, app),
+        RecordCommand::Set(args) => edit::set(args, app),
+        RecordCommand::Remove(args) => edit::remove(args, app),
+        RecordCommand::List(args) => list::list(args, app),
+        RecordCommand::Show(args) => show::show(args, app),
+        RecordCommand::Conflicts(args) => show::conflicts(args, app),
+        RecordCommand::Resolve(args) => edit::resolve(args, app),
+        RecordCommand::Export(args) => list::export(args, app),
     }
 }
 
@@ -43,12 +59,8 @@ pub fn record(command: &RecordCommand, app: &mut App) -> Result<ExitCode, CliErr
 /// As [`dispatch`].
 pub fn upkeep(command: &UpkeepCommand, app: &mut App) -> Result<ExitCode, CliError> {
     match command {
-        UpkeepCommand::Status(_) => not_wired(app, "status"),
-        UpkeepCommand::Verify(_) => not_wired(app, "verify"),
-        UpkeepCommand::Doctor(_) => not_wired(app, "doctor"),
+        UpkeepCommand::Status(args) => status::status(args, app),
+        UpkeepCommand::Verify(args) => verify::verify(args, app),
+        UpkeepCommand::Doctor(args) => doctor::doctor(args, app),
     }
-}
-
-fn not_wired(app: &App, command: &str) -> Result<ExitCode, CliError> {
-    Err(app.error(&codes::NOT_WIRED, &[("command", command)]))
 }

@@ -1,0 +1,324 @@
+//! The formats: every form that is signed, hashed, sent or stored, to the byte.
+//!
+//! It does not: describe Automerge's change format (its own documents do) beyond where a change begins
+//! and how it is hashed, nor how a database lays things out.
+//!
+//! Invariants: a form has one version of its bytes for ever. `tests/vectors/*.hex` holds an example of
+//! each, commented part by part, made from fixed keys; those files are never edited. A new version gets
+//! new files.
+//!
+//! # 1. Conventions
+//!
+//! **Numbers in hashed strings** have a fixed width, little endian: `u8`, `u32le`. `|` joins bytes.
+//!
+//! **CBOR** is RFC 8949, of which only this is used: unsigned integers (major type 0), negative integers
+//! (1, in one field), byte strings (2), text strings (3, UTF-8), arrays (4), `false`, `true` and `null`.
+//! Always: the shortest head that holds the number, definite lengths, no tags, no floats, no maps.
+//!
+//! - A *record* is an array of its fields in the order of the tables below.
+//! - An *optional* field that is absent is `null`; absent fields at the *end* of a record are left out,
+//!   and the array is that much shorter.
+//! - A *choice without fields* is an unsigned integer: its number.
+//! - A *choice with fields* is an array of two: its number, and the array of its fields (to which the rule
+//!   for absent fields applies as well). A choice whose only field is a record is `[n, [[…]]]`.
+//! - A *list* is an array.
+//! - An *id* is a byte string of its exact width. A time is an unsigned integer: milliseconds since
+//!   1970-01-01T00:00:00Z, at most 253402300799999 in headers and registers and as the label of an entry.
+//!
+//! A reader decodes, encodes again, and refuses bytes that differ, so each value has one form: longer
+//! integers, indefinite lengths, an unknown extra field, a written-out absent field at the end, and
+//! bytes that follow are all refused.
+//!
+//! **Tagged hash**: `H(kind, x) = BLAKE3("sampan/" | kind | "/1" | 00 | x)`, 32 bytes; `H16` its first 16.
+//!
+//! **Signature**: ed25519 (RFC 8032, strict: canonical scalars, no keys or nonces of small order) over
+//! `"sampan/" | kind | "/1" | 00 | bytes`, 64 bytes.
+//!
+//! **LEB128** (in packs only): seven bits a byte, lowest first, the high bit set on all but the last; at
+//! most 64 bits; no longer than needed. *Signed*: zigzag, `(n << 1) ^ (n >> 63)`, then LEB128. *Prefixed*:
+//! the length in bytes as LEB128, then the bytes.
+//!
+//! ```
+//! use sampan_core::hash::tagged;
+//! let by_hand = blake3::hash(b"sampan/leaf/1\0abc");
+//! assert_eq!(tagged("leaf", &[b"ab", b"c"]), *by_hand.as_bytes());
+//! ```
+//!
+//! # 2. Ids
+//!
+//! | id | bytes | what |
+//! | --- | --- | --- |
+//! | organisation | 32 | the ed25519 public key of its root |
+//! | device, and every other key | 32 | its ed25519 public key |
+//! | unit, nonce, incarnation, store epoch | 16 | random |
+//! | commit | 32 | `H("commit-id", header bytes)` |
+//! | short commit id | 16 | its first 16 bytes |
+//! | actor | 16 | `H16("actor", device \| nonce)` |
+//! | record | 16 | section 6 |
+//!
+//! A **space** is the record `[unit, flow, reach]`: flow 0 charter, 1 up, 2 down, 3 group (reserved),
+//! 4 local, 5 inbox (reserved); reach an unsigned integer below 256, 0 for every flow but up. Its **key**
+//! in hashes is 18 bytes: `unit | u8 flow | u8 reach`. A **log** is `[space, device, incarnation]`.
+//!
+//! # 3. Entries and the Merkle root
+//!
+//! An entry has a *kind* (0 change, 1 identity, 2 birth, 3 charter, 4 erase (reserved)), a *record* id, a
+//! *collection* (text; empty for charter operations), a *payload hash*, a *time*, and for kind 2 a
+//! *birth* `[field (text), kind of field]`.
+//!
+//! Kinds of field: 0 text, 1 string, 2 int, 3 decimal, 4 bool, 5 date, 6 choice, 7 list, 8 set,
+//! 9 counter, 10 ref, 11 file.
+//!
+//! **Payload.** For kinds 0, 1 and 2 an Automerge change chunk, uncompressed: `85 6f 4a 83`, four bytes of
+//! checksum, then type, length and body. Its payload hash is Automerge's change hash: SHA-256 of the
+//! chunk *without its first eight bytes*; the checksum is the first four bytes of that hash. For other
+//! kinds the payload hash is `H("payload", payload)`; of kind 3 the payload is a charter operation
+//! (section 7), and the entry's record is the first 16 bytes of its payload hash.
+//!
+//! Each commit has a random 16-byte *secret*, which travels with its payloads and not in its header. With
+//! `i` the entry's index in the commit, from 0:
+//!
+//! ```text
+//! salt(i)   = H16("salt", secret | u32le i)
+//! hidden    = CBOR [kind, collection, payload hash (byte string), time, birth (optional)]
+//! inner(i)  = H("entry", salt(i) | hidden)
+//! leaf(i)   = H("leaf", u32le i | record | inner(i))
+//! ```
+//!
+//! So `hidden` is an array of 5 for a birth and of 4 for every other kind. The **Merkle root** of `n`
+//! leaves: level by level, `H("node", left | right)` for each pair from the left; an odd one at the end
+//! goes up unchanged; until one is left, the top. Then
+//!
+//! ```text
+//! root = H("root", u32le n | top)          for n >= 1
+//! root = H("root", u32le 0)                for n = 0
+//! ```
+//!
+//! A *proof* for leaf `i` is the list of siblings from the lowest level up, with none on a level where the
+//! node is promoted.
+//!
+//! ```
+//! use sampan_core::hash::tagged;
+//! use sampan_core::log::merkle;
+//! let [a, b, c] = [[0; 32], [1; 32], [2; 32]];
+//! let top = tagged("node", &[&tagged("node", &[&a, &b]), &c]);
+//! assert_eq!(merkle::root(&[a, b, c]), tagged("root", &[&3u32.to_le_bytes(), &top]));
+//! ```
+//!
+//! # 4. Commits
+//!
+//! **Header**: a record of 12 fields, at most 16384 bytes.
+//!
+//! | # | field | CBOR | rule |
+//! | --- | --- | --- | --- |
+//! | 0 | format | uint | 1 |
+//! | 1 | organisation | bytes 32 | |
+//! | 2 | space | `[bytes 16, uint, uint]` | |
+//! | 3 | device | bytes 32 | the author |
+//! | 4 | incarnation | bytes 16 | of the log |
+//! | 5 | sequence | uint | 1 + the greatest of its parents', 1 if it has none |
+//! | 6 | parents | list of bytes 32 | ascending, distinct, at most 64; empty exactly if sequence is 1 |
+//! | 7 | nonce | bytes 16 | names the actor of the ordinary changes inside |
+//! | 8 | charter heads | list of bytes 32 | ascending, distinct, at most 64: commits of charters that the author had seen |
+//! | 9 | time | uint | the author's label |
+//! | 10 | entries | uint | 1 to 256 |
+//! | 11 | root | bytes 32 | Merkle root of the entries |
+//!
+//! A writer names as parents the tips of its own logs in the same space, of whatever incarnation; whoever
+//! takes a commit checks that the parents are held and that the sequence follows from them. Order of ids
+//! is that of their bytes.
+//!
+//! **Signed header**: the record `[header as a byte string, signature as a byte string of 64]`. The
+//! signature is by the device, of kind `commit`, over the header's bytes. The commit's id covers the
+//! header and not the signature.
+//!
+//! To check a commit: decode the header, check its rules and the organisation, check the signature with
+//! the device's key, check that the parents are known and the sequence follows from them, decode its
+//! payload, count the entries, compute the root. Whether the author *may* write there is the charter's
+//! question.
+//!
+//! **Group**: whole commits of one space: the record `[list of signed headers (one or more), pack as a
+//! byte string]`, with exactly one payload in the pack for each header, in the same order, parents
+//! before children.
+//!
+//! # 5. Packs
+//!
+//! A pack holds the payloads of commits of one space; the space is not in it, the headers beside it say
+//! it.
+//!
+//! ```text
+//! u8 form        0 stored, 1 compressed (zstd), 2 and above: later versions
+//! LEB128 length  of the body, at most 16777216
+//! the body       as it is (form 0), or compressed (form 1)
+//! ```
+//!
+//! With form 0 exactly `length` bytes follow; with form 1 the rest inflates to exactly that. The form is
+//! the sender's choice; nothing signed depends on it. **The body**:
+//!
+//! ```text
+//! LEB128 number of commits
+//! LEB128 number of names; each name prefixed, at most 64 bytes of UTF-8
+//! for each commit:
+//!   16 bytes  secret
+//!   LEB128    number of entries, 1 to 256; of all commits together at most 65536
+//!   for each entry:
+//!     u8        kind
+//!     LEB128    record reference
+//!     16 bytes  record, only if the reference is 1
+//!     LEB128    collection: position in the names
+//!     signed    time, minus that of the entry before it in the pack (0 before the first)
+//!     prefixed  field, only for kind 2
+//!     u8        kind of field, only for kind 2
+//!     prefixed  payload; for kinds 0, 1 and 2 without its first eight bytes
+//! ```
+//!
+//! Names are distinct, each is used, and they stand in the order of their first use. The **record
+//! reference**: every record is *mentioned* first in one entry, and the mentions are numbered from 0
+//! through the whole pack, in order. `0`: the first mention of the record that this entry computes:
+//! for kind 0 the id of a record born here by this change (section 6), for kind 3 the first 16 bytes of
+//! the payload hash; no other kind computes one. `1`: the first mention of any other record, whose id
+//! follows. `2 + p`: the record of mention `p`. Only the shortest that applies is valid: a record already
+//! mentioned is always named by position, and one that is computed is never written out.
+//!
+//! The eight bytes that are left out are computable: `85 6f 4a 83` and the first four bytes of the
+//! payload hash.
+//!
+//! # 6. Ids of records, computed changes
+//!
+//! **Record id** of an ordinary record: `H16("record", space key | payload hash of its first change)`, the
+//! space being that of the commit that carries it. **Of an identity record**:
+//!
+//! ```text
+//! H16("identity", organisation | unit | p(collection) | p(name) | p(value) | p(name) | p(value) …)
+//! ```
+//!
+//! with `p(text) = u32le length in bytes | text` and the key fields sorted by (name, value) in byte order.
+//! The *identity creation* is the change by actor `H16("identity-actor", record)`, sequence 1, first
+//! operation 1, time 0, no dependencies, no message, that sets the key fields at the root in byte order of
+//! their names. In the log its values are strings.
+//!
+//! The *birth* of a text, list, set or counter that the creation did not make: the change by actor
+//! `H16("birth", record | p(field) | u8 kind of field)`, sequence 1, dependency the creation, first
+//! operation 1 + the last of the creation, time 0, no message, of one operation: make a text, a list, a
+//! map, or put the counter 0, at the root key of the field, without predecessors. The files
+//! `identity_creation.hex` and `birth_*.hex` fix both to the byte.
+//!
+//! # 7. Charter operations
+//!
+//! The payload of an entry of kind 3 in the charter space of the unit it is about: a choice with fields.
+//! Names, codes, kinds, reasons and addresses have at most 512 bytes.
+//!
+//! | # | operation | fields |
+//! | --- | --- | --- |
+//! | 0 | found | name text, unit bytes 16, succession key bytes 32 (optional), kind text (optional) |
+//! | 1 | create unit | unit bytes 16, name text, code text (optional), kind text (optional), since time |
+//! | 2 | grant | one record, below |
+//! | 3 | enrol | device bytes 32, X25519 key bytes 32, proof bytes 64 |
+//! | 4 | endpoint | list of texts `host:port`, at most 8; empty: no more |
+//! | 5 | schema | version uint (32 bits), TOML text of at most 524288 bytes |
+//! | 6 | revoke | key bytes 32, reason text |
+//!
+//! **Grant**: `[key bytes 32, roles uint, subtree bool, from time, until time (optional), ticket bool, use by
+//! time (optional), holder bytes 32]`. Roles are bits: reader 1, editor 2, relay 4, admin 8, inspector 16;
+//! as they are written editor is 3, relay 5, admin 15, inspector 17. `holder` is
+//! `H("holder", salt of 16 bytes | name)`. With `ticket` true the key may only enrol one device, which
+//! then has the rights.
+//!
+//! **Enrol** stands in a commit signed by the ticket's key. Its proof is a signature by the *device*, of
+//! kind `enrol`, over the 32 bytes of the ticket's key.
+//!
+//! # 8. Tickets
+//!
+//! A line of at most 2048 characters: `sampan:`, then base32 (RFC 4648, lower case, no padding) of the
+//! body followed by four bytes of check sum: the first four of `H("ticket", body)`. A reader drops white
+//! space anywhere and takes upper case after the prefix. **The body**:
+//!
+//! | # | field | CBOR |
+//! | --- | --- | --- |
+//! | 0 | organisation | bytes 32 |
+//! | 1 | its name | text |
+//! | 2 | unit | bytes 16 |
+//! | 3 | its name | text |
+//! | 4 | seed | bytes 32: the ed25519 seed (RFC 8032 private key) of the ticket's key |
+//! | 5 | grant | a group of one commit, in the charter space of the unit |
+//! | 6 | relays | list of `[device bytes 32, list of texts host:port, at most 8]` |
+//! | 7 | use by | time (optional; `null` when absent, for fields follow) |
+//! | 8 | depth of the unit | uint |
+//! | 9 | whether the right is a relay's | bool |
+//!
+//! A ticket is sound if its check sum fits, the grant's commit checks as in section 4, with the ticket's
+//! organisation and the charter space of its unit, and an entry of that commit is a grant with `ticket`
+//! true whose key is the public key of the seed. (Its parents are not in the ticket, and so not its
+//! sequence either.) Whoever has the line has the right.
+//!
+//! # 9. Registers
+//!
+//! **Register**: `[organisation bytes 32, unit bytes 16, name text, device bytes 32, counter uint, time,
+//! payload bytes]`, at most 65536 bytes. **Signed register**: `[register as a byte string, signature bytes
+//! 64]`, signed by the device, of kind `register`. Of one (unit, name, device) the greatest counter
+//! counts, with equal counters the greater signature. Names and payloads:
+//!
+//! - `ack`: `[store epoch bytes 16, level uint, number of leaves uint, root bytes 32, pending uint, blocked
+//!   uint, quarantined uint]`. The root is the Merkle root (section 3) over the leaves
+//!   `H("ack-leaf", unit | digest)`; the digest is the unit's own-up digest (section 10) at that level.
+//! - `heartbeat`: `[version text, unsent changes uint, verified at time, last error text, clock offset
+//!   int]`: the only field that may be negative.
+//! - `holder/<grant key in lower-case hex>`: `[salt bytes 16, name text]`, which opens a grant's commitment.
+//!
+//! # 10. Digests
+//!
+//! What holds nothing has the *zero digest*, 32 zero bytes, and is left out of every other.
+//!
+//! ```text
+//! space digest   = H("space", space key | for each log, by (device, incarnation):
+//!                      device | incarnation | u32le number of tips | tips, ascending)
+//! subtree digest = H("subtree", unit | own space digest | for each child by unit id, if not zero:
+//!                      child | its subtree digest)
+//!                  of one tree: charters, or up(reach); zero if own and all children are zero
+//! own-up digest  = H("own-up", unit | for each up space of the unit with commits and
+//!                      reach <= level, by reach: u8 reach | space digest)
+//!                  (never zero, also without any space)
+//! scope digest   = H("scope", for each shared item, single spaces by (unit, flow, reach) first, then
+//!                      subtrees by (unit, charter before up, reach), if its digest is not zero:
+//!                      space key | space digest           for a single space
+//!                      space key | "+" | subtree digest   for a subtree: the key of its top unit's space)
+//!                  one over the charter items, one over the data items; never zero
+//! ```
+//!
+//! # 11. Frames
+//!
+//! Everything one end says to the other: a choice with fields, at most 1048576 bytes.
+//!
+//! | # | frame | fields |
+//! | --- | --- | --- |
+//! | 0 | Hello | one record, below |
+//! | 1 | Refuse | code uint, text |
+//! | 2 | Redirect | list of `[device bytes 32, list of texts]`, at most 8 addresses each |
+//! | 3 | Frontier | list of *space frontiers* |
+//! | 4 | Nodes | list of `[unit, tree, own digest bytes 32, list of [child unit, digest]]` |
+//! | 5 | Announce | one record `[commits uint, entries uint, bytes uint]` |
+//! | 6 | Commits | after uint, list of groups |
+//! | 7 | Inventory | log, list of short commit ids |
+//! | 8 | Registers | list of signed registers |
+//! | 9 | Acks | list of *ack sets* |
+//! | 10 | Mark | one record `[number uint, frames uint, digests, answer bool, clock time]` |
+//!
+//! **Hello**: `[oldest version uint, newest version uint, organisation, device, list of units, tree number
+//! uint (0), schema version uint, clock time, store epoch, digests, list of space frontiers (optional),
+//! list of groups, fallback bool]`. *Digests*: `[charter bytes 32, data bytes 32]`, two scope digests.
+//! *Space frontier*: `[space, list of [device, incarnation, list of tips]]`. *Tree*: a choice with fields: 0
+//! charter (none: `[0, []]`), 1 up (reach uint). *Ack set*: `[signed register, list of [unit, digest],
+//! proof (optional)]`, the proof `[index uint, list of siblings bytes 32]`; without one all leaves are
+//! there, in order, with one exactly the leaf that it proves.
+//!
+//! Codes of Refuse: 0 wrong organisation, 1 no grant, 2 grant ended, 3 ticket used, 4 ticket expired,
+//! 5 version, 6 busy, 7 protocol. Writers sort spaces, logs, tips, units and children; readers do not
+//! rely on it.
+//!
+//! ```
+//! use sampan_core::wire::frame::{Announce, Frame};
+//! let frame = Frame::Announce(Announce { commits: 1, entries: 2, bytes: 500 });
+//! assert_eq!(frame.encode(), [0x82, 5, 0x81, 0x83, 1, 2, 0x19, 0x01, 0xf4]);
+//! // The same with a longer integer is not a frame.
+//! assert!(Frame::decode(&[0x82, 5, 0x81, 0x83, 1, 2, 0x1a, 0, 0, 0x01, 0xf4]).is_err());
+//! ```

@@ -1,0 +1,50 @@
+//! Statuses: what becomes of an entry that has arrived.
+//!
+//! It does not: say how statuses lie in a database, or who is told.
+//!
+//! Invariants: a status is never sent and is part of no digest. It is computed from the set of entries
+//! held and the charter, never from the order in which they came, so that two replicas with the same
+//! commits show the same.
+//!
+//! # Before an entry has a status: the commit
+//!
+//! A commit whose form, signature, parents, sequence or Merkle root is wrong is not stored at all, and the
+//! session with the neighbour that sent it ends. A commit that is right but of a log that does not
+//! *count* is set aside:
+//!
+//! **quarantined**: a whole commit, kept apart from everything, in no frontier, under a quota for each
+//! neighbour (`QUARANTINE_COMMITS_MAX`, `QUARANTINE_BYTES_MAX`). Reasons: its device never had the right
+//! to write in the space; the charter that would decide has not arrived; it continues a commit that is
+//! itself set aside; its log has more tips than `LOG_TIPS_MAX`. When the charter grows, the quarantine is
+//! judged again, and what counts now is stored as if it had just come. Nothing in it travels.
+//!
+//! A log counts in a data space if the charter *ever* gave its device the editor's right there; in a
+//! charter space, if the device is the root key, a ticket of that unit, or ever had the relay's right
+//! there. Once it counts it counts: a revoked device's commits still travel, for others have built on
+//! them; its rights end at the door.
+//!
+//! # The statuses of an entry
+//!
+//! [`Status`](crate::store::Status) of each entry of a counting commit:
+//!
+//! - **accepted**: it stands, and is shown. For an ordinary change that means: the admission door let
+//!   it pass, it was made under the actor that its commit's header names, everything that it depends on
+//!   stands, and sequence, operation counters and references fit its causal past. A computed change
+//!   (identity creation, birth) stands by its bytes: they must be exactly those that anyone computes
+//!   for that record and field.
+//! - **pending**: a change that it depends on, or the creation of its record, has not arrived. It is
+//!   judged again when that comes.
+//! - **needs newer**: it parses and lies outside format 1: a column, an operation, a type of value or a
+//!   size that only a later version knows. It is kept and forwarded.
+//! - **blocked**: it depends on a change that does not stand; or it lost to a twin with the same actor
+//!   and sequence (the lower hash stands).
+//! - **malformed**: it breaks the rules of admission, or stands in another space or collection than its
+//!   record was born in, and will never stand. It is listed and forwarded, never applied: the verdict
+//!   is a function of bytes and causal past alone, so it is the same everywhere.
+//!
+//! In a data space an entry of kind charter or erase is malformed, and so is every kind but charter in a
+//! charter space. Charter operations are judged by the fold of [`charter`](crate::charter): one without
+//! right is *void*, listed with its reason; one whose causes have not arrived waits.
+//!
+//! A record is opened from its accepted changes only. If Automerge panics on it all the same, it is
+//! marked *damaged*, durably, before anyone opens it again.

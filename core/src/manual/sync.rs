@@ -1,0 +1,89 @@
+//! The session: how two replicas come to hold the same.
+//!
+//! It does not: say how frames are carried; [`formats`](super::formats) has their bytes.
+//!
+//! Invariants: a side speaks in turns that end with a mark; *verified* is said only when both ends hold
+//! the same; no side keeps a queue for a peer that is not there; every repair is bounded.
+//!
+//! # Ends and lanes
+//!
+//! The *lower* end is the child: it dials. The *upper* end is a relay of a unit above it (or of its own
+//! unit). Frames travel in five lanes, most urgent first; where the transport has streams, each lane is
+//! one, so that urgent frames overtake:
+//!
+//! | lane | carries |
+//! | --- | --- |
+//! | 0 | control: every frame but commits, registers and acknowledgements; and commits of charters |
+//! | 1 | commits of `down` spaces |
+//! | 2 | registers, acknowledgements |
+//! | 3 | recent commits of other spaces |
+//! | 4 | backfill: where one device's missing commits of one space have `BACKFILL_BYTES_MIN` or more |
+//!
+//! Commits of one device in one space stay in one lane for the whole session and in the order of storage,
+//! parents first. Lanes are not ordered among each other, so two counters put things right at the
+//! receiver, neither of them counting marks: a `Commits` frame in another lane than 0 says how many
+//! frames of lane 0 were sent before it, and is taken after that many; a `Mark` says how many frames of
+//! all lanes were sent before it, and is taken after all of them, when nothing else waits. What waits is
+//! bounded by `WAITING_COMMITS_MAX` frames and `WAITING_BYTES_MAX` bytes.
+//!
+//! # Opening
+//!
+//! The lower end sends `Hello` with the digests of the shared scope as it sees it, the whole frontier
+//! of that scope if it has at most `HELLO_LOGS_MAX` logs, and, until a relay has let it in once, the
+//! *chain* that shows its right: the ticket's grant and its enrolment. A device of one unit that is no
+//! relay sends at once, unasked, the commits of its own that the peer's last acknowledgement does not
+//! cover: one round trip for a branch with news. Its turn ends with a mark that asks for an answer.
+//!
+//! The upper end checks that `device` is the transport's key, organisation and version, takes in the
+//! chain if it ends in a right, and judges at the door: revoked, no grant, ended, ticket used or
+//! expired: `Refuse`, with a code and a sentence. If a nearer relay exists and the lower end does not
+//! say `fallback`, it answers `Redirect`. Otherwise it answers with its own `Hello`, without frontier
+//! and chain. An upper end that holds no charter at all (a relay that came back empty) takes charters
+//! from below first, and judges when they show the peer's right.
+//!
+//! Any other frame before `Hello`, a second `Hello`, or acknowledgements from the lower end break the
+//! protocol: the session ends with `Refuse`, code 7.
+//!
+//! # Turns and marks
+//!
+//! `Mark` ends a turn: its number, the frames sent so far, the digests of what the sender holds *now*,
+//! whether it waits for a mark in return, its clock. A side that takes a mark first answers everything
+//! that was said in the turn:
+//!
+//! - a **frontier**: in each log whose tips at the peer are all known here, the commits that the peer
+//!   lacks are planned. Where it has tips unknown here, the own frontier of that space goes back, once;
+//!   if the peer has seen that already, the log has forked, and the ids of all its commits go as an
+//!   `Inventory` (16 bytes each); the other end sends what the inventory lacks, and its own.
+//! - **nodes** of a digest tree: where the unit's own digest differs, the frontier of that space; where a
+//!   child's differs (absent counts as zero), that child's node. Equal subtrees cost nothing.
+//!
+//! Planned commits are counted first (`Announce`) and then sent (`Commits`), each commit at most once a
+//! session to one peer. The upper end also acknowledges what it now holds of the peer's units, and
+//! passes down what relays further up have signed.
+//!
+//! Then the mark is judged. If this side still has commits or control frames to send, it sends them and
+//! asks for another mark. If not, and the mark's digests equal its own, both charter and data: the link
+//! is **verified**, as of this moment. If they differ and the peer waits for an answer, it gets one. If
+//! they differ and it does not wait, this side compares everything anew from the top and asks again, at
+//! most `REPAIR_ROUNDS_MAX` times; after that it says *not verified*, never silence.
+//!
+//! Each round of comparing happens once between two verifications, so no two sides can ask each other for
+//! ever. A verified link stays: new commits are sent as they come, each burst a turn of its own.
+//!
+//! # What is shared
+//!
+//! [`scope::Shared`](crate::scope::Shared) is computed by both ends from their charters. For a unit of
+//! which the lower end holds the unit's own spaces: the charters of the unit and of all units above it,
+//! their `down` spaces, and its own `up` spaces whose reach includes the upper end's level. For a unit
+//! of which the lower end is a relay: the same above it, and the digest trees of charters and of `up`
+//! spaces of the unit and all below it. Commits of a space that is not shared end the session. Data
+//! digests are meaningful only under equal charter digests, which is why both are compared.
+//!
+//! # Acknowledgements and registers
+//!
+//! An acknowledgement is a signed register of the relay that holds the data durably: its store's epoch,
+//! and a Merkle root over (unit, digest of the unit's own `up` spaces that reach its level). It is
+//! passed down with all leaves, or with one leaf and its proof. A tick is shown only for a statement
+//! whose signature, right and proof were checked, and only while its digest equals what is held.
+//! Heartbeats go up, holders' names both ways between a unit and the relays above it. Registers are in
+//! no digest and ask for no answer.

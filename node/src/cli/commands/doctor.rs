@@ -1,0 +1,177 @@
+//! `doctor`: looks for what may be wrong, and says what to do about each finding.
+//!
+//! It does not: change anything, or call anyone.
+//!
+//! Invariants: a check that fails never keeps the others from being made; exit 0 only when nothing
+//! is bad (a note is not bad).
+
+use super::common::OrCli;
+use crate::cli::App;
+use crate::cli::args::DirArgs;
+use crate::cli::convert::IntoCli;
+use crate::cli::exit::{CliError, ExitCode};
+use crate::config::{ConfigFile, Settings};
+use crate::dir::{Dir, Running};
+use crate::keys::{self, KeyKind};
+use crate::replica::Replica;
+use crate::stamp::rfc3339;
+use sampan_core::engine::meta;
+use sampan_core::store::{Store, StoreError};
+use sampan_core::time::Millis;
+use serde_json::json;
+use std::fs;
+
+/// Work that waits longer than this is told: a week, the time between two visits to town.
+const UNSENT_AGE_MS: u64 = 7 * 24 * 3_600 * 1_000;
+/// A clock this far from the level above is told: dates of a day's work would be wrong.
+const CLOCK_OFF_MS: u64 = 10 * 60 * 1_000;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Ok,
+    Note,
+    Bad,
+}
+
+struct Finding {
+    check: &'static str,
+    state: State,
+    text: String,
+}
+
+/// Runs `doctor`.
+pub(super) fn doctor(args: &DirArgs, app: &mut App) -> Result<ExitCode, CliError> {
+    let dir = Dir::open(&args.dir).or_cli(app)?;
+    let mut found = vec![
+        judged(app, "folder", "doctor.folder", probe(&dir).map_err(|e| e.into_cli(app.lang))),
+        judged(app, "config", "doctor.config", ConfigFile::read(&dir.config()).or_cli(app)),
+        judged(app, "keys", "doctor.keys", load_keys(&dir).or_cli(app)),
+    ];
+    let sound = found.iter().all(|f| f.state != State::Bad);
+    match Replica::open(&args.dir, &Settings::default()).or_cli(app) {
+        // Without its config or keys it cannot be opened, which has been said.
+        Err(_) if !sound => {}
+        Err(e) => found.push(judged(app, "database", "doctor.database", Err::<(), _>(e))),
+        Ok(mut replica) => {
+            found.push(judged(app, "database", "doctor.database", Ok(())));
+            found.extend(look(app, &mut replica).or_cli(app)?);
+        }
+    }
+    found.push(match dir.running().or_cli(app)? {
+        Running::Daemon(_) | Running::OneShot => good(app, "daemon", "doctor.daemon"),
+        Running::Nobody => finding("daemon", State::Note, app.t("doctor.no_daemon", &[])),
+    });
+    report(app, &found)
+}
+
+fn report(app: &mut App, found: &[Finding]) -> Result<ExitCode, CliError> {
+    let bad = found.iter().any(|f| f.state == State::Bad);
+    let word = |state| match state {
+        State::Ok => "ok",
+        State::Note => "note",
+        State::Bad => "bad",
+    };
+    if app.json {
+        let findings = found.iter().map(|f| json!({ "check": f.check, "state": word(f.state), "message": f.text }));
+        let findings: Vec<_> = findings.collect();
+        app.out.json(&json!({ "ok": !bad, "findings": findings }))?;
+    } else {
+        let state = |s| match s {
+            State::Ok => app.t("doctor.ok", &[]),
+            State::Note => app.t("doctor.warning", &[]),
+            State::Bad => app.t("doctor.bad", &[]),
+        };
+        let rows: Vec<Vec<String>> = found.iter().map(|f| vec![state(f.state), f.text.clone()]).collect();
+        app.out.table(&[], &rows)?;
+        if !bad {
+            app.say("doctor.all_good", &[]);
+        }
+    }
+    Ok(if bad { ExitCode::Failed } else { ExitCode::Done })
+}
+
+fn finding(check: &'static str, state: State, text: String) -> Finding {
+    Finding { check, state, text }
+}
+
+fn good(app: &App, check: &'static str, id: &str) -> Finding {
+    finding(check, State::Ok, app.t(id, &[]))
+}
+
+/// A check that went well, or the sentence and the hint of its error.
+fn judged<T>(app: &App, check: &'static str, id: &str, result: Result<T, CliError>) -> Finding {
+    match result {
+        Ok(_) => good(app, check, id),
+        Err(e) => finding(check, State::Bad, app.t("doctor.finding", &[("why", &e.message), ("hint", &e.hint)])),
+    }
+}
+
+/// Writes and removes one small file where logs go.
+fn probe(dir: &Dir) -> Result<(), crate::dir::DirError> {
+    let path = dir.logs().join(".doctor");
+    let failed = |e| crate::dir::DirError::from_io(&path, e);
+    fs::create_dir_all(dir.logs()).map_err(failed)?;
+    fs::write(&path, b"sampan").map_err(failed)?;
+    fs::remove_file(&path).map_err(failed)
+}
+
+fn load_keys(dir: &Dir) -> Result<(), crate::keys::KeyError> {
+    keys::load(&dir.keys(), KeyKind::Device)?;
+    keys::load(&dir.keys(), KeyKind::Box)?;
+    // The root key lies in the folder of the first relay alone.
+    if keys::exists(&dir.keys(), KeyKind::Root) {
+        keys::load(&dir.keys(), KeyKind::Root)?;
+    }
+    Ok(())
+}
+
+/// What an open replica tells.
+fn look(app: &App, replica: &mut Replica) -> Result<Vec<Finding>, StoreError> {
+    let report = replica.status()?;
+    let root = report.units.iter().any(|u| replica.engine.charter().root() == Some(*u));
+    let mut out = Vec::new();
+    out.push(if replica.engine.is_blank() {
+        finding("charter", State::Note, app.t("doctor.no_charter", &[("program", app.program)]))
+    } else {
+        good(app, "charter", "doctor.charter")
+    });
+    out.push(clock(app, replica)?);
+    let oldest = if root { None } else { oldest_unsent(replica, report.verified_at, report.unsent_changes)? };
+    let now = replica.label()?;
+    out.push(match oldest.filter(|at| now.0.saturating_sub(at.0) > UNSENT_AGE_MS) {
+        Some(at) => finding("unsent", State::Bad, app.t("doctor.unsent_old", &[("at", &rfc3339(at))])),
+        None => good(app, "unsent", "doctor.sent"),
+    });
+    out.push(match &report.last_error {
+        Some(why) => finding("link", State::Bad, app.t("doctor.link_bad", &[("why", why), ("program", app.program)])),
+        None => good(app, "link", "doctor.link"),
+    });
+    if report.twins_found > 0 {
+        out.push(finding("copy", State::Note, app.t("doctor.clone", &[])));
+    }
+    Ok(out)
+}
+
+fn clock(app: &App, replica: &Replica) -> Result<Finding, StoreError> {
+    let now = replica.now();
+    if now.is_unset() {
+        let text = app.t("doctor.clock_unset", &[("at", &rfc3339(now))]);
+        return Ok(finding("clock", State::Bad, text));
+    }
+    let offset = replica.store.meta(meta::CLOCK_OFFSET)?.and_then(|b| b.try_into().ok()).map_or(0, i64::from_le_bytes);
+    if offset.unsigned_abs() > CLOCK_OFF_MS {
+        let minutes = format!("{} min", offset / 60_000);
+        return Ok(finding("clock", State::Bad, app.t("doctor.clock_bad", &[("offset", &minutes)])));
+    }
+    Ok(good(app, "clock", "doctor.clock"))
+}
+
+/// Since when work has been waiting, as far as it can be told: the oldest edit that is not sealed, or
+/// the last time that everything had been sent.
+fn oldest_unsent(replica: &Replica, verified: Option<Millis>, unsent: u64) -> Result<Option<Millis>, StoreError> {
+    if unsent == 0 {
+        return Ok(None);
+    }
+    let pending = replica.store.pending()?.iter().map(|p| p.entry.entry.time).min();
+    Ok(pending.into_iter().chain(verified).min())
+}

@@ -1,0 +1,128 @@
+//! `status`: what is saved, what arrived where, what is unsent, and why not if not.
+//!
+//! It does not: ask anyone; a relay adds its children to [`object`].
+//!
+//! Invariants: the keys of the object are those of the contract; nothing is called delivered that no
+//! signed statement covers.
+
+use super::common::{self, OrCli};
+use crate::cli::App;
+use crate::cli::args::DirArgs;
+use crate::cli::exit::{CliError, ExitCode};
+use crate::dir::Running;
+use crate::i18n::format_int;
+use crate::replica::{Replica, StatusReport};
+use crate::stamp::rfc3339;
+use serde_json::{Map, Value as Json, json};
+
+/// The object that programs read.
+#[must_use]
+pub fn object(report: &StatusReport) -> Map<String, Json> {
+    let delivered = report.delivered.iter().map(|d| {
+        json!({
+            "unit": d.unit.to_string(),
+            "level": d.level,
+            "at": d.at.map(rfc3339),
+            "complete": d.complete,
+        })
+    });
+    let units = report.units.iter().map(ToString::to_string);
+    let pairs = [
+        ("units", units.collect::<Json>()),
+        ("device", json!(report.device.to_string())),
+        ("records", json!(report.records)),
+        ("unsent_changes", json!(report.unsent_changes)),
+        ("pending", json!(report.pending)),
+        ("blocked", json!(report.blocked)),
+        ("quarantined", json!(report.quarantined)),
+        ("delivered", delivered.collect()),
+        ("verified_at", json!(report.verified_at.map(rfc3339))),
+        ("news_from_above_at", json!(report.news_from_above_at.map(rfc3339))),
+        ("last_error", json!(report.last_error)),
+    ];
+    pairs.into_iter().map(|(k, v)| (k.to_owned(), v)).collect()
+}
+
+/// Runs `status`.
+pub(super) fn status(args: &DirArgs, app: &mut App) -> Result<ExitCode, CliError> {
+    let mut replica = common::open(app, &args.dir)?;
+    let report = replica.status().or_cli(app)?;
+    if app.json {
+        app.out.json(&object(&report))?;
+    } else {
+        for line in words(app, &replica, &report)? {
+            app.out.line(&crate::cli::output::printable(&line))?;
+        }
+    }
+    Ok(ExitCode::Done)
+}
+
+/// The same for a person, a line each.
+///
+/// # Errors
+/// When the folder's lock cannot be looked at.
+pub fn words(app: &App, replica: &Replica, report: &StatusReport) -> Result<Vec<String>, CliError> {
+    let count = |n: u64| format_int(app.lang, i64::try_from(n).unwrap_or(i64::MAX));
+    let root = report.units.iter().any(|u| replica.engine.charter().root() == Some(*u));
+    let labelled = |id: &str, text: &str| format!("{}: {text}", app.t(id, &[]));
+    let mut out = Vec::new();
+    if !report.organisation.is_empty() {
+        out.push(labelled("status.organisation", &report.organisation));
+    }
+    let units: Vec<String> = report.units.iter().map(|u| common::unit_name(replica, u)).collect();
+    out.push(labelled("status.units", &units.join(", ")));
+    out.push(app.t("status.records_count", &[("count", &count(report.records))]));
+    if root {
+        out.push(app.t("status.root", &[]));
+    } else if report.unsent_changes > 0 {
+        out.push(app.t("status.unsent_count", &[("count", &count(report.unsent_changes))]));
+    } else if report.verified_at.is_some() {
+        out.push(app.t("status.unsent_none", &[]));
+    }
+    for d in &report.delivered {
+        let level = common::level_name(app, replica, &d.unit);
+        out.push(match (d.at, d.complete) {
+            (Some(at), true) => app.t("tick.level_since", &[("level", &level), ("at", &rfc3339(at))]) + " ✓",
+            (Some(_), false) => app.t("tick.partly", &[("level", &level)]),
+            (None, _) => app.t("tick.not_yet", &[("level", &level)]),
+        });
+    }
+    if !root {
+        out.push(match (report.verified_at, report.unsent_changes) {
+            (None, _) if replica.engine.is_blank() => app.t("status.not_admitted", &[("program", app.program)]),
+            (None, _) => app.t("status.never_verified", &[]),
+            (Some(at), 0) => app.t("status.verified_at", &[("at", &rfc3339(at))]),
+            (Some(at), n) => app.t("status.verified_since", &[("at", &rfc3339(at)), ("count", &count(n))]),
+        });
+        if let Some(at) = report.news_from_above_at {
+            out.push(app.t("status.news_at", &[("at", &rfc3339(at))]));
+        }
+    }
+    for (id, n) in [
+        ("status.pending_count", report.pending),
+        ("status.blocked_count", report.blocked),
+        ("status.quarantined_count", report.quarantined),
+    ] {
+        if n > 0 {
+            out.push(app.t(id, &[("count", &count(n))]));
+        }
+    }
+    if let Some(why) = &report.last_error {
+        out.push(app.t("status.why_not", &[("why", why)]));
+    }
+    let behind = report.stored_to.0.saturating_sub(report.projected_to.0);
+    if behind > 0 {
+        out.push(app.t("status.behind", &[("count", &count(behind))]));
+    }
+    if report.twins_found > 0 {
+        out.push(app.t("status.twins", &[("count", &count(report.twins_found))]));
+    }
+    let now = replica.now();
+    if now.is_unset() {
+        out.push(app.t("status.clock_hint", &[("at", &rfc3339(now))]));
+    }
+    if let Running::Daemon(info) = replica.dir().running().or_cli(app)? {
+        out.push(app.t("status.daemon", &[("pid", &info.pid.to_string())]));
+    }
+    Ok(out)
+}

@@ -1,0 +1,100 @@
+//! Words of the commands on records: why a value, a filter or a row was refused; ticks, status and
+//! findings that need more than a label.
+//!
+//! It does not: hold the common errors (`errors`) or labels (`words`).
+
+use super::Message;
+use super::catalogue::m;
+
+#[rustfmt::skip]
+pub(super) const RECORDS: &[Message] = &[
+    // Errors of records.
+    m("error.required", "Còn thiếu trường bắt buộc: {fields}.", "Required fields are missing: {fields}."),
+    m("hint.required", "Thêm trường=giá_trị cho các trường đó rồi chạy lại; chưa có gì được ghi.", "Add field=value for them and run again; nothing was written."),
+    m("error.key_field", "Trường '{field}' là định danh của hồ sơ, không bao giờ đổi.", "The field '{field}' is part of the record's identity and never changes."),
+    m("hint.key_field", "Bỏ hồ sơ này và thêm hồ sơ mới với định danh đúng.", "Remove this record and add one with the right identity."),
+    m("error.ambiguous_record", "Có nhiều hồ sơ với mã bắt đầu bằng '{name}'.", "Several records have an id that starts with '{name}'."),
+    m("hint.ambiguous_record", "Viết thêm ký tự của mã: {known}", "Write more of the id: {known}"),
+    m("error.record_not_here", "Hồ sơ {name} chưa sửa được: phần tạo ra nó chưa tới máy này.", "The record {name} cannot be opened yet: the change that created it has not arrived."),
+    m("hint.record_not_here", "Đồng bộ rồi thử lại: sampan sync DIR", "Sync, then try again: sampan sync DIR"),
+    m("error.record_damaged", "Không mở được hồ sơ {name}: {reason}.", "The record {name} cannot be opened: {reason}."),
+    m("hint.record_damaged", "Chạy 'sampan verify DIR'; các hồ sơ khác vẫn dùng được.", "Run 'sampan verify DIR'; all other records can be used."),
+    m("error.no_schema", "Danh mục hồ sơ chưa tới máy này.", "The schema has not come to this device yet."),
+    m("hint.no_schema", "Kết nối một lần: sampan sync DIR", "Connect once: sampan sync DIR"),
+    m("error.unfinished", "{dir} chưa được tạo xong.", "{dir} was not finished."),
+    m("hint.unfinished", "Xoá thư mục đó rồi tham gia lại bằng vé mời.", "Remove that folder and join again with the ticket."),
+    m("error.export_kind", "Không biết ghi tệp kiểu '{kind}'.", "Files that end in '{kind}' cannot be written."),
+    m("hint.export_kind", "Đặt tên tệp kết thúc bằng .csv", "Give the file a name that ends in .csv"),
+    m("error.file_unwritable", "Không ghi được {file}: {reason}.", "{file} cannot be written: {reason}."),
+    m("hint.file_unwritable", "Kiểm tra thư mục, quyền ghi và chỗ trống; tệp cũ (nếu có) vẫn nguyên.", "Check its folder, your right to write and the free room; an older file was left as it was."),
+    m("error.ticket_newer", "Vé mời thuộc dạng mới mà bản này chưa đọc được.", "The ticket is of a newer form that this version does not read."),
+    m("hint.ticket_newer", "Cài bản Sampan mới hơn rồi tham gia lại.", "Install a newer Sampan, then join again."),
+    m("right.write", "ghi {collection} của {unit}", "write {collection} of {unit}"),
+
+    // Why a value is none.
+    m("value.date", "không phải là ngày; viết YYYY, YYYY-MM hoặc YYYY-MM-DD", "not a date; write YYYY, YYYY-MM or YYYY-MM-DD"),
+    m("value.int", "cần một số nguyên", "a whole number is needed"),
+    m("value.decimal", "cần một số có nhiều nhất {scale} chữ số thập phân", "a number with at most {scale} decimals is needed"),
+    m("value.bool", "cần có hoặc không", "true or false is needed"),
+    m("value.array", "cần một mảng JSON, ví dụ [\"a\",\"b\"]", "a JSON array is needed, such as [\"a\",\"b\"]"),
+    m("value.ref", "cần mã hồ sơ gồm 32 chữ số thập lục phân", "a record's id of 32 hexadecimal digits is needed"),
+    m("value.other", "giá trị không hợp với trường", "it does not fit the field"),
+    m("value.ambiguous", "có thể hiểu là {one} hoặc {other}; hãy viết rõ", "it could mean {one} or {other}; write the one you mean"),
+    m("value.choice", "không có lựa chọn này; các lựa chọn: {known}", "no such choice; its choices: {known}"),
+    m("value.too_long", "có {got} {unit}, tối đa {max}", "it has {got} {unit}, at most {max} are allowed"),
+    m("value.characters", "ký tự", "characters"),
+    m("value.bytes", "byte", "bytes"),
+    m("value.entries", "mục", "entries"),
+    m("value.not_addable", "chỉ cộng trừ được với bộ đếm, danh sách và tập hợp", "only counters, lists and sets can be added to or taken from"),
+    m("value.nothing_to_add", "+= và -= cần một giá trị", "+= and -= need a value"),
+
+    // Why a filter is none.
+    m("expr.at", "ở ký tự {at}: {what}", "at character {at}: {what}"),
+    m("expr.no_field", "cần tên một trường", "a field's name must stand here"),
+    m("expr.no_operator", "cần một trong = != < <= > >= ~", "one of = != < <= > >= ~ must stand here"),
+    m("expr.wrong_operator", "'{op}' không so sánh được {field}; dùng {instead}", "'{op}' cannot compare {field}; use {instead}"),
+    m("expr.no_value", "cần một giá trị; \"\" nghĩa là trống", "a value must stand here; \"\" stands for empty"),
+    m("expr.open_quote", "thiếu dấu ngoặc kép đóng", "this quote has no end"),
+    m("expr.no_and", "cần 'and' hoặc hết; để giá trị có 'and' trong \"…\"", "'and' or the end must stand here; put a value that holds 'and' into \"…\""),
+    m("expr.too_long", "điều kiện quá dài", "the condition is too long"),
+
+    // Rows of an import.
+    m("csv.unit", "không có đơn vị '{name}'", "there is no unit '{name}'"),
+    m("csv.unit_needed", "thiếu đơn vị: điền cột _unit hoặc thêm --unit", "no unit: fill the column _unit or add --unit"),
+    m("csv.required", "thiếu {fields}", "{fields} is missing"),
+    m("csv.other_unit", "hồ sơ {record} thuộc đơn vị khác ({unit})", "the record {record} is of another unit ({unit})"),
+    m("csv.other_collection", "mã {record} là của một loại hồ sơ khác ({collection})", "the id {record} is of another collection ({collection})"),
+    m("csv.nothing", "dòng này không có giá trị nào", "the row says nothing"),
+    m("csv.id", "không phải mã hồ sơ", "not a record's id"),
+    m("record.more_warnings", "… và {count} lưu ý nữa.", "… and {count} more notes."),
+    m("record.unchanged", "Không có gì khác; chưa ghi gì.", "Nothing differs; nothing was written."),
+    m("record.removed_done", "Đã bỏ; khôi phục bằng: {program} set DIR {record} _removed=false", "Removed; restore it with: {program} set DIR {record} _removed=false"),
+    m("record.this_device", "máy này", "this device"),
+    m("record.computed", "Sampan", "Sampan"),
+    m("record.waiting", "{count} thay đổi của hồ sơ này chưa hiện: đang chờ hoặc bị chặn", "{count} changes of this record are not shown: they wait or are blocked"),
+    m("record.conflict_note", "Có xung đột ở: {fields}. Xem: {program} conflicts DIR", "In conflict: {fields}. See: {program} conflicts DIR"),
+
+    // Ticks and status.
+    m("tick.above", "cấp trên", "the level above"),
+    m("status.organisation", "Tổ chức", "Organisation"),
+    m("status.pending_count", "{count} thay đổi đang chờ thứ mà chúng dựa vào", "{count} changes wait for what they build on"),
+    m("status.blocked_count", "{count} thay đổi bị chặn", "{count} changes are blocked"),
+    m("status.quarantined_count", "{count} gói bị cách ly: máy ghi chúng không có quyền", "{count} commits in quarantine: their devices have no right"),
+    m("status.root", "Đây là cấp cao nhất.", "This is the highest level."),
+    m("status.not_admitted", "cấp trên chưa xác nhận máy này; chạy '{program} sync DIR' khi có mạng", "the level above has not confirmed this device yet; run '{program} sync DIR' when there is a connection"),
+    m("status.news_at", "tin gần nhất từ cấp trên lúc {at}", "the newest from above came at {at}"),
+    m("status.why_not", "lần liên lạc gần nhất không thành: {why}", "the last contact failed: {why}"),
+    m("status.clock_hint", "Đồng hồ máy này chưa được đặt ({at}); hãy chỉnh giờ, việc đã ghi vẫn an toàn.", "The clock of this machine is not set ({at}); set it. What was written is safe."),
+    m("status.twins", "Một bản sao khác của ổ đĩa này đã ghi dưới cùng tên ({count} lần): máy này đã đổi tên ghi, không mất gì; hãy hỏi xem ai dùng bản sao kia.", "Another copy of this disk wrote under this name ({count} times): this device goes on under a new one and nothing is lost; find out who uses the other copy."),
+    m("status.behind", "Danh sách đang cập nhật: còn {count} gói chưa hiện.", "Lists are catching up: {count} commits are not shown yet."),
+
+    // Doctor.
+    m("doctor.charter", "Đã nhận cây đơn vị và quyền từ cấp trên", "The tree of units and the rights have come"),
+    m("doctor.no_charter", "Chưa nhận gì từ cấp trên; chạy: {program} sync DIR", "Nothing has come from above yet; run: {program} sync DIR"),
+    m("doctor.clock_unset", "Đồng hồ chưa được đặt ({at}); chỉnh lại giờ máy", "The clock is not set ({at}); set it"),
+    m("doctor.sent", "Không có gì chờ gửi quá lâu", "Nothing has been waiting for long"),
+    m("doctor.link", "Lần liên lạc gần nhất không có lỗi", "The last contact had no error"),
+    m("doctor.link_bad", "Lần liên lạc gần nhất không thành ({why}); kiểm tra mạng rồi chạy: {program} sync DIR", "The last contact failed ({why}); check the network, then run: {program} sync DIR"),
+    m("doctor.damaged", "Cơ sở dữ liệu: {why}", "The database: {why}"),
+    m("doctor.finding", "{why} {hint}", "{why} {hint}"),
+];

@@ -1,0 +1,187 @@
+//! Devices: who holds which right, and ending all rights of one.
+//!
+//! It does not: cut off what a device wrote (that comes with the narrowing operations that name tips).
+//!
+//! Invariants: a holder's name is shown only where it fits the commitment in the grant.
+
+use super::when::{maybe, rfc3339};
+use super::{Failure, decide, no_right};
+use sampan_core::charter::{Charter, Grant, Holder, Op, Roles};
+use sampan_core::engine::meta;
+use sampan_core::id::{DeviceId, UnitId};
+use sampan_core::log::EntryKind;
+use sampan_core::register::{Heartbeat, Register, names};
+use sampan_core::store::{Store, StoreError};
+use sampan_core::time::Millis;
+use sampan_core::wire;
+use sampan_node::cli::{App, CliError, codes};
+use sampan_node::replica::Replica;
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// One right of one device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DeviceRow {
+    /// The device.
+    pub device: String,
+    /// Who holds it, where that is known here.
+    pub holder: Option<String>,
+    /// The unit's id.
+    pub unit: String,
+    /// Its roles, joined by commas.
+    pub role: String,
+    /// From when.
+    pub from: String,
+    /// Until when.
+    pub until: Option<String>,
+    /// When it was revoked.
+    pub revoked_at: Option<String>,
+    /// When it was last seen.
+    pub last_seen: Option<String>,
+    /// The unit's path, for people.
+    #[serde(skip)]
+    pub path: String,
+}
+
+/// What the registers say of devices and holders.
+#[derive(Debug, Default)]
+pub struct Told {
+    /// Names by grant key.
+    holders: BTreeMap<DeviceId, Vec<Holder>>,
+    /// The newest sign of life of each device, with its label.
+    pub heartbeats: BTreeMap<DeviceId, (Millis, Heartbeat)>,
+}
+
+impl Told {
+    /// Reads the registers of a store.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn read(store: &dyn Store) -> Result<Self, StoreError> {
+        let mut told = Self::default();
+        for (_, signed) in store.registers(0)? {
+            // A register that this version cannot read says nothing to it.
+            let Ok(register) = signed.trust() else { continue };
+            told.take(&register);
+        }
+        Ok(told)
+    }
+
+    fn take(&mut self, register: &Register) {
+        if let Some(key) = register.name.strip_prefix(names::HOLDER) {
+            if let (Ok(key), Ok(holder)) = (key.parse(), wire::decode::<Holder>("holder", &register.payload)) {
+                self.holders.entry(key).or_default().push(holder);
+            }
+        } else if register.name == names::HEARTBEAT
+            && let Ok(beat) = wire::decode::<Heartbeat>("heartbeat", &register.payload)
+        {
+            let newest = self.heartbeats.entry(register.device).or_insert((register.time, beat.clone()));
+            if register.time > newest.0 {
+                *newest = (register.time, beat);
+            }
+        }
+    }
+
+    /// The name behind a grant's commitment.
+    #[must_use]
+    pub fn holder(&self, grant: &DeviceId, commitment: &[u8; 32]) -> Option<&str> {
+        let of_key = self.holders.get(grant).into_iter().flatten();
+        of_key
+            .map(|h| (h, Grant::holder_hash(&h.salt, &h.name)))
+            .find(|(_, hash)| hash == commitment)
+            .map(|(h, _)| h.name.as_str())
+    }
+}
+
+/// A time among the store's small facts.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn fact(store: &dyn Store, prefix: &str, device: &DeviceId) -> Result<Option<Millis>, StoreError> {
+    let bytes = store.meta(&format!("{prefix}{device}"))?.and_then(|b| b.try_into().ok());
+    Ok(bytes.map(|b| Millis(u64::from_le_bytes(b))).filter(|t| *t > Millis(0)))
+}
+
+/// When a device was last seen: by this relay, else as its own sign of life says.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn last_seen(store: &dyn Store, told: &Told, device: &DeviceId) -> Result<Option<Millis>, StoreError> {
+    let seen = fact(store, meta::CHILD_SEEN_AT, device)?;
+    Ok(seen.max(told.heartbeats.get(device).map(|(at, _)| *at).filter(|t| *t > Millis(0))))
+}
+
+/// When each revoked key was revoked.
+fn revoked_at(store: &dyn Store) -> Result<BTreeMap<DeviceId, Millis>, StoreError> {
+    let mut out: BTreeMap<DeviceId, Millis> = BTreeMap::new();
+    for commit in store.charter_commits()? {
+        for entry in commit.payload().entries.iter().filter(|e| e.entry.kind == EntryKind::Charter) {
+            if let Ok(Op::Revoke { key, .. }) = Op::decode(&entry.payload) {
+                let at = commit.header().time;
+                out.entry(key).and_modify(|t| *t = at.min(*t)).or_insert(at);
+            }
+        }
+    }
+    Ok(out)
+}
+
+/// Every right of every device, by unit path and holder.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn rows(charter: &Charter, store: &dyn Store) -> Result<Vec<DeviceRow>, StoreError> {
+    let told = Told::read(store)?;
+    let revoked = revoked_at(store)?;
+    let mut out = Vec::new();
+    for (device, right) in charter.all_rights() {
+        let ended = [device, &right.key].into_iter().filter(|k| charter.revoked(k).is_some());
+        let ended = ended.filter_map(|k| revoked.get(k)).min();
+        out.push(DeviceRow {
+            device: device.to_string(),
+            holder: told.holder(&right.key, &right.holder).map(str::to_owned),
+            unit: right.unit.to_string(),
+            role: right.roles.names().join(","),
+            from: rfc3339(right.from),
+            until: maybe(right.until),
+            revoked_at: ended.copied().map(rfc3339),
+            last_seen: maybe(last_seen(store, &told, device)?),
+            path: charter.path(&right.unit),
+        });
+    }
+    out.sort_by(|a, b| (&a.path, &a.holder, &a.device).cmp(&(&b.path, &b.holder, &b.device)));
+    Ok(out)
+}
+
+/// Ends every right of a device at the door; `false` if that was done before.
+///
+/// # Errors
+/// `unknown_device`, `own_device`, `no_right`; nothing was written.
+pub fn revoke(app: &App, replica: &mut Replica, named: &str, reason: &str) -> Result<(DeviceId, bool), CliError> {
+    let reason = super::found::checked_name(app, "--reason", reason)?.to_owned();
+    let own = replica.device();
+    decide(app, replica, |desk| {
+        let charter = desk.engine.charter();
+        let mut units: BTreeMap<DeviceId, BTreeSet<UnitId>> = BTreeMap::new();
+        for (device, right) in charter.all_rights() {
+            units.entry(*device).or_default().insert(right.unit);
+        }
+        let known: BTreeSet<DeviceId> = units.keys().copied().collect();
+        let device = super::resolve::device(app.lang, &known, named)?;
+        if device == own {
+            return Err(app.error(&codes::OWN_DEVICE, &[]).into());
+        }
+        if charter.revoked(&device).is_some() {
+            return Ok((device, false));
+        }
+        let units = units.remove(&device).unwrap_or_default();
+        if units.iter().any(|u| !charter.roles(&own, u).contains(Roles::ADMIN)) {
+            return Err(no_right(app.lang, "right.revoke", "").into());
+        }
+        // In the charter of each of its units: the relays there learn it from that one.
+        for unit in units {
+            let op = Op::Revoke { key: device, reason: reason.clone() };
+            desk.engine.write_charter(desk.store, desk.rng, unit, &[op], desk.now)?;
+        }
+        Ok::<_, Failure>((device, true))
+    })
+}

@@ -1,0 +1,216 @@
+//! The commands of `sampan-relay` and their arguments, as clap reads them.
+//!
+//! It does not: hold the words of help (the node's catalogue has them by name) or check values.
+//!
+//! Invariants: the commands on records are the node's own; every command and argument has its words.
+
+use clap::{Args, Parser, Subcommand};
+use sampan_node::cli::args::{DirArgs, GlobalArgs, RecordCommand, SyncArgs, UpkeepCommand};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// `sampan-relay`.
+#[derive(Debug, Parser)]
+#[command(name = "sampan-relay", version, disable_help_subcommand = true)]
+pub struct Cli {
+    /// For every command.
+    #[command(flatten)]
+    pub global: GlobalArgs,
+    /// The command; none = the everyday five are shown.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// The commands of `sampan-relay`.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Found an organisation.
+    Init(InitArgs),
+    /// Units.
+    #[command(subcommand)]
+    Unit(UnitCommand),
+    /// Make a ticket.
+    Invite(InviteArgs),
+    /// Join as a relay.
+    Join(JoinArgs),
+    /// The daemon.
+    Run(RunArgs),
+    /// One session with the parent.
+    Sync(SyncArgs),
+    /// Devices and their rights.
+    Devices(DirArgs),
+    /// End a device's rights.
+    Revoke(RevokeArgs),
+    /// Later.
+    Quarantine(LaterArgs),
+    /// Later.
+    Rollup(LaterArgs),
+    /// Later.
+    Silent(LaterArgs),
+    /// Work with records.
+    #[command(flatten)]
+    Record(RecordCommand),
+    /// Look after the replica.
+    #[command(flatten)]
+    Upkeep(UpkeepCommand),
+}
+
+/// `unit …`.
+#[derive(Debug, Subcommand)]
+pub enum UnitCommand {
+    /// Add.
+    Add(UnitAddArgs),
+    /// List.
+    List(UnitListArgs),
+    /// Later.
+    Rename(LaterArgs),
+    /// Later.
+    Move(LaterArgs),
+    /// Later.
+    Merge(LaterArgs),
+    /// Later.
+    Split(LaterArgs),
+    /// Later.
+    Dissolve(LaterArgs),
+    /// Later.
+    Reorganise(LaterArgs),
+}
+
+/// `init`.
+#[derive(Debug, Clone, Args)]
+pub struct InitArgs {
+    /// The folder.
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+    /// The organisation's name.
+    #[arg(long, value_name = "NAME")]
+    pub org: String,
+    /// The schema file.
+    #[arg(long, value_name = "FILE")]
+    pub schema: Option<PathBuf>,
+    /// Where to accept.
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<SocketAddr>,
+    /// What to publish.
+    #[arg(long, value_name = "ADDR", value_delimiter = ',')]
+    pub advertise: Vec<String>,
+}
+
+/// `unit add`.
+#[derive(Debug, Clone, Args)]
+pub struct UnitAddArgs {
+    /// The folder.
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+    /// The unit's name.
+    #[arg(long, value_name = "NAME", required_unless_present = "from", conflicts_with = "from")]
+    pub name: Option<String>,
+    /// The parent.
+    #[arg(long, value_name = "UNIT")]
+    pub parent: Option<String>,
+    /// The unit's code.
+    #[arg(long, value_name = "CODE", conflicts_with = "from")]
+    pub code: Option<String>,
+    /// The unit's kind.
+    #[arg(long, value_name = "KIND")]
+    pub kind: Option<String>,
+    /// A csv file.
+    #[arg(long, value_name = "FILE")]
+    pub from: Option<PathBuf>,
+    /// Columns that are levels.
+    #[arg(long, value_name = "A,B,…", value_delimiter = ',', requires = "from")]
+    pub levels: Vec<String>,
+    /// Add the good rows.
+    #[arg(long, requires = "from")]
+    pub skip_bad: bool,
+}
+
+/// `unit list`.
+#[derive(Debug, Clone, Args)]
+pub struct UnitListArgs {
+    /// The folder.
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+    /// Indented.
+    #[arg(long)]
+    pub tree: bool,
+}
+
+/// `invite`; its unit is the `--unit` of every command.
+#[derive(Debug, Clone, Args)]
+pub struct InviteArgs {
+    /// The folder.
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+    /// The roles.
+    #[arg(long, value_name = "ROLE", required = true, num_args = 1.., value_delimiter = ',')]
+    pub role: Vec<String>,
+    /// The holder.
+    #[arg(long, value_name = "NAME")]
+    pub holder: String,
+    /// Whether the rights hold below.
+    #[arg(long)]
+    pub subtree: bool,
+    /// Last day of the rights.
+    #[arg(long, value_name = "DATE")]
+    pub until: Option<String>,
+    /// Last day of the ticket.
+    #[arg(long, value_name = "DATE")]
+    pub use_by: Option<String>,
+}
+
+/// `join`.
+#[derive(Debug, Clone, Args)]
+pub struct JoinArgs {
+    /// The folder.
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+    /// The ticket.
+    #[arg(value_name = "TICKET")]
+    pub ticket: String,
+    /// Where to accept.
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<SocketAddr>,
+    /// What to publish.
+    #[arg(long, value_name = "ADDR", value_delimiter = ',')]
+    pub advertise: Vec<String>,
+    /// Seconds to try the ticket's relays.
+    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    pub timeout: u64,
+}
+
+/// `run`.
+#[derive(Debug, Clone, Args)]
+pub struct RunArgs {
+    /// The folder.
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+    /// Where to accept.
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<SocketAddr>,
+    /// Address of the status page.
+    #[arg(long, value_name = "ADDR")]
+    pub web: Option<SocketAddr>,
+}
+
+/// `revoke`.
+#[derive(Debug, Clone, Args)]
+pub struct RevokeArgs {
+    /// The folder.
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+    /// The device.
+    #[arg(value_name = "DEVICE")]
+    pub device: String,
+    /// Why.
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
+}
+
+/// A command of a later version: whatever it is given.
+#[derive(Debug, Clone, Args)]
+pub struct LaterArgs {
+    /// Anything.
+    #[arg(value_name = "…", trailing_var_arg = true, allow_hyphen_values = true)]
+    pub rest: Vec<String>,
+}

@@ -1,0 +1,12 @@
+//! The real binaries end to end: processes, sockets, disks.
+//!
+//! They do not: use the libraries, but for generated data and plain SQL over a replica's database.
+
+mod bad_input;
+mod copies;
+mod crash;
+mod large;
+mod levels;
+mod one_pc;
+mod readme;
+mod world;

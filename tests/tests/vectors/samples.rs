@@ -1,0 +1,420 @@
+//! One fixed value of every form, and the shape of its bytes.
+//!
+//! It does not: compare anything (`golden` and `hostile` do).
+//!
+//! Invariants: everything follows from the seeded keys and constants here; a value that a vector was
+//! made from never changes.
+
+use sampan_core::charter::{Grant, Holder, Op, Roles, Ticket};
+use sampan_core::frontier::ShortId;
+use sampan_core::hash::{change_hash, tagged, whole_chunk};
+use sampan_core::id::{
+    ChangeHash, CommitId, DeviceId, Digest, Flow, Incarnation, LogId, Nonce, RecordId, SpaceId, StoreEpoch, UnitId,
+};
+use sampan_core::log::commit::FORMAT;
+use sampan_core::log::{BirthOf, Commit, Entry, EntryKind, EntryPayload, Header, Payload, SignedHeader, device_id};
+use sampan_core::pack::{self, PackScope, Stored};
+use sampan_core::record::ids::record_id;
+use sampan_core::register::{Ack, Heartbeat, Register, SignedRegister, ack_root, names};
+use sampan_core::testing::{test_key, test_org, test_time, test_unit, up_space};
+use sampan_core::time::Millis;
+use sampan_core::value::Kind;
+use sampan_core::wire;
+use sampan_core::wire::frame::{
+    AckLeaf, AckProof, AckSet, Announce, ChildDigest, Frame, Group, Hello, LogFrontier, Mark, RefuseCode, RelayAddress,
+    ScopeDigests, SpaceFrontier, Tree, TreeNode,
+};
+
+/// A value's name, its bytes, and the shape of them.
+pub type Named<T> = (&'static str, T, &'static str);
+
+pub const SIGNED: &str = "signed(bytes signature)";
+const SPACE: &str = "space(unit flow reach)";
+
+pub fn device(n: u64) -> DeviceId {
+    device_id(&test_key(n))
+}
+
+pub fn scope() -> PackScope {
+    PackScope { org: test_org(), space: up_space(2) }
+}
+
+fn chunk(body: &[u8]) -> Vec<u8> {
+    whole_chunk(body, &change_hash(body))
+}
+
+fn entry(kind: EntryKind, record: Option<RecordId>, collection: &str, seconds: u64, payload: Vec<u8>) -> EntryPayload {
+    let payload_hash = Entry::hash_payload(kind, &payload);
+    let computed = match kind {
+        EntryKind::Charter => RecordId::from_slice(&payload_hash[..16]).unwrap(),
+        _ => record_id(&up_space(2), &ChangeHash(payload_hash)),
+    };
+    let birth = (kind == EntryKind::Birth).then(|| BirthOf { field: "bio".into(), kind: Kind::Text });
+    let record = record.unwrap_or(computed);
+    let time = test_time(seconds);
+    EntryPayload { entry: Entry { kind, record, collection: collection.into(), payload_hash, time, birth }, payload }
+}
+
+/// Two payloads that use every kind of entry and every form of reference.
+pub fn payloads() -> Vec<Payload> {
+    let born = entry(EntryKind::Change, None, "members", 10, chunk(b"the first change of a record"));
+    let id = born.entry.record;
+    let known = RecordId([0x51; 16]);
+    vec![
+        Payload {
+            secret: [0xa1; 16],
+            entries: vec![
+                born,
+                entry(EntryKind::Change, Some(id), "members", 12, chunk(b"its second change")),
+                entry(EntryKind::Birth, Some(id), "members", 11, chunk(b"the birth of its text")),
+            ],
+        },
+        Payload {
+            secret: [0xa2; 16],
+            entries: vec![
+                entry(EntryKind::Identity, Some(known), "receipts", 11, chunk(b"a computed creation")),
+                entry(EntryKind::Change, Some(known), "receipts", 500, chunk(b"an edit of it")),
+                entry(EntryKind::Erase, Some(id), "members", 501, b"reserved".to_vec()),
+                entry(EntryKind::Charter, None, "", 502, ops()[5].1.encode()),
+            ],
+        },
+    ]
+}
+
+pub fn packed(payloads: &[Payload]) -> Vec<u8> {
+    pack::encode(&scope(), &payloads.iter().collect::<Vec<_>>(), &Stored)
+}
+
+fn seal(sequence: u64, parents: Vec<CommitId>, payload: Payload) -> Commit {
+    let header = Header {
+        format: FORMAT,
+        org: test_org(),
+        space: up_space(2),
+        device: device(1),
+        incarnation: Incarnation([0x11; 16]),
+        sequence,
+        parents,
+        nonce: Nonce([0x12; 16]),
+        charter_heads: vec![CommitId([0x21; 32]), CommitId([0x22; 32])],
+        time: test_time(600),
+        entries: 0,
+        root: [0; 32],
+    };
+    Commit::seal(&test_key(1), header, payload).unwrap()
+}
+
+/// Two commits on top of each other.
+pub fn commits() -> Vec<Commit> {
+    let [first, second]: [Payload; 2] = payloads().try_into().unwrap();
+    let first = seal(1, vec![], first);
+    let parents = vec![first.id()];
+    vec![first, seal(2, parents, second)]
+}
+
+pub fn group() -> Group {
+    Group { headers: commits().iter().map(|c| c.head().signed().clone()).collect(), pack: packed(&payloads()) }
+}
+
+pub fn signed_header() -> SignedHeader {
+    commits()[1].head().signed().clone()
+}
+
+pub fn register() -> Register {
+    Register {
+        org: test_org(),
+        unit: test_unit(2),
+        name: names::HEARTBEAT.into(),
+        device: device(1),
+        counter: 300,
+        time: test_time(700),
+        payload: wire::encode(&heartbeat()),
+    }
+}
+
+pub fn heartbeat() -> Heartbeat {
+    Heartbeat {
+        version: "0.1.0".into(),
+        unsent_changes: 24,
+        verified_at: test_time(650),
+        last_error: String::new(),
+        clock_offset: -1_500,
+    }
+}
+
+pub fn holder() -> Holder {
+    Holder { salt: [0x44; 16], name: "Nguyễn Văn An".into() }
+}
+
+pub fn leaves() -> Vec<AckLeaf> {
+    (1..=3).map(|n| AckLeaf { unit: test_unit(n), digest: Digest([0x80 + n; 32]) }).collect()
+}
+
+pub fn ack() -> Ack {
+    Ack {
+        epoch: StoreEpoch([0x31; 16]),
+        level: 1,
+        count: 3,
+        root: ack_root(&leaves()),
+        pending: 2,
+        blocked: 0,
+        quarantined: 1_000,
+    }
+}
+
+pub fn ack_register() -> SignedRegister {
+    let register = Register { name: names::ACK.into(), payload: wire::encode(&ack()), ..register() };
+    SignedRegister::seal(&test_key(1), &register)
+}
+
+/// Every variant of a charter operation, with and without what is optional.
+pub fn ops() -> Vec<Named<Op>> {
+    let device_of = |n| device_id(&test_key(n));
+    let grant = Grant {
+        key: device_of(3),
+        roles: Roles::EDITOR,
+        subtree: false,
+        from: test_time(20),
+        until: None,
+        ticket: false,
+        use_by: None,
+        holder: Grant::holder_hash(&[0x44; 16], "Nguyễn Văn An"),
+    };
+    let ticket = Grant {
+        ticket: true,
+        subtree: true,
+        until: Some(test_time(9_000)),
+        use_by: Some(test_time(900)),
+        ..grant.clone()
+    };
+    let grant_shape = "op(variant fields(grant(key roles subtree from until ticket use_by holder)))";
+    vec![
+        (
+            "op_found",
+            Op::Found { name: "Thành phố".into(), unit: test_unit(1), succession: None, kind: Some("city".into()) },
+            "op(variant fields(name unit succession kind))",
+        ),
+        (
+            "op_found_without_kind",
+            Op::Found { name: "T".into(), unit: test_unit(1), succession: Some(device_of(9)), kind: None },
+            "op(variant fields(name unit succession))",
+        ),
+        (
+            "op_create_unit",
+            Op::CreateUnit {
+                unit: test_unit(2),
+                name: "Phường Trúc Bạch".into(),
+                code: Some("00004".into()),
+                kind: None,
+                since: test_time(30),
+            },
+            "op(variant fields(unit name code kind since))",
+        ),
+        ("op_grant", Op::Grant(grant), grant_shape),
+        ("op_grant_of_a_ticket", Op::Grant(ticket), grant_shape),
+        (
+            "op_endpoint",
+            Op::Endpoint { addresses: vec!["relay.example:7447".into(), "[2001:db8::1]:7447".into()] },
+            "op(variant fields(addresses[address]))",
+        ),
+        ("op_endpoint_gone", Op::Endpoint { addresses: vec![] }, "op(variant fields(addresses[address]))"),
+        ("op_enrol", Op::enrol(&test_key(3), [0x55; 32], &device_of(4)), "op(variant fields(device box_key proof))"),
+        (
+            "op_schema",
+            Op::Schema { version: 2, text: "[schema]\nname = \"x\"\n".into() },
+            "op(variant fields(version text))",
+        ),
+        ("op_revoke", Op::Revoke { key: device_of(3), reason: "lost".into() }, "op(variant fields(key reason))"),
+    ]
+}
+
+fn hello() -> Hello {
+    Hello {
+        version_min: 1,
+        version_max: 1,
+        org: test_org(),
+        device: device(1),
+        units: vec![test_unit(2)],
+        tree_number: 0,
+        schema_version: 1,
+        clock: test_time(800),
+        epoch: StoreEpoch([0x31; 16]),
+        digests: digests(),
+        frontier: Some(vec![frontier()]),
+        chain: vec![group()],
+        fallback: true,
+    }
+}
+
+fn digests() -> ScopeDigests {
+    ScopeDigests { charter: Digest([0xc1; 32]), data: Digest([0xd1; 32]) }
+}
+
+fn frontier() -> SpaceFrontier {
+    SpaceFrontier {
+        space: SpaceId { unit: test_unit(2), flow: Flow::Up, reach: 1 },
+        logs: vec![LogFrontier {
+            device: device(1),
+            incarnation: Incarnation([0x11; 16]),
+            tips: vec![CommitId([1; 32]), CommitId([2; 32])],
+        }],
+    }
+}
+
+const GROUP: &str = "group(headers[signed(bytes signature)] pack)";
+const FRONTIER: &str = "frontier(space(unit flow reach) logs[log(device incarnation tips[tip])])";
+const DIGESTS: &str = "digests(charter data)";
+const ACKSET: &str = "set(register(bytes signature) leaves[leaf(unit digest)] proof(index siblings[sibling]))";
+
+fn leak(text: String) -> &'static str {
+    Box::leak(text.into_boxed_str())
+}
+
+/// Every frame.
+pub fn frames() -> Vec<Named<Frame>> {
+    let with_nothing =
+        Hello { units: vec![], frontier: None, chain: vec![], fallback: false, schema_version: 0, ..hello() };
+    let hello_shape = leak(format!(
+        "frame(variant fields(hello(version_min version_max org device units[unit] tree_number schema_version clock \
+         epoch {DIGESTS} frontier[{FRONTIER}] chain[{GROUP}] fallback)))"
+    ));
+    let log = LogId { space: up_space(2), device: device(1), incarnation: Incarnation([0x11; 16]) };
+    let child = |n: u8| ChildDigest { unit: test_unit(n), digest: Digest([n; 32]) };
+    let node = |tree, children| TreeNode { unit: test_unit(2), tree, own: Digest([0x71; 32]), children };
+    let proof = AckProof { index: 1, siblings: vec![Digest([0x91; 32]), Digest([0x92; 32])] };
+    let whole = AckSet { register: ack_register(), leaves: leaves(), proof: None };
+    let cut = AckSet { register: ack_register(), leaves: vec![leaves()[1]], proof: Some(proof) };
+    let mark = Mark { number: 2, frames: 70_000, digests: digests(), answer: true, clock: test_time(801) };
+    let address = RelayAddress { device: device(5), addresses: vec!["10.0.0.1:7447".into(), "relay:7447".into()] };
+    vec![
+        ("frame_hello", Frame::Hello(Box::new(hello())), hello_shape),
+        ("frame_hello_short", Frame::Hello(Box::new(with_nothing)), hello_shape),
+        (
+            "frame_refuse",
+            Frame::Refuse(RefuseCode::TicketUsed, "this ticket was used already".into()),
+            "frame(variant fields(code text))",
+        ),
+        (
+            "frame_redirect",
+            Frame::Redirect(vec![address]),
+            "frame(variant fields(relays[relay(device addresses[address])]))",
+        ),
+        (
+            "frame_frontier",
+            Frame::Frontier(vec![frontier()]),
+            leak(format!("frame(variant fields(spaces[{FRONTIER}]))")),
+        ),
+        (
+            "frame_nodes",
+            Frame::Nodes(vec![node(Tree::Charter, vec![]), node(Tree::Up(2), vec![child(3), child(4)])]),
+            "frame(variant fields(nodes[node(unit tree(variant fields(reach)) own children[child(unit digest)])]))",
+        ),
+        (
+            "frame_announce",
+            Frame::Announce(Announce { commits: 23, entries: 24, bytes: 65_536 }),
+            "frame(variant fields(announce(commits entries bytes)))",
+        ),
+        (
+            "frame_commits",
+            Frame::Commits { after: 3, groups: vec![group()] },
+            leak(format!("frame(variant fields(after groups[{GROUP}]))")),
+        ),
+        (
+            "frame_inventory",
+            Frame::Inventory { log, commits: vec![ShortId([1; 16]), ShortId([2; 16])] },
+            leak(format!("frame(variant fields(log({SPACE} device incarnation) commits[id]))")),
+        ),
+        (
+            "frame_registers",
+            Frame::Registers(vec![SignedRegister::seal(&test_key(1), &register())]),
+            leak(format!("frame(variant fields(registers[{SIGNED}]))")),
+        ),
+        ("frame_acks", Frame::Acks(vec![whole, cut]), leak(format!("frame(variant fields(sets[{ACKSET}]))"))),
+        (
+            "frame_mark",
+            Frame::Mark(mark),
+            leak(format!("frame(variant fields(mark(number frames {DIGESTS} answer clock)))")),
+        ),
+    ]
+}
+
+pub const HEADER: &str = "header(format org space(unit flow reach) device incarnation sequence parents[parent] nonce \
+                          charter_heads[head] time entries root)";
+
+/// A ticket whose grant is the real grant of its key.
+pub fn ticket() -> Ticket {
+    let key = test_key(4);
+    let space = SpaceId::charter(test_unit(2));
+    let grant = Grant {
+        key: device_id(&key),
+        roles: Roles::EDITOR,
+        subtree: false,
+        from: test_time(20),
+        until: None,
+        ticket: true,
+        use_by: Some(test_time(900)),
+        holder: Grant::holder_hash(&[0x44; 16], "Nguyễn Văn An"),
+    };
+    let payload = Op::Grant(grant).encode();
+    let payload_hash = Entry::hash_payload(EntryKind::Charter, &payload);
+    let entry = Entry {
+        kind: EntryKind::Charter,
+        record: RecordId::from_slice(&payload_hash[..16]).unwrap(),
+        collection: String::new(),
+        payload_hash,
+        time: test_time(20),
+        birth: None,
+    };
+    let payload = Payload { secret: [0xa3; 16], entries: vec![EntryPayload { entry, payload }] };
+    let header = Header {
+        format: FORMAT,
+        org: test_org(),
+        space,
+        device: device_id(&test_key(0)),
+        incarnation: Incarnation([0x13; 16]),
+        sequence: 1,
+        parents: vec![],
+        nonce: Nonce([0x14; 16]),
+        charter_heads: vec![],
+        time: test_time(20),
+        entries: 0,
+        root: [0; 32],
+    };
+    let commit = Commit::seal(&test_key(0), header, payload).unwrap();
+    let scope = PackScope { org: test_org(), space };
+    Ticket {
+        org: test_org(),
+        org_name: "Thành phố".into(),
+        unit: test_unit(2),
+        unit_name: "Phường Trúc Bạch".into(),
+        seed: key.to_bytes(),
+        grant: Group {
+            headers: vec![commit.head().signed().clone()],
+            pack: pack::encode(&scope, &[commit.payload()], &Stored),
+        },
+        relays: vec![RelayAddress { device: device(5), addresses: vec!["10.0.0.1:7447".into()] }],
+        use_by: Some(test_time(900)),
+        depth: 3,
+        relay: false,
+    }
+}
+
+pub const TICKET: &str = "ticket(org org_name unit unit_name seed group(headers[signed(bytes signature)] pack) \
+                          relays[relay(device addresses[address])] use_by depth relay)";
+
+/// The first `n` leaves of the Merkle vectors: leaf `i` is 32 times the byte `i`.
+pub fn merkle_leaves(n: u8) -> Vec<[u8; 32]> {
+    (0..n).map(|i| [i; 32]).collect()
+}
+
+/// A secret that nothing else uses.
+pub fn word(text: &str) -> [u8; 32] {
+    tagged("test", &[text.as_bytes()])
+}
+
+/// A time that a label may have.
+pub const LABEL: Millis = Millis(1_767_225_600_000);
+
+/// The unit tree of the digest vectors: 1 is the root of 2 and 3.
+pub fn root_unit() -> UnitId {
+    test_unit(1)
+}
