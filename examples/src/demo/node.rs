@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Longer than anything here takes, also in a debug build on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+pub const PATIENCE: Duration = Duration::from_secs(90);
 
 /// Whether a node accepts links from below.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

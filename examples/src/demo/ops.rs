@@ -103,11 +103,8 @@ fn status(replica: &mut Replica) -> Result<Value> {
 fn conflicts(replica: &mut Replica) -> Result<Value> {
     let rows = replica.conflicts()?;
     let rows = rows.iter().map(|c| {
-        let values: Vec<Value> = c
-            .values
-            .iter()
-            .map(|(v, device, _)| json!([to_cell(None, v), device.map(|d| d.to_string())]))
-            .collect();
+        let values: Vec<Value> =
+            c.values.iter().map(|(v, device, _)| json!([to_cell(None, v), device.map(|d| d.to_string())])).collect();
         json!({ "id": c.record.to_string(), "field": c.field, "values": values, "winner": to_cell(None, &c.winner) })
     });
     Ok(rows.collect())

@@ -195,7 +195,10 @@ impl Stage {
             let line = invite(&mut parent.node, unit, Roles::EDITOR).await?;
             let (above, name) = (slug(&parent.name), slug(&row.ward.1));
             if self.places.is_empty() {
-                self.command(&format!("sampan-relay invite {above} --unit \"{}\" --role editor --holder \"…\"", row.ward.1));
+                self.command(&format!(
+                    "sampan-relay invite {above} --unit \"{}\" --role editor --holder \"…\"",
+                    row.ward.1
+                ));
                 self.command(&format!("sampan join {name} {}…", &line[..line.len().min(24)]));
             }
             let log = self.path().join(format!("logs/{name}.log"));

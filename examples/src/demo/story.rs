@@ -240,8 +240,7 @@ impl Stage {
         let row = seen[0][0].clone();
         ensure!(row["id"] == members[0][0].as_str(), "the conflict is on another record: {row}");
         f.conflicts.0 = 1;
-        let values: Vec<&str> =
-            row["values"].as_array().into_iter().flatten().filter_map(|v| v[0].as_str()).collect();
+        let values: Vec<&str> = row["values"].as_array().into_iter().flatten().filter_map(|v| v[0].as_str()).collect();
         let field = row["field"].as_str().unwrap_or_default().to_owned();
         self.say(&words::CONFLICT_SEEN, &[&field, &values.join(" / ")]);
         let merged = format!("_id={}", members[0][1]);
@@ -273,7 +272,8 @@ impl Stage {
         }
         let deadline = Instant::now() + PATIENCE;
         loop {
-            f.receipts = self.city()?.ask(json!({ "do": "count", "collection": "receipts" })).await?.as_u64().unwrap_or(0);
+            f.receipts =
+                self.city()?.ask(json!({ "do": "count", "collection": "receipts" })).await?.as_u64().unwrap_or(0);
             if f.receipts == self.places.len() as u64 {
                 break;
             }
