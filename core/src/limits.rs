@@ -87,6 +87,9 @@ pub const FRAME_ENTRIES_MAX: u32 = 1_024;
 pub const FRAME_PAYLOAD_BYTES_MAX: u32 = 512 << 10;
 /// Raw bytes of one device's commits in one space above which they wait behind recent news.
 pub const BACKFILL_BYTES_MIN: u64 = 256 << 10;
+/// Stored bytes of unacknowledged commits up to which a device sends them unasked: well within a link's
+/// first flight (40 datagrams), so that sending them twice costs less than asking.
+pub const PUSH_BYTES_MAX: u64 = 16 << 10;
 /// Spaces or tree nodes in one frame.
 pub const FRAME_SPACES_MAX: usize = 256;
 /// Registers sent in one turn.

@@ -3,4 +3,4 @@
 //! It does not: contain a test.
 
 pub mod city;
-pub mod members;
+pub use sampan_core::testing::members;

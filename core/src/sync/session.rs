@@ -542,7 +542,9 @@ impl Session {
             let known = !env.engine.is_blank();
             if known && mark.digests == mine {
                 self.note_verified(env)?;
-                if mark.answer {
+                // Ours may have changed since we last said it: the peer then compared with what was, and
+                // has nothing more to say. It must hear that we are equal now, or it waits for ever.
+                if mark.answer || self.said.as_ref() != Some(&mine) {
                     self.mark_due = Some(self.mark_due.unwrap_or(false));
                 }
             } else if mark.answer {

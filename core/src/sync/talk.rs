@@ -11,7 +11,7 @@ use crate::engine::{Engine, News, meta};
 use crate::frontier::SpaceTips;
 use crate::frontier::tree::Holdings;
 use crate::id::{Digest, Flow, LogId, SpaceId, UnitId};
-use crate::limits::{ACK_LEAVES_MAX, FRAME_SPACES_MAX, TURN_REGISTERS_MAX};
+use crate::limits::{ACK_LEAVES_MAX, FRAME_SPACES_MAX, PUSH_BYTES_MAX, TURN_REGISTERS_MAX};
 use crate::register::{SignedRegister, names};
 use crate::scope::{Item, Side};
 use crate::store::{Batch, CommitKey, CommitRow, Store};
@@ -46,7 +46,12 @@ impl Session {
                     && self.shared.contains(env.engine.charter(), &log.space)
             }));
         }
-        self.out.offer(rows);
+        // The peer may hold some of it already, from a link that was cut before it could say so. A short
+        // day's work is sent again without asking; of a backlog only what comparing shows missing, or a
+        // link that is cut again and again would start it anew each time and never end.
+        if rows.iter().map(|(_, row)| u64::from(row.bytes)).sum::<u64>() <= PUSH_BYTES_MAX {
+            self.out.offer(rows);
+        }
         Ok(())
     }
 

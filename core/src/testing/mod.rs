@@ -6,6 +6,7 @@
 //! Invariants: the same seed gives the same bytes on every machine.
 
 pub mod mem_store;
+pub mod members;
 pub mod store_suite;
 pub mod village;
 

@@ -151,12 +151,15 @@ async fn attempt(
         let fallback = hop.distance > 0;
         let left = deadline.saturating_duration_since(Instant::now());
         let mut last = SessionState::default();
+        // Done is done: what the relay says between that moment and the close is not awaited.
+        let mut done = false;
         let end = {
-            let last = &mut last;
+            let (last, done) = (&mut last, &mut done);
             let watch = &mut *watch;
             let link = pump(desk, connection, Role::Lower, fallback, move |state| {
                 watch(state);
                 *last = state.clone();
+                *done |= state.end.is_none() && is_done(state);
                 is_done(state)
             });
             tokio::time::timeout(left, link).await
@@ -185,7 +188,7 @@ async fn attempt(
                     return Err(SyncFailure::refused(code, text));
                 }
                 return match end {
-                    Ok(_) if state.verified_at.is_some() && state.settled => Ok(()),
+                    Ok(_) if done || (state.verified_at.is_some() && state.settled) => Ok(()),
                     Ok(end) => Err(SyncFailure::NotVerified(why(&state, end.transport.as_deref()))),
                     Err(_) => Err(SyncFailure::NotVerified("the time given was over; what arrived is kept".into())),
                 };

@@ -3,8 +3,8 @@
 //!
 //! It does not: read files; everything follows from the seed.
 
-use sampan_core::testing::SeededRng;
-use sampan_core::value::Value;
+use super::SeededRng;
+use crate::value::Value;
 use std::collections::BTreeMap;
 
 const FAMILY: [&str; 12] = ["Nguyễn", "Trần", "Lê", "Phạm", "Hoàng", "Huỳnh", "Phan", "Vũ", "Võ", "Đặng", "Bùi", "Đỗ"];
