@@ -87,7 +87,7 @@ impl<'a> Parsed<'a> {
     }
 
     /// Reads a change that stands in this store: that its form is canonical was checked when it was
-    /// taken in, and encoding it again is half of the cost of reading it.
+    /// taken in, and encoding it again is a good part of the cost of reading it.
     ///
     /// # Errors
     /// [`ChangeError`] where the bytes are no change.

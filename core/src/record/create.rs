@@ -41,7 +41,13 @@ pub fn create(
         }
         let value = write::typed(field, *kind, value)?;
         ops += 1 + match &value {
-            Typed::Scalar(_) | Typed::Counter(_) => 0,
+            Typed::Scalar(_) => 0,
+            Typed::Counter(n) => {
+                // No peer would take a greater start.
+                let what = || format!("the start of the counter '{field}'");
+                within("COUNTER_STEP_MAX", limits::COUNTER_STEP_MAX, n.unsigned_abs(), what)?;
+                0
+            }
             Typed::Text(s) => s.chars().count() as u64,
             Typed::List(list) => list.len() as u64,
             Typed::Set(set) => set.len() as u64,
@@ -144,6 +150,20 @@ mod tests {
             6 => (Kind::Date, Value::Str("1999-12".into())),
             _ => (Kind::String, Value::Str(text(rng, 20))),
         }
+    }
+
+    #[test]
+    fn what_no_peer_would_take_is_refused_here() {
+        let start = |n: i64| {
+            let fields = [("visits".to_owned(), (Kind::Counter, Value::Counter(n)))].into();
+            create(&ActorId([7; 16]), Millis(0), [0; 6], &fields)
+        };
+        assert!(start(1 << 42).is_ok());
+        assert!(start((1 << 42) + 1).unwrap_err().to_string().contains("COUNTER_STEP_MAX"));
+        let list = (0..5).map(|i| format!("{i}{}", "x".repeat(60_000))).collect();
+        let fields = [("steps".to_owned(), (Kind::List, Value::List(list)))].into();
+        let refused = create(&ActorId([7; 16]), Millis(0), [0; 6], &fields).unwrap_err().to_string();
+        assert!(refused.contains("CHANGE_BYTES_MAX"), "{refused}");
     }
 
     #[test]
