@@ -2,8 +2,7 @@
 //!
 //! It does not: look inside frames beyond the two counters that order them.
 //!
-//! Invariants: nothing is taken before the first frame of lane 0, the greeting; commits are taken
-//! after the lane-0 frames they follow; a mark after every frame sent
+//! Invariants: commits are taken after the lane-0 frames they follow; a mark after every frame sent
 //! before it; what waits is bounded.
 
 use crate::limits::{WAITING_BYTES_MAX, WAITING_COMMITS_MAX};
@@ -35,7 +34,7 @@ impl Inbox {
         let ready = |(lane, _, frame): &(u8, usize, Frame)| match frame {
             Frame::Commits { after, .. } => *lane == 0 || *after <= self.taken_lane0,
             Frame::Mark(m) => m.frames <= self.received,
-            // The greeting comes first, on lane 0; another lane may have overtaken it.
+            // The hello opens lane 0; another lane may be faster, and waits for it.
             _ => *lane == 0 || self.taken_lane0 > 0,
         };
         // A mark is taken only when nothing else is ready: what it counts may have arrived and wait.
@@ -78,10 +77,10 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_taken_before_the_first_frame_of_lane_0() {
+    fn registers_that_overtake_the_hello_wait_for_it() {
         let mut inbox = Inbox::default();
         assert!(inbox.put(2, 1, Frame::Registers(vec![])));
-        assert!(inbox.take().is_none(), "it overtook the greeting");
+        assert!(inbox.take().is_none());
         assert!(inbox.put(0, 1, Frame::Announce(Announce::default())));
         assert_eq!(inbox.take().map(|f| f.name()), Some("Announce"));
         assert_eq!(inbox.take().map(|f| f.name()), Some("Registers"));
