@@ -239,6 +239,12 @@ impl<'a> ChangeBuilder<'a> {
         self.push(Obj::Op(obj), key, true, Action::Set, Scalar::Str(value))
     }
 
+    /// How many bytes it has.
+    #[must_use]
+    pub fn bytes_len(&self) -> usize {
+        encode_body(&self.body).len()
+    }
+
     /// The bytes and the hash.
     ///
     /// # Errors

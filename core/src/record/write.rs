@@ -114,6 +114,7 @@ pub(super) fn needs_object(field: &str, kind: Kind, edit: &Edit) -> Result<bool,
 }
 
 /// Writes a value over whatever the key holds, as a new object where the kind has one.
+#[cfg(test)]
 pub(super) fn fresh<T: Transactable>(tx: &mut T, field: &str, kind: Kind, value: &Value) -> Result<(), EditError> {
     let typed = typed(field, kind, value)?;
     put_new(tx, field, typed)

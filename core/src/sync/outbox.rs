@@ -119,6 +119,11 @@ impl Outbox {
             }
         }
         let lanes: Vec<u8> = self.commits.iter().filter(|(_, q)| !q.is_empty()).map(|(l, _)| *l).collect();
+        // What is judged by a charter says how many lane-0 frames it follows: it must not be counted
+        // before the charter's own commits are, however busy their lane.
+        if lanes.contains(&lane::CHARTER) && !free(lane::CHARTER) {
+            return Ok(None);
+        }
         if let Some(lane) = lanes.iter().copied().find(|l| *l < lane::REGISTERS && free(*l)) {
             return self.commits_frame(store, lane).map(Some);
         }
@@ -166,5 +171,41 @@ impl Outbox {
             self.sent_lane0 += 1;
         }
         out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::Incarnation;
+    use crate::id::StoreEpoch;
+    use crate::testing::{MemStore, test_org, test_unit};
+    use crate::time::Millis;
+
+    fn row(key: u64, flow: Flow) -> (LogId, CommitRow) {
+        let mut space = SpaceId::charter(test_unit(1));
+        space.flow = flow;
+        let log = LogId { space, device: DeviceId::default(), incarnation: Incarnation::default() };
+        let row = CommitRow {
+            key: CommitKey(key),
+            id: crate::id::CommitId::default(),
+            sequence: 1,
+            entries: 1,
+            changes: 1,
+            bytes: 1 << 20,
+            time: Millis(0),
+        };
+        (log, row)
+    }
+
+    #[test]
+    fn records_never_overtake_the_charter_that_is_to_judge_them() {
+        let mut out = Outbox::default();
+        let store = MemStore::new(test_org(), DeviceId::default(), StoreEpoch::default());
+        out.offer(vec![row(1, Flow::Charter), row(2, Flow::Up)]);
+        let announced = out.next(&store, &|_| true).unwrap().unwrap();
+        assert_eq!(announced.frame.name(), "Announce");
+        let busy = |lane: u8| lane != lane::CHARTER;
+        assert!(out.next(&store, &busy).unwrap().is_none(), "a record left while the charter's lane was busy");
     }
 }

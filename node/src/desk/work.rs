@@ -178,6 +178,10 @@ impl Work {
                 let mut env = Env { store: s, engine, rng, now };
                 match input {
                     Input::Open { role, peer, fallback, reply } => {
+                        // What was edited offline goes out with the greeting, not a round trip after it.
+                        if role == Role::Lower {
+                            env.engine.seal(env.store, env.rng, limits, now)?;
+                        }
                         *next += 1;
                         let id = SessionId(*next);
                         let (open, port) = open_session(&mut env, id, role, peer, fallback)?;

@@ -117,7 +117,7 @@ impl Replica {
 
 /// The shown fields of a creation change, where the reader can tell.
 fn creation_of(payload: &[u8]) -> Option<BTreeMap<String, Value>> {
-    let parsed = Parsed::read(payload).ok()?;
+    let parsed = Parsed::read_stored(payload).ok()?;
     if !parsed.deps.is_empty() {
         return None;
     }

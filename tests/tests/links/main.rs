@@ -23,6 +23,9 @@ fn a_branch_syncs_with_its_city_over_quic() {
         assert_eq!(second.changes_sent, 300, "{second:?}");
         let third = b.sync_ok().await;
         assert_eq!((third.changes_sent, third.changes_received, third.round_trips), (0, 0, 1), "{third:?}");
+        add_members(&b.desk, branch, 2, 5).await;
+        let news = b.sync_ok().await;
+        assert_eq!((news.changes_sent, news.round_trips), (5, 1), "{news:?}");
         let listed = city
             .daemon
             .desk
@@ -32,7 +35,7 @@ fn a_branch_syncs_with_its_city_over_quic() {
             })
             .await
             .unwrap();
-        assert!(listed > 0 && listed < 300, "{listed} found");
+        assert!(listed > 0 && listed < 305, "{listed} found");
         let status = b.desk.call(|r| r.status().unwrap()).await.unwrap();
         assert_eq!(status.unsent_changes, 0);
         assert!(status.delivered.iter().all(|d| d.complete), "{status:?}");
