@@ -182,7 +182,7 @@ pub fn members(seed: u64, n: usize) -> Vec<BTreeMap<String, Value>> {
         if let Some(Value::Str(address)) = m.get_mut("address") {
             let parts: Vec<&str> = address.splitn(3, ", ").collect();
             if let [number, hamlet, place] = parts.as_slice() {
-                if i % 30 == 0 {
+                if i.is_multiple_of(30) {
                     home = (*place).to_owned();
                 }
                 *address = format!("{number}, {hamlet}, {home}");
