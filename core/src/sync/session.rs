@@ -571,6 +571,8 @@ impl Session {
                 self.queue_top(env.engine);
                 self.mark_due = Some(true);
             } else {
+                // An equality found earlier in the session is no answer to this one.
+                self.verified = None;
                 self.events.push_back(Event::NotVerified);
             }
         } else {
