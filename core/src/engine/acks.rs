@@ -151,12 +151,20 @@ impl Engine {
                         continue;
                     }
                     let last = store.last_commit()?;
+                    let restored = told_epoch(store, &register.device)? == Some(ack.epoch);
                     let mut through = Vec::new();
                     for leaf in &set.leaves {
                         let before = store.acks(Some(leaf.unit))?.into_iter().find(|a| a.relay_unit == register.unit);
                         let complete = leaf.digest == self.holdings.own_up_digest(&leaf.unit, ack.level);
+                        // An older statement never replaces a newer, unless the relay itself said that its
+                        // store is another now: its counter may have gone back with it.
+                        let older = before.as_ref().is_some_and(|b| {
+                            b.counter > register.counter
+                                && b.relay == register.device
+                                && (b.epoch == ack.epoch || !restored)
+                        });
                         let kept = before.filter(|b| b.epoch == ack.epoch);
-                        if kept.as_ref().is_some_and(|b| b.counter > register.counter && b.relay == register.device) {
+                        if older {
                             through.push(None);
                         } else if complete {
                             through.push(Some((last, true)));
@@ -187,6 +195,7 @@ impl Engine {
         let register = set.register.verify(&self.org)?;
         let ack: Ack = wire::decode("acknowledgement", &register.payload)?;
         let fits = register.name == names::ACK
+            && set.leaves.len() <= crate::limits::ACK_LEAVES_MAX
             && match &set.proof {
                 None => set.leaves.len() == ack.count as usize && ack_root(&set.leaves) == ack.root,
                 Some(AckProof { index, siblings }) => {
@@ -228,11 +237,20 @@ impl Engine {
             let level = self.charter.level(&above.id, self.levels());
             let row = rows.iter().find(|r| r.relay_unit == above.id);
             let digest = self.holdings.own_up_digest(unit, level);
+            // A tick lapses with the store it was about: a relay that said hello from another one, or
+            // that is no relay any more, has to say it anew.
+            let stands = match row {
+                Some(r) => {
+                    self.charter.roles(&r.relay, &above.id).contains(Roles::RELAY)
+                        && told_epoch(store, &r.relay)?.is_none_or(|e| e == r.epoch)
+                }
+                None => false,
+            };
             out.push(Delivered {
                 unit: above.id,
                 level,
                 at: row.map(|r| r.at).unwrap_or_default(),
-                complete: row.is_some_and(|r| r.leaf.digest == digest) && !has_pending(store, unit, level)?,
+                complete: stands && row.is_some_and(|r| r.leaf.digest == digest) && !has_pending(store, unit, level)?,
                 through: row.map(|r| r.through).unwrap_or_default(),
             });
         }
@@ -251,6 +269,12 @@ impl Engine {
     ) -> Result<Option<StoreEpoch>, StoreError> {
         Ok(store.acks(Some(*unit))?.into_iter().find(|a| a.relay == *relay).map(|a| a.epoch))
     }
+}
+
+/// The epoch that a relay itself last named, in its hello.
+fn told_epoch(store: &dyn Store, relay: &crate::id::DeviceId) -> Result<Option<StoreEpoch>, StoreError> {
+    let bytes = store.meta(&meta::peer_epoch(relay))?;
+    Ok(bytes.and_then(|b| b.try_into().ok()).map(StoreEpoch))
 }
 
 fn has_pending(store: &dyn Store, unit: &UnitId, level: u8) -> Result<bool, StoreError> {

@@ -108,6 +108,8 @@ impl Engine {
         ops: &[Op],
         now: Millis,
     ) -> Result<Vec<CommitId>, StoreError> {
+        // Another process may have written: signing on tips of before would fork our own log.
+        self.catch_up(store)?;
         let mut out = Vec::new();
         for chunk in ops.chunks(COMMIT_ENTRIES_MAX) {
             let payload = Payload { secret: random(rng), entries: chunk.iter().map(|op| entry(op, now)).collect() };

@@ -14,7 +14,7 @@ use crate::id::{CommitId, DeviceId, Flow, RecordId, SpaceId};
 use crate::limits::LOG_TIPS_MAX;
 use crate::log::{Commit, CommitError, EntryKind, Payload};
 use crate::pack::{self, PackError, PackScope};
-use crate::store::{Batch, NewCommit, NewEntry, NewGroup, Quarantined, Status, Store, StoreError};
+use crate::store::{Batch, CommitKey, NewCommit, NewEntry, NewGroup, Quarantined, Status, Store, StoreError};
 use crate::time::Millis;
 use crate::wire::frame::Group;
 use std::collections::{BTreeMap, BTreeSet};
@@ -131,6 +131,7 @@ impl Engine {
         let mut seen = BTreeSet::new();
         for ((head, payload), known) in heads.into_iter().zip(payloads).zip(&known) {
             let commit = Commit::join(head, payload)?;
+            check_kinds(&commit)?;
             if known.is_none() && seen.insert(commit.id()) {
                 fresh.push(commit);
             }
@@ -185,34 +186,67 @@ impl Engine {
         Ok(out)
     }
 
-    /// Every parent is held, set aside, or comes earlier in the group, and the sequence follows from
-    /// them. Returns the parents that are set aside.
+    /// Every parent is held, set aside, or comes earlier in the group, is of the same device and space,
+    /// and the sequence follows from them: a parent elsewhere would lie outside the scope of a later
+    /// hop, which could then never take the commit. Returns the parents that are set aside.
     fn check_parents(&self, store: &dyn Store, commits: &[Commit]) -> Result<BTreeSet<CommitId>, IntakeError> {
-        let mut here: BTreeMap<CommitId, u64> = BTreeMap::new();
-        let mut aside: Option<BTreeMap<CommitId, u64>> = None;
+        let mut here: BTreeMap<CommitId, (u64, DeviceId, SpaceId)> = BTreeMap::new();
+        let mut aside: Option<BTreeMap<CommitId, (u64, DeviceId, SpaceId)>> = None;
         let mut out = BTreeSet::new();
         for c in commits {
             let h = c.header();
             let held = store.known(&h.parents)?;
             let mut greatest = 0;
             for (parent, held) in h.parents.iter().zip(held) {
-                let mut sequence = held.map(|(_, s)| s).or_else(|| here.get(parent).copied());
-                if sequence.is_none() {
+                let mut found = match held {
+                    Some((key, sequence)) => Some(self.place_of(store, h.space, h.device, parent, key, sequence)?),
+                    None => here.get(parent).copied(),
+                };
+                if found.is_none() {
                     if aside.is_none() {
                         let held = store.quarantine()?;
-                        aside = Some(held.iter().map(|q| (q.head.id(), q.head.header().sequence)).collect());
+                        let place = |q: &Quarantined| {
+                            let h = q.head.header();
+                            (q.head.id(), (h.sequence, h.device, h.space))
+                        };
+                        aside = Some(held.iter().map(place).collect());
                     }
-                    sequence = aside.as_ref().and_then(|a| a.get(parent)).copied();
-                    out.extend(sequence.map(|_| *parent));
+                    found = aside.as_ref().and_then(|a| a.get(parent)).copied();
+                    out.extend(found.map(|_| *parent));
                 }
-                greatest = greatest.max(sequence.ok_or(IntakeError::PeerOrder(c.id()))?);
+                let (sequence, device, space) = found.ok_or(IntakeError::PeerOrder(c.id()))?;
+                if device != h.device || space != h.space {
+                    return Err(CommitError::Header("a parent of another device or space").into());
+                }
+                greatest = greatest.max(sequence);
             }
             if h.sequence != greatest + 1 {
                 return Err(CommitError::Header("a sequence that does not follow its parents").into());
             }
-            here.insert(c.id(), h.sequence);
+            here.insert(c.id(), (h.sequence, h.device, h.space));
         }
         Ok(out)
+    }
+
+    /// Sequence, device and space of a commit that is held. Nearly every parent is a tip of its own
+    /// log: only another is looked up.
+    fn place_of(
+        &self,
+        store: &dyn Store,
+        space: SpaceId,
+        device: DeviceId,
+        id: &CommitId,
+        key: CommitKey,
+        sequence: u64,
+    ) -> Result<(u64, DeviceId, SpaceId), StoreError> {
+        let tips = self.holdings.tips(&space);
+        if tips.is_some_and(|t| t.logs().any(|((d, _), tips)| *d == device && tips.contains(id))) {
+            return Ok((sequence, device, space));
+        }
+        let row = store.stored_after(CommitKey(key.0.saturating_sub(1)), 1)?.into_iter().next();
+        let row = row.filter(|(_, row)| row.id == *id);
+        let (log, _) = row.ok_or_else(|| StoreError::Damaged(format!("commit {id} is not at its position")))?;
+        Ok((sequence, log.device, log.space))
     }
 
     /// Which commits are of logs that count, and which are set aside, with the reason.
@@ -356,6 +390,18 @@ impl Engine {
             out.add(self.store_commits(store, Some(q.peer), h.space, counting, Some(&q.pack), now)?);
         }
         Ok(out)
+    }
+}
+
+/// Charters hold operations, every other space changes: an entry of another kind has no record that it
+/// could be stored under, and is refused before the store would stumble over it.
+fn check_kinds(commit: &Commit) -> Result<(), CommitError> {
+    let charter = commit.header().space.flow == Flow::Charter;
+    let fits = |kind: EntryKind| if charter { kind == EntryKind::Charter } else { kind.is_change() };
+    if commit.payload().entries.iter().all(|e| fits(e.entry.kind)) {
+        Ok(())
+    } else {
+        Err(CommitError::Header("an entry of a kind that has no place in its space"))
     }
 }
 

@@ -61,6 +61,11 @@ pub mod meta {
     pub fn chain(unit: &crate::id::UnitId) -> String {
         format!("chain/{unit}")
     }
+    /// The store epoch that an upper relay named in its last hello, 16 bytes.
+    #[must_use]
+    pub fn peer_epoch(relay: &crate::id::DeviceId) -> String {
+        format!("peer_epoch/{relay}")
+    }
     /// How often this replica found commits of its own device and incarnation that it had not made.
     pub const TWINS_FOUND: &str = "twins_found";
 }
@@ -354,7 +359,11 @@ impl Engine {
             return Vec::new();
         };
         let current = tips.tips(self.device, self.incarnation);
-        if current.is_empty() { tips.of_device(self.device) } else { current.into_iter().collect() }
+        let mut out: Vec<_> =
+            if current.is_empty() { tips.of_device(self.device) } else { current.into_iter().collect() };
+        // A device of very many incarnations must still be able to seal.
+        out.truncate(crate::limits::COMMIT_PARENTS_MAX);
+        out
     }
 }
 

@@ -7,13 +7,16 @@
 
 use super::Engine;
 use crate::entropy::{Entropy, random};
-use crate::id::{Nonce, SpaceId};
+use crate::id::{Nonce, RecordId, SpaceId};
 use crate::limits;
 use crate::log::commit::FORMAT;
 use crate::log::{Commit, Header, Payload};
 use crate::pack::{self, PackScope};
-use crate::store::{Batch, NewCommit, NewEntry, NewGroup, PendingEntry, Status, Store, StoreError};
+use crate::store::{
+    Batch, EntryAt, NewCommit, NewEntry, NewGroup, PendingEntry, PendingKey, Status, Store, StoreError,
+};
 use crate::time::Millis;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How much one commit takes; never more than the format allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +48,8 @@ impl Engine {
         now: Millis,
     ) -> Result<u64, StoreError> {
         let mut made = 0;
+        // Another process may have written: sealing on tips of before would fork our own log.
+        self.catch_up(store)?;
         if self.charter.root().is_none() {
             return Ok(0);
         }
@@ -82,16 +87,19 @@ impl Engine {
         if !self.charter.counts(&self.device, &space) {
             return Ok(0);
         }
-        let keys = run.iter().map(|p| p.key).collect();
+        let keys: Vec<PendingKey> = run.iter().map(|p| p.key).collect();
+        let statuses = statuses(store, &run)?;
         let payload = Payload { secret: random(rng), entries: run.into_iter().map(|p| p.entry).collect() };
         let commit = self.sign(store, space, nonce, payload, now)?;
-        // Re-judging gives the statuses that the entries had while pending: sealing changes none.
         let mut batch = Batch::at(now);
         let scope = PackScope { org: self.org, space };
         let packed = pack::encode(&scope, &[commit.payload()], &*self.codec);
-        let entries = commit.payload().entries.iter();
-        let entries =
-            entries.map(|e| NewEntry { record: e.entry.record, kind: e.entry.kind, status: Status::Accepted });
+        let entries = commit.payload().entries.iter().zip(&keys);
+        let entries = entries.map(|(e, key)| NewEntry {
+            record: e.entry.record,
+            kind: e.entry.kind,
+            status: statuses.get(key).copied().unwrap_or(Status::Accepted),
+        });
         let new = NewCommit { head: commit.head().clone(), entries: entries.collect() };
         batch.groups.push(NewGroup { commits: vec![new], pack: packed });
         batch.sealed = keys;
@@ -129,4 +137,21 @@ impl Engine {
         Commit::seal(&self.key, header, payload)
             .map_err(|e| StoreError::Io(format!("a commit of ours broke a limit: {e}")))
     }
+}
+
+/// What pending entries stand at where that is not accepted: what came meanwhile may have blocked them,
+/// and sealing changes no status.
+fn statuses(store: &dyn Store, run: &[PendingEntry]) -> Result<BTreeMap<PendingKey, Status>, StoreError> {
+    let ids: BTreeSet<RecordId> = run.iter().map(|p| p.entry.entry.record).collect();
+    let ids: Vec<RecordId> = ids.into_iter().collect();
+    let mut out = BTreeMap::new();
+    for state in store.records(&ids)?.into_iter().flatten().filter(|s| s.irregular > 0) {
+        let Some(key) = state.key else { continue };
+        for e in store.entries(key)? {
+            if let EntryAt::Pending(at) = e.at {
+                out.insert(at, e.status);
+            }
+        }
+    }
+    Ok(out)
 }

@@ -210,6 +210,12 @@ pub struct Payload {
 }
 
 impl Payload {
+    /// Within the limits: a commit that inflates beyond them would not fit a frame of its own.
+    fn check(&self) -> Result<(), CommitError> {
+        let bytes = self.entries.iter().map(|e| e.payload.len()).sum();
+        Ok(at_most("commit", "COMMIT_BYTES_MAX", bytes, limits::COMMIT_BYTES_MAX)?)
+    }
+
     /// The Merkle root of these entries.
     #[must_use]
     pub fn root(&self) -> [u8; 32] {
@@ -243,6 +249,7 @@ impl Commit {
                 found: payload.entries.len(),
             });
         }
+        payload.check()?;
         if payload.root() != head.header.root {
             return Err(CommitError::Root(head.id));
         }
@@ -257,6 +264,7 @@ impl Commit {
         header.entries = payload.entries.len() as u32;
         header.root = payload.root();
         header.check()?;
+        payload.check()?;
         let bytes = wire::encode(&header);
         let signature = sign("commit", key, &bytes);
         let head = SignedHeader { bytes, signature }.trust()?;
@@ -304,4 +312,49 @@ pub fn signature_holds(kind: &str, device: &DeviceId, bytes: &[u8], signature: &
 #[must_use]
 pub fn device_id(key: &SigningKey) -> DeviceId {
     DeviceId(key.verifying_key().to_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::entry::EntryKind;
+    use super::*;
+    use crate::id::{RecordId, UnitId};
+
+    #[test]
+    fn a_commit_that_inflates_beyond_the_limit_is_refused_on_either_side() {
+        let key = SigningKey::from_bytes(&[1; 32]);
+        let payload = vec![0; limits::COMMIT_BYTES_MAX / 2 + 1];
+        let kind = EntryKind::Charter;
+        let payload_hash = Entry::hash_payload(kind, &payload);
+        let entry = Entry {
+            kind,
+            record: RecordId([1; 16]),
+            collection: String::new(),
+            payload_hash,
+            time: Millis(0),
+            birth: None,
+        };
+        let entry = EntryPayload { entry, payload };
+        let payload = Payload { secret: [0; 16], entries: vec![entry.clone(), entry] };
+        let org = OrgId(device_id(&key).0);
+        let header = Header {
+            format: FORMAT,
+            org,
+            space: SpaceId::charter(UnitId::default()),
+            device: device_id(&key),
+            incarnation: Incarnation::default(),
+            sequence: 1,
+            parents: vec![],
+            nonce: Nonce::default(),
+            charter_heads: vec![],
+            time: Millis(0),
+            entries: 2,
+            root: payload.root(),
+        };
+        let bytes = wire::encode(&header);
+        let signature = sign("commit", &key, &bytes);
+        let head = SignedHeader { bytes, signature }.verify(&org).unwrap();
+        assert!(matches!(Commit::join(head, payload.clone()), Err(CommitError::Wire(_))));
+        assert!(matches!(Commit::seal(&key, header, payload), Err(CommitError::Wire(_))));
+    }
 }

@@ -14,7 +14,7 @@ use crate::engine::{Engine, IntakeError, meta};
 use crate::entropy::Entropy;
 use crate::frontier::{ShortId, SpaceTips};
 use crate::id::{DeviceId, Flow, LogId, SpaceId, UnitId};
-use crate::limits::HELLO_LOGS_MAX;
+use crate::limits::{HELLO_LOGS_MAX, WAITING_BYTES_MAX};
 use crate::register::RegisterError;
 use crate::scope::{Shared, Side};
 use crate::store::{Batch, Store, StoreError};
@@ -176,6 +176,8 @@ pub struct Session {
     progress: Progress,
     /// Frontiers of the peer that are not settled yet.
     pub(super) peer_frontiers: BTreeMap<SpaceId, SpaceTips>,
+    /// Bytes of frames that the peer's next mark will have answered.
+    pub(super) unanswered: usize,
     pub(super) peer_nodes: Vec<TreeNode>,
     pub(super) peer_inventories: Vec<(LogId, BTreeSet<ShortId>)>,
     pub(super) frontier_sent: BTreeSet<SpaceId>,
@@ -214,6 +216,7 @@ impl Session {
             stats: Stats::default(),
             progress: Progress::default(),
             peer_frontiers: BTreeMap::new(),
+            unanswered: 0,
             peer_nodes: Vec::new(),
             peer_inventories: Vec::new(),
             frontier_sent: BTreeSet::new(),
@@ -297,6 +300,12 @@ impl Session {
     pub fn receive(&mut self, env: &mut Env<'_>, lane: u8, bytes: &[u8]) -> Result<(), SessionError> {
         self.stats.frame_bytes_received += bytes.len() as u64;
         let frame = Frame::decode(bytes)?;
+        if matches!(frame, Frame::Frontier(_) | Frame::Nodes(_) | Frame::Inventory { .. }) {
+            self.unanswered += bytes.len();
+            if self.unanswered > WAITING_BYTES_MAX {
+                return Err(SessionError::PeerFlood);
+            }
+        }
         if !self.inbox.put(lane, bytes.len(), frame) {
             return Err(SessionError::PeerFlood);
         }
@@ -344,9 +353,12 @@ impl Session {
             }
             Frame::Nodes(nodes) => self.peer_nodes.extend(nodes),
             Frame::Announce(a) => {
-                self.progress.announced.commits += a.commits;
-                self.progress.announced.entries += a.entries;
-                self.progress.announced.bytes += a.bytes;
+                let n = &mut self.progress.announced.commits;
+                *n = n.saturating_add(a.commits);
+                let n = &mut self.progress.announced.entries;
+                *n = n.saturating_add(a.entries);
+                let n = &mut self.progress.announced.bytes;
+                *n = n.saturating_add(a.bytes);
                 self.events.push_back(Event::Announced(a));
             }
             Frame::Commits { after: _, groups } => self.take_commits(env, &groups)?,
@@ -389,6 +401,12 @@ impl Session {
         }
         self.open = true;
         if self.role == Role::Lower {
+            let name = meta::peer_epoch(&self.peer);
+            if env.store.meta(&name)?.as_deref() != Some(hello.epoch.0.as_slice()) {
+                let mut batch = Batch::at(env.now);
+                batch.meta.insert(name, Some(hello.epoch.0.to_vec()));
+                env.store.write(&batch)?;
+            }
             return Ok(());
         }
         self.blank = env.engine.is_blank();
@@ -539,7 +557,8 @@ impl Session {
         self.take_news(env)?;
         let mine = self.digests(env.engine);
         if self.out.is_commits_and_control_empty() {
-            let known = !env.engine.is_blank();
+            // Where nothing is shared, two empty digests are equal and prove nothing.
+            let known = !env.engine.is_blank() && !self.shared.data.is_empty();
             if known && mark.digests == mine {
                 self.note_verified(env)?;
                 // Ours may have changed since we last said it: the peer then compared with what was, and
@@ -554,6 +573,8 @@ impl Session {
                 self.queue_top(env.engine);
                 self.mark_due = Some(true);
             } else {
+                // An equality found earlier in the session is no answer to this one.
+                self.verified = None;
                 self.events.push_back(Event::NotVerified);
             }
         } else {

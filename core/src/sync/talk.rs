@@ -61,6 +61,7 @@ impl Session {
             self.top_due = false;
             self.queue_top(env.engine);
         }
+        self.unanswered = 0;
         let nodes = std::mem::take(&mut self.peer_nodes);
         self.answer_nodes(env.engine, &nodes)?;
         for (log, inventory) in std::mem::take(&mut self.peer_inventories) {
@@ -182,7 +183,8 @@ impl Session {
                 }
             }
             for unit in differing(&mine.children, &node.children) {
-                if charter.unit(&unit).is_some() && self.nodes_sent.insert((unit, node.tree)) {
+                // The peer's list may name any unit: a sibling's node is none of its business.
+                if self.shared.contains_node(charter, &unit, node.tree) && self.nodes_sent.insert((unit, node.tree)) {
                     nodes.push(holdings.node(charter, &unit, node.tree));
                 }
             }

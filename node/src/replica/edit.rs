@@ -34,6 +34,8 @@ impl Replica {
         let now = self.label()?;
         let Self { store, engine, rng, .. } = self;
         store.group(|s| {
+            // A daemon beside us may have drawn a new nonce since this process opened the folder.
+            engine.reload_nonce(s)?;
             let mut out: Vec<Option<RecordId>> = vec![None; rows.len()];
             let mut new = Vec::new();
             let mut places = Vec::new();
@@ -83,6 +85,7 @@ impl Replica {
         let now = self.label()?;
         let Self { store, engine, .. } = self;
         store.group(|s| {
+            engine.reload_nonce(s)?;
             let saved = engine.edit(s, &collection, id, edits, now)?;
             row_of(s, engine, &collection, &saved, now)?;
             Ok(saved.changes)
@@ -119,6 +122,11 @@ impl Replica {
             ..sampan_core::engine::SealLimits::default()
         };
         let Self { store, engine, rng, .. } = self;
-        store.group(|s| engine.seal(s, rng, limits, now))
+        let sealed = store.group(|s| engine.seal(s, rng, limits, now));
+        if sealed.is_err() {
+            // What was rolled back must not be a parent of what comes next.
+            engine.reload(store)?;
+        }
+        sealed
     }
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 /// A copy of a replica's disk, made before anything else happens. Stores are rebuilt from what the
 /// copy's peer holds where they cannot be cloned, so this takes the village's own clone.
-fn clone_disk(v: &Village, at: usize, store: MemStore) -> Replica {
+pub fn clone_disk(v: &Village, at: usize, store: MemStore) -> Replica {
     let old = &v.replicas[at];
     let mut rng = SeededRng::new(999);
     let mut store: Box<dyn sampan_core::store::Store> = Box::new(store);
@@ -19,7 +19,7 @@ fn clone_disk(v: &Village, at: usize, store: MemStore) -> Replica {
 }
 
 /// Three levels whose branch store is kept where a test can copy it.
-fn with_copy(seed: u64) -> (Village, sampan_core::id::UnitId, std::sync::Arc<std::sync::Mutex<MemStore>>) {
+pub fn with_copy(seed: u64) -> (Village, sampan_core::id::UnitId, std::sync::Arc<std::sync::Mutex<MemStore>>) {
     let (mut v, _, branch) = three_levels(seed);
     let old = &v.replicas[2];
     let shared = Arc::new(std::sync::Mutex::new(MemStore::new(v.org, old.engine.device(), old.engine.epoch())));

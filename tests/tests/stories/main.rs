@@ -5,6 +5,7 @@
 mod authority;
 mod edges;
 mod forks;
+mod hostile;
 mod sync;
 
 use sampan_core::id::{DeviceId, OrgId, StoreEpoch};
