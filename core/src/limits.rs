@@ -100,3 +100,6 @@ pub const REPACK_ENTRIES_MAX: usize = 256;
 pub const REPACK_BYTES_MAX: usize = 768 << 10;
 /// Units in one acknowledgement: with their digests they fit a frame several times over.
 pub const ACK_LEAVES_MAX: usize = 4_096;
+/// Bytes of frames that a relay keeps from a device before its hello has come: anyone with a key may
+/// get this far, and an honest device sends its hello first and little beside it.
+pub const BEFORE_HELLO_BYTES_MAX: usize = 2 << 20;

@@ -292,12 +292,12 @@ fn rows(
     at: Millis,
     through: impl Fn(usize) -> (CommitKey, bool),
 ) -> Vec<AckRow> {
-    let hashes: Vec<[u8; 32]> = set.leaves.iter().map(ack_leaf).collect();
+    let tree = merkle::Tree::new(set.leaves.iter().map(ack_leaf).collect());
     let row = |(i, leaf): (usize, &AckLeaf)| {
         let proof = match &set.proof {
             Some(p) => (p.index, p.siblings.clone()),
             None => {
-                let path = merkle::proof(&hashes, i).unwrap_or_default();
+                let path = tree.proof(i).unwrap_or_default();
                 (i as u32, path.into_iter().map(Digest).collect())
             }
         };

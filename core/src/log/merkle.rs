@@ -35,21 +35,40 @@ fn next_level(level: &[[u8; 32]]) -> Vec<[u8; 32]> {
         .collect()
 }
 
+/// A tree kept whole, for many proofs: each costs a walk, and the tree is hashed once.
+#[derive(Debug, Clone)]
+pub struct Tree {
+    levels: Vec<Vec<[u8; 32]>>,
+}
+
+impl Tree {
+    /// The tree over these leaves.
+    #[must_use]
+    pub fn new(leaves: Vec<[u8; 32]>) -> Self {
+        let mut levels = vec![leaves];
+        while let Some(level) = levels.last().filter(|l| l.len() > 1) {
+            levels.push(next_level(level));
+        }
+        Self { levels }
+    }
+
+    /// The sibling hashes that lead from leaf `index` to the root, lowest first; `None` out of range.
+    #[must_use]
+    pub fn proof(&self, index: usize) -> Option<Vec<[u8; 32]>> {
+        if index >= self.levels.first()?.len() {
+            return None;
+        }
+        // At height h the leaf's branch stands at index / 2^h; an odd last one has no sibling.
+        let below_the_top = self.levels.len() - 1;
+        let siblings = (0..below_the_top).filter_map(|h| self.levels[h].get((index >> h) ^ 1).copied());
+        Some(siblings.collect())
+    }
+}
+
 /// The sibling hashes that lead from leaf `index` to the root, lowest first; `None` out of range.
 #[must_use]
 pub fn proof(leaves: &[[u8; 32]], index: usize) -> Option<Vec<[u8; 32]>> {
-    if index >= leaves.len() {
-        return None;
-    }
-    let (mut level, mut at, mut out) = (leaves.to_vec(), index, Vec::new());
-    while level.len() > 1 {
-        if let Some(sibling) = level.get(at ^ 1) {
-            out.push(*sibling);
-        }
-        level = next_level(&level);
-        at /= 2;
-    }
-    Some(out)
+    Tree::new(leaves.to_vec()).proof(index)
 }
 
 /// The root that a leaf with its proof leads to; `None` when the proof has a wrong length.

@@ -24,7 +24,8 @@
 //! receiver, neither of them counting marks: a `Commits` frame in another lane than 0 says how many
 //! frames of lane 0 were sent before it, and is taken after that many; a `Mark` says how many frames of
 //! all lanes were sent before it, and is taken after all of them, when nothing else waits. What waits is
-//! bounded by `WAITING_COMMITS_MAX` frames and `WAITING_BYTES_MAX` bytes.
+//! bounded by `WAITING_COMMITS_MAX` frames and `WAITING_BYTES_MAX` bytes. Nothing is taken before the
+//! hello, which opens lane 0. Lane 4 keeps to `rate_kbit_max` outside the hours of `night`.
 //!
 //! # Opening
 //!
@@ -32,7 +33,9 @@
 //! of that scope if it has at most `HELLO_LOGS_MAX` logs, and, until a relay has let it in once, the
 //! *chain* that shows its right: the ticket's grant and its enrolment. A device of one unit that is no
 //! relay sends at once, unasked, the commits of its own that the peer's last acknowledgement does not
-//! cover: one round trip for a branch with news. Its turn ends with a mark that asks for an answer.
+//! cover, if they are at most `PUSH_BYTES_MAX`: one round trip for a branch with news. A longer backlog is
+//! compared first, so that a link cut again and again never starts it over. Its turn ends with a mark
+//! that asks for an answer.
 //!
 //! The upper end checks that `device` is the transport's key, organisation and version, takes in the
 //! chain if it ends in a right, and judges at the door: revoked, no grant, ended, ticket used or
@@ -63,7 +66,8 @@
 //!
 //! Then the mark is judged. If this side still has commits or control frames to send, it sends them and
 //! asks for another mark. If not, and the mark's digests equal its own, both charter and data: the link
-//! is **verified**, as of this moment. If they differ and the peer waits for an answer, it gets one. If
+//! is **verified**, as of this moment, and the peer is told so if what this side said last was something
+//! else; nothing is ever verified that shares nothing. If they differ and the peer waits for an answer, it gets one. If
 //! they differ and it does not wait, this side compares everything anew from the top and asks again, at
 //! most `REPAIR_ROUNDS_MAX` times; after that it says *not verified*, never silence.
 //!
@@ -76,7 +80,8 @@
 //! which the lower end holds the unit's own spaces: the charters of the unit and of all units above it,
 //! their `down` spaces, and its own `up` spaces whose reach includes the upper end's level. For a unit
 //! of which the lower end is a relay: the same above it, and the digest trees of charters and of `up`
-//! spaces of the unit and all below it. Commits of a space that is not shared end the session. Data
+//! spaces of the unit and all below it; and so for a unit that it reads or edits with all below (a grant
+//! with `subtree`), with the unit's own spaces as well. Commits of a space that is not shared end the session. Data
 //! digests are meaningful only under equal charter digests, which is why both are compared.
 //!
 //! # Acknowledgements and registers

@@ -295,11 +295,20 @@ fn choice<'f>(field: &'f Field, text: &str) -> Result<&'f Choice, ValueError> {
 
 fn not_a_choice(field: &Field, text: &str) -> ValueError {
     let words = field.choices.iter().flat_map(|c| [c.id.as_str(), c.label.vi.as_str(), c.label.en.as_str()]);
+    // A label and the id it stands for are one suggestion, not two.
+    let mut near: Vec<String> = Vec::new();
+    for word in nearest(text, words) {
+        let choice = field.choices.iter().find(|c| [&c.id, &c.label.vi, &c.label.en].iter().any(|w| *w == word));
+        let id = choice.map_or_else(|| word.to_owned(), |c| c.id.clone());
+        if !near.contains(&id) {
+            near.push(id);
+        }
+    }
     ValueError::NotAChoice {
         field: field.id.clone(),
         text: shown(text),
         choices: field.choices.iter().map(|c| c.id.clone()).collect(),
-        nearest: nearest(text, words).into_iter().map(str::to_owned).collect(),
+        nearest: near,
     }
 }
 

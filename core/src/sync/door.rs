@@ -6,7 +6,7 @@
 //! Invariants: expiry is judged here, by the relay's clock, and nowhere else; a refused device learns
 //! why and changes nothing.
 
-use super::session::Env;
+use super::terms::Env;
 use crate::charter::{Charter, Op};
 use crate::engine::IntakeError;
 use crate::id::{DeviceId, Flow};

@@ -29,6 +29,11 @@ impl Inbox {
         self.bytes <= WAITING_BYTES_MAX && self.waiting.len() <= WAITING_COMMITS_MAX
     }
 
+    /// Bytes of the frames that wait.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// The next frame that may be taken.
     pub(super) fn take(&mut self) -> Option<Frame> {
         let ready = |(lane, _, frame): &(u8, usize, Frame)| match frame {

@@ -12,8 +12,10 @@ mod inbox;
 mod outbox;
 mod session;
 mod talk;
+mod terms;
 
-pub use session::{Env, Event, Progress, Role, Session, SessionError, Stats};
+pub use session::Session;
+pub use terms::{Env, Event, Progress, Role, SessionError, Stats};
 
 /// The lanes of a link, most urgent first: one stream each where the transport has streams.
 pub mod lane {

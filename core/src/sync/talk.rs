@@ -6,7 +6,8 @@
 //! Invariants: a commit is planned only when it is known to be missing at the peer, or by an inventory
 //! in a forked log; each comparison is answered at most once between two verifications.
 
-use super::session::{Env, Role, Session, SessionError};
+use super::session::Session;
+use super::terms::{Env, Role, SessionError};
 use crate::engine::{Engine, News, meta};
 use crate::frontier::SpaceTips;
 use crate::frontier::tree::Holdings;

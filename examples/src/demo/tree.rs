@@ -85,13 +85,17 @@ impl Tree {
     fn text(&self, ticks: &[Ticks]) -> String {
         let mut out = format!("      {}\n", self.names.0);
         let mut ticks = ticks.iter();
-        for (district, branches) in &self.names.1 {
-            out.push_str(&format!("      ├─ {district}\n"));
-            for name in branches {
+        let last_district = self.names.1.len().saturating_sub(1);
+        for (i, (district, branches)) in self.names.1.iter().enumerate() {
+            let (fork, bar) = if i == last_district { ("└─", "  ") } else { ("├─", "│ ") };
+            out.push_str(&format!("      {fork} {district}\n"));
+            let last_branch = branches.len().saturating_sub(1);
+            for (j, name) in branches.iter().enumerate() {
                 let line = ticks.next().map(|t| self.line(name, t)).unwrap_or_default();
                 // The rest of a longer line that stood here goes.
                 let erase = if self.terminal { "\x1b[K" } else { "" };
-                out.push_str(&format!("      │  ├─ {line}{erase}\n"));
+                let fork = if j == last_branch { "└─" } else { "├─" };
+                out.push_str(&format!("      {bar} {fork} {line}{erase}\n"));
             }
         }
         out

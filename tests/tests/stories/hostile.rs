@@ -220,3 +220,20 @@ fn two_processes_on_one_store_do_not_fork_their_own_log() {
         assert!(tips.logs().all(|(_, tips)| tips.len() == 1), "{tips:?}");
     }
 }
+
+#[test]
+fn a_stranger_without_a_hello_cannot_fill_a_relays_memory() {
+    let (mut v, _, _) = three_levels(77);
+    let peer = v.replicas[2].engine.device();
+    let now = v.now;
+    let r = &mut v.replicas[1];
+    let mut session = Session::upper(peer);
+    let mut env = Env { store: &mut *r.store, engine: &mut r.engine, rng: &mut r.rng, now };
+    // Registers on a lane of their own wait for the hello; half a MiB of them at a time.
+    let signed = sampan_core::register::SignedRegister { bytes: vec![0; 500 << 10], signature: [0; 64] };
+    let frame = Frame::Registers(vec![signed]).encode();
+    let refused = (0..20).find_map(|n| session.receive(&mut env, 2, &frame).err().map(|e| (n, e)));
+    let (taken, error) = refused.expect("it took everything");
+    assert!(taken <= 4, "{taken} frames kept");
+    assert!(Session::refusal(&error).is_some());
+}

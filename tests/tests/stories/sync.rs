@@ -268,3 +268,29 @@ fn what_reaches_only_the_district_is_not_at_the_city() {
     assert!(v.view(1, meeting).is_some());
     assert!(v.view(0, meeting).is_none());
 }
+
+#[test]
+fn a_long_backlog_is_not_started_over_by_every_cut() {
+    let (mut v, _, branch) = three_levels(15);
+    // An acknowledged record first: what follows is pushed or compared on top of it.
+    v.create(2, branch, "members", &["full_name=An"]);
+    assert!(v.sync(2, 1).verified());
+    for i in 0..3_000 {
+        v.create(2, branch, "members", &[&format!("full_name=Người {i}")]);
+    }
+    v.seal(2);
+    let held = |v: &sampan_core::testing::village::Village| {
+        let all = v.replicas[1].store.stored_after(sampan_core::store::CommitKey(0), 100_000).unwrap();
+        all.iter().filter(|(log, _)| log.space.unit == branch).map(|(_, row)| u64::from(row.changes)).sum::<u64>()
+    };
+    let mut link = v.connect(2, 1, false);
+    while held(&v) < 1_000 {
+        assert!(v.step(&mut link), "the story wants a cut in the middle");
+    }
+    drop(link);
+    let before = held(&v);
+    assert!(before < 3_001);
+    let end = v.sync(2, 1);
+    assert!(end.verified(), "{end:?}");
+    assert_eq!(end.changes.0, 3_001 - before, "what the district held is not sent again");
+}

@@ -1,0 +1,146 @@
+//! What a session takes from its driver and tells it: the two ends, events, counts, errors.
+//!
+//! It does not: hold a session's state (`session`).
+//!
+//! Invariants: an error names whose fault it is: the peer's, or ours (`Local`).
+
+use crate::engine::{Engine, IntakeError};
+use crate::entropy::Entropy;
+use crate::id::DeviceId;
+use crate::register::RegisterError;
+use crate::store::{Store, StoreError};
+use crate::time::Millis;
+use crate::wire::WireError;
+use crate::wire::frame::{Announce, RefuseCode, RelayAddress};
+
+/// Which end this is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// The child: it dials.
+    Lower,
+    /// The relay above it.
+    Upper,
+}
+
+/// What a session needs from outside for one input.
+pub struct Env<'a> {
+    /// The store.
+    pub store: &'a mut dyn Store,
+    /// The engine of that store.
+    pub engine: &'a mut Engine,
+    /// Randomness.
+    pub rng: &'a mut dyn Entropy,
+    /// The local clock.
+    pub now: Millis,
+}
+
+/// What a driver may want to know; drained after each input.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// The peer refused us, or we refused the peer: close the link after what is queued was sent.
+    Refused {
+        /// Why.
+        code: RefuseCode,
+        /// In words.
+        text: String,
+        /// Whether the peer said it.
+        by_peer: bool,
+    },
+    /// Another relay is nearer: dial it.
+    Redirect(Vec<RelayAddress>),
+    /// Both ends hold the same, as of this moment.
+    Verified,
+    /// The peer says that this much will come.
+    Announced(Announce),
+    /// Commits were stored.
+    Stored {
+        /// How many.
+        commits: u64,
+        /// Entries in them.
+        entries: u64,
+    },
+    /// Acknowledgements were taken.
+    Acknowledged,
+    /// After `REPAIR_ROUNDS_MAX` rounds the two ends still differ.
+    NotVerified,
+    /// This device's log was continued by a twin: a clone or an old backup; it goes on under a new name.
+    TwinFound,
+}
+
+/// Progress toward what the peer announced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Progress {
+    /// What was announced in all.
+    pub announced: Announce,
+    /// Entries that arrived.
+    pub entries: u64,
+    /// Commits that arrived.
+    pub commits: u64,
+}
+
+/// Counts of one session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Stats {
+    /// Waits for an answer.
+    pub round_trips: u64,
+    /// Commits sent.
+    pub commits_sent: u64,
+    /// Commits received that were new.
+    pub commits_received: u64,
+    /// Changes of data spaces sent, births excluded.
+    pub changes_sent: u64,
+    /// Changes of data spaces received that were new, births excluded.
+    pub changes_received: u64,
+    /// Bytes of frames sent.
+    pub frame_bytes_sent: u64,
+    /// Bytes of frames received.
+    pub frame_bytes_received: u64,
+    /// Registers that were not taken, for want of a right or a reason.
+    pub registers_refused: u64,
+}
+
+/// Why a session ended.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SessionError {
+    /// The peer sent bytes that are no frame.
+    #[error("the peer sent {0}")]
+    PeerWire(#[from] WireError),
+    /// The peer sent a frame where it has no place.
+    #[error("the peer sent a {0} where none belongs")]
+    PeerOrder(&'static str),
+    /// The peer is not who it says.
+    #[error("the peer speaks for device {claimed}, but its key is {actual}")]
+    PeerIdentity {
+        /// What its hello says.
+        claimed: DeviceId,
+        /// Its key.
+        actual: DeviceId,
+    },
+    /// The peer sent more than may wait.
+    #[error(
+        "the peer sent more frames than WAITING_COMMITS_MAX or WAITING_BYTES_MAX before the one that they wait for"
+    )]
+    PeerFlood,
+    /// The peer's commits.
+    #[error(transparent)]
+    Peer(IntakeError),
+    /// The peer's registers.
+    #[error("the peer sent {0}")]
+    PeerRegister(#[from] RegisterError),
+    /// Our store failed.
+    #[error(transparent)]
+    Local(#[from] StoreError),
+}
+
+impl From<IntakeError> for SessionError {
+    fn from(e: IntakeError) -> Self {
+        match e {
+            IntakeError::LocalStore(e) => Self::Local(e),
+            IntakeError::PeerCommit(_)
+            | IntakeError::PeerPack(_)
+            | IntakeError::PeerScope(_)
+            | IntakeError::PeerGroup
+            | IntakeError::PeerOrder(_) => Self::Peer(e),
+        }
+    }
+}
