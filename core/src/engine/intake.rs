@@ -214,7 +214,16 @@ impl Engine {
                     found = aside.as_ref().and_then(|a| a.get(parent)).copied();
                     out.extend(found.map(|_| *parent));
                 }
-                let (sequence, device, space) = found.ok_or(IntakeError::PeerOrder(c.id()))?;
+                let Some((sequence, device, space)) = found else {
+                    // A log that does not count may have lost its parent to a full quarantine: what
+                    // follows is set aside too, and costs its bearer nothing.
+                    if self.charter.counts(&h.device, &h.space) || h.space.flow == Flow::Charter {
+                        return Err(IntakeError::PeerOrder(c.id()));
+                    }
+                    out.insert(*parent);
+                    greatest = greatest.max(h.sequence - 1);
+                    continue;
+                };
                 if device != h.device || space != h.space {
                     return Err(CommitError::Header("a parent of another device or space").into());
                 }

@@ -95,6 +95,26 @@ fn a_commit_without_right_is_kept_aside_and_shown_to_nobody() {
 }
 
 #[test]
+fn a_commit_whose_parent_a_full_quarantine_refused_costs_its_bearer_nothing() {
+    let (mut v, district, _) = three_levels(59);
+    let other = v.unit(1, district, "Chi bộ 2", "branch");
+    let key = v.replicas[2].engine.key().clone();
+    let space = SpaceId { unit: other, flow: Flow::Up, reach: 0 };
+    let (group, _) = forge(&v, &key, space);
+    let scope = PackScope { org: v.org, space };
+    let payload = pack::decode(&scope, &group.pack, &Stored).unwrap().remove(0);
+    let head = group.headers[0].verify(&v.org).unwrap();
+    let header = Header { sequence: 2, parents: vec![head.id()], ..head.header().clone() };
+    let child = Commit::seal(&key, header, payload).unwrap();
+    let pack = pack::encode(&scope, &[child.payload()], &Stored);
+    let orphan = Group { headers: vec![child.head().signed().clone()], pack };
+    let (now, from) = (v.now, v.replicas[0].engine.device());
+    let r = &mut v.replicas[1];
+    let taken = r.engine.intake(&mut *r.store, &mut r.rng, from, &[orphan], &|_, _| true, now).unwrap();
+    assert_eq!((taken.commits, taken.quarantined), (0, 1), "set aside, and the session goes on");
+}
+
+#[test]
 fn a_peer_that_sends_outside_the_shared_scope_is_told_and_cut() {
     let (mut v, district, _) = three_levels(51);
     let other = v.unit(1, district, "Chi bộ 2", "branch");
