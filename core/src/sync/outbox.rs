@@ -31,6 +31,7 @@ pub(super) struct Outgoing {
     pub lane: u8,
     pub frame: Frame,
     pub commits: u64,
+    pub entries: u64,
     pub changes: u64,
 }
 
@@ -108,7 +109,7 @@ impl Outbox {
         store: &dyn Store,
         free: &dyn Fn(u8) -> bool,
     ) -> Result<Option<Outgoing>, StoreError> {
-        let plain = |lane, frame| Outgoing { lane, frame, commits: 0, changes: 0 };
+        let plain = |lane, frame| Outgoing { lane, frame, commits: 0, entries: 0, changes: 0 };
         if free(lane::CHARTER) {
             if let Some(frame) = self.control.pop_front() {
                 return Ok(Some(self.count(plain(lane::CHARTER, frame))));
@@ -162,7 +163,7 @@ impl Outbox {
             groups.extend(store.groups(&space, &keys)?);
         }
         let frame = Frame::Commits { after: self.sent_lane0, groups };
-        Ok(self.count(Outgoing { lane, frame, commits, changes }))
+        Ok(self.count(Outgoing { lane, frame, commits, entries: u64::from(entries), changes }))
     }
 
     fn count(&mut self, out: Outgoing) -> Outgoing {

@@ -222,12 +222,7 @@ impl Session {
             }
             Frame::Nodes(nodes) => self.peer_nodes.extend(nodes),
             Frame::Announce(a) => {
-                let n = &mut self.progress.announced.commits;
-                *n = n.saturating_add(a.commits);
-                let n = &mut self.progress.announced.entries;
-                *n = n.saturating_add(a.entries);
-                let n = &mut self.progress.announced.bytes;
-                *n = n.saturating_add(a.bytes);
+                self.progress.announce(&a);
                 self.events.push_back(Event::Announced(a));
             }
             Frame::Commits { after: _, groups } => self.take_commits(env, &groups)?,
@@ -522,6 +517,11 @@ impl Session {
         if let Some(out) = self.out.next(env.store, free)? {
             self.stats.commits_sent += out.commits;
             self.stats.changes_sent += out.changes;
+            self.progress.commits += out.commits;
+            self.progress.entries += out.entries;
+            if let Frame::Announce(a) = &out.frame {
+                self.progress.announce(a);
+            }
             let bytes = out.frame.encode();
             self.stats.frame_bytes_sent += bytes.len() as u64;
             return Ok(Some((out.lane, bytes)));

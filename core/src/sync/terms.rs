@@ -67,15 +67,25 @@ pub enum Event {
     TwinFound,
 }
 
-/// Progress toward what the peer announced.
+/// Progress toward what either end announced: both directions together, for one bar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Progress {
     /// What was announced in all.
     pub announced: Announce,
-    /// Entries that arrived.
+    /// Entries that arrived or left.
     pub entries: u64,
-    /// Commits that arrived.
+    /// Commits that arrived or left.
     pub commits: u64,
+}
+
+impl Progress {
+    /// Takes in an announcement, of either end. The peer's numbers may be anything.
+    pub(super) fn announce(&mut self, a: &Announce) {
+        let sum = &mut self.announced;
+        sum.commits = sum.commits.saturating_add(a.commits);
+        sum.entries = sum.entries.saturating_add(a.entries);
+        sum.bytes = sum.bytes.saturating_add(a.bytes);
+    }
 }
 
 /// Counts of one session.

@@ -77,7 +77,7 @@ mod tests {
 
     #[test]
     fn it_says_what_is_done_of_what_was_announced() {
-        let p = Progress::on(Lang::Vi, "progress.receiving", ProgressDrawTarget::hidden());
+        let p = Progress::on(Lang::Vi, "progress.syncing", ProgressDrawTarget::hidden());
         let announced = Counts { commits: 40, entries: 10_000, bytes: 850_000 };
         let done = Counts { commits: 10, entries: 2_560, bytes: 212_500 };
         p.update(announced, done);

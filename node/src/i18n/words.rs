@@ -61,8 +61,7 @@ pub(super) const WORDS: &[Message] = &[
     m("sync.daemon", "Chương trình nền đang giữ kết nối; đang chờ nó xác nhận…", "The daemon keeps the link; waiting for it to verify…"),
     m("sync.root", "Đây là cấp cao nhất: không có cấp trên để đồng bộ.", "This is the highest level: there is nothing above to sync with."),
     m("progress.commits", "gói", "commits"),
-    m("progress.sending", "Gửi", "Sending"),
-    m("progress.receiving", "Nhận", "Receiving"),
+    m("progress.syncing", "Đồng bộ", "Syncing"),
 
     // Records.
     m("record.id", "Mã", "Id"),

@@ -79,6 +79,11 @@ fn an_unreachable_relay_is_exit_4_and_the_work_stays() {
     w.city_daemon.take().unwrap().kill();
     w.add("branch", "members", &["full_name=An"]);
     sampan(&["sync", &w.path("branch"), "--timeout", "3"]).refused(4, "Tried");
+    // A name that nobody has, and a port that nobody listens on: each is named.
+    let branch = w.path("branch");
+    sampan(&["sync", &branch, "--timeout", "5", "--relay", "no-such-host.invalid:7447"])
+        .refused(4, "no-such-host.invalid");
+    sampan(&["sync", &branch, "--timeout", "2", "--relay", "127.0.0.1:9"]).refused(4, "127.0.0.1:9");
     let status = sampan(&["status", &w.path("branch"), "--json"]).ok().json();
     assert_eq!(status["unsent_changes"], 1);
     assert!(status["last_error"].as_str().is_some_and(|e| !e.is_empty()), "{status}");

@@ -91,7 +91,7 @@ pub fn alone(
     within: Duration,
     lang: Lang,
 ) -> Result<(Option<Replica>, Outcome), CliError> {
-    let bar = Progress::stderr(lang, "progress.receiving");
+    let bar = Progress::stderr(lang, "progress.syncing");
     runtime(lang)?.block_on(async move {
         let key = replica.engine.key().clone();
         let options = Options { thin: true, ..Options::default() };
@@ -102,7 +102,11 @@ pub fn alone(
             let announced = Counts { commits: a.commits, entries: a.entries, bytes: a.bytes };
             bar.update(
                 announced,
-                Counts { commits: d.commits, entries: d.entries, bytes: state.stats.frame_bytes_received },
+                Counts {
+                    commits: d.commits,
+                    entries: d.entries,
+                    bytes: state.stats.frame_bytes_received + state.stats.frame_bytes_sent,
+                },
             );
         };
         let outcome = sync_once(&desk, &endpoint, relay, within, watch).await;
