@@ -15,9 +15,16 @@ use crate::replica::{Replica, StatusReport};
 use sampan_core::id::DeviceId;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
+
+/// How long a closing endpoint may take to tell its peers.
+const CLOSE_WITHIN: Duration = Duration::from_secs(3);
+/// How often, and how many times, a closed address is tried.
+const FREE_STEP: Duration = Duration::from_millis(5);
+const FREE_TRIES: u32 = 600;
 
 /// How a node writes its status.
 pub type StatusWriter = Arc<dyn Fn(&StatusReport, &[DeviceId], &mut Replica) -> serde_json::Value + Send + Sync>;
@@ -90,15 +97,35 @@ impl Daemon {
         self.tasks.push(task);
     }
 
-    /// Ends links and tasks, seals, and gives the replica back.
+    /// Ends links and tasks, seals, gives the address free and the replica back.
     pub async fn stop(self) -> Option<Replica> {
+        let address = self.endpoint.local_addr().ok();
         self.endpoint.close(code::STOPPING, "this side is stopping");
         for task in self.tasks {
             task.abort();
+            let _ = task.await;
         }
+        let _ = tokio::time::timeout(CLOSE_WITHIN, self.endpoint.wait_idle()).await;
+        drop(self.endpoint);
         drop(self.desk);
-        self.thread.stop().await
+        let replica = self.thread.stop().await;
+        if let Some(address) = address {
+            until_free(address).await;
+        }
+        replica
     }
+}
+
+/// Waits until an address can be listened on again: the socket goes only with its driver, a moment
+/// after the last handle, and who restarts a relay in this process wants the same port.
+async fn until_free(address: SocketAddr) {
+    for _ in 0..FREE_TRIES {
+        match std::net::UdpSocket::bind(address) {
+            Err(e) if e.kind() == std::io::ErrorKind::AddrInUse => tokio::time::sleep(FREE_STEP).await,
+            Ok(_) | Err(_) => return,
+        }
+    }
+    tracing::warn!(%address, "the address is still in use");
 }
 
 /// Waits for an interrupt or a termination signal.

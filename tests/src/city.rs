@@ -40,8 +40,12 @@ pub fn found(path: &Path, name: &str) -> Replica {
 
 /// Starts a relay on a free port of loopback.
 pub async fn relay(replica: Replica) -> Relay {
+    relay_at(replica, SocketAddr::from(([127, 0, 0, 1], 0))).await
+}
+
+/// Starts a relay on this address.
+pub async fn relay_at(replica: Replica, listen: SocketAddr) -> Relay {
     let lock = replica.dir().lock().unwrap_or_else(|e| panic!("locking failed: {e}"));
-    let listen = SocketAddr::from(([127, 0, 0, 1], 0));
     let status: StatusWriter = Arc::new(|_, _, _| serde_json::Value::Null);
     start(replica, lock, listen, None, status).await.unwrap_or_else(|e| panic!("starting failed: {e}"))
 }

@@ -1,7 +1,7 @@
 //! Replicas on disk, real QUIC on loopback, in one process.
 
 use sampan_core::charter::Roles;
-use sampan_tests::city::{Branch, add_members, found, relay, ticket, unit};
+use sampan_tests::city::{Branch, add_members, found, relay, relay_at, ticket, unit};
 
 fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
@@ -42,4 +42,34 @@ fn a_branch_syncs_with_its_city_over_quic() {
         b.stop().await;
         city.daemon.stop().await;
     });
+}
+
+#[test]
+fn a_stopped_relay_gives_its_port_back_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    runtime().block_on(async {
+        let mut replica = found(&dir.path().join("city"), "Thành phố");
+        let mut listen = None;
+        for _ in 0..10 {
+            let city = match listen {
+                None => relay(replica).await,
+                Some(at) => relay_at(replica, at).await,
+            };
+            let root = city.daemon.desk.call(|r| r.engine.charter().root().unwrap()).await.unwrap();
+            let line = ticket(&city.daemon.desk, root, Roles::READER).await;
+            let b = Branch::join(&dir.path().join(format!("reader-{}", unique())), &line);
+            b.sync_ok().await;
+            listen = Some(city.listen);
+            // The child's link is still open when its relay stops.
+            replica = city.daemon.stop().await.unwrap();
+            b.stop().await;
+        }
+    });
+}
+
+/// A name that no other folder here has.
+fn unique() -> String {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed).to_string()
 }
