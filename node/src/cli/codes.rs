@@ -80,6 +80,7 @@ codes! {
     BUSY "busy" Failed "Another process keeps the link of this folder.";
     IO "io" Failed "Reading or writing failed.";
     DATABASE_DAMAGED "database_damaged" Damaged "The database contradicts itself.";
+    DATABASE_MISSING "database_missing" Damaged "The folder is ours and its database is gone.";
     DATABASE_NEWER "database_newer" Damaged "A newer version wrote the database.";
     DATABASE_BUSY "database_busy" Failed "Another process holds the database.";
     DAMAGE_FOUND "damage_found" Damaged "`verify` found damage.";

@@ -111,6 +111,8 @@ pub(super) const ERRORS: &[Message] = &[
     m("hint.disk_full", "Dọn bớt chỗ trên đĩa rồi chạy lại; dữ liệu đã lưu vẫn an toàn.", "Free some room and run again; what was saved is safe."),
     m("error.busy", "{dir} đang được một Sampan khác dùng{process}.", "{dir} is in use by another Sampan{process}."),
     m("hint.busy", "Đợi nó xong, hoặc dừng nó (Ctrl-C) rồi chạy lại.", "Wait until it is done, or stop it (Ctrl-C), then run again."),
+    m("error.database_missing", "Cơ sở dữ liệu (store.db) của thư mục này đã mất.", "The database (store.db) of this folder is gone."),
+    m("hint.database_missing", "Nếu có bản sao, đặt lại. Nếu không: '{program} sync DIR' lập cái mới và lấy lại những gì cấp trên đang giữ.", "If there is a copy, put it back. If not: '{program} sync DIR' begins a new one and brings back what the level above holds."),
     m("error.database_damaged", "Cơ sở dữ liệu bị hỏng: {what}.", "The database is damaged: {what}."),
     m("hint.database_damaged", "Chạy 'sampan verify DIR' để biết phần nào; rồi khôi phục bản sao lưu hoặc tham gia lại: cấp trên giữ mọi thứ đã gửi.", "Run 'sampan verify DIR' to see what; then restore a backup or join again: the level above holds all that was sent."),
     m("error.database_newer", "Cơ sở dữ liệu do bản Sampan mới hơn tạo (bản {found}, chương trình này biết {known}).", "A newer Sampan wrote the database (version {found}, this program knows {known})."),

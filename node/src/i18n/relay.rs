@@ -7,6 +7,7 @@ use super::catalogue::m;
 
 #[rustfmt::skip]
 pub(super) const RELAY: &[Message] = &[
+    m("right.relay", "làm máy chủ cấp trên (chạy 'sampan run DIR' cho chi bộ)", "serve as a relay (for a branch: 'sampan run DIR')"),
     m("relay.web", "Trang trạng thái: http://{address}/", "Status page: http://{address}/"),
     m("relay.everyday", "\
 Năm lệnh hay dùng của cấp trên (DIR là thư mục Sampan):

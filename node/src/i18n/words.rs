@@ -53,6 +53,7 @@ pub(super) const WORDS: &[Message] = &[
     m("run.stopping", "Đang dừng…", "Stopping…"),
 
     // Sync.
+    m("value.address", "cần dạng máy:cổng, ví dụ 192.0.2.7:7447", "host:port is needed, such as 192.0.2.7:7447"),
     m("sync.connecting", "Đang kết nối tới {address}…", "Connecting to {address}…"),
     m("sync.verified", "Đã xác nhận đồng bộ với {unit}.", "Verified in sync with {unit}."),
     m("sync.not_verified", "Chưa đồng bộ xong.", "Not yet in sync."),

@@ -20,6 +20,9 @@ use tokio::time::Instant;
 /// Redirects followed in one attempt: one a level would do.
 const REDIRECTS_MAX: usize = 4;
 
+/// One address is tried at most this long: what answers at all on a thin link answers sooner.
+const ADDRESS_WITHIN: Duration = Duration::from_secs(10);
+
 /// What one `sync` came to; the contract's object.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct SyncReport {
@@ -227,7 +230,7 @@ pub(super) async fn dial(
     let mut errors = Vec::new();
     for address in &hop.addresses {
         let left = deadline.saturating_duration_since(Instant::now());
-        let share = if behind == 0 { left } else { (left / (behind as u32 + 1)).min(Duration::from_secs(10)) };
+        let share = (left / (behind as u32 + 1)).min(ADDRESS_WITHIN);
         if share.is_zero() {
             errors.push(format!("{address}: no time was left to try it"));
             continue;

@@ -8,7 +8,7 @@ use super::{Replica, ReplicaError};
 use crate::store::ProjectedRow;
 use sampan_core::charter::Unit;
 use sampan_core::fold::fold;
-use sampan_core::id::{ChangeHash, DeviceId, RecordId, SpaceId, UnitId};
+use sampan_core::id::{ChangeHash, DeviceId, Flow, RecordId, SpaceId, UnitId};
 use sampan_core::record::View;
 use sampan_core::schema::expr::Expr;
 use sampan_core::schema::{Collection, Schema};
@@ -156,6 +156,10 @@ impl Replica {
 
     /// Which ancestors hold every accepted entry of a record.
     fn delivered_record(&self, space: &SpaceId, entries: &[RecordEntry]) -> Result<Vec<(UnitId, bool)>, StoreError> {
+        if space.flow != Flow::Up {
+            // Ticks speak of what travels up; the rest came from above, or stays here.
+            return Ok(Vec::new());
+        }
         let ticks = self.engine.delivered(&self.store, &space.unit)?;
         let ticks = ticks.into_iter().filter(|t| t.level >= space.reach);
         let covered = |through| {

@@ -7,6 +7,7 @@
 use super::Replica;
 use sampan_core::engine::meta;
 use sampan_core::id::{DeviceId, Flow, UnitId};
+use sampan_core::scope::Side;
 use sampan_core::store::{CommitKey, Status, Store, StoreError};
 use sampan_core::time::Millis;
 use std::collections::{BTreeMap, BTreeSet};
@@ -98,18 +99,34 @@ impl Replica {
         })
     }
 
+    /// One row an ancestor with a relay: whether it holds everything of these units and, where this device
+    /// holds what lies below, of those. A unit without records has nothing to wait for.
     fn delivered(&self, units: &[UnitId]) -> Result<Vec<DeliveredRow>, StoreError> {
+        let charter = self.engine.charter();
+        let side = Side::of(charter, &self.device());
+        let mut all: BTreeSet<UnitId> = units.iter().copied().collect();
+        let held = self.engine.holdings().spaces().filter(|(s, _)| s.flow == Flow::Up).map(|(s, _)| s.unit);
+        all.extend(held.filter(|u| side.covers(charter, u)));
+        let pending: BTreeSet<UnitId> =
+            self.store.pending()?.iter().filter(|p| p.space.flow == Flow::Up).map(|p| p.space.unit).collect();
+        let above: BTreeSet<UnitId> = units.iter().flat_map(|u| charter.chain(u)).map(|u| u.id).collect();
+        let verified = self.store.meta(meta::VERIFIED_AT)?.is_some();
         let mut out: Vec<DeliveredRow> = Vec::new();
-        for unit in units {
-            for d in self.engine.delivered(&self.store, unit)? {
-                let name = self.engine.charter().unit(&d.unit).map(|u| u.name.clone()).unwrap_or_default();
+        for unit in &all {
+            let empty =
+                !pending.contains(unit) && !self.engine.holdings().spaces_of(unit).any(|(s, _)| s.flow == Flow::Up);
+            for d in self.engine.delivered(&self.store, unit)?.into_iter().filter(|d| above.contains(&d.unit)) {
+                let complete = d.complete || (empty && verified);
                 let at = (d.at > Millis(0)).then_some(d.at);
                 match out.iter_mut().find(|r| r.unit == d.unit) {
                     Some(row) => {
-                        row.complete &= d.complete;
-                        row.at = row.at.min(at);
+                        row.complete &= complete;
+                        row.at = [row.at, at].into_iter().flatten().min();
                     }
-                    None => out.push(DeliveredRow { unit: d.unit, name, level: d.level, at, complete: d.complete }),
+                    None => {
+                        let name = charter.unit(&d.unit).map(|u| u.name.clone()).unwrap_or_default();
+                        out.push(DeliveredRow { unit: d.unit, name, level: d.level, at, complete });
+                    }
                 }
             }
         }

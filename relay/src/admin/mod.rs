@@ -134,6 +134,7 @@ pub fn decide<R>(
 /// # Errors
 /// In words.
 pub fn open(app: &App, dir: &std::path::Path) -> Result<Replica, CliError> {
+    sampan_node::cli::commands::common::database_is_there(app, dir)?;
     Replica::open(dir, &sampan_node::config::Settings::default()).map_err(|e| in_words(app, e))
 }
 

@@ -8,7 +8,7 @@ use super::args::RunArgs;
 use super::status::status_json;
 use sampan_node::cli::commands::link::{failed, runtime};
 use sampan_node::cli::convert::IntoCli as _;
-use sampan_node::cli::{App, CliError, ExitCode};
+use sampan_node::cli::{App, CliError, ExitCode, codes};
 use sampan_node::config::Settings;
 use sampan_node::daemon::{StatusWriter, until_stopped};
 use sampan_node::replica::Replica;
@@ -22,6 +22,11 @@ pub fn run(args: &RunArgs, app: &mut App) -> Result<ExitCode, CliError> {
     let lang = app.lang;
     let flags = Settings { listen: args.listen, web: args.web, ..Settings::default() };
     let replica = Replica::open(&args.dir, &flags).map_err(|e| e.into_cli(lang))?;
+    let side = sampan_core::scope::Side::of(replica.engine.charter(), &replica.device());
+    if !replica.engine.is_blank() && side.relay_units.is_empty() {
+        let what = app.t("right.relay", &[]);
+        return Err(app.error(&codes::NO_RIGHT, &[("what", &what)]).at(args.dir.display().to_string()));
+    }
     let lock = replica.dir().lock().map_err(|e| e.into_cli(lang))?;
     let level = replica.config().log.clone();
     sampan_node::observe::install(&replica.dir().logs(), "relay", &level).map_err(|e| failed(lang, &e.to_string()))?;

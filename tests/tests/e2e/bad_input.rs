@@ -114,3 +114,40 @@ fn a_damaged_or_newer_database_is_exit_5_and_untouched() {
     drop(conn);
     sampan(&["list", &w.path("branch"), "members"]).refused(5, "");
 }
+
+#[test]
+fn a_lost_database_is_said_and_sync_brings_it_back() {
+    let w = World::three_levels();
+    let an = w.add("branch", "members", &["full_name=An"]);
+    w.sync("branch");
+    for file in ["store.db", "store.db-wal", "store.db-shm"] {
+        let _ = std::fs::remove_file(w.dir.path().join("branch").join(file));
+    }
+    sampan(&["list", &w.path("branch"), "members"]).refused(5, "store.db");
+    sampan(&["add", &w.path("branch"), "members", "full_name=X"]).refused(5, "store.db");
+    w.sync("branch");
+    assert_eq!(w.field("sampan", "branch", &an, "full_name"), "An");
+}
+
+#[test]
+fn what_is_no_address_or_no_relay_is_refused_before_anything_is_tried() {
+    let w = World::three_levels();
+    for bad in ["nonsense", "127.0.0.1:0", ":7447", "host:99999"] {
+        sampan(&["sync", &w.path("branch"), "--relay", bad]).refused(2, "host:port");
+    }
+    relay(&["run", &w.path("branch")]).refused(3, "relay");
+    // At the root there is nothing above, also while its daemon runs.
+    let root = relay(&["sync", &w.path("city"), "--json"]).ok().json();
+    assert_eq!(root["verified"], true);
+}
+
+#[test]
+fn a_relays_status_does_not_contradict_itself() {
+    let w = World::three_levels();
+    w.add("branch", "members", &["full_name=An"]);
+    w.sync("branch");
+    w.sync_relay("district");
+    let status = relay(&["status", &w.path("district"), "--json"]).ok().json();
+    assert_eq!(status["unsent_changes"], 0, "{status}");
+    assert!(status["delivered"].as_array().unwrap().iter().all(|d| d["complete"] == true), "{status}");
+}

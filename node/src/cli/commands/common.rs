@@ -42,8 +42,22 @@ impl<T, E: IntoCli> OrCli<T> for Result<T, E> {
     }
 }
 
+/// A folder whose database is gone is said to be so; only `sync` and `run` begin a new one, to have it
+/// filled again.
+///
+/// # Errors
+/// `database_missing`.
+pub fn database_is_there(app: &App, dir: &Path) -> Result<(), CliError> {
+    let known = crate::dir::Dir::open(dir).or_cli(app)?;
+    if known.store().exists() {
+        return Ok(());
+    }
+    Err(app.error(&codes::DATABASE_MISSING, &[("program", app.program)]).at(dir.display().to_string()))
+}
+
 /// Opens the replica of a folder; its config's language counts where no flag or variable says another.
 pub(super) fn open(app: &mut App, dir: &Path) -> Result<Replica, CliError> {
+    database_is_there(app, dir)?;
     let replica = Replica::open(dir, &Settings::default()).or_cli(app)?;
     let said = (app.env)("SAMPAN_LANG").is_some_and(|t| !t.is_empty());
     if let Some(lang) = replica.config().lang.filter(|_| !said && app.lang == Lang::choose(None, None, app.env)) {

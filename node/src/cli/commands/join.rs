@@ -170,6 +170,11 @@ impl Before {
                 if replica.engine.org() != ticket.org {
                     return Err(refusal(app, path, ReplicaError::OtherOrganisation));
                 }
+                let key = sampan_core::log::device_id(&ed25519_dalek::SigningKey::from_bytes(&ticket.seed));
+                let used = replica.engine.charter().ticket(&key).and_then(|t| t.used_by);
+                if used.is_some_and(|by| by != replica.device()) {
+                    return Err(app.error(&codes::TICKET_USED, &[]));
+                }
                 let mut facts = BTreeMap::new();
                 for name in [meta::JOINED_UNIT.to_owned(), meta::ADMITTED.to_owned(), meta::chain(&ticket.unit)] {
                     let fact = replica.store.meta(&name).or_cli(app)?;

@@ -43,6 +43,12 @@ pub fn sync(args: &SyncArgs, app: &mut App) -> Result<ExitCode, CliError> {
     let lang = app.lang;
     let dir = Dir::open(&args.dir).or_cli(app)?;
     let within = Duration::from_secs(args.timeout.max(1));
+    check_address(args.relay.as_deref(), app)?;
+    if dir.store().exists() && is_root(&Replica::open(&args.dir, &Settings::default()).or_cli(app)?) {
+        app.say("sync.root", &[]);
+        print_report(&SyncReport { verified: true, ..SyncReport::default() }, app)?;
+        return Ok(ExitCode::Done);
+    }
     let (report, result) = match dir.running().or_cli(app)? {
         Running::Daemon(info) => {
             app.say("sync.daemon", &[]);
@@ -56,12 +62,7 @@ pub fn sync(args: &SyncArgs, app: &mut App) -> Result<ExitCode, CliError> {
         Running::Nobody | Running::OneShot => {
             let replica = Replica::open(&args.dir, &Settings::default()).or_cli(app)?;
             let lock = dir.lock().or_cli(app)?;
-            if is_root(&replica) {
-                app.say("sync.root", &[]);
-                (SyncReport { verified: true, ..SyncReport::default() }, Ok(()))
-            } else {
-                alone(replica, lock, args.relay.clone(), within, lang)?.1
-            }
+            alone(replica, lock, args.relay.clone(), within, lang)?.1
         }
     };
     print_report(&report, app)?;
@@ -69,6 +70,17 @@ pub fn sync(args: &SyncArgs, app: &mut App) -> Result<ExitCode, CliError> {
         Ok(()) => Ok(ExitCode::Done),
         Err(failure) => Err(error_of(&failure, lang)),
     }
+}
+
+/// `--relay` is `host:port` with a port that can be dialled.
+fn check_address(relay: Option<&str>, app: &App) -> Result<(), CliError> {
+    let Some(text) = relay else { return Ok(()) };
+    let port = text.rsplit_once(':').filter(|(host, _)| !host.is_empty()).and_then(|(_, p)| p.parse::<u16>().ok());
+    if port.is_some_and(|p| p > 0) {
+        return Ok(());
+    }
+    let reason = app.t("value.address", &[]);
+    Err(app.error(&codes::BAD_VALUE, &[("field", "--relay"), ("given", text), ("reason", &reason)]))
 }
 
 /// Whether there is nothing above.

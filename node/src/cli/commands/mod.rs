@@ -5,7 +5,7 @@
 //! Invariants: `sampan` and `sampan-relay` run the same functions for the same words.
 
 mod add;
-mod common;
+pub mod common;
 mod doctor;
 mod edit;
 pub mod join;
