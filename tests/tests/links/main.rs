@@ -73,3 +73,35 @@ fn unique() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     NEXT.fetch_add(1, Ordering::Relaxed).to_string()
 }
+
+#[test]
+fn two_devices_of_one_branch_stay_in_step_over_many_sessions() {
+    let dir = tempfile::tempdir().unwrap();
+    runtime().block_on(async {
+        let city = relay(found(&dir.path().join("city"), "Thành phố")).await;
+        let root = city.daemon.desk.call(|r| r.engine.charter().root().unwrap()).await.unwrap();
+        let branch = unit(&city.daemon.desk, root, "Chi bộ 1", "branch").await;
+        let mut desks = Vec::new();
+        for name in ["secretary", "deputy"] {
+            let line = ticket(&city.daemon.desk, branch, Roles::EDITOR).await;
+            let b = Branch::join(&dir.path().join(name), &line);
+            b.sync_ok().await;
+            desks.push(b);
+        }
+        // Every session both brings and fetches: the two directions cross.
+        for round in 0..60 {
+            for (i, b) in desks.iter().enumerate() {
+                add_members(&b.desk, branch, 1_000 + round * 2 + i as u64, 2).await;
+            }
+            for b in &desks {
+                let mut last = None;
+                let within = std::time::Duration::from_secs(20);
+                let outcome =
+                    sampan_node::link::sync_once(&b.desk, &b.endpoint, None, within, |s| last = Some(s.clone()));
+                let (report, result) = outcome.await;
+                assert_eq!(result, Ok(()), "round {round}: {report:?}; the last state was {last:?}");
+            }
+        }
+        city.daemon.stop().await;
+    });
+}
