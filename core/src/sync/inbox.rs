@@ -29,6 +29,21 @@ impl Inbox {
         self.bytes <= WAITING_BYTES_MAX && self.waiting.len() <= WAITING_COMMITS_MAX
     }
 
+    /// What waits and for what, in words for a log.
+    pub(super) fn held(&self) -> Option<String> {
+        let names: Vec<String> = self
+            .waiting
+            .iter()
+            .map(|(lane, _, frame)| match frame {
+                Frame::Mark(m) => format!("Mark after {} frames", m.frames),
+                Frame::Commits { after, .. } => format!("Commits of lane {lane} after {after} of lane 0"),
+                _ => frame.name().to_owned(),
+            })
+            .collect();
+        let so_far = format!("taken {} of lane 0, received {}", self.taken_lane0, self.received);
+        (!names.is_empty()).then(|| format!("frames before {} ({so_far})", names.join(", ")))
+    }
+
     /// Bytes of the frames that wait.
     pub(super) fn bytes(&self) -> usize {
         self.bytes

@@ -569,6 +569,32 @@ impl Session {
         self.out.is_empty() && self.mark_due.is_none() && !self.awaiting
     }
 
+    /// What the session waits for, in words for a log: empty when for nothing.
+    #[must_use]
+    pub fn waits_for(&self) -> String {
+        let mut out = Vec::new();
+        if !self.open {
+            out.push("the other end's hello".to_owned());
+        }
+        if self.awaiting {
+            out.push("an answer to its mark".to_owned());
+        }
+        if self.mark_due.is_some() || !self.out.is_empty() {
+            out.push("room to send what is due".to_owned());
+        }
+        if let Some(held) = self.inbox.held() {
+            out.push(held);
+        }
+        if self.verified.is_none() {
+            out.push(format!(
+                "both ends to be equal (repairs {}, open frontiers {})",
+                self.repairs,
+                self.peer_frontiers.len()
+            ));
+        }
+        out.join("; ")
+    }
+
     /// Whether the link should be closed once nothing is left to send.
     #[must_use]
     pub fn is_closing(&self) -> bool {

@@ -40,6 +40,8 @@ pub struct SessionState {
     pub verified_at: Option<Millis>,
     /// Nothing to send, nothing awaited, nothing unsealed.
     pub settled: bool,
+    /// What it waits for, in words; empty for nothing.
+    pub waits_for: String,
     /// Counts.
     pub stats: Stats,
     /// How far what was announced has come.

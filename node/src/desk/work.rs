@@ -279,6 +279,7 @@ impl Work {
             let state = SessionState {
                 verified_at: open.session.verified_at(),
                 settled: open.session.is_quiet() && open.in_flight.values().all(|n| *n == 0) && !unsealed,
+                waits_for: waits_for(open, unsealed),
                 stats: open.session.stats(),
                 progress: open.session.progress(),
                 end: open.end.clone(),
@@ -349,6 +350,18 @@ fn open_session(
     };
     let open = Open { session, outgoing, state: state_in, in_flight: BTreeMap::new(), end, closed: false };
     Ok((open, Port { id, outgoing: receiver, state }))
+}
+
+/// What a session waits for, in words for a log.
+fn waits_for(open: &Open, unsealed: bool) -> String {
+    let mut out = open.session.waits_for();
+    if open.in_flight.values().any(|n| *n > 0) {
+        out.push_str(&format!("; frames under way {:?}", open.in_flight));
+    }
+    if unsealed {
+        out.push_str("; edits that cannot be sealed");
+    }
+    out
 }
 
 fn note_seen(env: &mut Env<'_>, peer: DeviceId) -> Result<(), StoreError> {

@@ -193,7 +193,11 @@ async fn attempt(
                 return match end {
                     Ok(_) if done || (state.verified_at.is_some() && state.settled) => Ok(()),
                     Ok(end) => Err(SyncFailure::NotVerified(why(&state, end.transport.as_deref()))),
-                    Err(_) => Err(SyncFailure::NotVerified("the time given was over; what arrived is kept".into())),
+                    Err(_) if done => Ok(()),
+                    Err(_) => Err(SyncFailure::NotVerified(format!(
+                        "the time given was over; what arrived is kept (waited for: {})",
+                        state.waits_for
+                    ))),
                 };
             }
         }

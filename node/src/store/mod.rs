@@ -239,7 +239,8 @@ impl SqliteStore {
         })
     }
 
-    /// Whether another process has written since the last call on this store.
+    /// Whether another process may have written since the last call on this store; the first call says
+    /// yes, because what was written between opening and it was seen by nobody.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -248,7 +249,7 @@ impl SqliteStore {
             .conn
             .pragma_query_value(None, "data_version", |r| r.get(0))
             .map_err(|e| StoreError::from(Fault::from(e)))?;
-        Ok(self.data_version.replace(Some(version)).is_some_and(|before| before != version))
+        Ok(self.data_version.replace(Some(version)).is_none_or(|before| before != version))
     }
 
     fn run(&self, sql: &str) -> Result<(), StoreError> {

@@ -322,3 +322,16 @@ fn a_statement_is_kept_once_and_leaves_with_its_last_unit() {
     }
     assert_eq!(store.acks(None).unwrap(), rows(3));
 }
+
+#[test]
+fn what_another_process_wrote_is_never_missed_also_before_the_first_question() {
+    let (_dir, path, mut store) = fresh();
+    // A command line writes between a daemon's opening and its first look.
+    filled(&mut open(&path).unwrap());
+    assert!(store.changed_elsewhere().unwrap(), "nobody has looked yet");
+    assert!(!store.changed_elsewhere().unwrap());
+    let mut batch = Batch::default();
+    batch.meta.insert("x".into(), Some(vec![1]));
+    open(&path).unwrap().write(&batch).unwrap();
+    assert!(store.changed_elsewhere().unwrap());
+}
