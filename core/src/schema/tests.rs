@@ -363,7 +363,7 @@ fn refused_values_name_the_field_and_the_way_out() {
         ),
         ("members", "date_of_birth", "30/02/1998", "expected a date that exists: that month has 28 days"),
         ("members", "status", "oficial", "none of the choices: candidate, official, active"),
-        ("members", "status", "oficial", "Did you mean 'Official' or 'official'?"),
+        ("members", "status", "oficial", "Did you mean 'official'?"),
         ("members", "rewards", "a", "a JSON array of strings"),
         ("members", "rewards", "[1]", "a JSON array of strings"),
         ("inspections", "score", "2.241", "could mean 2241 or 2.2"),
