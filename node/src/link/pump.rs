@@ -17,6 +17,10 @@ use tokio::time::Instant;
 /// How long what is queued may take to leave before a closing link is cut.
 const FLUSH_WITHIN: Duration = Duration::from_secs(5);
 
+/// How long a lower end that is not in step waits in silence before it asks again: several round trips
+/// of the slowest link.
+const ASK_AGAIN_AFTER: Duration = Duration::from_secs(5);
+
 /// How a link ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PumpEnd {
@@ -48,6 +52,7 @@ pub async fn pump(
     let mut queues: [VecDeque<Vec<u8>>; PRIORITIES] = Default::default();
     let mut closing: Option<(u32, String)> = None;
     let mut paced;
+    let mut asked = Instant::now();
     let transport = loop {
         match flush(desk, &mut connection, &port, &mut queues, &mut pace).await {
             Ok(wait) => paced = wait,
@@ -63,8 +68,17 @@ pub async fn pump(
             break None;
         }
         tokio::select! {
+            // A lower end that is not in step and hears nothing asks again: silence is never an answer.
+            () = tokio::time::sleep_until(asked + ASK_AGAIN_AFTER), if role == Role::Lower && closing.is_none() => {
+                asked = Instant::now();
+                let waits = { let s = port.state.borrow(); s.end.is_none() && s.verified_at.is_none() };
+                if waits {
+                    desk.verify(port.id).await;
+                }
+            }
             frame = connection.receiver.recv() => match frame {
                 Ok(Some((lane, bytes))) => {
+                    asked = Instant::now();
                     if !desk.frame(port.id, lane, bytes).await {
                         closing = Some((code::STOPPING, "this side is stopping".into()));
                     }
