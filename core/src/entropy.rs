@@ -8,6 +8,12 @@ pub trait Entropy {
     fn fill(&mut self, buf: &mut [u8]);
 }
 
+impl<E: Entropy + ?Sized> Entropy for Box<E> {
+    fn fill(&mut self, buf: &mut [u8]) {
+        (**self).fill(buf);
+    }
+}
+
 /// `N` random bytes.
 pub fn random<const N: usize>(rng: &mut dyn Entropy) -> [u8; N] {
     let mut out = [0; N];

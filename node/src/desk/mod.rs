@@ -7,7 +7,10 @@
 //! say leaves before that transaction is durable; when it fails, no session of the group survives and
 //! the engine is read anew.
 
+pub mod table;
 mod work;
+
+pub use table::{Table, TableInput, TableOutput};
 
 use crate::replica::Replica;
 use sampan_core::id::DeviceId;
@@ -22,7 +25,7 @@ const INPUTS_MAX: usize = 1_024;
 
 /// One session's name at the desk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct SessionId(u64);
+pub struct SessionId(pub u64);
 
 /// What the desk wants of a link.
 #[derive(Debug)]
@@ -78,10 +81,7 @@ type Call = Box<dyn FnOnce(&mut Replica) + Send>;
 
 enum Input {
     Open { role: Role, peer: DeviceId, fallback: bool, reply: oneshot::Sender<Port> },
-    Frame { id: SessionId, lane: u8, bytes: Vec<u8> },
-    Sent { id: SessionId, lane: u8 },
-    Closed { id: SessionId },
-    Verify { id: SessionId },
+    Link(TableInput),
     Call(Call),
     Nudge,
     Stop,
@@ -128,22 +128,22 @@ impl Desk {
 
     /// Hands over a frame; waits while the desk is behind.
     pub async fn frame(&self, id: SessionId, lane: u8, bytes: Vec<u8>) -> bool {
-        self.inputs.send(Input::Frame { id, lane, bytes }).await.is_ok()
+        self.inputs.send(Input::Link(TableInput::Frame { id, lane, bytes })).await.is_ok()
     }
 
     /// A frame was accepted by the transport.
     pub async fn sent(&self, id: SessionId, lane: u8) {
-        let _ = self.inputs.send(Input::Sent { id, lane }).await;
+        let _ = self.inputs.send(Input::Link(TableInput::Sent { id, lane })).await;
     }
 
     /// The link is gone.
     pub async fn closed(&self, id: SessionId) {
-        let _ = self.inputs.send(Input::Closed { id }).await;
+        let _ = self.inputs.send(Input::Link(TableInput::Closed { id })).await;
     }
 
     /// Asks the peer for a new comparison.
     pub async fn verify(&self, id: SessionId) {
-        let _ = self.inputs.send(Input::Verify { id }).await;
+        let _ = self.inputs.send(Input::Link(TableInput::Verify { id })).await;
     }
 
     /// Another process edited: look at once.

@@ -4,12 +4,12 @@
 //! It does not: give up; what it could not do stands in `status`.
 
 use super::once::{dial, remember_error};
+use super::plan::Plan;
 use super::pump::{pump, refusal};
-use super::route::{Hop, route};
+use super::route::route;
 use crate::desk::{Desk, SessionEnd};
 use crate::entropy::SystemEntropy;
 use crate::net::Endpoint;
-use sampan_core::entropy::random;
 use sampan_core::sync::Role;
 use std::net::{IpAddr, UdpSocket};
 use std::sync::Arc;
@@ -43,13 +43,11 @@ pub async fn keep(
     wake: Arc<Notify>,
     state: watch::Sender<LinkState>,
 ) {
-    let mut delay = backoff_s.0.max(1);
-    let mut redirected: Vec<Hop> = Vec::new();
+    let mut plan = Plan::new(backoff_s);
     loop {
         let Some(known) = desk.call(|r| route(r)).await else { return };
-        let hops = if redirected.is_empty() { known } else { std::mem::take(&mut redirected) };
+        let hops = plan.hops(known);
         let mut error = String::new();
-        let mut worked = false;
         let count = hops.len();
         let deadline = Instant::now() + DIAL_WITHIN;
         for (i, hop) in hops.into_iter().enumerate() {
@@ -65,41 +63,38 @@ pub async fn keep(
                 *s = LinkState { connected: Some(hop.device), next_try: None, last_error: String::new() }
             });
             let detour = hop.distance > 0;
+            let mut worked = false;
             let control = connection.control.clone();
-            let link = pump(&desk, connection, Role::Lower, detour, |state| {
-                worked |= state.verified_at.is_some();
-                state.end.is_some()
-            });
-            tokio::pin!(link);
-            let mut addresses = tokio::time::interval(ADDRESS_EVERY);
-            let mut own = own_address();
-            let end = loop {
-                tokio::select! {
-                    end = &mut link => break end,
-                    () = tokio::time::sleep(DETOUR_FOR), if detour => {
-                        control.close(crate::net::code::DONE, "trying the nearer relay again");
-                    }
-                    _ = addresses.tick() => {
-                        let now = own_address();
-                        if now != own {
-                            own = now;
-                            // The connection survives: its peer learns the new address from the next packet.
-                            if let Err(e) = endpoint.rebind() {
-                                tracing::warn!(error = %e, "the network changed and the socket could not follow");
+            let end = {
+                let link = pump(&desk, connection, Role::Lower, detour, |state| {
+                    worked |= state.verified_at.is_some();
+                    state.end.is_some()
+                });
+                tokio::pin!(link);
+                let mut addresses = tokio::time::interval(ADDRESS_EVERY);
+                let mut own = own_address();
+                loop {
+                    tokio::select! {
+                        end = &mut link => break end,
+                        () = tokio::time::sleep(DETOUR_FOR), if detour => {
+                            control.close(crate::net::code::DONE, "trying the nearer relay again");
+                        }
+                        _ = addresses.tick() => {
+                            let now = own_address();
+                            if now != own {
+                                own = now;
+                                // The connection survives: its peer learns the new address from the next packet.
+                                if let Err(e) = endpoint.rebind() {
+                                    tracing::warn!(error = %e, "the network changed and the socket could not follow");
+                                }
                             }
                         }
                     }
                 }
             };
+            plan.ended(&hop, end.state.end.as_ref(), worked);
             error = match &end.state.end {
-                Some(SessionEnd::Redirect(to)) => {
-                    redirected = to
-                        .iter()
-                        .map(|r| Hop { device: r.device, addresses: r.addresses.clone(), distance: 0 })
-                        .chain([Hop { distance: 1, ..hop }])
-                        .collect();
-                    String::new()
-                }
+                Some(SessionEnd::Redirect(_)) => String::new(),
                 Some(SessionEnd::Failed(words)) => words.clone(),
                 Some(SessionEnd::NotVerified) => "after all repairs the two ends still differ".into(),
                 Some(SessionEnd::Refused(_)) => refusal(&end.state.end).map(|(_, text)| text).unwrap_or_default(),
@@ -108,11 +103,7 @@ pub async fn keep(
             break;
         }
         remember_error(&desk, error.clone()).await;
-        if worked || !redirected.is_empty() {
-            delay = backoff_s.0.max(1);
-        }
-        let wait = if redirected.is_empty() { jittered(delay) } else { Duration::ZERO };
-        delay = (delay * 2).min(backoff_s.1.max(1));
+        let wait = plan.wait(&mut SystemEntropy);
         let next_try = Some(std::time::SystemTime::now() + wait);
         state.send_modify(|s| *s = LinkState { connected: None, next_try, last_error: error });
         tokio::select! {
@@ -120,13 +111,6 @@ pub async fn keep(
             () = wake.notified() => {}
         }
     }
-}
-
-/// Between half and the whole of a delay, so that 340 branches do not come back in one instant.
-fn jittered(seconds: u64) -> Duration {
-    let [a, b] = random::<2>(&mut SystemEntropy);
-    let share = u64::from(u16::from_le_bytes([a, b]));
-    Duration::from_millis(seconds * 500 + seconds * 500 * share / 65_535)
 }
 
 /// The address that this machine would send from; nothing is sent to learn it.

@@ -5,10 +5,12 @@
 pub mod keep;
 pub mod once;
 pub mod pace;
+pub mod plan;
 pub mod pump;
 pub mod route;
 
 pub use keep::{LinkState, keep};
 pub use once::{SyncFailure, SyncReport, sync_once};
+pub use plan::Plan;
 pub use pump::{PumpEnd, pump};
 pub use route::{Hop, route};

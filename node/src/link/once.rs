@@ -5,6 +5,7 @@
 //! Invariants: "verified" is said only as the session machine said it, after everything that was
 //! unsealed here had been sealed and sent.
 
+use super::plan::nearer;
 use super::pump::{is_done, pump, refusal};
 use super::route::{Hop, route};
 use crate::desk::{Desk, SessionEnd, SessionState};
@@ -179,11 +180,7 @@ async fn attempt(
         match (&state.end, end) {
             (Some(SessionEnd::Redirect(to)), _) if redirects < REDIRECTS_MAX => {
                 redirects += 1;
-                let nearer = to.iter().map(|r| Hop { device: r.device, addresses: r.addresses.clone(), distance: 0 });
-                let mut rest: Vec<Hop> = nearer.collect();
-                // Where the nearer one does not answer, this one serves, told so.
-                rest.push(Hop { distance: 1, ..hop });
-                hops = rest;
+                hops = nearer(to, &hop);
                 at = 0;
             }
             (other, end) => {

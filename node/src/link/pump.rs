@@ -19,7 +19,7 @@ const FLUSH_WITHIN: Duration = Duration::from_secs(5);
 
 /// How long a lower end that is not in step waits in silence before it asks again: several round trips
 /// of the slowest link.
-const ASK_AGAIN_AFTER: Duration = Duration::from_secs(5);
+pub const ASK_AGAIN_AFTER: Duration = Duration::from_secs(5);
 
 /// How a link ended.
 #[derive(Debug, Clone, PartialEq, Eq)]

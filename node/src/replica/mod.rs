@@ -16,10 +16,11 @@ pub use status::{DeliveredRow, META_LAST_ERROR, StatusReport};
 
 use crate::codec::ZstdCodec;
 use crate::config::{Config, ConfigError, ConfigFile, RelayEntry, ReplicaTable, Settings};
-use crate::dir::{Dir, DirError, machine_facts};
+use crate::dir::{Dir, DirError, MachineFacts, machine_facts};
 use crate::entropy::SystemEntropy;
 use crate::keys::{self, KeyError, KeyKind, Secret};
 use crate::store::SqliteStore;
+use ed25519_dalek::SigningKey;
 use sampan_core::charter::Ticket;
 use sampan_core::engine::{EditFailure, Engine, meta};
 use sampan_core::entropy::{Entropy, random};
@@ -103,6 +104,30 @@ pub fn system_clock() -> Clock {
     })
 }
 
+/// Where a replica draws randomness.
+pub type Randomness = Box<dyn Entropy + Send>;
+
+/// What a replica is made of, as arguments: the simulated world hands in its own disk, clock and
+/// randomness and runs everything else as it is.
+pub struct Parts {
+    /// Its folder; only the configuration file is written through it.
+    pub dir: Dir,
+    /// What the configuration file says.
+    pub file: ConfigFile,
+    /// The configuration in force.
+    pub config: Config,
+    /// Its store, open.
+    pub store: SqliteStore,
+    /// The device's key.
+    pub key: SigningKey,
+    /// Randomness.
+    pub rng: Randomness,
+    /// The clock.
+    pub clock: Clock,
+    /// What tells this machine, boot and file from their copies.
+    pub facts: MachineFacts,
+}
+
 /// One replica, open.
 pub struct Replica {
     dir: Dir,
@@ -113,7 +138,7 @@ pub struct Replica {
     /// The engine of that store.
     pub engine: Engine,
     /// Randomness.
-    pub rng: SystemEntropy,
+    pub rng: Randomness,
     clock: Clock,
     builtin: Option<Schema>,
 }
@@ -138,32 +163,40 @@ impl Replica {
             let epoch = StoreEpoch(random(&mut rng));
             SqliteStore::create(&dir.store(), Arc::new(ZstdCodec), secret.device(), table.org, epoch, config.cache_mb)?
         };
-        Self::assemble(dir, file, config, store, &secret, table.org)
+        Self::of_system(dir, file, config, store, &secret)
     }
 
-    fn assemble(
+    /// Puts a replica together from what this machine provides.
+    fn of_system(
         dir: Dir,
         file: ConfigFile,
         config: Config,
-        mut store: SqliteStore,
+        store: SqliteStore,
         secret: &Secret,
-        org: OrgId,
     ) -> Result<Self, ReplicaError> {
-        let mut rng = SystemEntropy;
-        let codec = Arc::new(ZstdCodec);
-        let key = secret.signing_key();
-        let engine = store.group(|s| Engine::open(s, org, key, codec, &mut rng))?;
+        let facts = machine_facts(&dir.store(), &|name| std::env::var(name).ok());
+        let (key, rng, clock) = (secret.signing_key(), Box::new(SystemEntropy), system_clock());
+        Self::assemble(Parts { dir, file, config, store, key, rng, clock, facts })
+    }
+
+    /// Puts a replica together from its parts.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read or written.
+    pub fn assemble(parts: Parts) -> Result<Self, ReplicaError> {
+        let Parts { dir, file, config, mut store, key, mut rng, clock, facts } = parts;
+        let org = store.org();
+        let engine = store.group(|s| Engine::open(s, org, key, Arc::new(ZstdCodec), &mut rng))?;
         let builtin = Some(sampan_core::schema::builtin());
-        let mut replica = Self { dir, file, config, store, engine, rng, clock: system_clock(), builtin };
-        replica.notice_clone()?;
+        let mut replica = Self { dir, file, config, store, engine, rng, clock, builtin };
+        replica.notice_clone(facts)?;
         replica.follow_schema()?;
         Ok(replica)
     }
 
     /// Compares machine, boot and file with what stands beside the nonce; draws a new one if any
     /// differs. One that cannot be read counts as unchanged.
-    fn notice_clone(&mut self) -> Result<(), ReplicaError> {
-        let facts = machine_facts(&self.dir.store(), &|name| std::env::var(name).ok());
+    fn notice_clone(&mut self, facts: MachineFacts) -> Result<(), ReplicaError> {
         let Self { store, engine, rng, .. } = self;
         store.group(|s| {
             let mut batch = Batch::default();
@@ -201,7 +234,7 @@ impl Replica {
         fill: impl FnOnce(
             &mut SqliteStore,
             &mut Engine,
-            &mut SystemEntropy,
+            &mut dyn Entropy,
             &Dir,
         ) -> Result<(Vec<UnitId>, Vec<RelayEntry>), ReplicaError>,
     ) -> Result<Self, ReplicaError> {
@@ -226,7 +259,7 @@ impl Replica {
         // Last of all: a folder without it is not ours, and the next attempt starts anew.
         file.write(&new.dir().config())?;
         let dir = new.keep()?;
-        Self::assemble(dir, file, config, store, &secret, org)
+        Self::of_system(dir, file, config, store, &secret)
     }
 
     /// Joins by a ticket: a new folder, or one more grant for the device of a folder of the same

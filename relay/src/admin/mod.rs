@@ -18,13 +18,13 @@ pub mod when;
 
 use sampan_core::charter::Roles;
 use sampan_core::engine::Engine;
+use sampan_core::entropy::Entropy;
 use sampan_core::id::UnitId;
 use sampan_core::store::StoreError;
 use sampan_core::time::Millis;
 use sampan_node::cli::convert::IntoCli;
 use sampan_node::cli::{App, CliError, codes};
 use sampan_node::control::nudge;
-use sampan_node::entropy::SystemEntropy;
 use sampan_node::i18n::Lang;
 use sampan_node::replica::{Replica, ReplicaError};
 use sampan_node::store::SqliteStore;
@@ -68,7 +68,7 @@ pub struct Desk<'a> {
     /// The engine, caught up.
     pub engine: &'a mut Engine,
     /// Randomness.
-    pub rng: &'a mut SystemEntropy,
+    pub rng: &'a mut dyn Entropy,
     /// The label of the decision.
     pub now: Millis,
 }

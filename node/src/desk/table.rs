@@ -1,0 +1,397 @@
+//! The table: sessions of one replica and the one transaction that a group of their inputs is.
+//!
+//! It does not: keep a thread, a channel or a clock. The desk's thread drives it for real links, the
+//! simulated world on virtual time: both run this very code.
+//!
+//! Invariants: outputs are returned only after the transaction that made them is durable; when it
+//! fails, no session survives and the engine is read anew.
+
+use super::{SessionEnd, SessionId, SessionState};
+use crate::replica::{META_LAST_ERROR, Replica};
+use sampan_core::engine::{SealLimits, meta};
+use sampan_core::id::DeviceId;
+use sampan_core::register::Heartbeat;
+use sampan_core::store::{Batch, Store, StoreError};
+use sampan_core::sync::{Env, Event, Role, Session, SessionError};
+use sampan_core::time::Millis;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Frames handed to a link's lane before the link says that they went out.
+pub const LANE_FRAMES_MAX: u8 = 2;
+/// A device says that it lives at least this often, in milliseconds.
+const HEARTBEAT_EVERY_MS: u64 = 3_600_000;
+/// When this device last wrote a sign of life, and what it said.
+const META_HEARTBEAT: &str = "heartbeat_at";
+
+/// What a link brings.
+#[derive(Debug)]
+pub enum TableInput {
+    /// A link is up: open a session under this name.
+    Open {
+        /// Its name, never used before.
+        id: SessionId,
+        /// Which end this is.
+        role: Role,
+        /// The key at the other end.
+        peer: DeviceId,
+        /// A nearer relay was tried and did not answer.
+        fallback: bool,
+    },
+    /// A frame came on a lane.
+    Frame {
+        /// The session.
+        id: SessionId,
+        /// The lane.
+        lane: u8,
+        /// Its bytes.
+        bytes: Vec<u8>,
+    },
+    /// The transport took a frame of this lane.
+    Sent {
+        /// The session.
+        id: SessionId,
+        /// The lane.
+        lane: u8,
+    },
+    /// The link is gone.
+    Closed {
+        /// The session.
+        id: SessionId,
+    },
+    /// Ask the peer for a new comparison.
+    Verify {
+        /// The session.
+        id: SessionId,
+    },
+}
+
+/// What a link is to do.
+#[derive(Debug)]
+pub enum TableOutput {
+    /// Send this frame on this lane, then hand in [`TableInput::Sent`].
+    Frame {
+        /// The session.
+        id: SessionId,
+        /// The lane.
+        lane: u8,
+        /// Its bytes.
+        bytes: Vec<u8>,
+    },
+    /// Send what is queued, then close.
+    Close {
+        /// The session.
+        id: SessionId,
+        /// The code that the peer sees.
+        code: u32,
+        /// The reason that it sees.
+        reason: String,
+    },
+    /// How a session stands now.
+    State {
+        /// The session.
+        id: SessionId,
+        /// Its state.
+        state: SessionState,
+    },
+}
+
+struct Open {
+    session: Session,
+    in_flight: BTreeMap<u8, u8>,
+    end: Option<SessionEnd>,
+    /// What a peer that broke the protocol is told.
+    refusal: Option<Vec<u8>>,
+    closed: bool,
+}
+
+/// The sessions of one replica.
+#[derive(Default)]
+pub struct Table {
+    sessions: BTreeMap<SessionId, Open>,
+    seen_news: u64,
+}
+
+impl Table {
+    /// An empty table for a replica: what its engine told before is nobody's news.
+    #[must_use]
+    pub fn new(replica: &Replica) -> Self {
+        Self { sessions: BTreeMap::new(), seen_news: replica.engine.news_end() }
+    }
+
+    /// The devices of the sessions open now, each once.
+    #[must_use]
+    pub fn connected(&self) -> Vec<DeviceId> {
+        let mut now: Vec<DeviceId> = self.sessions.values().filter(|o| !o.closed).map(|o| o.session.peer()).collect();
+        now.sort_unstable();
+        now.dedup();
+        now
+    }
+
+    /// One transaction: the inputs, sealing, news; and only then what leaves. `look`: another process
+    /// may have edited, or edits may have waited long enough. The second value says whether commits
+    /// were stored, which a projector wants to know.
+    pub fn transact(&mut self, replica: &mut Replica, inputs: Vec<TableInput>, look: bool) -> (Vec<TableOutput>, bool) {
+        let mut touched: BTreeSet<SessionId> = BTreeSet::new();
+        let mut frames: Vec<(SessionId, u8, Vec<u8>)> = Vec::new();
+        let result = self.group(replica, inputs, look, &mut touched, &mut frames);
+        let mut out = Vec::new();
+        match result {
+            Ok(unsealed) => {
+                let stored = replica.engine.news_end() != self.seen_news;
+                self.seen_news = replica.engine.news_end();
+                out.extend(frames.into_iter().map(|(id, lane, bytes)| TableOutput::Frame { id, lane, bytes }));
+                self.report(&touched, unsealed, &mut out);
+                (out, stored)
+            }
+            Err(e) => {
+                self.fail(replica, &e, &mut out);
+                (out, false)
+            }
+        }
+    }
+
+    /// What runs inside the transaction; true while edits remain unsealed.
+    fn group(
+        &mut self,
+        replica: &mut Replica,
+        inputs: Vec<TableInput>,
+        look: bool,
+        touched: &mut BTreeSet<SessionId>,
+        frames: &mut Vec<(SessionId, u8, Vec<u8>)>,
+    ) -> Result<bool, StoreError> {
+        let now = replica.label()?;
+        let limits = SealLimits { entries: replica.config().seal_entries_max, ..SealLimits::default() };
+        let seal_after = replica.config().seal_after_s.saturating_mul(1_000);
+        let Replica { store, engine, rng, .. } = replica;
+        let rng = &mut **rng;
+        let seen_news = self.seen_news;
+        let sessions = &mut self.sessions;
+        store.group(|s| {
+            if s.changed_elsewhere()? {
+                engine.catch_up(s)?;
+            }
+            for input in inputs {
+                let mut env = Env { store: s, engine, rng, now };
+                match input {
+                    TableInput::Open { id, role, peer, fallback } => {
+                        // What was edited offline goes out with the greeting, not a round trip after it.
+                        if role == Role::Lower {
+                            env.engine.seal(env.store, env.rng, limits, now)?;
+                        }
+                        let open = open_session(&mut env, role, peer, fallback)?;
+                        sessions.insert(id, open);
+                        touched.insert(id);
+                    }
+                    TableInput::Frame { id, lane, bytes } => {
+                        if let Some(open) = sessions.get_mut(&id).filter(|o| !o.closed) {
+                            touched.insert(id);
+                            let taken = open.session.receive(&mut env, lane, &bytes);
+                            end_session(open, taken)?;
+                        }
+                    }
+                    TableInput::Sent { id, lane } => {
+                        if let Some(open) = sessions.get_mut(&id) {
+                            touched.insert(id);
+                            let n = open.in_flight.entry(lane).or_default();
+                            *n = n.saturating_sub(1);
+                        }
+                    }
+                    TableInput::Closed { id } => {
+                        if let Some(open) = sessions.remove(&id) {
+                            note_closed(&mut env, &open)?;
+                        }
+                    }
+                    TableInput::Verify { id } => {
+                        if let Some(open) = sessions.get_mut(&id) {
+                            touched.insert(id);
+                            open.session.ask_to_verify();
+                        }
+                    }
+                }
+            }
+            let linked = sessions.values().any(|o| !o.closed);
+            let mut unsealed = false;
+            if look || linked {
+                let pending = s.pending()?;
+                let due = pending.iter().any(|p| now.0.saturating_sub(p.entry.entry.time.0) >= seal_after);
+                if !pending.is_empty() && (linked || due || pending.len() >= limits.entries) {
+                    engine.seal(s, rng, limits, now)?;
+                    unsealed = !s.pending()?.is_empty();
+                } else {
+                    unsealed = !pending.is_empty();
+                }
+            }
+            if engine.news_end() != seen_news {
+                for (id, open) in sessions.iter_mut().filter(|(_, o)| !o.closed) {
+                    let mut env = Env { store: s, engine, rng, now };
+                    let poked = open.session.poke(&mut env);
+                    end_session(open, poked)?;
+                    touched.insert(*id);
+                }
+            }
+            for id in touched.iter() {
+                let Some(open) = sessions.get_mut(id) else { continue };
+                if !open.closed {
+                    let mut env = Env { store: s, engine, rng, now };
+                    pull(open, &mut env, *id, frames)?;
+                }
+                frames.extend(open.refusal.take().map(|bytes| (*id, 0, bytes)));
+            }
+            Ok(unsealed)
+        })
+    }
+
+    /// Tells links how their sessions stand.
+    fn report(&mut self, touched: &BTreeSet<SessionId>, unsealed: bool, out: &mut Vec<TableOutput>) {
+        for id in touched {
+            let Some(open) = self.sessions.get_mut(id) else { continue };
+            let events: Vec<Event> = open.session.events().collect();
+            for event in events {
+                match event {
+                    Event::Refused { .. } => open.end = Some(SessionEnd::Refused(event)),
+                    Event::Redirect(to) => open.end = Some(SessionEnd::Redirect(to)),
+                    Event::NotVerified => open.end = Some(SessionEnd::NotVerified),
+                    Event::TwinFound => tracing::warn!("another copy of this disk wrote under this device's name"),
+                    Event::Verified | Event::Announced(_) | Event::Stored { .. } | Event::Acknowledged => {}
+                }
+            }
+            let state = SessionState {
+                verified_at: open.session.verified_at(),
+                settled: open.session.is_quiet() && open.in_flight.values().all(|n| *n == 0) && !unsealed,
+                waits_for: waits_for(open, unsealed),
+                stats: open.session.stats(),
+                progress: open.session.progress(),
+                end: open.end.clone(),
+            };
+            out.push(TableOutput::State { id: *id, state });
+            if (open.session.is_closing() || open.closed) && open.end.is_some() {
+                open.closed = true;
+                out.push(TableOutput::Close { id: *id, code: crate::net::code::DONE, reason: String::new() });
+            }
+        }
+    }
+
+    /// The transaction did not land: nothing of it may be believed.
+    fn fail(&mut self, replica: &mut Replica, error: &StoreError, out: &mut Vec<TableOutput>) {
+        tracing::error!(%error, "a group of inputs could not be stored");
+        for (id, open) in &mut self.sessions {
+            open.closed = true;
+            let end = SessionEnd::Failed(error.to_string());
+            open.end = Some(end.clone());
+            out.push(TableOutput::State { id: *id, state: SessionState { end: Some(end), ..SessionState::default() } });
+            let (code, reason) = (crate::net::code::STOPPING, "the store failed".to_owned());
+            out.push(TableOutput::Close { id: *id, code, reason });
+        }
+        let Replica { store, engine, .. } = replica;
+        if let Err(e) = engine.reload(store) {
+            tracing::error!(error = %e, "the store cannot be read either");
+        }
+        self.seen_news = replica.engine.news_end();
+    }
+}
+
+fn open_session(env: &mut Env<'_>, role: Role, peer: DeviceId, fallback: bool) -> Result<Open, StoreError> {
+    let mut end = None;
+    let session = match role {
+        Role::Upper => {
+            note_seen(env, peer)?;
+            Session::upper(peer)
+        }
+        Role::Lower => {
+            heartbeat(env)?;
+            match Session::lower(env, peer, fallback) {
+                Ok(s) => s,
+                Err(SessionError::Local(e)) => return Err(e),
+                Err(e) => {
+                    end = Some(SessionEnd::Failed(e.to_string()));
+                    Session::upper(peer)
+                }
+            }
+        }
+    };
+    Ok(Open { session, in_flight: BTreeMap::new(), end, refusal: None, closed: false })
+}
+
+/// What a session waits for, in words for a log.
+fn waits_for(open: &Open, unsealed: bool) -> String {
+    let mut out = open.session.waits_for();
+    if open.in_flight.values().any(|n| *n > 0) {
+        out.push_str(&format!("; frames under way {:?}", open.in_flight));
+    }
+    if unsealed {
+        out.push_str("; edits that cannot be sealed");
+    }
+    out
+}
+
+fn note_seen(env: &mut Env<'_>, peer: DeviceId) -> Result<(), StoreError> {
+    let mut batch = Batch::at(env.now);
+    let name = format!("{}{peer}", meta::CHILD_SEEN_AT);
+    batch.meta.insert(name, Some(env.now.0.to_le_bytes().to_vec()));
+    env.store.write(&batch)
+}
+
+fn note_closed(env: &mut Env<'_>, open: &Open) -> Result<(), StoreError> {
+    match open.session.role() {
+        Role::Upper => note_seen(env, open.session.peer()),
+        Role::Lower => Ok(()),
+    }
+}
+
+/// Writes a sign of life when the last one is old or says something else.
+fn heartbeat(env: &mut Env<'_>) -> Result<(), StoreError> {
+    let Some(unit) = env.engine.charter().units_of(&env.engine.device()).first().copied() else { return Ok(()) };
+    let last = env.store.meta(META_HEARTBEAT)?.and_then(|b| b.try_into().ok()).map_or(0, u64::from_le_bytes);
+    if env.now.0.saturating_sub(last) < HEARTBEAT_EVERY_MS {
+        return Ok(());
+    }
+    let read = |name: &str| -> Result<u64, StoreError> {
+        Ok(env.store.meta(name)?.and_then(|b| b.try_into().ok()).map_or(0, u64::from_le_bytes))
+    };
+    let offset = env.store.meta(meta::CLOCK_OFFSET)?.and_then(|b| b.try_into().ok()).map_or(0, i64::from_le_bytes);
+    let beat = Heartbeat {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        unsent_changes: env.store.pending()?.len() as u64,
+        verified_at: Millis(read(meta::VERIFIED_AT)?),
+        last_error: env.store.meta(META_LAST_ERROR)?.and_then(|b| String::from_utf8(b).ok()).unwrap_or_default(),
+        clock_offset: offset,
+    };
+    env.engine.heartbeat(env.store, unit, &beat, env.now)?;
+    let mut batch = Batch::at(env.now);
+    batch.meta.insert(META_HEARTBEAT.into(), Some(env.now.0.to_le_bytes().to_vec()));
+    env.store.write(&batch)
+}
+
+/// A peer's fault ends its session; a fault of ours fails the group.
+fn end_session(open: &mut Open, result: Result<(), SessionError>) -> Result<(), StoreError> {
+    let error = match result {
+        Ok(()) => return Ok(()),
+        Err(SessionError::Local(e)) => return Err(e),
+        Err(error) => error,
+    };
+    tracing::warn!(peer = %open.session.peer(), %error, "a session ended");
+    open.refusal = Session::refusal(&error);
+    open.end = Some(SessionEnd::Failed(error.to_string()));
+    open.closed = true;
+    Ok(())
+}
+
+fn pull(
+    open: &mut Open,
+    env: &mut Env<'_>,
+    id: SessionId,
+    frames: &mut Vec<(SessionId, u8, Vec<u8>)>,
+) -> Result<(), StoreError> {
+    loop {
+        let in_flight = &open.in_flight;
+        let free = |lane: u8| in_flight.get(&lane).copied().unwrap_or(0) < LANE_FRAMES_MAX;
+        match open.session.next_frame(env, &free) {
+            Ok(Some((lane, bytes))) => {
+                *open.in_flight.entry(lane).or_default() += 1;
+                frames.push((id, lane, bytes));
+            }
+            Ok(None) => return Ok(()),
+            Err(e) => return end_session(open, Err(e)),
+        }
+    }
+}

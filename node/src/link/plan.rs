@@ -1,0 +1,102 @@
+//! The plan of a kept link: which relays to try next, and how long to wait before.
+//!
+//! It does not: dial or sleep; `keep` does on sockets, the simulated world on virtual time.
+//!
+//! Invariants: it never gives up; the wait doubles from failure to failure up to its bound and starts
+//! anew after a session that verified; a redirect is followed at once, with the relay that sent it as
+//! the last resort.
+
+use super::route::Hop;
+use crate::desk::SessionEnd;
+use sampan_core::entropy::{Entropy, random};
+use std::time::Duration;
+
+/// The plan.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    backoff_s: (u64, u64),
+    delay_s: u64,
+    redirected: Vec<Hop>,
+}
+
+impl Plan {
+    /// A fresh plan; `backoff_s`: the first and the longest wait, in seconds.
+    #[must_use]
+    pub fn new(backoff_s: (u64, u64)) -> Self {
+        Self { backoff_s, delay_s: backoff_s.0.max(1), redirected: Vec::new() }
+    }
+
+    /// The relays to try now, in order: those that a redirect named, else those that the charter and
+    /// the ticket know.
+    pub fn hops(&mut self, known: Vec<Hop>) -> Vec<Hop> {
+        if self.redirected.is_empty() { known } else { std::mem::take(&mut self.redirected) }
+    }
+
+    /// A session with a relay ended. `verified`: both ends were equal at some moment of it.
+    pub fn ended(&mut self, hop: &Hop, end: Option<&SessionEnd>, verified: bool) {
+        if let Some(SessionEnd::Redirect(to)) = end {
+            self.redirected = nearer(to, hop);
+        }
+        if verified || !self.redirected.is_empty() {
+            self.delay_s = self.backoff_s.0.max(1);
+        }
+    }
+
+    /// How long to wait before the next attempt: between half and the whole of the delay, so that 340
+    /// branches do not come back in one instant.
+    pub fn wait(&mut self, rng: &mut dyn Entropy) -> Duration {
+        let wait = if self.redirected.is_empty() {
+            let share = u64::from(u16::from_le_bytes(random(rng)));
+            Duration::from_millis(self.delay_s * 500 + self.delay_s * 500 * share / 65_535)
+        } else {
+            Duration::ZERO
+        };
+        self.delay_s = (self.delay_s * 2).min(self.backoff_s.1.max(1));
+        wait
+    }
+}
+
+/// The relays that a redirect names; where none of them answers, the one that sent it serves, told so.
+#[must_use]
+pub fn nearer(to: &[sampan_core::wire::frame::RelayAddress], from: &Hop) -> Vec<Hop> {
+    let nearer = to.iter().map(|r| Hop { device: r.device, addresses: r.addresses.clone(), distance: 0 });
+    nearer.chain([Hop { distance: 1, ..from.clone() }]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sampan_core::id::DeviceId;
+    use sampan_core::testing::SeededRng;
+    use sampan_core::wire::frame::RelayAddress;
+
+    fn hop(n: u8) -> Hop {
+        Hop { device: DeviceId([n; 32]), addresses: vec![format!("relay-{n}")], distance: 0 }
+    }
+
+    #[test]
+    fn the_wait_doubles_up_to_its_bound_and_starts_anew_after_a_session_that_verified() {
+        let mut rng = SeededRng::new(1);
+        let mut plan = Plan::new((1, 8));
+        let within = |w: Duration, s: u64| w >= Duration::from_millis(s * 500) && w <= Duration::from_secs(s);
+        for s in [1, 2, 4, 8, 8] {
+            plan.ended(&hop(1), None, false);
+            let wait = plan.wait(&mut rng);
+            assert!(within(wait, s), "{wait:?} for {s} s");
+        }
+        plan.ended(&hop(1), None, true);
+        assert!(within(plan.wait(&mut rng), 1));
+    }
+
+    #[test]
+    fn a_redirect_is_followed_at_once_and_once() {
+        let mut rng = SeededRng::new(1);
+        let mut plan = Plan::new((1, 8));
+        let to = vec![RelayAddress { device: DeviceId([2; 32]), addresses: vec!["relay-2".into()] }];
+        plan.ended(&hop(1), Some(&SessionEnd::Redirect(to)), false);
+        assert_eq!(plan.wait(&mut rng), Duration::ZERO);
+        let hops = plan.hops(vec![hop(9)]);
+        assert_eq!(hops, [hop(2), Hop { distance: 1, ..hop(1) }]);
+        assert_eq!(plan.hops(vec![hop(9)]), [hop(9)]);
+    }
+}
