@@ -175,6 +175,12 @@ impl Dir {
         }
     }
 
+    /// The folder of this name, without a look at it: for a replica whose files lie elsewhere.
+    #[must_use]
+    pub fn named(root: PathBuf) -> Self {
+        Self { root }
+    }
+
     /// The folder itself.
     #[must_use]
     pub fn root(&self) -> &Path {
