@@ -1,6 +1,7 @@
-//! What the tests and benches share: organisations on disk, generated records.
+//! What the tests and benches share: organisations on disk, generated records, a made-up disk.
 //!
 //! It does not: contain a test.
 
 pub mod city;
+pub mod disk;
 pub use sampan_core::testing::members;

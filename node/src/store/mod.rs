@@ -9,6 +9,7 @@
 
 mod error;
 pub mod feed;
+mod files;
 mod packs;
 pub mod projection;
 mod read;
@@ -22,10 +23,15 @@ mod tests;
 #[cfg(test)]
 use tests::tables_for_tests;
 
+#[cfg(feature = "testing")]
+pub use files::Files;
 pub use projection::ProjectedRow;
 pub use verify::{Damage, VerifyReport};
 
 use error::{Fault, damaged};
+#[cfg(not(feature = "testing"))]
+use files::Files;
+use files::SystemFiles;
 use packs::PackCache;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
@@ -85,7 +91,52 @@ impl SqliteStore {
         epoch: StoreEpoch,
         cache_mb: u32,
     ) -> Result<Self, StoreError> {
-        if path.exists() {
+        Self::create_in(&SystemFiles, path, codec, own_device, org, epoch, cache_mb)
+    }
+
+    /// As [`SqliteStore::create`], on files of the tests.
+    ///
+    /// # Errors
+    /// As [`SqliteStore::create`].
+    #[cfg(feature = "testing")]
+    pub fn create_on(
+        files: &dyn Files,
+        path: &Path,
+        codec: Arc<dyn Codec + Send + Sync>,
+        own_device: DeviceId,
+        org: OrgId,
+        epoch: StoreEpoch,
+        cache_mb: u32,
+    ) -> Result<Self, StoreError> {
+        Self::create_in(files, path, codec, own_device, org, epoch, cache_mb)
+    }
+
+    /// As [`SqliteStore::open`], on files of the tests.
+    ///
+    /// # Errors
+    /// As [`SqliteStore::open`].
+    #[cfg(feature = "testing")]
+    pub fn open_on(
+        files: &dyn Files,
+        path: &Path,
+        codec: Arc<dyn Codec + Send + Sync>,
+        own_device: DeviceId,
+        org: OrgId,
+        cache_mb: u32,
+    ) -> Result<Self, StoreError> {
+        Ok(Self::open_inner(files, path, codec, own_device, org, cache_mb)?)
+    }
+
+    fn create_in(
+        files: &dyn Files,
+        path: &Path,
+        codec: Arc<dyn Codec + Send + Sync>,
+        own_device: DeviceId,
+        org: OrgId,
+        epoch: StoreEpoch,
+        cache_mb: u32,
+    ) -> Result<Self, StoreError> {
+        if files.find(path).is_ok() {
             return Err(StoreError::Io(format!(
                 "{} is already there; open it or choose another folder",
                 path.display()
@@ -93,11 +144,11 @@ impl SqliteStore {
         }
         // Made under another name and moved: a crash half-way leaves no half database to trip over.
         let half = half_made(path);
-        remove_if_there(&half)?;
-        make(&half, &org, &epoch)?;
-        std::fs::rename(&half, path).map_err(|e| io(path, &e))?;
-        sync_folder(path)?;
-        Self::open(path, codec, own_device, org, cache_mb)
+        remove_if_there(files, &half)?;
+        make(files, &half, &org, &epoch)?;
+        files.rename(&half, path).map_err(|e| io(path, &e))?;
+        files.sync_folder(path).map_err(|e| io(path, &e))?;
+        Ok(Self::open_inner(files, path, codec, own_device, org, cache_mb)?)
     }
 
     /// Opens the database of this organisation. `own_device` is the author of pending edits;
@@ -114,20 +165,21 @@ impl SqliteStore {
         org: OrgId,
         cache_mb: u32,
     ) -> Result<Self, StoreError> {
-        Ok(Self::open_inner(path, codec, own_device, org, cache_mb)?)
+        Ok(Self::open_inner(&SystemFiles, path, codec, own_device, org, cache_mb)?)
     }
 
     fn open_inner(
+        files: &dyn Files,
         path: &Path,
         codec: Arc<dyn Codec + Send + Sync>,
         own_device: DeviceId,
         org: OrgId,
         cache_mb: u32,
     ) -> Result<Self, Fault> {
-        if let Err(e) = std::fs::metadata(path) {
+        if let Err(e) = files.find(path) {
             return Err(io(path, &e).into());
         }
-        let mut conn = connect(path, false)?;
+        let mut conn = connect(files, path, false)?;
         check_ours(&conn, path)?;
         if conn.is_readonly("main")? {
             let why = format!("{} is read-only; check who owns it", path.display());
@@ -261,12 +313,15 @@ impl SqliteStore {
     }
 }
 
-fn connect(path: &Path, create: bool) -> Result<Connection, Fault> {
+fn connect(files: &dyn Files, path: &Path, create: bool) -> Result<Connection, Fault> {
     let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     if create {
         flags |= OpenFlags::SQLITE_OPEN_CREATE;
     }
-    let conn = Connection::open_with_flags(path, flags)?;
+    let conn = match files.vfs() {
+        None => Connection::open_with_flags(path, flags)?,
+        Some(vfs) => Connection::open_with_flags_and_vfs(path, flags, vfs)?,
+    };
     // Until the file is known to be ours and not newer, closing it must not write into it.
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, !create)?;
     conn.busy_timeout(BUSY_TIMEOUT)?;
@@ -298,8 +353,8 @@ fn settle(conn: &Connection) -> Result<(), Fault> {
     Ok(())
 }
 
-fn make(path: &Path, org: &OrgId, epoch: &StoreEpoch) -> Result<(), Fault> {
-    let mut conn = connect(path, true)?;
+fn make(files: &dyn Files, path: &Path, org: &OrgId, epoch: &StoreEpoch) -> Result<(), Fault> {
+    let mut conn = connect(files, path, true)?;
     settle(&conn)?;
     conn.pragma_update(None, "application_id", schema::APPLICATION_ID)?;
     schema::migrations().to_latest(&mut conn).map_err(|e| StoreError::Io(format!("the tables cannot be made: {e}")))?;
@@ -318,28 +373,12 @@ fn half_made(path: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
-fn remove_if_there(path: &Path) -> Result<(), StoreError> {
-    match std::fs::remove_file(path) {
+fn remove_if_there(files: &dyn Files, path: &Path) -> Result<(), StoreError> {
+    match files.remove(path) {
         Ok(()) => Ok(()),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
         Err(e) => Err(io(path, &e)),
     }
-}
-
-/// Makes the new name durable; only Unix has, and needs, a way to ask for that.
-fn sync_folder(path: &Path) -> Result<(), StoreError> {
-    #[cfg(unix)]
-    {
-        let folder = match path.parent() {
-            Some(p) if p.as_os_str().is_empty() => Path::new("."),
-            Some(p) => p,
-            None => Path::new("."),
-        };
-        std::fs::File::open(folder).and_then(|f| f.sync_all()).map_err(|e| io(folder, &e))?;
-    }
-    #[cfg(not(unix))]
-    let _ = path;
-    Ok(())
 }
 
 impl Store for SqliteStore {
