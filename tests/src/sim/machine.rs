@@ -92,8 +92,10 @@ pub struct Process {
     pub inbox: Vec<TableInput>,
     /// Whether the next transaction looks for edits of another process.
     pub look: bool,
-    /// A transaction is planned.
-    pub work_planned: bool,
+    /// When the next transaction is planned.
+    pub work_at: Option<u64>,
+    /// A look for edits that wait to be sealed is planned.
+    pub look_planned: bool,
     /// A dialling is under way or planned.
     pub dialling: bool,
     /// It sleeps until then.
@@ -257,7 +259,8 @@ impl Machine {
             states: BTreeMap::new(),
             inbox: Vec::new(),
             look: true,
-            work_planned: false,
+            work_at: None,
+            look_planned: false,
             dialling: false,
             sleeps_until: 0,
             next_session: 0,
