@@ -4,4 +4,5 @@
 
 pub mod city;
 pub mod disk;
+pub mod model;
 pub use sampan_core::testing::members;

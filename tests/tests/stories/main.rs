@@ -6,6 +6,7 @@ mod authority;
 mod edges;
 mod forks;
 mod hostile;
+mod model;
 mod sync;
 
 use sampan_core::id::{DeviceId, OrgId, StoreEpoch};
