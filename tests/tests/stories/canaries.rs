@@ -157,3 +157,11 @@ fn priority_forgotten() {
     assert!(planted(false), "the branch has its tick");
     assert!(!planted(true), "the canary does not sing");
 }
+
+#[test]
+fn a_canary_is_heard_on_its_own_thread_only() {
+    let _planted = plant(Canary::TipsCollapsed);
+    let sings = || sampan_core::canary::sings(Canary::TipsCollapsed);
+    assert!(sings());
+    assert!(!std::thread::spawn(sings).join().unwrap(), "worlds beside each other share no bugs");
+}
