@@ -6,6 +6,8 @@
 //! Invariants about what is absent: Automerge is named only in [`record`]; nothing iterates over an
 //! unordered map; no bytes reach Automerge except through [`change`]'s admission.
 
+#[path = "testing/canary.rs"]
+pub mod canary;
 pub mod change;
 pub mod charter;
 pub mod date;

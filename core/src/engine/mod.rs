@@ -20,6 +20,7 @@ pub use intake::{Intake, IntakeError};
 pub use judge::{JudgedRecord, NewRecordEntry, judge};
 pub use seal::SealLimits;
 
+use crate::canary::{self, Canary};
 use crate::charter::Charter;
 use crate::entropy::{Entropy, random};
 use crate::frontier::tree::Holdings;
@@ -161,7 +162,7 @@ impl Engine {
     /// # Errors
     /// [`StoreError`].
     pub fn reload(&mut self, store: &dyn Store) -> Result<(), StoreError> {
-        self.holdings = Holdings::new(store.tips()?);
+        self.holdings = Self::held(store)?;
         self.charter_log = store.charter_commits()?;
         self.refold();
         self.reload_nonce(store)?;
@@ -194,7 +195,7 @@ impl Engine {
         if store.last_commit()? == self.last {
             return Ok(false);
         }
-        self.holdings = Holdings::new(store.tips()?);
+        self.holdings = Self::held(store)?;
         self.charter_log = store.charter_commits()?;
         self.refold();
         loop {
@@ -205,6 +206,18 @@ impl Engine {
                 self.tell(News::Commit { log, row, from: None });
             }
         }
+    }
+
+    /// The frontier of what a store holds.
+    fn held(store: &dyn Store) -> Result<Holdings, StoreError> {
+        let mut spaces = store.tips()?;
+        if canary::sings(Canary::QuarantineInFrontier) {
+            for q in store.quarantine()? {
+                let h = q.head.header();
+                spaces.entry(h.space).or_default().advance(h.device, h.incarnation, q.head.id(), &h.parents);
+            }
+        }
+        Ok(Holdings::new(spaces))
     }
 
     fn refold(&mut self) {

@@ -8,6 +8,7 @@
 
 pub mod tree;
 
+use crate::canary::{self, Canary};
 use crate::hash::tagged;
 use crate::id::{CommitId, DeviceId, Digest, Incarnation, SpaceId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -75,7 +76,11 @@ impl SpaceTips {
 
     /// Adds a tip.
     pub fn insert(&mut self, device: DeviceId, incarnation: Incarnation, tip: CommitId) {
-        self.logs.entry((device, incarnation)).or_default().insert(tip);
+        let tips = self.logs.entry((device, incarnation)).or_default();
+        if canary::sings(Canary::TipsCollapsed) {
+            tips.clear();
+        }
+        tips.insert(tip);
     }
 
     /// Takes in a stored commit: it becomes a tip of its log and its parents *in that log* no longer are.
@@ -83,6 +88,9 @@ impl SpaceTips {
         let tips = self.logs.entry((device, incarnation)).or_default();
         for p in parents {
             tips.remove(p);
+        }
+        if canary::sings(Canary::TipsCollapsed) {
+            tips.clear();
         }
         tips.insert(id);
     }

@@ -6,6 +6,7 @@
 //! and stay in one lane; a commit is offered to a peer once a session.
 
 use super::lane;
+use crate::canary::{self, Canary};
 use crate::id::{DeviceId, Flow, LogId, SpaceId};
 use crate::limits::{BACKFILL_BYTES_MIN, FRAME_ENTRIES_MAX, FRAME_PAYLOAD_BYTES_MAX};
 use crate::store::{CommitKey, CommitRow, Store, StoreError};
@@ -129,6 +130,7 @@ impl Outbox {
             return self.commits_frame(store, lane).map(Some);
         }
         if free(lane::REGISTERS)
+            && !canary::sings(Canary::PriorityForgotten)
             && let Some(frame) = self.registers.pop_front()
         {
             return Ok(Some(self.count(plain(lane::REGISTERS, frame))));

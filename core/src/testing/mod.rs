@@ -5,6 +5,7 @@
 //!
 //! Invariants: the same seed gives the same bytes on every machine.
 
+pub mod hostile;
 pub mod mem_store;
 pub mod members;
 pub mod store_suite;

@@ -70,6 +70,14 @@ pub struct Link {
     error: Option<SessionError>,
 }
 
+impl Link {
+    /// What happened so far at the lower end and at the upper end.
+    #[must_use]
+    pub fn events(&self) -> (&[Event], &[Event]) {
+        (&self.events.0, &self.events.1)
+    }
+}
+
 /// The network.
 pub struct Village {
     /// The replicas.

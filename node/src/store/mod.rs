@@ -10,6 +10,7 @@
 mod error;
 pub mod feed;
 mod files;
+mod lazy;
 mod packs;
 pub mod projection;
 mod read;
@@ -222,6 +223,7 @@ impl SqliteStore {
     /// What `f` says, or [`StoreError`] when the transaction cannot begin or commit.
     pub fn group<R, E: From<StoreError>>(&mut self, f: impl FnOnce(&mut Self) -> Result<R, E>) -> Result<R, E> {
         let outermost = self.depth.get() == 0;
+        let lazy = outermost && lazy::begin(&self.conn).map_err(|e| StoreError::from(Fault::from(e)))?;
         if outermost {
             self.run("BEGIN IMMEDIATE")?;
         } else if self.conn.is_autocommit() {
@@ -244,6 +246,9 @@ impl SqliteStore {
             self.cache.borrow_mut().clear();
             // Fails only where SQLite has undone it already, which is what is wanted.
             let _ = self.conn.execute_batch(undo);
+        }
+        if lazy {
+            lazy::end(&self.conn).map_err(|e| StoreError::from(Fault::from(e)))?;
         }
         match result {
             Ok(result) => ended.map_err(E::from).and(result),

@@ -7,6 +7,7 @@
 
 use super::SqliteStore;
 use super::error::{Fault, damaged};
+use super::lazy;
 use super::rows::{self, int};
 use rusqlite::OptionalExtension as _;
 use sampan_core::hash::tagged16;
@@ -56,6 +57,7 @@ pub(super) fn pack_hash(bytes: &[u8]) -> [u8; 16] {
 
 impl SqliteStore {
     pub(super) fn write_batch(&mut self, batch: &Batch) -> Result<(), Fault> {
+        lazy::note(batch);
         let mut t = Touched::default();
         self.write_records(batch, &mut t)?;
         self.write_restatus(batch, &mut t)?;

@@ -3,11 +3,13 @@
 //! They do not: open a socket or wait for a clock.
 
 mod authority;
+mod canaries;
 mod edges;
 mod forks;
 mod hostile;
 mod model;
 mod sync;
+mod tricks;
 
 use sampan_core::id::{DeviceId, OrgId, StoreEpoch};
 use sampan_core::pack::Stored;

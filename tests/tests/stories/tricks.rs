@@ -1,0 +1,105 @@
+//! A rightful device that sends every hostile change there is: each becomes what the design says, at
+//! every hop, and nobody's record suffers.
+//!
+//! It does not: make the changes (`testing::hostile` does).
+
+use crate::{mem, ok, three_levels};
+use sampan_core::charter::Roles;
+use sampan_core::engine::{Intake, IntakeError};
+use sampan_core::id::{ActorId, ChangeHash, Nonce, RecordId, UnitId};
+use sampan_core::log::{Entry, EntryKind, EntryPayload};
+use sampan_core::pack::Stored;
+use sampan_core::store::Status;
+use sampan_core::testing::SeededRng;
+use sampan_core::testing::hostile::{self, Place};
+use sampan_core::testing::village::Village;
+use sampan_core::wire::frame::Group;
+
+/// Hands a group to a replica as its upper end would.
+pub fn give(v: &mut Village, to: usize, group: Group) -> Result<Intake, IntakeError> {
+    let (now, from) = (v.now, v.replicas[0].engine.device());
+    let r = &mut v.replicas[to];
+    r.engine.intake(&mut *r.store, &mut r.rng, from, &[group], &|_, _| true, now)
+}
+
+/// One more editor of the branch, in step with the district.
+pub fn rogue(v: &mut Village, branch: UnitId) -> usize {
+    let t = v.invite(1, branch, Roles::EDITOR);
+    let rogue = v.join("rogue", &t, &mut mem);
+    ok(&v.sync(rogue, 1));
+    rogue
+}
+
+/// The changes of a record that stand at a replica.
+fn standing(v: &Village, at: usize, record: RecordId) -> Vec<Vec<u8>> {
+    let r = &v.replicas[at];
+    let key = r.store.records(&[record]).unwrap()[0].as_ref().unwrap().key.unwrap();
+    let entries = r.store.entries(key).unwrap().into_iter();
+    entries.filter(|e| e.status == Status::Accepted).map(|e| e.bytes).collect()
+}
+
+/// What a change has become at a replica.
+fn status(v: &Village, at: usize, record: RecordId, bytes: &[u8]) -> Status {
+    let hash = ChangeHash(Entry::hash_payload(EntryKind::Change, bytes));
+    let r = &v.replicas[at];
+    let key = r.store.records(&[record]).unwrap()[0].as_ref().unwrap().key.unwrap();
+    let entries = r.store.entries(key).unwrap();
+    entries.iter().find(|e| e.hash == hash).unwrap().status
+}
+
+/// Signs the chosen tricks by a rightful device, a commit each, on top of an honest record, and hands
+/// them to the district; what became of each there.
+pub fn send_tricks(
+    v: &mut Village,
+    rogue: usize,
+    record: RecordId,
+    chosen: &dyn Fn(&str) -> bool,
+) -> Vec<(&'static str, Status)> {
+    let base = standing(v, 1, record);
+    let space = v.replicas[1].store.records(&[record]).unwrap()[0].as_ref().unwrap().space;
+    let engine = &v.replicas[rogue].engine;
+    let (key, nonce, device) = (engine.key().clone(), Nonce([0x66; 16]), engine.device());
+    let mut place = Place::first(v.org, space, nonce, engine.charter().heads(&space.unit), v.now);
+    let tricks = hostile::changes(&base, ActorId::of(&device, &nonce), &mut SeededRng::new(66));
+    let tricks: Vec<_> = tricks.into_iter().filter(|t| chosen(t.name)).collect();
+    for trick in &tricks {
+        let entry = |b: &Vec<u8>| hostile::entry(record, "members", v.now, b.clone());
+        let entries: Vec<EntryPayload> = trick.before.iter().chain([&trick.bytes]).map(entry).collect();
+        let commit = hostile::commit(&key, &place, entries);
+        let taken = give(v, 1, hostile::group(&Stored, &[&commit])).unwrap();
+        assert_eq!((taken.commits, taken.quarantined), (1, 0), "{}", trick.name);
+        place = Place::after(&commit);
+    }
+    tricks.iter().map(|t| (t.name, status(v, 1, record, &t.bytes))).collect()
+}
+
+#[test]
+fn every_trick_becomes_what_the_design_says_and_hurts_nobody() {
+    let (mut v, _, branch) = three_levels(80);
+    let record = v.create(2, branch, "members", &["full_name=An", "phone=1"]);
+    ok(&v.sync(2, 1));
+    ok(&v.sync(1, 0));
+    let rogue = rogue(&mut v, branch);
+    let base = standing(&v, 1, record);
+    let before = v.view(1, record).unwrap().fields;
+    let sent = send_tricks(&mut v, rogue, record, &|_| true);
+    let engine = &v.replicas[rogue].engine;
+    let actor = ActorId::of(&engine.device(), &Nonce([0x66; 16]));
+    let tricks = hostile::changes(&base, actor, &mut SeededRng::new(66));
+    assert!(sent.len() > 50 && sent.len() == tricks.len(), "{}", sent.len());
+    ok(&v.sync(1, 0));
+    ok(&v.sync(2, 1));
+    for (trick, (name, at_district)) in tricks.iter().zip(sent) {
+        assert_eq!((name, at_district), (trick.name, trick.expect));
+        for at in [0, 2] {
+            assert_eq!(status(&v, at, record, &trick.bytes), trick.expect, "{name} at {at}");
+        }
+    }
+    // The one half of the fork that stands sets a field that no schema knows, and that is all.
+    v.set(2, "members", record, &["phone=2"]);
+    ok(&v.sync(2, 1));
+    ok(&v.sync(1, 0));
+    let views: Vec<_> = (0..3).map(|at| v.view(at, record).unwrap()).collect();
+    assert!(views.windows(2).all(|w| w[0] == w[1]));
+    assert_eq!(views[0].fields.get("full_name"), before.get("full_name"));
+}
