@@ -5,4 +5,5 @@
 pub mod city;
 pub mod disk;
 pub mod model;
+pub mod sim;
 pub use sampan_core::testing::members;

@@ -347,7 +347,7 @@ impl World {
         let now = self.machines[0].clock.now();
         let Some(p) = self.machines[0].process.as_mut() else { return false };
         let Replica { store, engine, rng, .. } = &mut p.replica;
-        let op = Op::Revoke { device, reason: "left".into() };
+        let op = Op::Revoke { key: device, reason: "left".into() };
         let wrote = store.group(|s| engine.write_charter(s, rng, unit, &[op], now)).is_ok();
         self.mend(0, wrote);
         if wrote {

@@ -6,6 +6,7 @@
 //! Invariants: everything follows from the seed and the options; a fault of the world's own code is a
 //! panic, a broken promise of the engine is a line in the ledger.
 
+use super::court::Court;
 use super::dice::Dice;
 use super::fault::{FaultKind, Faults};
 use super::hostile::Hostile;
@@ -72,6 +73,8 @@ pub(super) enum Happening {
     Join(usize),
     /// The disk of a machine has room and works again.
     DiskWell(usize),
+    /// An old backup is put in the place of a disk.
+    Restore(usize, Box<crate::disk::Image>),
 }
 
 /// What may be chosen about a run beside its seed.
@@ -147,6 +150,7 @@ pub struct World {
     pub(super) links: Vec<Link>,
     pub(super) people: People,
     pub(super) hostile: Hostile,
+    pub(super) court: Court,
     pub(super) trace: Trace,
     pub(super) chaos: Dice,
     pub(super) breaks: u64,
@@ -186,6 +190,7 @@ impl World {
             faults: Faults::new(shape.faults.clone()),
             people: People::new(seed, shape.edits.min(options.edits_max.unwrap_or(u64::MAX))),
             hostile: Hostile::new(seed),
+            court: Court::new(OrgId(device_id(&root).0)),
             chaos: Dice::of(seed, "chaos"),
             breaks: 0,
             rng: Dice::of(seed, "world"),
@@ -359,6 +364,7 @@ impl World {
             Happening::Break => self.break_something(),
             Happening::Start(n) => self.start(n),
             Happening::Join(n) => self.join(n),
+            Happening::Restore(n, image) => self.restore(n, &image),
             Happening::DiskWell(n) => {
                 self.machines[n].disk.set_capacity(None);
                 self.machines[n].disk.heal();
@@ -1008,6 +1014,11 @@ impl World {
             self.hand_in(n, TableInput::Verify { id });
             self.at(ASK_AGAIN_AFTER.as_millis() as u64, Happening::Ask { link });
         }
+    }
+
+    /// The clock that all machines read.
+    pub(super) fn world_clock(&self) -> Arc<AtomicU64> {
+        self.clock.clone()
     }
 
     /// A process that may be looked at.

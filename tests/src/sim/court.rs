@@ -1,0 +1,324 @@
+//! The verdicts: whether a tick, a "verified", a frame or the end of a world keeps its promise, judged
+//! by the ledger and the plain model.
+//!
+//! It does not: ask the engine whether it is right.
+//!
+//! Invariants: every accusation names the machine, the promise and what is missing.
+
+use super::world::World;
+use crate::model::{Model, ModelCharter, When, disagreements};
+use sampan_core::id::{CommitId, Flow, SpaceId, UnitId};
+use sampan_core::log::Commit;
+use sampan_core::register::{Ack, SignedRegister};
+use sampan_core::store::Store;
+use sampan_core::wire;
+use sampan_core::wire::frame::Frame;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+/// Bytes that one session may cost beside what was missing, whatever it is about: greetings, charters'
+/// digests, acknowledgements, registers.
+const SESSION_BYTES_FREE: u64 = 64 << 10;
+/// How many times the bytes of what was missing a world may send: once for each hop, and what a cut link
+/// had under way.
+const BYTES_FACTOR_MAX: u64 = 40;
+/// Links that a node may need after the faults have stopped: redirects, repairs, news from siblings.
+const LINKS_AFTER_MAX: u64 = 24;
+
+/// What the verdicts remember between two of them.
+#[derive(Debug)]
+pub(super) struct Court {
+    model: Model,
+    charter: Option<(usize, Rc<ModelCharter>)>,
+    ticks: BTreeMap<usize, (usize, Vec<(UnitId, u64, bool)>)>,
+}
+
+impl Court {
+    pub(super) fn new(org: sampan_core::id::OrgId) -> Self {
+        Self { model: Model::new(org), charter: None, ticks: BTreeMap::new() }
+    }
+}
+
+impl World {
+    /// The charter that everything ever written makes.
+    fn whole_charter(&mut self) -> Rc<ModelCharter> {
+        let charters =
+            self.ledger.commits.values().filter(|c| c.header().space.flow == Flow::Charter).count();
+        if let Some((n, charter)) = &self.court.charter
+            && *n == charters
+        {
+            return charter.clone();
+        }
+        let all: Vec<Commit> = self
+            .ledger
+            .commits
+            .values()
+            .filter(|c| c.header().space.flow == Flow::Charter)
+            .map(|c| Commit::clone(c))
+            .collect();
+        let charter = self.court.model.charter(&all);
+        self.court.charter = Some((charters, charter.clone()));
+        charter
+    }
+
+    /// A tick is a statement about a store: everything that it covers must have been there.
+    pub(super) fn check_ticks(&mut self, n: usize) {
+        let Some(p) = &self.machines[n].process else { return };
+        let (store, engine) = (&p.replica.store, &p.replica.engine);
+        let Some(held) = self.ledger.held.get(n) else { return };
+        let mut seen = Vec::new();
+        let mut claims = Vec::new();
+        for unit in p.replica.units() {
+            let (Ok(rows), Ok(acks)) = (engine.delivered(store, &unit), store.acks(Some(unit))) else { return };
+            for d in rows {
+                let Some(ack) = acks.iter().find(|a| a.relay_unit == d.unit) else { continue };
+                seen.push((d.unit, ack.counter, d.complete));
+                if d.complete {
+                    claims.push((unit, d.unit, ack.level, ack.epoch));
+                }
+            }
+        }
+        let now = (held.order.len(), seen);
+        if self.court.ticks.get(&n) == Some(&now) {
+            return;
+        }
+        let mut accusations = Vec::new();
+        for (unit, relay, level, epoch) in claims {
+            let there = self.ledger.ever.get(&epoch);
+            for id in &held.order {
+                let Some(c) = self.ledger.commits.get(id) else { continue };
+                let space = c.header().space;
+                let covered = space.unit == unit && space.flow == Flow::Up && space.reach <= level;
+                if covered && !there.is_some_and(|t| t.contains(id)) {
+                    let name = &self.machines[n].name;
+                    accusations.push(format!("{name} shows a tick of {relay} for {unit}, and commit {id} was never there"));
+                }
+            }
+        }
+        self.court.ticks.insert(n, now);
+        for words in accusations {
+            self.ledger.accuse(words);
+        }
+    }
+
+    /// "Verified" means: what both shared and held when the link opened, both hold now.
+    pub(super) fn check_verified(&mut self, link: usize, end: usize) {
+        let l = &self.links[link];
+        let nodes = l.nodes;
+        let marks = l.marks;
+        if nodes.iter().any(|n| self.exempt[*n]) || nodes.iter().zip(l.starts).any(|(n, s)| self.machines[*n].starts != s)
+        {
+            return;
+        }
+        // What the step of this very moment stored is looked at first.
+        self.after_step(nodes[end]);
+        let charter = self.whole_charter();
+        let levels: Vec<String> = ["city", "district", "grassroots", "branch"].map(str::to_owned).to_vec();
+        let mut accusations = Vec::new();
+        for from in 0..2 {
+            let (a, b) = (nodes[from], nodes[1 - from]);
+            let (Some(held), Some(other)) = (self.ledger.held.get(a), self.ledger.held.get(b)) else { return };
+            for id in held.order.iter().take(marks[from]) {
+                let Some(c) = self.ledger.commits.get(id) else { continue };
+                let space = c.header().space;
+                let both = nodes.iter().all(|n| charter.holds(&self.machines[*n].device, &levels, &space));
+                if both && !other.set.contains(id) {
+                    let (who, names) = (&self.machines[nodes[end]].name, [&self.machines[a].name, &self.machines[b].name]);
+                    accusations.push(format!(
+                        "{who} says verified, and {} holds commit {id} of {space:?} that {} does not",
+                        names[0], names[1]
+                    ));
+                }
+            }
+        }
+        for words in accusations {
+            self.ledger.accuse(words);
+        }
+    }
+
+    /// Nothing that a frame tells may lie outside what its receiver may read.
+    pub(super) fn check_frame(&mut self, link: usize, end: usize, bytes: &[u8]) {
+        // Upward everything may go that the lower end may read itself; downward a sibling's would leak.
+        if end == 0 {
+            return;
+        }
+        let Some(frame) = Self::read(bytes) else { return };
+        let told: Vec<SpaceId> = match &frame {
+            Frame::Commits { groups, .. } => {
+                groups.iter().flat_map(|g| g.headers.iter().filter_map(|h| h.trust().ok())).map(|h| h.header().space).collect()
+            }
+            Frame::Frontier(spaces) => spaces.iter().map(|s| s.space).collect(),
+            Frame::Inventory { log, .. } => vec![log.space],
+            Frame::Hello(_)
+            | Frame::Refuse(..)
+            | Frame::Redirect(_)
+            | Frame::Nodes(_)
+            | Frame::Announce(_)
+            | Frame::Registers(_)
+            | Frame::Acks(_)
+            | Frame::Mark(_) => Vec::new(),
+        };
+        let lower = self.links[link].nodes[0];
+        let device = self.machines[lower].device;
+        let charter = self.whole_charter();
+        for space in told {
+            let blank = self.ledger.held.get(lower).is_none_or(|h| h.order.is_empty());
+            if !charter.may_read(&device, &space, When::Ever) && !blank {
+                let name = self.machines[lower].name.clone();
+                self.ledger.accuse(format!("{name} is told of {space:?}, which it may not read"));
+            }
+        }
+        self.note_acks(link, &frame);
+    }
+
+    /// A statement that leaves speaks of a store: what it counts must be durable there.
+    fn note_acks(&mut self, link: usize, frame: &Frame) {
+        let Frame::Acks(sets) = frame else { return };
+        let upper = self.links[link].nodes[1];
+        for set in sets {
+            let signed: &SignedRegister = &set.register;
+            let Ok(register) = signed.trust() else { continue };
+            if register.device != self.machines[upper].device {
+                continue;
+            }
+            let Ok(ack) = wire::decode::<Ack>("acknowledgement", &register.payload) else { continue };
+            debug_assert!(ack.count as usize >= set.leaves.len());
+        }
+    }
+
+    /// The last look: everything that anybody may read is everywhere where it belongs, every replica says
+    /// of it what the model says, and every tick is there.
+    pub(super) fn final_verdict(&mut self) {
+        let charter = self.whole_charter();
+        let levels: Vec<String> = ["city", "district", "grassroots", "branch"].map(str::to_owned).to_vec();
+        let living: Vec<usize> =
+            (0..self.machines.len()).filter(|n| !self.exempt[*n] && self.machines[*n].runs()).collect();
+        // What some living disk holds and its author once had the right to write.
+        let mut somewhere: BTreeSet<CommitId> = BTreeSet::new();
+        for n in &living {
+            somewhere.extend(self.ledger.held[*n].order.iter().copied());
+        }
+        for n in &living {
+            let (name, device) = (self.machines[*n].name.clone(), self.machines[*n].device);
+            let held = self.ledger.held[*n].set.clone();
+            for id in &somewhere {
+                let Some(c) = self.ledger.commits.get(id).cloned() else { continue };
+                let h = c.header();
+                let (should, has) = (charter.holds(&device, &levels, &h.space), held.contains(id));
+                if should && !has && h.space.flow != Flow::Local && charter.counts(&h.device, &h.space) {
+                    self.ledger.accuse(format!("{name} lacks commit {id} of {:?} after everything healed", h.space));
+                }
+                if has && !charter.may_read(&device, &h.space, When::Ever) {
+                    self.ledger.accuse(format!("{name} holds commit {id} of {:?}, which it may not read", h.space));
+                }
+                if has && !charter.counts(&h.device, &h.space) {
+                    self.ledger.accuse(format!("{name} took commit {id} of {:?} from a device without right", h.space));
+                }
+            }
+            self.check_statuses(*n);
+            self.check_delivered(*n);
+        }
+        self.check_documents(&living);
+        self.check_cost();
+    }
+
+    fn check_statuses(&mut self, n: usize) {
+        let Some(p) = &self.machines[n].process else { return };
+        let found = disagreements(&mut self.court.model, &p.replica.store, &p.replica.engine);
+        let name = self.machines[n].name.clone();
+        match found {
+            Ok(all) => {
+                for words in all {
+                    self.ledger.accuse(format!("{name}: {words}"));
+                }
+            }
+            Err(e) => self.ledger.accuse(format!("{name} cannot be read: {e}")),
+        }
+        let Some(p) = &self.machines[n].process else { return };
+        match p.replica.store.verify(&self.org) {
+            Ok(report) if report.damaged.is_empty() => {}
+            Ok(report) => self.ledger.accuse(format!("{name} is damaged: {:?}", report.damaged.first())),
+            Err(e) => self.ledger.accuse(format!("{name} cannot be verified: {e}")),
+        }
+    }
+
+    /// In a healed world every branch sees that all above hold its work.
+    fn check_delivered(&mut self, n: usize) {
+        if !self.machines[n].runs() || n == 0 {
+            return;
+        }
+        let name = self.machines[n].name.clone();
+        let Some(p) = self.machines[n].process.as_mut() else { return };
+        match p.replica.status() {
+            Ok(status) => {
+                let missing: Vec<String> =
+                    status.delivered.iter().filter(|d| !d.complete).map(|d| d.name.clone()).collect();
+                if !missing.is_empty() {
+                    let words = format!("{name} shows no tick of {} after everything healed", missing.join(", "));
+                    self.ledger.accuse(words);
+                }
+                if status.unsent_changes > 0 && missing.is_empty() {
+                    let unsent = status.unsent_changes;
+                    self.ledger.accuse(format!("{name} shows {unsent} unsent changes and every tick"));
+                }
+            }
+            Err(e) => self.ledger.accuse(format!("{name} cannot say how it stands: {e}")),
+        }
+    }
+
+    /// A document is a function of its set of changes: two replicas with the same entries show the same.
+    fn check_documents(&mut self, living: &[usize]) {
+        let mut shown: BTreeMap<(sampan_core::id::RecordId, Vec<[u8; 32]>), (usize, String)> = BTreeMap::new();
+        let records: Vec<_> = self.people.records().to_vec();
+        for n in living {
+            for (_, id) in &records {
+                let Some(p) = &self.machines[*n].process else { continue };
+                let Ok(Some(state)) = p.replica.store.records(&[*id]).map(|r| r.into_iter().next().flatten()) else {
+                    continue;
+                };
+                let Ok((_, entries, document)) = p.replica.engine.document(&p.replica.store, *id) else { continue };
+                let mut set: Vec<[u8; 32]> = entries.iter().map(|e| e.hash.0).collect();
+                set.sort_unstable();
+                set.dedup();
+                let view = match document.view() {
+                    Ok(v) => format!("{:?} {:?}", v.fields, v.conflicts),
+                    Err(e) => format!("{e}"),
+                };
+                let key = (state.id, set);
+                match shown.get(&key) {
+                    Some((first, said)) if *said != view => {
+                        let words = format!(
+                            "{} and {} hold the same changes of {id} and show other documents",
+                            self.machines[*first].name, self.machines[*n].name
+                        );
+                        self.ledger.accuse(words);
+                    }
+                    Some(_) => {}
+                    None => {
+                        shown.insert(key, (*n, view));
+                    }
+                }
+            }
+        }
+    }
+
+    /// What was sent stays within a constant of what had to be sent.
+    fn check_cost(&mut self) {
+        let payload: u64 = self
+            .ledger
+            .commits
+            .values()
+            .map(|c| c.payload().entries.iter().map(|e| e.payload.len() as u64 + 64).sum::<u64>() + 512)
+            .sum();
+        let nodes = self.machines.len() as u64;
+        let bound = payload * BYTES_FACTOR_MAX.max(nodes * 2) + self.stats.links * SESSION_BYTES_FREE;
+        if self.stats.bytes > bound {
+            let words = format!("{} bytes were sent for {payload} bytes of commits over {} links", self.stats.bytes, self.stats.links);
+            self.ledger.accuse(words);
+        }
+        if self.stats.links_after > LINKS_AFTER_MAX * nodes {
+            let words = format!("{} links were needed after the faults had stopped", self.stats.links_after);
+            self.ledger.accuse(words);
+        }
+    }
+}

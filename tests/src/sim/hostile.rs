@@ -1,0 +1,108 @@
+//! Hostile peers: what they do to the frames that their own, honest program hands out.
+//!
+//! It does not: break cryptography. A hostile peer has its own keys and its own history, and nothing
+//! else.
+//!
+//! Invariants: whatever it does, no honest replica breaks a promise; once it is honest again, everything
+//! comes into step.
+
+use super::dice::Dice;
+use super::fault::{FaultKind, Faults};
+use super::world::World;
+use sampan_core::id::Flow;
+use sampan_core::wire::frame::Frame;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Frames of before that a replaying peer keeps.
+const KEPT_MAX: usize = 24;
+
+/// The hostile peers of a world.
+#[derive(Debug)]
+pub(super) struct Hostile {
+    dice: Dice,
+    tricks: BTreeMap<usize, BTreeSet<FaultKind>>,
+    kept: BTreeMap<usize, Vec<(u8, Vec<u8>)>>,
+    held_back: BTreeMap<(usize, u8), Vec<u8>>,
+}
+
+impl Hostile {
+    pub(super) fn new(seed: u64) -> Self {
+        Self {
+            dice: Dice::of(seed, "hostile"),
+            tricks: BTreeMap::new(),
+            kept: BTreeMap::new(),
+            held_back: BTreeMap::new(),
+        }
+    }
+
+    /// All are honest from now on.
+    pub(super) fn stop(&mut self) {
+        self.tricks.clear();
+        self.held_back.clear();
+    }
+
+    /// What really leaves of a frame.
+    pub(super) fn tamper(&mut self, n: usize, lane: u8, bytes: Vec<u8>, faults: &mut Faults) -> Vec<(u8, Vec<u8>)> {
+        let Some(tricks) = self.tricks.get(&n).cloned() else { return vec![(lane, bytes)] };
+        let mut out = vec![(lane, bytes)];
+        let has = |k| tricks.contains(&k);
+        if has(FaultKind::HostileStale) && out.first().is_some_and(|(_, b)| is_charter(b)) {
+            faults.fired(FaultKind::HostileStale);
+            out.clear();
+        }
+        if has(FaultKind::HostileWithhold) && self.dice.chance(300) && !out.is_empty() {
+            faults.fired(FaultKind::HostileWithhold);
+            out.clear();
+        }
+        if has(FaultKind::HostileReplay) {
+            let kept = self.kept.entry(n).or_default();
+            if self.dice.chance(200)
+                && let Some(old) = self.dice.pick(kept).cloned()
+            {
+                faults.fired(FaultKind::HostileReplay);
+                out.push(old);
+            }
+            if let Some(first) = out.first()
+                && kept.len() < KEPT_MAX
+            {
+                kept.push(first.clone());
+            }
+        }
+        if has(FaultKind::HostileReorder) {
+            if let Some(back) = self.held_back.remove(&(n, lane)) {
+                out.push((lane, back));
+                faults.fired(FaultKind::HostileReorder);
+            } else if self.dice.chance(200)
+                && let Some((lane, bytes)) = out.pop()
+            {
+                self.held_back.insert((n, lane), bytes);
+            }
+        }
+        out
+    }
+}
+
+fn is_charter(bytes: &[u8]) -> bool {
+    match World::read(bytes) {
+        Some(Frame::Commits { groups, .. }) => groups
+            .iter()
+            .flat_map(|g| g.headers.iter().filter_map(|h| h.trust().ok()))
+            .any(|h| h.header().space.flow == Flow::Charter),
+        Some(_) | None => false,
+    }
+}
+
+impl World {
+    /// A peer turns hostile in one way more.
+    pub(super) fn turn_hostile(&mut self, kind: FaultKind, n: usize) {
+        match kind {
+            FaultKind::HostileWithhold
+            | FaultKind::HostileReplay
+            | FaultKind::HostileReorder
+            | FaultKind::HostileStale => {
+                self.hostile.tricks.entry(n).or_default().insert(kind);
+            }
+            _ => {}
+        }
+    }
+}
