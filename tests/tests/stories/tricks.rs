@@ -6,14 +6,17 @@
 use crate::{mem, ok, three_levels};
 use sampan_core::charter::Roles;
 use sampan_core::engine::{Intake, IntakeError};
-use sampan_core::id::{ActorId, ChangeHash, Nonce, RecordId, UnitId};
+use sampan_core::id::{ActorId, ChangeHash, Nonce, RecordId, SpaceId, UnitId};
 use sampan_core::log::{Entry, EntryKind, EntryPayload};
 use sampan_core::pack::Stored;
-use sampan_core::store::Status;
+use sampan_core::store::{Status, Store};
 use sampan_core::testing::SeededRng;
 use sampan_core::testing::hostile::{self, Place};
 use sampan_core::testing::village::Village;
+use sampan_core::value::Value;
 use sampan_core::wire::frame::Group;
+use sampan_node::store::SqliteStore;
+use std::sync::Arc;
 
 /// Hands a group to a replica as its upper end would.
 pub fn give(v: &mut Village, to: usize, group: Group) -> Result<Intake, IntakeError> {
@@ -102,4 +105,44 @@ fn every_trick_becomes_what_the_design_says_and_hurts_nobody() {
     let views: Vec<_> = (0..3).map(|at| v.view(at, record).unwrap()).collect();
     assert!(views.windows(2).all(|w| w[0] == w[1]));
     assert_eq!(views[0].fields.get("full_name"), before.get("full_name"));
+}
+
+#[test]
+fn a_claim_that_comes_before_a_record_does_not_say_where_it_belongs() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut disk = |org, device, epoch| -> Box<dyn Store> {
+        let path = dir.path().join("city.db");
+        Box::new(SqliteStore::create(&path, Arc::new(Stored), device, org, epoch, 16).unwrap())
+    };
+    for mut v in [crate::city(81), Village::found(81, Arc::new(Stored), &mut disk)] {
+        let root = v.root();
+        let [here, elsewhere] = ["Chi bộ 1", "Chi bộ 2"].map(|name| v.unit(0, root, name, "branch"));
+        let [honest, rogue] = [here, elsewhere].map(|unit| {
+            let t = v.invite(0, unit, Roles::EDITOR);
+            let at = v.join("a branch", &t, &mut mem);
+            ok(&v.sync(at, 0));
+            at
+        });
+        let record = v.create(honest, here, "members", &["full_name=An"]);
+        let base = standing(&v, honest, record);
+        let right = v.replicas[honest].store.records(&[record]).unwrap()[0].as_ref().unwrap().space;
+        // Whoever saw the record elsewhere sends an edit of it to a relay that has not.
+        let engine = &v.replicas[rogue].engine;
+        let (nonce, space) = (Nonce([5; 16]), SpaceId { unit: elsewhere, ..right });
+        let actor = ActorId::of(&engine.device(), &nonce);
+        let edit = hostile::next(&base, actor, "mine", |_| {});
+        let place = Place::first(v.org, space, nonce, engine.charter().heads(&elsewhere), v.now);
+        let entry = hostile::entry(record, "meetings", v.now, edit.clone());
+        let commit = hostile::commit(engine.key(), &place, vec![entry]);
+        assert_eq!(give(&mut v, 0, hostile::group(&Stored, &[&commit])).unwrap().commits, 1);
+        assert_eq!(status(&v, 0, record, &edit), Status::Pending);
+        ok(&v.sync(honest, 0));
+        assert_eq!(status(&v, 0, record, &edit), Status::Malformed);
+        let state = v.replicas[0].store.records(&[record]).unwrap().remove(0).unwrap();
+        assert_eq!((state.space, state.collection.as_str()), (right, "members"));
+        // What is edited above goes into the record's own space, and is seen below.
+        v.set(0, "members", record, &["phone=7"]);
+        ok(&v.sync(honest, 0));
+        assert_eq!(v.field(honest, record, "phone"), Some(Value::Str("7".into())));
+    }
 }
