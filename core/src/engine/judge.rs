@@ -137,13 +137,14 @@ fn birthplace<'a>(
     all: &[NewRecordEntry<'a>],
     parsed: &[Result<Parsed<'_>, ChangeError>],
 ) -> Option<Birthplace<'a>> {
-    // Of two valid births (an identity record's, made in two commits) the bytes are the same; where
-    // their collections differ the id differs too.
-    all.iter().zip(parsed).find_map(|(e, p)| {
+    // Of two valid births (an identity record's, made in two commits) the bytes are the same. The id of
+    // an ordinary record does not bind its collection: a copy of the creation in another's commit must
+    // not choose it, and of two that the author itself made the lower name counts, on every replica.
+    let births = all.iter().zip(parsed).filter_map(|(e, p)| {
         let p = p.as_ref().ok()?;
         let born = p.deps.is_empty()
             && match e.kind {
-                EntryKind::Change => record_id(&e.space, &e.hash) == id,
+                EntryKind::Change => p.actor() == e.actor && record_id(&e.space, &e.hash) == id,
                 EntryKind::Identity => is_identity(org, id, e, p),
                 EntryKind::Birth | EntryKind::Charter | EntryKind::Erase => false,
             };
@@ -154,7 +155,8 @@ fn birthplace<'a>(
             hash: e.hash,
             max_op: p.max_op(),
         })
-    })
+    });
+    births.min_by_key(|b| b.collection)
 }
 
 fn is_identity(org: &OrgId, id: RecordId, e: &NewRecordEntry<'_>, p: &Parsed<'_>) -> bool {

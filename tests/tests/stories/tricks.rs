@@ -146,3 +146,68 @@ fn a_claim_that_comes_before_a_record_does_not_say_where_it_belongs() {
         assert_eq!(v.field(honest, record, "phone"), Some(Value::Str("7".into())));
     }
 }
+
+#[test]
+fn a_copy_of_a_creation_under_another_collection_changes_nothing_whichever_comes_first() {
+    let (mut v, _, branch) = three_levels(82);
+    let record = v.create(2, branch, "members", &["full_name=An"]);
+    v.set(2, "members", record, &["phone=1"]);
+    ok(&v.sync(2, 1));
+    let rogue = rogue(&mut v, branch);
+    let base = standing(&v, 1, record);
+    let r = &v.replicas[1];
+    let space = r.store.records(&[record]).unwrap()[0].as_ref().unwrap().space;
+    let engine = &v.replicas[rogue].engine;
+    let place = Place::first(v.org, space, Nonce([5; 16]), engine.charter().heads(&branch), v.now);
+    let copies = base.iter().map(|b| hostile::entry(record, "meetings", v.now, b.clone())).collect();
+    let copy = hostile::group(&Stored, &[&hostile::commit(engine.key(), &place, copies)]);
+    // The district has the record first, the city the copy.
+    ok(&v.sync(1, 0));
+    let t = v.invite(0, v.root(), Roles::ADMIN);
+    let late = v.join("another office of the city", &t, &mut mem);
+    let first = v.replicas[1].store.stored_after(sampan_core::store::CommitKey(0), 10_000).unwrap();
+    let charters: Vec<_> = first.iter().filter(|(log, _)| log.space.flow == sampan_core::id::Flow::Charter).collect();
+    for (log, row) in charters {
+        let group = v.replicas[1].store.groups(&log.space, &[row.key]).unwrap().remove(0);
+        give(&mut v, late, group).unwrap();
+    }
+    give(&mut v, late, copy.clone()).unwrap();
+    give(&mut v, 1, copy).unwrap();
+    for (log, row) in first.iter().filter(|(log, _)| log.space == space) {
+        let group = v.replicas[1].store.groups(&log.space, &[row.key]).unwrap().remove(0);
+        give(&mut v, late, group).unwrap();
+    }
+    let seen = [1, late].map(|at| (v.view(at, record), v.replicas[at].store.records(&[record]).unwrap().remove(0)));
+    let [(one, state), (other, late_state)] = seen;
+    assert!(one.is_some(), "the record is there");
+    assert_eq!(one, other);
+    let place = |s: Option<sampan_core::store::RecordState>| s.map(|s| (s.space, s.collection, s.heads, s.irregular));
+    assert_eq!(place(state), place(late_state));
+}
+
+#[test]
+fn an_author_that_files_one_creation_twice_is_judged_alike_in_either_order() {
+    use sampan_core::engine::{NewRecordEntry, judge};
+    let (v, _, branch) = three_levels(83);
+    let engine = &v.replicas[2].engine;
+    let (actor, mut rng) = (engine.actor(), SeededRng::new(1));
+    let space = SpaceId { unit: branch, flow: sampan_core::id::Flow::Up, reach: 0 };
+    let place = Place::first(v.org, space, engine.nonce(), vec![], v.now);
+    let made = hostile::creation(engine.key(), &place, 5, &mut rng);
+    let of = |collection| NewRecordEntry {
+        space,
+        collection,
+        kind: EntryKind::Change,
+        hash: made.entry.change(),
+        actor,
+        birth: None,
+        bytes: &made.payload,
+    };
+    let both = [of("members"), of("meetings")];
+    let back = [both[1], both[0]];
+    let (one, other) =
+        (judge(&v.org, made.entry.record, None, &[], &both), judge(&v.org, made.entry.record, None, &[], &back));
+    assert_eq!(one.state, other.state);
+    assert_eq!(one.statuses, [Status::Malformed, Status::Accepted]);
+    assert_eq!(other.statuses, [Status::Accepted, Status::Malformed]);
+}
