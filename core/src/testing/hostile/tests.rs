@@ -255,3 +255,30 @@ fn what_becomes_of_any_set_of_entries_does_not_hang_on_their_order() {
         }
     }
 }
+
+#[test]
+fn nobody_writes_under_another_name_by_calling_a_change_computed() {
+    let (id, base) = record();
+    let [honest, hostile] = places().map(|p| actor(&p));
+    let mut claims: Vec<Claim> = base
+        .iter()
+        .map(|(actor, bytes)| Claim {
+            space: 1,
+            collection: "members",
+            kind: EntryKind::Change,
+            actor: *actor,
+            birth: None,
+            bytes: bytes.clone(),
+        })
+        .collect();
+    let forged = next(&bytes_of(&base), honest, "never said", |_| {});
+    for kind in [EntryKind::Change, EntryKind::Identity, EntryKind::Birth] {
+        let birth = (kind == EntryKind::Birth).then(|| crate::log::BirthOf { field: "later".into(), kind: Kind::Text });
+        let forgery = Claim { kind, actor: hostile, birth, bytes: forged.clone(), ..claims[0].clone() };
+        // Also where it comes before the record.
+        assert_ne!(judge_claims(id, std::slice::from_ref(&forgery)).statuses[0], Status::Accepted, "{kind:?}");
+        claims.push(forgery);
+        assert_eq!(judge_claims(id, &claims).statuses[2], Status::Malformed, "{kind:?}");
+        claims.pop();
+    }
+}
