@@ -211,3 +211,42 @@ fn an_author_that_files_one_creation_twice_is_judged_alike_in_either_order() {
     assert_eq!(one.statuses, [Status::Malformed, Status::Accepted]);
     assert_eq!(other.statuses, [Status::Accepted, Status::Malformed]);
 }
+
+#[test]
+fn noise_in_a_charter_is_void_and_the_rest_of_it_stands() {
+    use sampan_core::entropy::Entropy as _;
+    let (mut v, district, branch) = three_levels(84);
+    let mut rng = SeededRng::new(84);
+    let engine = &v.replicas[1].engine;
+    let key = engine.key().clone();
+    let space = SpaceId::charter(district);
+    let mut place = Place::first(v.org, space, Nonce([4; 16]), engine.charter().heads(&district), v.now);
+    for round in 0..60 {
+        let mut noise = vec![0; 1 + rng.below(300) as usize];
+        rng.fill(&mut noise);
+        // Like an operation, as far as it goes: an array that begins with a small number.
+        noise[0] = [0x82, 0x83, noise[0]][round % 3];
+        let kind = EntryKind::Charter;
+        let payload_hash = Entry::hash_payload(kind, &noise);
+        let mut id = [0; 16];
+        id.copy_from_slice(&payload_hash[..16]);
+        if round % 5 == 0 {
+            id = [7; 16];
+        }
+        let entry =
+            Entry { kind, record: RecordId(id), collection: String::new(), payload_hash, time: v.now, birth: None };
+        let commit = hostile::commit(&key, &place, vec![EntryPayload { entry, payload: noise }]);
+        // Whoever cannot write it in the form of a pack cannot send it.
+        if give(&mut v, 0, hostile::group(&Stored, &[&commit])).is_ok() {
+            place = Place::after(&commit);
+        }
+    }
+    assert!(place.sequence > 40, "the noise arrived: {}", place.sequence);
+    let later = v.unit(1, district, "Chi bộ 2", "branch");
+    ok(&v.sync(1, 0));
+    ok(&v.sync(2, 1));
+    for at in 0..3 {
+        assert!(v.replicas[at].engine.charter().unit(&branch).is_some(), "at {at}");
+    }
+    assert!(v.replicas[0].engine.charter().unit(&later).is_some());
+}
