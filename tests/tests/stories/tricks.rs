@@ -250,3 +250,22 @@ fn noise_in_a_charter_is_void_and_the_rest_of_it_stands() {
     }
     assert!(v.replicas[0].engine.charter().unit(&later).is_some());
 }
+
+#[test]
+fn a_sequence_at_the_end_of_numbers_is_refused_like_any_that_does_not_follow() {
+    let (mut v, _, branch) = three_levels(85);
+    let space = SpaceId { unit: branch, flow: sampan_core::id::Flow::Up, reach: 0 };
+    let mut rng = SeededRng::new(85);
+    let place = Place::first(v.org, space, Nonce([4; 16]), vec![], v.now);
+    let (key, first) = hostile::stranger(&place, &mut rng);
+    // Nobody knows the parent of a stranger's commit, so nobody can say that its number is wrong.
+    let last = Place { sequence: u64::MAX, parents: vec![first.id()], ..Place::beside(&first) };
+    let last = hostile::commit(&key, &last, vec![hostile::creation(&key, &last, 5, &mut rng)]);
+    assert_eq!(give(&mut v, 1, hostile::group(&Stored, &[&last])).unwrap().quarantined, 1);
+    for sequence in [2, u64::MAX] {
+        let beyond = Place { sequence, parents: vec![last.id()], ..Place::beside(&last) };
+        let beyond = hostile::commit(&key, &beyond, vec![hostile::creation(&key, &beyond, 5, &mut rng)]);
+        let refused = give(&mut v, 1, hostile::group(&Stored, &[&beyond]));
+        assert!(matches!(refused, Err(IntakeError::PeerCommit(_))), "{refused:?}");
+    }
+}
