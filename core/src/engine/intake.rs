@@ -236,7 +236,7 @@ impl Engine {
                 }
                 greatest = greatest.max(sequence);
             }
-            if h.sequence != greatest + 1 {
+            if greatest.checked_add(1) != Some(h.sequence) {
                 return Err(CommitError::Header("a sequence that does not follow its parents").into());
             }
             here.insert(c.id(), (h.sequence, h.device, h.space));

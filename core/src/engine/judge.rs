@@ -127,6 +127,8 @@ struct Birthplace<'a> {
     space: SpaceId,
     collection: &'a str,
     creation: &'a [u8],
+    /// Whether every replica computes the creation.
+    identity: bool,
     hash: ChangeHash,
     max_op: u64,
 }
@@ -137,13 +139,14 @@ fn birthplace<'a>(
     all: &[NewRecordEntry<'a>],
     parsed: &[Result<Parsed<'_>, ChangeError>],
 ) -> Option<Birthplace<'a>> {
-    // Of two valid births (an identity record's, made in two commits) the bytes are the same; where
-    // their collections differ the id differs too.
-    all.iter().zip(parsed).find_map(|(e, p)| {
+    // Of two valid births (an identity record's, made in two commits) the bytes are the same. The id of
+    // an ordinary record does not bind its collection: a copy of the creation in another's commit must
+    // not choose it, and of two that the author itself made the lower name counts, on every replica.
+    let births = all.iter().zip(parsed).filter_map(|(e, p)| {
         let p = p.as_ref().ok()?;
         let born = p.deps.is_empty()
             && match e.kind {
-                EntryKind::Change => record_id(&e.space, &e.hash) == id,
+                EntryKind::Change => p.actor() == e.actor && record_id(&e.space, &e.hash) == id,
                 EntryKind::Identity => is_identity(org, id, e, p),
                 EntryKind::Birth | EntryKind::Charter | EntryKind::Erase => false,
             };
@@ -151,10 +154,12 @@ fn birthplace<'a>(
             space: e.space,
             collection: e.collection,
             creation: e.bytes,
+            identity: e.kind == EntryKind::Identity,
             hash: e.hash,
             max_op: p.max_op(),
         })
-    })
+    });
+    births.min_by_key(|b| b.collection)
 }
 
 fn is_identity(org: &OrgId, id: RecordId, e: &NewRecordEntry<'_>, p: &Parsed<'_>) -> bool {
@@ -177,14 +182,20 @@ fn verify_identity_bytes(id: &RecordId, fields: &BTreeMap<String, Value>, bytes:
 fn belongs(id: RecordId, e: &NewRecordEntry<'_>, p: &Parsed<'_>, birthplace: Option<&Birthplace<'_>>) -> bool {
     let Some(b) = birthplace else {
         // Nothing is known of the record yet: what waits is judged again when its creation comes;
-        // but a change without dependencies that is no birth of this record never will be one.
-        return !p.deps.is_empty();
+        // but a change without dependencies that is no birth of this record never will be one, and a
+        // computed creation shows by itself what it creates.
+        return match e.kind {
+            EntryKind::Change | EntryKind::Birth => !p.deps.is_empty(),
+            EntryKind::Identity | EntryKind::Charter | EntryKind::Erase => false,
+        };
     };
     if e.space != b.space || e.collection != b.collection {
         return false;
     }
     match e.kind {
-        EntryKind::Change | EntryKind::Identity => !p.deps.is_empty() || e.bytes == b.creation,
+        EntryKind::Change => !p.deps.is_empty() || e.bytes == b.creation,
+        // Exempt from the rule of actors, so it may be nothing but the computed bytes.
+        EntryKind::Identity => b.identity && e.bytes == b.creation,
         EntryKind::Birth => e.birth.is_some_and(|birth| {
             crate::record::verify_birth(&id, &b.hash, b.max_op, &birth.field, birth.kind, e.bytes)
         }),

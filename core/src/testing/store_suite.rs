@@ -292,6 +292,8 @@ fn records_and_entries(store: &mut dyn Store) {
     state.heads = vec![edit.entry.change(), birth.entry.change()];
     state.sequences.insert(ActorId([1; 16]), u64::from(u32::MAX) + 7);
     (state.entries, state.irregular, state.max_op, state.damaged) = (3, 1, 1 << 40, true);
+    // What came before the creation could only guess these.
+    (state.collection, state.space) = ("meetings".into(), up_space(2));
     let mut batch = batch_of(store, &[&b]);
     batch.now = test_time(200);
     batch.records = vec![state.clone()];

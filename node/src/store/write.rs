@@ -142,11 +142,14 @@ impl SqliteStore {
         )?;
         let mut change = self.conn.prepare_cached(
             "UPDATE records SET max_op = ?3, entries = ?4, irregular = ?5, damaged = ?6,
-             heads = ?7, sequences = ?8 WHERE key = ?1 AND id = ?2",
+             heads = ?7, sequences = ?8, collection = ?9, space = ?10 WHERE key = ?1 AND id = ?2",
         )?;
         for r in &batch.records {
             let heads = rows::heads_blob(&r.heads);
             let sequences = rows::sequences_blob(&r.sequences);
+            // Both may change: what came before the creation could only guess them.
+            let collection = self.collection_place(&r.collection, t)?;
+            let space = self.space_place(&r.space, t)?;
             let key = if let Some(key) = r.key {
                 let changed = change.execute((
                     int(key.0),
@@ -157,6 +160,8 @@ impl SqliteStore {
                     r.damaged,
                     heads,
                     sequences,
+                    collection,
+                    space,
                 ))?;
                 if changed != 1 {
                     let why = format!("record {} is stored under another position", r.id);
@@ -164,8 +169,6 @@ impl SqliteStore {
                 }
                 int(key.0)
             } else {
-                let collection = self.collection_place(&r.collection, t)?;
-                let space = self.space_place(&r.space, t)?;
                 add.insert((
                     r.id.0,
                     collection,

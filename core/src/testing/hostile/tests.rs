@@ -177,3 +177,108 @@ fn a_flood_is_more_than_a_quarantine_keeps() {
         assert!(kept > 0 && kept <= most && kept < commits.len(), "{kept} of {}", commits.len());
     }
 }
+
+/// One entry as a hostile or an honest commit might hold it.
+#[derive(Debug, Clone, PartialEq)]
+struct Claim {
+    space: u8,
+    collection: &'static str,
+    kind: EntryKind,
+    actor: ActorId,
+    birth: Option<crate::log::BirthOf>,
+    bytes: Vec<u8>,
+}
+
+fn judge_claims(id: RecordId, claims: &[Claim]) -> crate::engine::JudgedRecord {
+    let entries: Vec<NewRecordEntry<'_>> = claims
+        .iter()
+        .map(|c| NewRecordEntry {
+            space: up_space(c.space),
+            collection: c.collection,
+            kind: c.kind,
+            hash: ChangeHash(Entry::hash_payload(c.kind, &c.bytes)),
+            actor: c.actor,
+            birth: c.birth.as_ref(),
+            bytes: &c.bytes,
+        })
+        .collect();
+    judge(&test_org(), id, None, &[], &entries)
+}
+
+#[test]
+fn what_becomes_of_any_set_of_entries_does_not_hang_on_their_order() {
+    let (id, base) = record();
+    let [honest, hostile] = places().map(|p| actor(&p));
+    let created = honest_change(&base[0].1);
+    let born = crate::record::birth(&id, &created.hash(), created.max_op(), "tags", Kind::Set).unwrap();
+    let birth = Some(crate::log::BirthOf { field: "tags".into(), kind: Kind::Set });
+    let mut rng = SeededRng::new(10);
+    let mut pool: Vec<Vec<u8>> = base.iter().map(|(_, b)| b.clone()).collect();
+    let third = next(&pool, honest, "third", |_| {});
+    pool.extend([born.bytes.clone(), third]);
+    for t in changes(&bytes_of(&base), hostile, &mut rng).into_iter().filter(|t| t.bytes.len() < 1_000) {
+        pool.extend(t.before);
+        pool.push(t.bytes);
+    }
+    for round in 0..3_000 {
+        let mut set: Vec<Claim> = Vec::new();
+        for _ in 0..2 + rng.below(8) {
+            // The honest payloads come often, so that something stands.
+            let at = if rng.one_in(2) { rng.below(4) } else { rng.below(pool.len() as u64) };
+            let kinds = [EntryKind::Change, EntryKind::Change, EntryKind::Birth, EntryKind::Identity];
+            let kind = kinds[rng.below(4) as usize];
+            set.push(Claim {
+                space: if rng.one_in(5) { 2 } else { 1 },
+                collection: if rng.one_in(3) { "meetings" } else { "members" },
+                kind,
+                actor: if rng.one_in(2) { honest } else { hostile },
+                birth: birth.clone().filter(|_| kind == EntryKind::Birth && !rng.one_in(4)),
+                bytes: pool[at as usize].clone(),
+            });
+        }
+        let first = judge_claims(id, &set);
+        let before = set.clone();
+        for i in (1..set.len()).rev() {
+            set.swap(i, rng.below(i as u64 + 1) as usize);
+        }
+        // Judged anew in another order: the same of each entry, and of the record where it is shown.
+        let again = judge_claims(id, &set);
+        let standing = |j: &crate::engine::JudgedRecord| {
+            let s = &j.state;
+            let place = (!s.heads.is_empty()).then(|| (s.space, s.collection.clone()));
+            (s.heads.clone(), s.max_op, s.sequences.clone(), s.irregular, place)
+        };
+        assert_eq!(standing(&first), standing(&again), "round {round}: {set:?}");
+        for (claim, status) in set.iter().zip(&again.statuses) {
+            let at = before.iter().position(|c| c == claim).unwrap();
+            assert_eq!(first.statuses[at], *status, "round {round}: {claim:?} of {set:?}");
+        }
+    }
+}
+
+#[test]
+fn nobody_writes_under_another_name_by_calling_a_change_computed() {
+    let (id, base) = record();
+    let [honest, hostile] = places().map(|p| actor(&p));
+    let mut claims: Vec<Claim> = base
+        .iter()
+        .map(|(actor, bytes)| Claim {
+            space: 1,
+            collection: "members",
+            kind: EntryKind::Change,
+            actor: *actor,
+            birth: None,
+            bytes: bytes.clone(),
+        })
+        .collect();
+    let forged = next(&bytes_of(&base), honest, "never said", |_| {});
+    for kind in [EntryKind::Change, EntryKind::Identity, EntryKind::Birth] {
+        let birth = (kind == EntryKind::Birth).then(|| crate::log::BirthOf { field: "later".into(), kind: Kind::Text });
+        let forgery = Claim { kind, actor: hostile, birth, bytes: forged.clone(), ..claims[0].clone() };
+        // Also where it comes before the record.
+        assert_ne!(judge_claims(id, std::slice::from_ref(&forgery)).statuses[0], Status::Accepted, "{kind:?}");
+        claims.push(forgery);
+        assert_eq!(judge_claims(id, &claims).statuses[2], Status::Malformed, "{kind:?}");
+        claims.pop();
+    }
+}
