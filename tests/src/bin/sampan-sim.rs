@@ -10,6 +10,14 @@ fn main() {
     for s in seed..seed + n {
         let began = std::time::Instant::now();
         let out = run(s, &Options { echo: std::env::var("ECHO").is_ok(), ..Options::default() });
-        println!("seed {s}: {:?} {:.2?} trace {} broken {:#?}", out.stats, began.elapsed(), &out.trace[..8], out.broken.iter().take(5).collect::<Vec<_>>());
+        println!(
+            "seed {s}: on {:?} fired {:?} {:?} {:.2?} trace {} broken {:#?}",
+            out.on.iter().map(|k| k.word()).collect::<Vec<_>>(),
+            out.fired,
+            out.stats,
+            began.elapsed(),
+            &out.trace[..8],
+            out.broken.iter().take(5).collect::<Vec<_>>()
+        );
     }
 }

@@ -10,8 +10,8 @@ use super::machine::{Machine, STORE};
 use super::world::{Happening, World};
 use crate::disk::{Crash, Disk, Fault, Step};
 use sampan_core::charter::Op;
-use sampan_core::testing::SeededRng;
 use sampan_core::entropy::random;
+use sampan_core::testing::SeededRng;
 use sampan_node::replica::Replica;
 
 const MINUTE: u64 = 60_000;
@@ -49,11 +49,8 @@ impl World {
             FaultKind::HalfOpen => self.half_open(n),
             FaultKind::Kill => self.stop(n, |d| d.restart()),
             FaultKind::PowerLoss => {
-                let crash = if self.chaos.chance(500) {
-                    Crash::DropUnsynced
-                } else {
-                    Crash::RandomSubset(self.chaos.bits())
-                };
+                let crash =
+                    if self.chaos.chance(500) { Crash::DropUnsynced } else { Crash::RandomSubset(self.chaos.bits()) };
                 self.stop(n, move |d| d.crash(crash))
             }
             FaultKind::TornWrite => {
@@ -325,9 +322,7 @@ impl World {
         let version = 2 + self.faults.counts().get(&FaultKind::NewSchema).copied().unwrap_or(0) as u32;
         let root = self.unit_ids.first().copied().unwrap_or_default();
         let text = super::world::SCHEMA.replace("version = 1", &format!("version = {version}"));
-        let text = format!(
-            "{text}\n[collection.cards.field.extra{version}]\nkind = \"string\"\nmax = 50\n"
-        );
+        let text = format!("{text}\n[collection.cards.field.extra{version}]\nkind = \"string\"\nmax = 50\n");
         let now = self.machines[0].clock.now();
         let Some(p) = self.machines[0].process.as_mut() else { return false };
         let Replica { store, engine, rng, .. } = &mut p.replica;

@@ -42,8 +42,7 @@ impl Court {
 impl World {
     /// The charter that everything ever written makes.
     fn whole_charter(&mut self) -> Rc<ModelCharter> {
-        let charters =
-            self.ledger.commits.values().filter(|c| c.header().space.flow == Flow::Charter).count();
+        let charters = self.ledger.commits.values().filter(|c| c.header().space.flow == Flow::Charter).count();
         if let Some((n, charter)) = &self.court.charter
             && *n == charters
         {
@@ -91,7 +90,8 @@ impl World {
                 let covered = space.unit == unit && space.flow == Flow::Up && space.reach <= level;
                 if covered && !there.is_some_and(|t| t.contains(id)) {
                     let name = &self.machines[n].name;
-                    accusations.push(format!("{name} shows a tick of {relay} for {unit}, and commit {id} was never there"));
+                    accusations
+                        .push(format!("{name} shows a tick of {relay} for {unit}, and commit {id} was never there"));
                 }
             }
         }
@@ -106,7 +106,8 @@ impl World {
         let l = &self.links[link];
         let nodes = l.nodes;
         let marks = l.marks;
-        if nodes.iter().any(|n| self.exempt[*n]) || nodes.iter().zip(l.starts).any(|(n, s)| self.machines[*n].starts != s)
+        if nodes.iter().any(|n| self.exempt[*n])
+            || nodes.iter().zip(l.starts).any(|(n, s)| self.machines[*n].starts != s)
         {
             return;
         }
@@ -123,7 +124,8 @@ impl World {
                 let space = c.header().space;
                 let both = nodes.iter().all(|n| charter.holds(&self.machines[*n].device, &levels, &space));
                 if both && !other.set.contains(id) {
-                    let (who, names) = (&self.machines[nodes[end]].name, [&self.machines[a].name, &self.machines[b].name]);
+                    let (who, names) =
+                        (&self.machines[nodes[end]].name, [&self.machines[a].name, &self.machines[b].name]);
                     accusations.push(format!(
                         "{who} says verified, and {} holds commit {id} of {space:?} that {} does not",
                         names[0], names[1]
@@ -144,9 +146,11 @@ impl World {
         }
         let Some(frame) = Self::read(bytes) else { return };
         let told: Vec<SpaceId> = match &frame {
-            Frame::Commits { groups, .. } => {
-                groups.iter().flat_map(|g| g.headers.iter().filter_map(|h| h.trust().ok())).map(|h| h.header().space).collect()
-            }
+            Frame::Commits { groups, .. } => groups
+                .iter()
+                .flat_map(|g| g.headers.iter().filter_map(|h| h.trust().ok()))
+                .map(|h| h.header().space)
+                .collect(),
             Frame::Frontier(spaces) => spaces.iter().map(|s| s.space).collect(),
             Frame::Inventory { log, .. } => vec![log.space],
             Frame::Hello(_)
@@ -313,7 +317,10 @@ impl World {
         let nodes = self.machines.len() as u64;
         let bound = payload * BYTES_FACTOR_MAX.max(nodes * 2) + self.stats.links * SESSION_BYTES_FREE;
         if self.stats.bytes > bound {
-            let words = format!("{} bytes were sent for {payload} bytes of commits over {} links", self.stats.bytes, self.stats.links);
+            let words = format!(
+                "{} bytes were sent for {payload} bytes of commits over {} links",
+                self.stats.bytes, self.stats.links
+            );
             self.ledger.accuse(words);
         }
         if self.stats.links_after > LINKS_AFTER_MAX * nodes {

@@ -83,8 +83,12 @@ impl Ledger {
             }
         }
         let pending: BTreeSet<ChangeHash> = replica.store.pending()?.iter().map(|p| p.entry.entry.change()).collect();
-        let lost: Vec<ChangeHash> =
-            self.held[at].unsealed.iter().filter(|h| !pending.contains(h) && !self.is_sealed_here(at, h)).copied().collect();
+        let lost: Vec<ChangeHash> = self.held[at]
+            .unsealed
+            .iter()
+            .filter(|h| !pending.contains(h) && !self.is_sealed_here(at, h))
+            .copied()
+            .collect();
         for hash in lost {
             self.accuse(format!("{name}: the edit {hash} was saved, and is neither unsealed nor in a commit there"));
         }
@@ -122,7 +126,9 @@ impl Ledger {
                 && honest
             {
                 let (space, device) = (h.space, h.device);
-                self.accuse(format!("{name}: the honest device {device} forked its log of {space:?}: {other} and {id}"));
+                self.accuse(format!(
+                    "{name}: the honest device {device} forked its log of {space:?}: {other} and {id}"
+                ));
             }
         }
         for e in &commit.payload().entries {

@@ -145,10 +145,8 @@ impl World {
         let Some(p) = self.machines[n].process.as_mut() else { return Err("it does not run".into()) };
         let collection = collection(&p.replica, which)?;
         let unit = unit_for(&mut self.people.dice, &p.replica, &collection).ok_or("it has no unit")?;
-        let rows = rows
-            .into_iter()
-            .map(|fields| sampan_node::replica::ImportRecord { unit, fields, updates: None })
-            .collect();
+        let rows =
+            rows.into_iter().map(|fields| sampan_node::replica::ImportRecord { unit, fields, updates: None }).collect();
         let ids = p.replica.import(&collection, rows).map_err(|e| word(&e))?;
         if which != "private" {
             self.people.records.extend(ids.iter().take(8).map(|id| (which.to_owned(), *id)));
@@ -234,8 +232,13 @@ fn unit_for(dice: &mut Dice, replica: &Replica, collection: &Collection) -> Opti
     let own = replica.units();
     let unit = dice.pick(&own).copied()?;
     if collection.flow == Flow::Up && dice.chance(300) {
-        let below: Vec<_> =
-            replica.engine.charter().units().map(|u| u.id).filter(|u| replica.engine.charter().is_below(u, &unit)).collect();
+        let below: Vec<_> = replica
+            .engine
+            .charter()
+            .units()
+            .map(|u| u.id)
+            .filter(|u| replica.engine.charter().is_below(u, &unit))
+            .collect();
         return dice.pick(&below).copied().or(Some(unit));
     }
     Some(unit)

@@ -115,16 +115,7 @@ impl Shape {
 
     fn node(&mut self, name: &str, unit: usize, roles: Roles, relay: bool, habit: Habit, joins_at: u64) -> usize {
         let subtree = relay;
-        self.nodes.push(NodeSpec {
-            name: name.to_owned(),
-            unit,
-            also: None,
-            roles,
-            subtree,
-            relay,
-            habit,
-            joins_at,
-        });
+        self.nodes.push(NodeSpec { name: name.to_owned(), unit, also: None, roles, subtree, relay, habit, joins_at });
         self.nodes.len() - 1
     }
 
@@ -192,7 +183,8 @@ impl Shape {
             }
             if dice.chance(60) && unit > 1 {
                 let last = self.nodes.len() - 1;
-                let other = self.nodes[..last].iter().filter(|s| !s.relay && s.unit != unit).map(|s| s.unit).next_back();
+                let other =
+                    self.nodes[..last].iter().filter(|s| !s.relay && s.unit != unit).map(|s| s.unit).next_back();
                 self.nodes[last].also = other;
             }
         }

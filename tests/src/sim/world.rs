@@ -481,8 +481,7 @@ impl World {
         let p = m.process.as_mut().unwrap_or_else(|| panic!("the city does not run"));
         let Replica { store, engine, rng, .. } = &mut p.replica;
         let unit = UnitId(random(rng));
-        let op =
-            Op::CreateUnit { unit, name: name.to_owned(), code: None, kind: Some(kind.to_owned()), since: now };
+        let op = Op::CreateUnit { unit, name: name.to_owned(), code: None, kind: Some(kind.to_owned()), since: now };
         store
             .group(|s| engine.write_charter(s, rng, parent, &[op], now))
             .unwrap_or_else(|e| panic!("creating a unit failed: {e}"));
@@ -510,9 +509,8 @@ impl World {
         let now = m.clock.now();
         let p = m.process.as_mut().unwrap_or_else(|| panic!("the city does not run"));
         let Replica { store, engine, rng, .. } = &mut p.replica;
-        let ticket = store
-            .group(|s| engine.invite(s, rng, &request, now))
-            .unwrap_or_else(|e| panic!("inviting failed: {e}"));
+        let ticket =
+            store.group(|s| engine.invite(s, rng, &request, now)).unwrap_or_else(|e| panic!("inviting failed: {e}"));
         self.after_step(0);
         self.wake(0);
         ticket
@@ -656,10 +654,8 @@ impl World {
         }
         let inputs = std::mem::take(&mut p.inbox);
         let look = std::mem::take(&mut p.look);
-        let closed: Vec<SessionId> = inputs
-            .iter()
-            .filter_map(|i| if let TableInput::Closed { id } = i { Some(*id) } else { None })
-            .collect();
+        let closed: Vec<SessionId> =
+            inputs.iter().filter_map(|i| if let TableInput::Closed { id } = i { Some(*id) } else { None }).collect();
         let count = inputs.len();
         let (outputs, stored) = p.table.transact(&mut p.replica, inputs, look);
         for id in closed {
@@ -791,7 +787,10 @@ impl World {
     fn note_refusal(&mut self, n: usize, link: usize) {
         let lower = self.links[link].nodes[0];
         if !self.exempt[lower] {
-            let end = self.machines[n].process.as_ref().and_then(|p| p.states.get(&self.links[link].sessions[usize::from(lower != n)]));
+            let end = self.machines[n]
+                .process
+                .as_ref()
+                .and_then(|p| p.states.get(&self.links[link].sessions[usize::from(lower != n)]));
             let words = end.and_then(|s| s.end.as_ref()).map(|e| format!("{e:?}")).unwrap_or_default();
             let name = self.machines[lower].name.clone();
             self.ledger.accuse(format!("{name} has a right and was refused: {words}"));
@@ -838,7 +837,8 @@ impl World {
         let mut opens_at = u64::MAX;
         for hop in hops {
             for address in &hop.addresses {
-                let there = self.machines.iter().position(|m| m.address == *address && m.device == hop.device && m.runs());
+                let there =
+                    self.machines.iter().position(|m| m.address == *address && m.device == hop.device && m.runs());
                 if let Some(upper) = there
                     && upper != n
                 {
@@ -897,7 +897,8 @@ impl World {
         let keys = [self.machines[upper].device, self.machines[lower].device];
         let roles = [Role::Lower, Role::Upper];
         for (end, node) in [lower, upper].into_iter().enumerate() {
-            let input = TableInput::Open { id: sessions[end], role: roles[end], peer: keys[end], fallback: detour && end == 0 };
+            let input =
+                TableInput::Open { id: sessions[end], role: roles[end], peer: keys[end], fallback: detour && end == 0 };
             let Some(p) = self.machines[node].process.as_mut() else { return };
             p.inbox.push(input);
             self.plan_work(node, after);
@@ -947,7 +948,14 @@ impl World {
                 let at = (*ready).max(now + slow + ms);
                 *ready = at;
                 self.under_way += 1;
-                self.trace.line(now, &format!("link {link}.{end} lane {lane} {} {}", bytes.len(), blake3::hash(&bytes).to_hex().split_at(8).0));
+                self.trace.line(
+                    now,
+                    &format!(
+                        "link {link}.{end} lane {lane} {} {}",
+                        bytes.len(),
+                        blake3::hash(&bytes).to_hex().split_at(8).0
+                    ),
+                );
                 self.at(at - now, Happening::Deliver { link, end: 1 - end, lane, bytes });
             }
             Passage::After(_) | Passage::Never => {
