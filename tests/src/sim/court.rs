@@ -122,7 +122,8 @@ impl World {
             for id in held.order.iter().take(marks[from]) {
                 let Some(c) = self.ledger.commits.get(id) else { continue };
                 let space = c.header().space;
-                let both = nodes.iter().all(|n| charter.holds(&self.machines[*n].device, &levels, &space));
+                let both = space.flow != Flow::Local
+                    && nodes.iter().all(|n| charter.holds(&self.machines[*n].device, &levels, &space));
                 if both && !other.set.contains(id) {
                     let (who, names) =
                         (&self.machines[nodes[end]].name, [&self.machines[a].name, &self.machines[b].name]);

@@ -21,6 +21,7 @@ const KEPT_MAX: usize = 24;
 pub(super) struct Hostile {
     dice: Dice,
     tricks: BTreeMap<usize, BTreeSet<FaultKind>>,
+    ever: BTreeSet<usize>,
     kept: BTreeMap<usize, Vec<(u8, Vec<u8>)>>,
     held_back: BTreeMap<(usize, u8), Vec<u8>>,
 }
@@ -30,6 +31,7 @@ impl Hostile {
         Self {
             dice: Dice::of(seed, "hostile"),
             tricks: BTreeMap::new(),
+            ever: BTreeSet::new(),
             kept: BTreeMap::new(),
             held_back: BTreeMap::new(),
         }
@@ -39,6 +41,11 @@ impl Hostile {
     pub(super) fn stop(&mut self) {
         self.tricks.clear();
         self.held_back.clear();
+    }
+
+    /// Whether a machine is, or was, hostile.
+    pub(super) fn is(&self, n: usize) -> bool {
+        self.ever.contains(&n)
     }
 
     /// What really leaves of a frame.
@@ -95,6 +102,7 @@ fn is_charter(bytes: &[u8]) -> bool {
 impl World {
     /// A peer turns hostile in one way more.
     pub(super) fn turn_hostile(&mut self, kind: FaultKind, n: usize) {
+        self.hostile.ever.insert(n);
         match kind {
             FaultKind::HostileWithhold
             | FaultKind::HostileReplay

@@ -96,8 +96,8 @@ pub struct Process {
     pub work_at: Option<u64>,
     /// A look for edits that wait to be sealed is planned.
     pub look_planned: bool,
-    /// A dialling is under way or planned.
-    pub dialling: bool,
+    /// When the next dialling is planned.
+    pub dial_at: Option<u64>,
     /// It sleeps until then.
     pub sleeps_until: u64,
     /// Names for sessions.
@@ -261,7 +261,7 @@ impl Machine {
             look: true,
             work_at: None,
             look_planned: false,
-            dialling: false,
+            dial_at: None,
             sleeps_until: 0,
             next_session: 0,
         });

@@ -21,9 +21,9 @@ use sampan_core::engine::InviteRequest;
 use sampan_core::entropy::random;
 use sampan_core::id::{OrgId, UnitId};
 use sampan_core::log::device_id;
-use sampan_core::sync::Role;
+use sampan_core::sync::{Event, Role};
 use sampan_core::testing::{SeededRng, test_key};
-use sampan_core::wire::frame::Frame;
+use sampan_core::wire::frame::{Frame, RefuseCode};
 use sampan_node::desk::{SessionEnd, SessionId, SessionState, TableInput, TableOutput};
 use sampan_node::link::pump::{ASK_AGAIN_AFTER, is_done};
 use sampan_node::link::{Hop, route};
@@ -774,8 +774,8 @@ impl World {
             let after = ASK_AGAIN_AFTER.as_millis() as u64;
             self.at(after, Happening::Ask { link });
         }
-        if let Some(SessionEnd::Refused(_)) = &state.end {
-            self.note_refusal(n, link);
+        if let Some(end) = &state.end {
+            self.note_refusal(link, end);
         }
         let once = matches!(self.spec(n).habit, Habit::Now(_)) && !self.healed && !self.spec(n).relay;
         if end == 0 && once && is_done(&state) {
@@ -783,17 +783,20 @@ impl World {
         }
     }
 
-    /// A refused device does not come into step; where nobody revoked it, that is a broken promise.
-    fn note_refusal(&mut self, n: usize, link: usize) {
+    /// A device that was refused for want of a right, while nobody took it, was wronged.
+    fn note_refusal(&mut self, link: usize, end: &SessionEnd) {
         let lower = self.links[link].nodes[0];
-        if !self.exempt[lower] {
-            let end = self.machines[n]
-                .process
-                .as_ref()
-                .and_then(|p| p.states.get(&self.links[link].sessions[usize::from(lower != n)]));
-            let words = end.and_then(|s| s.end.as_ref()).map(|e| format!("{e:?}")).unwrap_or_default();
+        let SessionEnd::Refused(Event::Refused { code, text, .. }) = end else { return };
+        let of_right = match code {
+            RefuseCode::NoGrant | RefuseCode::GrantEnded | RefuseCode::TicketUsed | RefuseCode::TicketExpired => true,
+            RefuseCode::WrongOrganisation | RefuseCode::Version => true,
+            // A peer that breaks the protocol is told so; honest ones do not break it.
+            RefuseCode::Protocol => !self.links[link].nodes.iter().any(|n| self.hostile.is(*n)),
+            RefuseCode::Busy => false,
+        };
+        if of_right && !self.exempt[lower] && !self.exempt[self.links[link].nodes[1]] {
             let name = self.machines[lower].name.clone();
-            self.ledger.accuse(format!("{name} has a right and was refused: {words}"));
+            self.ledger.accuse(format!("{name} has a right and was refused: {text}"));
         }
     }
 
@@ -813,16 +816,20 @@ impl World {
     }
 
     pub(super) fn plan_dial(&mut self, n: usize, after: u64) {
+        let at = self.now + after;
         let Some(p) = self.machines[n].process.as_mut() else { return };
-        if !p.dialling && n != 0 {
-            p.dialling = true;
+        if n != 0 && p.dial_at.is_none_or(|planned| planned > at) {
+            p.dial_at = Some(at);
             self.at(after, Happening::Dial(n));
         }
     }
 
     fn dial(&mut self, n: usize) {
         let Some(p) = self.machines[n].process.as_mut() else { return };
-        p.dialling = false;
+        if p.dial_at.is_none_or(|at| at > self.now) {
+            return;
+        }
+        p.dial_at = None;
         if p.sleeps_until > self.now {
             let after = p.sleeps_until - self.now;
             self.plan_dial(n, after);
