@@ -6,6 +6,8 @@ mod authority;
 mod edges;
 mod forks;
 mod hostile;
+mod model;
+mod model_random;
 mod sync;
 
 use sampan_core::id::{DeviceId, OrgId, StoreEpoch};
