@@ -88,6 +88,7 @@ impl Shared {
                 for reach in 0..=charter.level(&over, levels) {
                     out.data.insert(Item::Space(SpaceId { unit: *unit, flow: Flow::Up, reach }));
                 }
+                out.beyond(charter, levels, unit, &over);
             }
         }
         for unit in lower.subtrees() {
@@ -97,26 +98,36 @@ impl Shared {
                 for reach in 0..=charter.level(&over, levels) {
                     out.data.insert(Item::Subtree(*unit, Tree::Up(reach)));
                 }
+                out.beyond(charter, levels, unit, &over);
             }
         }
         out
     }
 
+    /// A unit's own relay holds all of the unit's spaces, those too that reach only levels below it:
+    /// minutes of the city's own meetings, where meetings reach the district.
+    fn beyond(&mut self, charter: &Charter, levels: &[String], unit: &UnitId, over: &UnitId) {
+        if unit == over {
+            let below =
+                (0..levels.len().min(usize::from(u8::MAX)) as u8).skip_while(|r| *r <= charter.level(over, levels));
+            self.data.extend(below.map(|reach| Item::Space(SpaceId { unit: *unit, flow: Flow::Up, reach })));
+        }
+    }
+
     /// Charters and `down` spaces of the units above, and of the unit itself when `own`.
     fn chain(&mut self, charter: &Charter, unit: &UnitId, over: &UnitId, own: bool) {
-        let mut relay_passed = false;
-        for u in charter.chain(unit) {
-            let is_below_upper = charter.is_below(&u.id, over);
-            if is_below_upper && charter.has_relay(&u.id) {
-                relay_passed = true;
-            }
-            if u.id == *unit && !own {
+        let up: Vec<UnitId> = charter.chain(unit).map(|u| u.id).collect();
+        for (at, u) in up.iter().enumerate() {
+            // From the unit itself up to, and without, the upper end.
+            let mut between = up[at..].iter().take_while(|u| charter.is_below(u, over));
+            let relay_between = between.any(|u| charter.has_relay(u));
+            if u == unit && !own {
                 continue;
             }
-            self.charter.insert(Item::Space(SpaceId::charter(u.id)));
+            self.charter.insert(Item::Space(SpaceId::charter(*u)));
             // A `down` space below the upper end is there only while no other relay lies between.
-            if !is_below_upper || !relay_passed {
-                self.data.insert(Item::Space(SpaceId { unit: u.id, flow: Flow::Down, reach: 0 }));
+            if !relay_between {
+                self.data.insert(Item::Space(SpaceId { unit: *u, flow: Flow::Down, reach: 0 }));
             }
         }
     }

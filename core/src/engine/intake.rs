@@ -13,7 +13,7 @@ use crate::charter::Charter;
 use crate::entropy::Entropy;
 use crate::id::{CommitId, DeviceId, Flow, RecordId, SpaceId};
 use crate::limits::LOG_TIPS_MAX;
-use crate::log::{Commit, CommitError, EntryKind, Payload};
+use crate::log::{Commit, CommitError, EntryKind, Payload, VerifiedHeader};
 use crate::pack::{self, PackError, PackScope};
 use crate::store::{Batch, CommitKey, NewCommit, NewEntry, NewGroup, Quarantined, Status, Store, StoreError};
 use crate::time::Millis;
@@ -35,6 +35,8 @@ pub struct Intake {
     pub charter_grew: bool,
     /// Whether commits of this device and incarnation came that this replica had not made.
     pub twin_found: bool,
+    /// Whether a commit came that one in the quarantine names as its parent.
+    pub awaited: bool,
 }
 
 impl Intake {
@@ -45,6 +47,28 @@ impl Intake {
         self.quarantined += other.quarantined;
         self.charter_grew |= other.charter_grew;
         self.twin_found |= other.twin_found;
+        self.awaited |= other.awaited;
+    }
+}
+
+/// What lies in the quarantine, and the parents that it names: never less than the store has, save for
+/// what another process put there, which is found when the quarantine is judged.
+#[derive(Debug, Default)]
+pub(super) struct Aside {
+    commits: BTreeSet<CommitId>,
+    parents: BTreeSet<CommitId>,
+}
+
+impl Aside {
+    pub(super) fn of(held: &[Quarantined]) -> Self {
+        let mut out = Self::default();
+        held.iter().for_each(|q| out.add(&q.head));
+        out
+    }
+
+    fn add(&mut self, head: &VerifiedHeader) {
+        self.commits.insert(head.id());
+        self.parents.extend(&head.header().parents);
     }
 }
 
@@ -89,7 +113,7 @@ impl Engine {
         for group in groups {
             total.add(self.intake_group(store, from, group, shared, now)?);
         }
-        if total.charter_grew {
+        if total.charter_grew || total.awaited {
             total.add(self.judge_quarantine(store, now)?);
         }
         if total.twin_found {
@@ -164,6 +188,7 @@ impl Engine {
                     self.holdings.advance(&self.charter, h.space, h.device, h.incarnation, id, &h.parents);
                 }
             }
+            aside.iter().for_each(|(c, _)| self.aside.add(c.head()));
             self.set_aside(&mut batch, &scope, from, aside);
         }
         if !counting.is_empty() {
@@ -178,6 +203,11 @@ impl Engine {
         }
         for c in &counting {
             let h = c.header();
+            // One that was set aside before counts now: it leaves the quarantine as it is stored.
+            if self.aside.commits.remove(&c.id()) {
+                batch.released.push(c.id());
+            }
+            out.awaited |= self.aside.parents.contains(&c.id());
             out.commits += 1;
             out.entries += u64::from(h.entries);
             out.charter_grew |= h.space.flow == Flow::Charter;
@@ -377,10 +407,23 @@ impl Engine {
         Ok(())
     }
 
-    /// Takes out of the quarantine what counts now.
+    /// Takes out of the quarantine what counts now, until nothing more does: what leaves it may be a
+    /// charter's commit or a parent that makes others count.
     pub(super) fn judge_quarantine(&mut self, store: &mut dyn Store, now: Millis) -> Result<Intake, IntakeError> {
         let mut out = Intake::default();
+        loop {
+            let pass = self.judge_quarantine_once(store, now)?;
+            out.add(pass);
+            if pass.commits == 0 {
+                return Ok(out);
+            }
+        }
+    }
+
+    fn judge_quarantine_once(&mut self, store: &mut dyn Store, now: Millis) -> Result<Intake, IntakeError> {
+        let mut out = Intake::default();
         let mut held = store.quarantine()?;
+        self.aside = Aside::of(&held);
         held.sort_by_key(|q| q.head.header().sequence);
         for q in held {
             let h = q.head.header().clone();
@@ -395,14 +438,10 @@ impl Engine {
             let payload = pack::decode(&scope, &q.pack, &*self.codec)?.into_iter().next();
             let Some(payload) = payload else { continue };
             let commit = Commit::join(q.head.clone(), payload)?;
-            let id = commit.id();
             let (counting, _) = self.split_counting(h.space, vec![commit], BTreeSet::new());
             if counting.is_empty() {
                 continue;
             }
-            let mut batch = Batch::at(now);
-            batch.released.push(id);
-            store.write(&batch)?;
             out.add(self.store_commits(store, Some(q.peer), h.space, counting, Some(&q.pack), now)?);
         }
         Ok(out)

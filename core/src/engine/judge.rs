@@ -78,7 +78,7 @@ pub fn judge(
         .zip(&parsed)
         .map(|(e, p)| match p {
             Err(error) => Some(Candidate::refused(e.hash, *error)),
-            Ok(p) if !belongs(id, e, p, birthplace.as_ref()) => None,
+            Ok(p) if !belongs(org, id, e, p, birthplace.as_ref()) => None,
             Ok(p) => Some(Candidate::of(p, e.kind.expected_actor(e.actor))),
         })
         .collect();
@@ -127,8 +127,6 @@ struct Birthplace<'a> {
     space: SpaceId,
     collection: &'a str,
     creation: &'a [u8],
-    /// Whether every replica computes the creation.
-    identity: bool,
     hash: ChangeHash,
     max_op: u64,
 }
@@ -139,9 +137,9 @@ fn birthplace<'a>(
     all: &[NewRecordEntry<'a>],
     parsed: &[Result<Parsed<'_>, ChangeError>],
 ) -> Option<Birthplace<'a>> {
-    // Of two valid births (an identity record's, made in two commits) the bytes are the same. The id of
-    // an ordinary record does not bind its collection: a copy of the creation in another's commit must
-    // not choose it, and of two that the author itself made the lower name counts, on every replica.
+    // Of several valid births (an identity record's, made in two commits) the bytes are the same, but
+    // an entry may name another collection or, for an identity, lie in another space of the unit: the
+    // lowest place stands, whichever came first.
     let births = all.iter().zip(parsed).filter_map(|(e, p)| {
         let p = p.as_ref().ok()?;
         let born = p.deps.is_empty()
@@ -154,12 +152,11 @@ fn birthplace<'a>(
             space: e.space,
             collection: e.collection,
             creation: e.bytes,
-            identity: e.kind == EntryKind::Identity,
             hash: e.hash,
             max_op: p.max_op(),
         })
     });
-    births.min_by_key(|b| b.collection)
+    births.min_by(|a, b| (a.space, a.collection).cmp(&(b.space, b.collection)))
 }
 
 fn is_identity(org: &OrgId, id: RecordId, e: &NewRecordEntry<'_>, p: &Parsed<'_>) -> bool {
@@ -179,7 +176,13 @@ fn verify_identity_bytes(id: &RecordId, fields: &BTreeMap<String, Value>, bytes:
 }
 
 /// Whether an entry may be an entry of this record at all, by its place and its computed bytes.
-fn belongs(id: RecordId, e: &NewRecordEntry<'_>, p: &Parsed<'_>, birthplace: Option<&Birthplace<'_>>) -> bool {
+fn belongs(
+    org: &OrgId,
+    id: RecordId,
+    e: &NewRecordEntry<'_>,
+    p: &Parsed<'_>,
+    birthplace: Option<&Birthplace<'_>>,
+) -> bool {
     let Some(b) = birthplace else {
         // Nothing is known of the record yet: what waits is judged again when its creation comes;
         // but a change without dependencies that is no birth of this record never will be one, and a
@@ -194,8 +197,9 @@ fn belongs(id: RecordId, e: &NewRecordEntry<'_>, p: &Parsed<'_>, birthplace: Opt
     }
     match e.kind {
         EntryKind::Change => !p.deps.is_empty() || e.bytes == b.creation,
-        // Exempt from the rule of actors, so it may be nothing but the computed bytes.
-        EntryKind::Identity => b.identity && e.bytes == b.creation,
+        // Only the computed change is exempt from the actor rule: any other under this kind would be
+        // written in another's name.
+        EntryKind::Identity => is_identity(org, id, e, p),
         EntryKind::Birth => e.birth.is_some_and(|birth| {
             crate::record::verify_birth(&id, &b.hash, b.max_op, &birth.field, birth.kind, e.bytes)
         }),

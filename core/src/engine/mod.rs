@@ -21,10 +21,12 @@ pub use judge::{JudgedRecord, NewRecordEntry, judge};
 pub use seal::SealLimits;
 
 use crate::canary::{self, Canary};
+use intake::Aside;
+
 use crate::charter::Charter;
 use crate::entropy::{Entropy, random};
 use crate::frontier::tree::Holdings;
-use crate::id::{ActorId, DeviceId, Flow, Incarnation, LogId, Nonce, OrgId, SpaceId, StoreEpoch, UnitId};
+use crate::id::{ActorId, CommitId, DeviceId, Flow, Incarnation, LogId, Nonce, OrgId, SpaceId, StoreEpoch, UnitId};
 use crate::log::{Commit, EntryKind, device_id};
 use crate::pack::Codec;
 use crate::schema::Schema;
@@ -106,6 +108,7 @@ pub struct Engine {
     incarnation: Incarnation,
     news: VecDeque<News>,
     news_dropped: u64,
+    aside: Aside,
     /// The newest commit that this cache has taken in.
     last: CommitKey,
 }
@@ -144,6 +147,7 @@ impl Engine {
             incarnation: Incarnation::default(),
             news: VecDeque::new(),
             news_dropped: 0,
+            aside: Aside::default(),
             last: CommitKey(0),
         };
         if store.meta(meta::NONCE)?.is_none() {
@@ -164,6 +168,7 @@ impl Engine {
     pub fn reload(&mut self, store: &dyn Store) -> Result<(), StoreError> {
         self.holdings = Self::held(store)?;
         self.charter_log = store.charter_commits()?;
+        self.aside = Aside::of(&store.quarantine()?);
         self.refold();
         self.reload_nonce(store)?;
         self.news_dropped += self.news.len() as u64;
@@ -361,13 +366,13 @@ impl Engine {
     }
 
     /// The heads of charters that a commit for `unit` names, without those it names as parents.
-    fn charter_heads(&self, unit: &UnitId, parents: &[crate::id::CommitId]) -> Vec<crate::id::CommitId> {
+    fn charter_heads(&self, unit: &UnitId, parents: &[CommitId]) -> Vec<CommitId> {
         self.charter.heads(unit).into_iter().filter(|h| !parents.contains(h)).collect()
     }
 
     /// The parents of this device's next commit in a space: the tips of the log in force, or, at its
     /// start, the tips of all its incarnations.
-    fn own_parents(&self, space: &SpaceId) -> Vec<crate::id::CommitId> {
+    fn own_parents(&self, space: &SpaceId) -> Vec<CommitId> {
         let Some(tips) = self.holdings.tips(space) else {
             return Vec::new();
         };

@@ -30,6 +30,8 @@ pub fn document<'a>(changes: impl IntoIterator<Item = &'a [u8]>) -> Result<Optio
     if sorted.is_empty() {
         return Ok(None);
     }
+    // What is loaded was saved a line before, and that it loads is what is asked.
+    #[allow(clippy::disallowed_methods)]
     let made = catch_unwind(AssertUnwindSafe(|| {
         let mut doc = Automerge::new_with_encoding(TextEncoding::UnicodeCodePoint);
         doc.set_actor(automerge::ActorId::from([0u8; 16]));

@@ -8,6 +8,7 @@ mod edges;
 mod forks;
 mod hostile;
 mod model;
+mod model_random;
 mod sync;
 mod tricks;
 
