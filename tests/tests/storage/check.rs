@@ -18,6 +18,7 @@ use sampan_core::value::Value;
 use sampan_node::store::SqliteStore;
 use sampan_tests::disk::{Disk, Image};
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 /// Sessions on every link after which all must be equal.
 const ROUNDS_MAX: usize = 6;
@@ -40,7 +41,7 @@ fn err(e: impl std::fmt::Display) -> String {
 
 impl Point<'_> {
     /// The last confirmed mark, and the one under way.
-    fn marks(&self) -> (Option<Mark>, Option<Mark>) {
+    fn marks(&self) -> (Option<Rc<Mark>>, Option<Rc<Mark>>) {
         let seats = self.book.seats.borrow();
         let Some(held) = seats.get(self.subject) else { return (None, None) };
         let held = held.borrow();
@@ -65,7 +66,7 @@ impl Point<'_> {
                 Err(e) => return Err(format!("seat {seat} does not open: {e}")),
             };
             if *seat == self.subject {
-                self.check_store(&store, done.as_ref(), next.as_ref())?;
+                self.check_store(&store, done.as_deref(), next.as_deref())?;
             }
             let mut rng = SeededRng::new(self.seed ^ 0x0c4a_54ed ^ (*seat as u64) << 40);
             let engine = Engine::open(&mut store, self.org, key, codec(), &mut rng).map_err(err)?;
@@ -101,7 +102,7 @@ impl Point<'_> {
         let mut differs = String::new();
         for (what, mark) in [("confirmed", done), ("under way", next)] {
             let Some(mark) = mark else { continue };
-            let (should, is) = (told(&mark.plain, &mark.seen).map_err(err)?, told(store, &mark.seen).map_err(err)?);
+            let (should, is) = (mark.told(), told(store, &mark.seen).map_err(err)?);
             let ids: Vec<RecordId> = mark.seen.records.iter().copied().collect();
             let records = mark.plain.records(&ids).map_err(err)?.into_iter().flatten().count() as u64;
             let beyond = store.record(RecordKey(records + 1)).map_err(err)?.is_some();

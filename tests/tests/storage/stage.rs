@@ -114,7 +114,7 @@ impl Book {
         let made = SqliteStore::create_on(&disk, &disk.path(FILE), codec(), device, org, epoch, CACHE_MB);
         let mut h = held.borrow_mut();
         let ended = if made.is_ok() { self.tape.len() } else { usize::MAX };
-        h.marks.push(crate::watched::Mark { begun, ended, plain, seen: Seen::default() });
+        h.marks.push(crate::watched::Mark::new(begun, ended, plain, Seen::default()));
         h.store = Some(made.unwrap_or_else(|e| panic!("creating a store failed: {e}")));
         drop(h);
         Watched(held)
