@@ -79,6 +79,13 @@ impl Point<'_> {
         self.go_on(replicas)
     }
 
+    /// The store that is still open after an error of its disk.
+    pub fn check_open(&self, store: &SqliteStore) -> Result<(), String> {
+        let (done, next) = self.marks();
+        let checked = self.check_store(store, done.as_deref(), next.as_deref());
+        checked.map_err(|e| format!("the store that is still open: {e}"))
+    }
+
     /// A crash while a store is made leaves none, or a whole one, and never stands in the way.
     fn create_again(
         &self,

@@ -25,9 +25,11 @@ use std::time::Instant;
 use workloads::{ALL, Script};
 
 /// Points of the ordinary run.
-const POINTS: usize = 2_400;
+const POINTS: usize = 1_500;
 /// One point in so many is played for real as well: the power goes while the script runs.
 const ONE_LIVE_IN: u64 = 40;
+/// And one in so many meets an error of the disk there, after which the program goes on.
+const ONE_ERROR_IN: u64 = 20;
 /// Failures of one script after which it is left alone.
 const FAILURES_MAX: usize = 3;
 /// Ways to lose what was not synced.
@@ -60,6 +62,7 @@ struct Outcome {
     ran: usize,
     distinct: usize,
     live: usize,
+    errors: usize,
     frames: u64,
     failures: Vec<String>,
 }
@@ -151,6 +154,15 @@ fn play(name: &str, rough: bool, script: Script, chosen: Chosen) -> Outcome {
                         .push(format!("{name}: live at step {step} of seat {subject}, {crash:?}: {e}\n    {repeat}"));
                 }
             }
+            if chosen.only.is_some() || SeededRng::new(seed ^ 1).one_in(ONE_ERROR_IN) {
+                out.errors += 1;
+                let fault = [Fault::IoError, Fault::Full, Fault::IoErrorForGood][(seed % 3) as usize];
+                let cut = (*subject, played[subject], fault);
+                if let Err(e) = play_error(name, rough, script, cut, org, seed) {
+                    let what = format!("{name}: {fault:?} at step {step} of seat {subject}");
+                    out.failures.push(format!("{what}: {e}\n    {repeat}"));
+                }
+            }
             if out.failures.len() >= FAILURES_MAX {
                 return out;
             }
@@ -188,6 +200,40 @@ fn play_live(
     let images = seats.iter().enumerate().map(|(n, h)| (n, h.borrow().disk.snapshot())).collect();
     let step = book.tape.len();
     quietly(|| Point { book: &book, org, subject: cut.0, step, images, seed }.check()).and_then(|r| r)
+}
+
+/// The disk fails and is well again: the open store holds what was confirmed, and so does the one opened next.
+fn play_error(
+    name: &str,
+    rough: bool,
+    script: Script,
+    cut: (usize, u64, Fault),
+    org: sampan_core::id::OrgId,
+    seed: u64,
+) -> Result<(), String> {
+    let book = Book { cut: Some(cut), short: true, ..new_book(name, rough) };
+    // Whether the script minds is its own affair: a checkpoint that fails is tried again another time.
+    let ended = quietly(|| script(&book));
+    if let Err(e) = ended
+        && e.contains("before a sync")
+    {
+        return Err(e);
+    }
+    let seats = book.seats.borrow().clone();
+    let disk = seats.get(cut.0).map(|h| h.borrow().disk.clone()).ok_or("the seat was never taken")?;
+    disk.heal();
+    let step = book.tape.len();
+    let at_all = |images| Point { book: &book, org, subject: cut.0, step, images, seed };
+    if let Some(open) = &seats[cut.0].borrow().store {
+        quietly(|| at_all(BTreeMap::new()).check_open(open)).and_then(|r| r)?;
+    }
+    for held in &seats {
+        let open = held.borrow_mut().store.take();
+        drop(open);
+        held.borrow().disk.restart();
+    }
+    let images = seats.iter().enumerate().map(|(n, h)| (n, h.borrow().disk.snapshot())).collect();
+    quietly(|| at_all(images).check()).and_then(|r| r)
 }
 
 fn name_of(op: &Op) -> &'static str {
@@ -291,22 +337,24 @@ fn report(outcomes: &BTreeMap<&str, (Outcome, u64)>, seconds: f64) {
     let mut all = Outcome::default();
     for (name, (o, ms)) in outcomes {
         println!(
-            "{name:28} {:5} steps {:6} points {:6} distinct {:4} live {:5} frames {ms:7} ms",
-            o.steps, o.ran, o.distinct, o.live, o.frames
+            "{name:28} {:5} steps {:6} points {:6} distinct {:4} live {:4} errors {:5} frames {ms:7} ms",
+            o.steps, o.ran, o.distinct, o.live, o.errors, o.frames
         );
         all.steps += o.steps;
         all.ran += o.ran;
         all.distinct += o.distinct;
         all.live += o.live;
+        all.errors += o.errors;
         all.frames += o.frames;
     }
     println!(
-        "{} scripts, {} steps; {} crash points judged ({} distinct images, {} also live), {} frames watched, {seconds:.1} s",
+        "{} scripts, {} steps; {} crash points judged ({} distinct images, {} also live), {} errors of a disk, {} frames watched, {seconds:.1} s",
         outcomes.len(),
         all.steps,
         all.ran,
         all.distinct,
         all.live,
+        all.errors,
         all.frames
     );
     let failures: Vec<&String> = outcomes.values().flat_map(|(o, _)| &o.failures).collect();

@@ -64,6 +64,8 @@ pub struct Book {
     pub left: Rc<RefCell<Vec<Left>>>,
     /// Disks promise nothing to SQLite.
     pub rough: bool,
+    /// Checkpoints may be cut short, and leave pages in the database that only the log holds durably.
+    pub short: bool,
     pub seed: u64,
     /// Cut the power of this seat at this of its own steps, counted from its first.
     pub cut: Option<(usize, u64, sampan_tests::disk::Fault)>,
@@ -107,7 +109,7 @@ impl Book {
             disk: disk.clone(),
             tape: self.tape.clone(),
             rough: self.rough,
-            reader: false,
+            reader: self.short,
         };
         let held = Rc::new(RefCell::new(held));
         self.seats.borrow_mut().push(held.clone());
