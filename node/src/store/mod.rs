@@ -144,7 +144,15 @@ impl SqliteStore {
         }
         // Made under another name and moved: a crash half-way leaves no half database to trip over.
         let half = half_made(path);
+        // SQLite plays a log that lies beside a database into it, whosever it was: of a database that is
+        // gone none may stay, and durably before the new one bears its name.
+        for old in [path, &half] {
+            for ending in ["-wal", "-shm", "-journal"] {
+                remove_if_there(files, &beside(old, ending))?;
+            }
+        }
         remove_if_there(files, &half)?;
+        files.sync_folder(path).map_err(|e| io(path, &e))?;
         make(files, &half, &org, &epoch)?;
         files.rename(&half, path).map_err(|e| io(path, &e))?;
         files.sync_folder(path).map_err(|e| io(path, &e))?;
@@ -368,8 +376,13 @@ fn io(path: &Path, e: &std::io::Error) -> StoreError {
 }
 
 fn half_made(path: &Path) -> PathBuf {
+    beside(path, ".new")
+}
+
+/// A file that SQLite keeps beside a database.
+fn beside(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
-    name.push(".new");
+    name.push(ending);
     PathBuf::from(name)
 }
 
