@@ -305,7 +305,7 @@ fn main() {
     let jobs: usize = jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, |n| n.get()));
     let started = Instant::now();
     let next = AtomicUsize::new(0);
-    let outcomes: Mutex<BTreeMap<&str, (Outcome, u64)>> = Mutex::new(BTreeMap::new());
+    let outcomes: Mutex<BTreeMap<&str, Outcome>> = Mutex::new(BTreeMap::new());
     std::thread::scope(|scope| {
         for _ in 0..jobs.clamp(1, chosen.len().max(1)) {
             scope.spawn(|| {
@@ -317,7 +317,9 @@ fn main() {
                     let only = only.as_ref().map(|o| (o.1, o.2, o.3));
                     let out = play(name, *rough, *script, Chosen { share: share(steps.max(1)), seed, only });
                     let ms = began.elapsed().as_millis() as u64;
-                    outcomes.lock().unwrap_or_else(|e| e.into_inner()).insert(name, (out, ms));
+                    // Said at once: the long form takes its time.
+                    println!("{}", line(name, &out, ms));
+                    outcomes.lock().unwrap_or_else(|e| e.into_inner()).insert(name, out);
                 }
             });
         }
@@ -333,13 +335,16 @@ fn count(name: &str, rough: bool, script: Script) -> usize {
     book.tape.len() - *book.from.borrow()
 }
 
-fn report(outcomes: &BTreeMap<&str, (Outcome, u64)>, seconds: f64) {
+fn line(name: &str, o: &Outcome, ms: u64) -> String {
+    format!(
+        "{name:28} {:5} steps {:6} points {:6} distinct {:4} live {:4} errors {:5} frames {ms:7} ms",
+        o.steps, o.ran, o.distinct, o.live, o.errors, o.frames
+    )
+}
+
+fn report(outcomes: &BTreeMap<&str, Outcome>, seconds: f64) {
     let mut all = Outcome::default();
-    for (name, (o, ms)) in outcomes {
-        println!(
-            "{name:28} {:5} steps {:6} points {:6} distinct {:4} live {:4} errors {:5} frames {ms:7} ms",
-            o.steps, o.ran, o.distinct, o.live, o.errors, o.frames
-        );
+    for o in outcomes.values() {
         all.steps += o.steps;
         all.ran += o.ran;
         all.distinct += o.distinct;
@@ -357,7 +362,7 @@ fn report(outcomes: &BTreeMap<&str, (Outcome, u64)>, seconds: f64) {
         all.errors,
         all.frames
     );
-    let failures: Vec<&String> = outcomes.values().flat_map(|(o, _)| &o.failures).collect();
+    let failures: Vec<&String> = outcomes.values().flat_map(|o| &o.failures).collect();
     for f in &failures {
         println!("FAILED {f}");
     }
