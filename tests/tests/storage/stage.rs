@@ -8,7 +8,7 @@
 use crate::watched::{Held, Seen, Watched};
 use sampan_core::charter::{Roles, Ticket};
 use sampan_core::engine::{Engine, SealLimits};
-use sampan_core::id::{CommitId, RecordId, UnitId};
+use sampan_core::id::{CommitId, Nonce, RecordId, UnitId};
 use sampan_core::pack::{Codec, Stored};
 use sampan_core::store::{Store, StoreError};
 use sampan_core::sync::{Env, Event, Session, SessionError};
@@ -18,7 +18,7 @@ use sampan_core::time::Millis;
 use sampan_core::wire::frame::Frame;
 use sampan_node::store::SqliteStore;
 use sampan_tests::disk::{Disk, Tape};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -67,6 +67,8 @@ pub struct Book {
     /// Checkpoints may be cut short, and leave pages in the database that only the log holds durably.
     pub short: bool,
     pub seed: u64,
+    /// The nonce of a replica that is an old backup and does not know it yet.
+    pub backup: Rc<Cell<Option<Nonce>>>,
     /// Cut the power of this seat at this of its own steps, counted from its first.
     pub cut: Option<(usize, u64, sampan_tests::disk::Fault)>,
     /// Links that must end verified, lower and upper, in the order in which they talk.

@@ -41,6 +41,7 @@ pub const ALL: &[(&str, bool, Script)] = &[
     ("quarantine", false, quarantine),
     ("fork", false, fork),
     ("old-backup", false, old_backup),
+    ("old-backup-grouped", false, old_backup_grouped),
     ("acknowledgements", false, acknowledgements),
     ("registers", false, registers),
     ("checkpoint", false, checkpoint),
@@ -245,6 +246,7 @@ fn fork(book: &Book) {
     let (mut s, _, branch) = Stage::three_levels(book);
     let an = s.v.create(2, branch, "members", &["full_name=An", "phone=0"]);
     s.sync(2, 1);
+    book.backup.set(Some(s.v.replicas[2].engine.nonce()));
     let twin = copy(&s);
     s.v.replicas.push(twin);
     s.v.set(2, "members", an, &["phone=1"]);
@@ -262,14 +264,27 @@ fn fork(book: &Book) {
 }
 
 fn old_backup(book: &Book) {
+    put_back(book, false);
+}
+
+fn old_backup_grouped(book: &Book) {
+    put_back(book, true);
+}
+
+fn put_back(book: &Book, grouped: bool) {
     let (mut s, _, branch) = Stage::three_levels(book);
-    let an = s.v.create(2, branch, "members", &["full_name=An"]);
+    s.grouped = grouped;
+    let an = s.create(2, branch, &["full_name=An"]);
     s.sync(2, 1);
+    book.backup.set(Some(s.v.replicas[2].engine.nonce()));
     // The copy goes on, and seat 2 stands for the backup that is put back.
     let ahead = copy(&s);
     s.v.replicas.push(ahead);
     s.v.create(3, branch, "members", &["full_name=Bình"]);
-    s.v.set(3, "members", an, &["phone=1"]);
+    for n in 0..3 {
+        s.v.set(3, "members", an, &[&format!("phone={n}")]);
+        s.v.seal(3);
+    }
     s.sync(3, 1);
     s.sync(2, 1);
     s.set(2, an, &["phone=2"]);
