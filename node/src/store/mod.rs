@@ -368,6 +368,11 @@ fn make(files: &dyn Files, path: &Path, org: &OrgId, epoch: &StoreEpoch) -> Resu
     schema::migrations().to_latest(&mut conn).map_err(|e| StoreError::Io(format!("the tables cannot be made: {e}")))?;
     let sql = "INSERT INTO info (name, value) VALUES ('org', ?1), ('epoch', ?2)";
     conn.execute(sql, (org.0, epoch.0))?;
+    // Closing would do this too, but says nothing when it cannot: the file would get its name without its log.
+    let busy: i64 = conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |r| r.get(0))?;
+    if busy != 0 {
+        return Err(StoreError::Busy(format!("somebody reads {}", path.display())).into());
+    }
     conn.close().map_err(|(_, e)| Fault::from(e))
 }
 
