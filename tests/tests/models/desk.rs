@@ -5,19 +5,20 @@
 //! Invariants: engines are caches of stores ([`Engine::reload`]), so that a state is its stores and
 //! nothing else, and copying one is copying disks; all desks share one clock that stands still.
 
+use crate::plain;
 use sampan_core::charter::{Grant, Op, Roles};
 use sampan_core::engine::{Engine, Intake, IntakeError, NewRecord, SealLimits};
 use sampan_core::hash::tagged;
-use sampan_core::id::{CommitId, DeviceId, OrgId, RecordId, SpaceId, StoreEpoch, UnitId};
+use sampan_core::id::{CommitId, DeviceId, LogId, OrgId, RecordId, SpaceId, StoreEpoch, UnitId};
 use sampan_core::log::{Commit, device_id};
 use sampan_core::pack::{self, PackScope, Stored};
 use sampan_core::schema::Collection;
-use sampan_core::store::{CommitKey, Store as _};
+use sampan_core::store::{CommitKey, RecordEntry, Store as _};
 use sampan_core::testing::{MemStore, SeededRng, test_key, test_org, test_time};
 use sampan_core::time::Millis;
 use sampan_core::value::{Edit, Value};
 use sampan_core::wire::frame::Group;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -57,21 +58,40 @@ pub fn now() -> Millis {
     test_time(100)
 }
 
-/// The engines by device: one for all copies of a device's disk.
+/// The engines by device: one for all copies of a device's disk; and what was read once already.
 #[derive(Clone, Default)]
-pub struct Engines(Rc<RefCell<BTreeMap<u64, Engine>>>);
+pub struct Engines {
+    by_device: Rc<RefCell<BTreeMap<u64, (u64, Engine)>>>,
+    parcels: Rc<RefCell<BTreeMap<CommitId, Parcel>>>,
+    cards: Rc<RefCell<BTreeMap<Vec<[u8; 32]>, Rc<plain::Card>>>>,
+    stamps: Rc<Cell<u64>>,
+}
 
 impl Engines {
-    /// Works on a desk with its device's engine.
+    /// Works on a desk with its device's engine. The engine is reloaded unless this very desk is the
+    /// one that it worked on last.
     pub fn at<T>(&self, desk: &mut Desk, work: impl FnOnce(&mut Engine, &mut MemStore, &mut SeededRng) -> T) -> T {
-        let mut all = self.0.borrow_mut();
-        let engine = all.entry(desk.device).or_insert_with(|| {
+        let mut all = self.by_device.borrow_mut();
+        let (stamp, engine) = all.entry(desk.device).or_insert_with(|| {
             let key = test_key(desk.device);
-            Engine::open(&mut desk.store, test_org(), key, Arc::new(Stored), &mut desk.rng)
-                .unwrap_or_else(|e| panic!("opening failed: {e}"))
+            let engine = Engine::open(&mut desk.store, test_org(), key, Arc::new(Stored), &mut desk.rng);
+            (0, engine.unwrap_or_else(|e| panic!("opening failed: {e}")))
         });
-        engine.reload(&desk.store).unwrap_or_else(|e| panic!("reloading failed: {e}"));
+        if *stamp != desk.stamp {
+            engine.reload(&desk.store).unwrap_or_else(|e| panic!("reloading failed: {e}"));
+        }
+        self.stamps.set(self.stamps.get() + 1);
+        (*stamp, desk.stamp) = (self.stamps.get(), self.stamps.get());
         work(engine, &mut desk.store, &mut desk.rng)
+    }
+
+    /// What the plain model says of these changes.
+    pub fn plain(&self, entries: &[RecordEntry]) -> Rc<plain::Card> {
+        let mut hashes: Vec<[u8; 32]> = entries.iter().map(|e| e.hash.0).collect();
+        hashes.sort_unstable();
+        let mut cards = self.cards.borrow_mut();
+        let card = || Rc::new(plain::Card::of(entries.iter().map(|e| e.bytes.as_slice())));
+        cards.entry(hashes).or_insert_with(card).clone()
     }
 }
 
@@ -86,15 +106,27 @@ pub struct Desk {
     pub rng: SeededRng,
     /// Edits made here, so that each writes another value.
     pub edits: u32,
+    /// Names this content of the disk: no two contents have one stamp.
+    stamp: u64,
 }
 
-/// A commit as it is handed over.
+/// A commit as it is handed over, and as a group of its own.
 #[derive(Clone)]
-pub struct Parcel {
+pub struct Parcel(Rc<(Commit, Group)>);
+
+impl Parcel {
     /// The commit.
-    pub commit: Commit,
+    pub fn commit(&self) -> &Commit {
+        &self.0.0
+    }
     /// The same as a group of its own.
-    pub group: Group,
+    pub fn group(&self) -> &Group {
+        &self.0.1
+    }
+    /// A parcel from a group of one commit.
+    pub fn of(group: Group, space: &SpaceId) -> Self {
+        Self(Rc::new((open(&group, space), group)))
+    }
 }
 
 /// What a desk made of a commit handed to it.
@@ -111,7 +143,7 @@ impl Desk {
     pub fn new(engines: &Engines, device: u64) -> Self {
         let id = device_id(&test_key(device));
         let store = MemStore::new(test_org(), id, StoreEpoch([device as u8; 16]));
-        let mut desk = Self { device, store, rng: SeededRng::new(device), edits: 0 };
+        let mut desk = Self { device, store, rng: SeededRng::new(device), edits: 0, stamp: u64::MAX };
         let Self { store, rng, .. } = &mut desk;
         // Draws the nonce of this disk, whatever the engine in the pool was opened on.
         Engine::open(store, test_org(), test_key(device), Arc::new(Stored), rng)
@@ -126,14 +158,14 @@ impl Desk {
     }
 
     /// Every commit that it holds, in order of storage, without those set aside.
-    pub fn parcels(&self) -> Vec<Parcel> {
+    pub fn parcels(&self, engines: &Engines) -> Vec<Parcel> {
         let rows = self.store.stored_after(CommitKey(0), usize::MAX).unwrap();
-        rows.iter().map(|(log, row)| self.parcel(&log.space, row.key)).collect()
-    }
-
-    fn parcel(&self, space: &SpaceId, key: CommitKey) -> Parcel {
-        let group = self.store.groups(space, &[key]).unwrap().remove(0);
-        Parcel { commit: open(&group, space), group }
+        let mut known = engines.parcels.borrow_mut();
+        let read = |log: &LogId, key| {
+            let group = self.store.groups(&log.space, &[key]).unwrap().remove(0);
+            Parcel::of(group, &log.space)
+        };
+        rows.iter().map(|(log, row)| known.entry(row.id).or_insert_with(|| read(log, row.key)).clone()).collect()
     }
 
     /// The commits that it holds.
@@ -146,7 +178,7 @@ impl Desk {
     /// # Errors
     /// What the engine refused for another reason than missing parents.
     pub fn take(&mut self, engines: &Engines, from: DeviceId, parcel: &Parcel) -> Result<Taken, String> {
-        self.take_groups(engines, from, std::slice::from_ref(&parcel.group))
+        self.take_groups(engines, from, std::slice::from_ref(parcel.group()))
     }
 
     /// Takes groups from a neighbour.
@@ -169,16 +201,14 @@ impl Desk {
     /// A refusal.
     pub fn take_all(&mut self, engines: &Engines, from: &Desk) -> Result<(bool, bool), String> {
         let (mut came, mut twin) = (false, false);
-        for parcel in from.parcels() {
-            if self.held().contains(&parcel.commit.id()) {
-                continue;
-            }
+        let held = self.held();
+        for parcel in from.parcels(engines).into_iter().filter(|p| !held.contains(&p.commit().id())) {
             match self.take(engines, from.id(), &parcel)? {
                 Taken::Yes(intake) => {
                     came |= intake.commits + intake.quarantined > 0;
                     twin |= intake.twin_found;
                 }
-                Taken::Later => return Err(format!("commit {} came before its parents", parcel.commit.id())),
+                Taken::Later => return Err(format!("commit {} came before its parents", parcel.commit().id())),
             }
         }
         Ok((came, twin))
@@ -224,7 +254,7 @@ impl Desk {
 }
 
 /// A group of one commit, opened.
-pub fn open(group: &Group, space: &SpaceId) -> Commit {
+fn open(group: &Group, space: &SpaceId) -> Commit {
     let payload = pack::decode(&PackScope { org: test_org(), space: *space }, &group.pack, &Stored).unwrap().remove(0);
     Commit::join(group.headers[0].trust().unwrap(), payload).unwrap()
 }

@@ -6,11 +6,11 @@
 //! Invariants: a run covers its whole bounded space or fails; a failure prints the shortest sequence
 //! of steps that leads to it.
 
-
+mod authority;
 mod desk;
+mod ends;
 mod explore;
 mod forks;
 mod merge;
 mod orders;
 mod plain;
-

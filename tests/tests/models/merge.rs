@@ -5,13 +5,12 @@
 //!
 //! Invariants: replicas that differ only by name are tried once: the first to act is the first desk.
 
-use crate::desk::{self, Desk, Engines, Parcel};
+use crate::desk::{self, Desk, Engines};
+use crate::ends::Ends;
 use crate::explore::{World, explore};
-use crate::orders::{Orders, Picture, records};
 use sampan_core::charter::Roles;
 use sampan_core::hash::tagged;
-use sampan_core::id::{ActorId, CommitId, RecordId};
-use sampan_core::store::Store as _;
+use sampan_core::id::{ActorId, RecordId};
 use sampan_core::value::{Edit, Value};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -51,29 +50,18 @@ pub struct Card {
     pub engines: Engines,
     /// The replicas.
     pub desks: Vec<Desk>,
-    /// Whether the desks are devices of their own: then one is as good as another.
-    pub symmetric: bool,
+    /// How many of the first desks are as good as one another.
+    pub alike: usize,
     /// The kinds of edit that are tried.
     pub edits: Vec<fn(usize) -> Step>,
     /// Desks that met a commit of their own that they had not made, and the actors of their twin then.
     pub met: BTreeMap<usize, BTreeSet<ActorId>>,
     observer: Desk,
     card: RecordId,
-    used: usize,
-    walked: Rc<RefCell<Walked>>,
-}
-
-/// What was looked at already, by digests of all that it depends on.
-#[derive(Default)]
-struct Walked {
-    /// Sets of commits whose every order was walked, and what they come to.
-    sets: BTreeMap<[u8; 32], Picture>,
-    /// Desks with the set that they took at last.
-    ends: BTreeSet<([u8; 32], [u8; 32])>,
-    /// Desks as they were before sealing.
-    desks: BTreeSet<[u8; 32]>,
-    /// Deliveries made.
-    deliveries: usize,
+    /// How many of the desks that are alike acted already.
+    pub used: usize,
+    set_before: bool,
+    ends: Rc<RefCell<Ends>>,
 }
 
 impl Card {
@@ -91,15 +79,14 @@ impl Card {
         };
         let desks: Vec<Desk> = devices.iter().map(make).collect();
         let observer = make(&9);
-        let symmetric = devices.iter().collect::<BTreeSet<_>>().len() == devices.len();
-        let (edits, met, walked) = (edits.to_vec(), BTreeMap::new(), Rc::default());
-        Self { engines, desks, symmetric, edits, met, observer, card, used: 0, walked }
+        let alike = devices.len();
+        let (edits, met, ends) = (edits.to_vec(), BTreeMap::new(), Rc::default());
+        Self { engines, desks, alike, edits, met, observer, card, used: 0, set_before: false, ends }
     }
 
-    /// Sets walked and deliveries made.
-    pub fn walked(&self) -> (usize, usize) {
-        let walked = self.walked.borrow();
-        (walked.sets.len(), walked.deliveries)
+    /// How much was delivered.
+    pub fn told(&self) -> String {
+        self.ends.borrow().told()
     }
 
     fn text(&self, desk: usize) -> String {
@@ -132,9 +119,9 @@ impl Card {
             if before.0 == after.0 || before.1 == after.1 {
                 return Err(format!("desk {to} met its twin and kept its nonce or incarnation"));
             }
-            let held = sender.parcels();
-            let own = held.iter().filter(|p| p.commit.header().device == self.desks[to].id());
-            self.met.entry(to).or_default().extend(own.map(|p| p.commit.header().actor()));
+            let held = sender.parcels(&self.engines);
+            let own = held.iter().filter(|p| p.commit().header().device == self.desks[to].id());
+            self.met.entry(to).or_default().extend(own.map(|p| p.commit().header().actor()));
         } else if before != after {
             return Err(format!("desk {to} took another name without having met a twin"));
         }
@@ -154,16 +141,20 @@ impl World for Card {
             out.extend(all.clone().filter(|to| *to != d).map(|to| Step::Deliver(d, to)));
         }
         // The next desk to act for the first time is the first that has not.
-        let known = |d: usize| !self.symmetric || d <= self.used;
+        let known = |d: usize| d <= self.used || d >= self.alike;
         out.retain(|s| s.desks().into_iter().flatten().all(known));
+        // The two fields differ by name alone: the first that is set is `a`.
+        out.retain(|s| self.set_before || !matches!(s, Step::Set(_, "b")));
         out
     }
 
     fn step(&mut self, step: &Step) -> Result<bool, String> {
-        let used = step.desks().into_iter().flatten().map(|d| d + 1).max().unwrap_or(0);
+        let alike = step.desks().into_iter().flatten().filter(|d| *d < self.alike);
+        let used = alike.map(|d| d + 1).max().unwrap_or(0);
         self.used = self.used.max(used);
         match *step {
             Step::Set(d, field) => {
+                self.set_before = true;
                 let value = format!("{field}{d}{}", self.desks[d].edits);
                 self.edit(d, field, Edit::Set(Value::Str(value)))
             }
@@ -181,102 +172,18 @@ impl World for Card {
 
     fn digest(&self) -> [u8; 32] {
         let desks: Vec<_> = self.desks.iter().map(Desk::digest).collect();
-        tagged("card", &[format!("{:?}", (desks, self.used, &self.met)).as_bytes()])
+        tagged("card", &[format!("{:?}", (desks, self.used, self.set_before, &self.met)).as_bytes()])
     }
 
     fn check(&self) -> Result<(), String> {
-        let engines = &self.engines;
-        let mut last = self.clone();
-        let mut walked = self.walked.borrow_mut();
-        let ids = BTreeSet::from([self.card]);
-        for desk in &mut last.desks {
-            if walked.desks.insert(desk.digest()) {
-                // What is shown before sealing is the plain model's as well.
-                Picture::of(engines, desk, &ids)?;
-            }
-            desk.seal(engines);
-            if !desk.store.pending().unwrap().is_empty() {
-                return Err(format!("device {} could not seal", desk.device));
-            }
-        }
-        let made = new_parcels(&last.desks, &self.observer);
-        let key = tagged("set", &[format!("{:?}", made.keys()).as_bytes()]);
-        let parcels: Vec<Parcel> = made.into_values().collect();
-        if !walked.sets.contains_key(&key) {
-            let (picture, deliveries) = Orders::walk(engines, &self.observer, self.desks[0].id(), &parcels)?;
-            all_at_once(engines, &self.observer, &parcels, &picture)?;
-            walked.deliveries += deliveries;
-            walked.sets.insert(key, picture);
-        }
-        // The authors end where the observer did.
-        for (i, desk) in last.desks.iter_mut().enumerate() {
-            if !walked.ends.insert((desk.digest(), key)) {
-                continue;
-            }
-            in_any_order(engines, desk, &parcels)?;
-            if let Some(difference) = walked.sets[&key].differs(&Picture::of(engines, desk, &ids)?) {
-                return Err(format!("the observer and desk {i} hold the same commits and differ in {difference}"));
-            }
-        }
-        Ok(())
+        self.ends.borrow_mut().check(&self.engines, self.desks.clone(), &self.observer)
     }
-}
-
-/// What desks hold beyond a base, each commit once.
-pub fn new_parcels(desks: &[Desk], base: &Desk) -> BTreeMap<CommitId, Parcel> {
-    let held = base.held();
-    let all = desks.iter().flat_map(Desk::parcels).map(|p| (p.commit.id(), p));
-    all.filter(|(id, _)| !held.contains(id)).collect()
-}
-
-/// Hands over what a desk lacks, again and again until nothing waits for parents any more.
-///
-/// # Errors
-/// A refusal, or parcels that never fit.
-pub fn in_any_order(engines: &Engines, desk: &mut Desk, parcels: &[Parcel]) -> Result<(), String> {
-    let from = sampan_core::id::DeviceId([7; 32]);
-    let mut left: Vec<&Parcel> = parcels.iter().collect();
-    while !left.is_empty() {
-        let before = left.len();
-        let mut later = Vec::new();
-        for p in left {
-            if desk.take(engines, from, p)? == crate::desk::Taken::Later {
-                later.push(p);
-            }
-        }
-        left = later;
-        if left.len() == before {
-            return Err("commits whose parents are not among those made".into());
-        }
-    }
-    Ok(())
-}
-
-/// Everything in one intake, and in one group a space where no parents are missing.
-fn all_at_once(engines: &Engines, observer: &Desk, parcels: &[Parcel], expected: &Picture) -> Result<(), String> {
-    let mut sorted: Vec<&Parcel> = parcels.iter().collect();
-    sorted.sort_by_key(|p| p.commit.header().sequence);
-    let Some(first) = sorted.first() else { return Ok(()) };
-    let (space, org) = (first.commit.header().space, first.commit.header().org);
-    let payloads: Vec<_> = sorted.iter().map(|p| p.commit.payload()).collect();
-    let scope = sampan_core::pack::PackScope { org, space };
-    let group = sampan_core::wire::frame::Group {
-        headers: sorted.iter().map(|p| p.group.headers[0].clone()).collect(),
-        pack: sampan_core::pack::encode(&scope, &payloads, &sampan_core::pack::Stored),
-    };
-    let mut desk = observer.clone();
-    desk.take_groups(engines, first.commit.header().device, &[group])?;
-    let mut ids = records(parcels);
-    ids.extend(records(&observer.parcels()));
-    let picture = Picture::of(engines, &mut desk, &ids)?;
-    expected.differs(&picture).map_or(Ok(()), |d| Err(format!("one by one and all at once differ in {d}")))
 }
 
 fn run(edits: &[fn(usize) -> Step], depth: usize) {
     let world = Card::new(&[2, 3, 4], edits);
     let seen = explore(world.clone(), depth).unwrap_or_else(|e| panic!("{e:?}"));
-    let (sets, deliveries) = world.walked();
-    println!("merge: {} states, {} steps, {sets} sets of commits, {deliveries} deliveries", seen.states, seen.steps);
+    println!("merge: {} states, {} steps, {}", seen.states, seen.steps, world.told());
 }
 
 const A: fn(usize) -> Step = |d| Step::Set(d, "a");
@@ -294,6 +201,11 @@ fn every_interleaving_of_four_operations_on_fields_merges_alike() {
 
 #[test]
 fn every_interleaving_of_four_operations_on_texts_and_counters_merges_alike() {
-    run(&[A, Step::Splice, Step::Add], 4);
+    run(&[Step::Splice, Step::Add], 4);
 }
 
+#[test]
+#[ignore = "minutes: the same with all kinds of edit together"]
+fn every_interleaving_of_four_operations_of_all_kinds_merges_alike() {
+    run(&[A, B, Step::Splice, Step::Add, Step::Remove], 4);
+}

@@ -65,16 +65,12 @@ impl Picture {
                 let entries = store.entries(state.key.take().unwrap()).unwrap();
                 let view = engine.document(store, *id).ok().map(|(_, _, d)| d.view().map_err(|e| e.to_string()));
                 let view = view.transpose()?;
-                let changes = plain::read(entries.iter().map(|e| e.bytes.as_slice()));
-                let expected = plain::statuses(&changes);
-                if let Some(e) = entries.iter().find(|e| expected.get(&e.hash.0) != Some(&e.status)) {
-                    let should = expected.get(&e.hash.0);
+                let plain = engines.plain(&entries);
+                if let Some(e) = entries.iter().find(|e| plain.statuses.get(&e.hash.0) != Some(&e.status)) {
+                    let should = plain.statuses.get(&e.hash.0);
                     return Err(format!("change {} is {:?}, the plain model says {should:?}", e.hash, e.status));
                 }
-                if let Some(view) = &view {
-                    let standing = changes.iter().filter(|(h, _)| expected[*h] == Status::Accepted);
-                    plain::same_view(view, standing.map(|(_, c)| c))?;
-                }
+                view.as_ref().map_or(Ok(()), |v| plain.same(v))?;
                 let of = |e: &sampan_core::store::RecordEntry| {
                     ((e.hash.0, e.space, e.author), (format!("{:?} {}", e.kind, e.collection), e.status))
                 };
@@ -129,8 +125,8 @@ pub struct Orders<'a> {
 
 /// The records that commits speak of.
 pub fn records(parcels: &[Parcel]) -> BTreeSet<RecordId> {
-    let data = parcels.iter().filter(|p| p.commit.header().space.flow != Flow::Charter);
-    data.flat_map(|p| p.commit.payload().entries.iter().map(|e| e.entry.record)).collect()
+    let data = parcels.iter().filter(|p| p.commit().header().space.flow != Flow::Charter);
+    data.flat_map(|p| p.commit().payload().entries.iter().map(|e| e.entry.record)).collect()
 }
 
 impl<'a> Orders<'a> {
@@ -144,7 +140,7 @@ impl<'a> Orders<'a> {
         from: DeviceId,
         parcels: &'a [Parcel],
     ) -> Result<(Picture, usize), String> {
-        let base = observer.parcels();
+        let base = observer.parcels(engines);
         let mut records = records(parcels);
         records.extend(self::records(&base));
         let (pictures, merged) = (BTreeMap::new(), BTreeSet::new());
@@ -152,7 +148,7 @@ impl<'a> Orders<'a> {
         let start = Picture::of(engines, &mut observer.clone(), &walk.records)?;
         walk.pictures.insert(BTreeSet::new(), start);
         walk.go(observer, &BTreeSet::new(), &mut Vec::new())?;
-        let all: BTreeSet<CommitId> = parcels.iter().map(|p| p.commit.id()).collect();
+        let all: BTreeSet<CommitId> = parcels.iter().map(|p| p.commit().id()).collect();
         let last = walk.pictures.remove(&all).ok_or("no order delivered everything")?;
         Ok((last, walk.deliveries))
     }
@@ -162,32 +158,29 @@ impl<'a> Orders<'a> {
             return Ok(());
         }
         for (i, parcel) in self.parcels.iter().enumerate() {
-            if taken.contains(&parcel.commit.id()) {
+            if taken.contains(&parcel.commit().id()) {
                 continue;
             }
             order.push(i);
             let mut after = desk.clone();
             self.deliveries += 1;
             let outcome = after.take(self.engines, self.from, parcel).map_err(|e| self.story(order, &e))?;
-            let mut set = taken.clone();
-            if matches!(outcome, Taken::Yes(_)) {
-                set.insert(parcel.commit.id());
+            if outcome == Taken::Later {
+                if after.digest() != desk.digest() {
+                    return Err(self.story(order, "a commit refused for its parents left something behind"));
+                }
+                order.pop();
+                continue;
             }
+            let mut set = taken.clone();
+            set.insert(parcel.commit().id());
             let picture = Picture::of(self.engines, &mut after, &self.records).map_err(|e| self.story(order, &e))?;
             self.check_tips(&picture, &set).map_err(|e| self.story(order, &e))?;
-            match self.pictures.get(&set) {
-                Some(first) => {
-                    if let Some(difference) = first.differs(&picture) {
-                        return Err(self.story(order, &difference));
-                    }
-                }
-                None => {
-                    self.pictures.insert(set.clone(), picture);
-                }
+            let difference = self.pictures.entry(set.clone()).or_insert_with(|| picture.clone()).differs(&picture);
+            if let Some(difference) = difference {
+                return Err(self.story(order, &difference));
             }
-            if matches!(outcome, Taken::Yes(_)) {
-                self.go(&after, &set, order)?;
-            }
+            self.go(&after, &set, order)?;
             order.pop();
         }
         Ok(())
@@ -195,9 +188,9 @@ impl<'a> Orders<'a> {
 
     /// The frontier is the plain model's: every commit taken and not set aside, without the parents.
     fn check_tips(&self, picture: &Picture, taken: &BTreeSet<CommitId>) -> Result<(), String> {
-        let stored = |p: &&Parcel| taken.contains(&p.commit.id()) && !picture.aside.contains(&p.commit.id());
+        let stored = |p: &&Parcel| taken.contains(&p.commit().id()) && !picture.aside.contains(&p.commit().id());
         let new: Vec<&Parcel> = self.parcels.iter().filter(stored).collect();
-        let expected = plain::tips(self.base.iter().chain(new).map(|p| &p.commit));
+        let expected = plain::tips(self.base.iter().chain(new).map(|p| p.commit()));
         let shown: BTreeMap<_, _> = picture
             .tips
             .iter()
@@ -213,7 +206,7 @@ impl<'a> Orders<'a> {
     fn story(&self, order: &[usize], broken: &str) -> String {
         let mut out = String::from("delivered in this order:\n");
         for i in order {
-            let c = &self.parcels[*i].commit;
+            let c = self.parcels[*i].commit();
             let h = c.header();
             let ops: Vec<String> = c.payload().entries.iter().map(|e| self::what(&e.payload, &e.entry)).collect();
             let (flow, device) = (h.space.flow, h.device);

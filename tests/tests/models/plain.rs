@@ -30,8 +30,39 @@ pub fn tips<'a>(
     out
 }
 
+/// What the changes of one record come to.
+pub struct Card {
+    /// The status of each change by its hash.
+    pub statuses: BTreeMap<Hash, Status>,
+    fields: BTreeMap<String, Value>,
+    removed: bool,
+}
+
+impl Card {
+    /// Of these changes, in whatever order.
+    pub fn of<'a>(bytes: impl Iterator<Item = &'a [u8]>) -> Self {
+        let changes = read(bytes);
+        let statuses = statuses(&changes);
+        let standing = changes.iter().filter(|(h, _)| statuses[*h] == Status::Accepted);
+        let (fields, removed) = document(standing.map(|(_, c)| c));
+        Self { statuses, fields, removed }
+    }
+
+    /// Compares a view with Automerge's own document of what stands.
+    ///
+    /// # Errors
+    /// Both, where they differ.
+    pub fn same(&self, view: &View) -> Result<(), String> {
+        if view.fields == self.fields && view.removed == self.removed {
+            return Ok(());
+        }
+        let (fields, removed) = (&self.fields, self.removed);
+        Err(format!("the view is {:?}, removed {}, Automerge shows {fields:?}, {removed}", view.fields, view.removed))
+    }
+}
+
 /// The changes of one record, read by Automerge.
-pub fn read<'a>(bytes: impl Iterator<Item = &'a [u8]>) -> BTreeMap<Hash, Change> {
+fn read<'a>(bytes: impl Iterator<Item = &'a [u8]>) -> BTreeMap<Hash, Change> {
     let changes = bytes.map(|b| Change::from_bytes(b.to_vec()).expect("a change that Automerge reads"));
     changes.map(|c| (c.hash().0, c)).collect()
 }
@@ -40,7 +71,7 @@ pub fn read<'a>(bytes: impl Iterator<Item = &'a [u8]>) -> BTreeMap<Hash, Change>
 ///
 /// What misses an ancestor waits. Of several changes with one actor and sequence the lowest hash
 /// stands; the others, and whatever builds on them, are blocked: settled from the earliest on.
-pub fn statuses(changes: &BTreeMap<Hash, Change>) -> BTreeMap<Hash, Status> {
+fn statuses(changes: &BTreeMap<Hash, Change>) -> BTreeMap<Hash, Status> {
     let mut out: BTreeMap<Hash, Status> = BTreeMap::new();
     let mut order: Vec<&Change> = changes.values().collect();
     order.sort_by_key(|c| (c.start_op(), c.hash().0));
@@ -76,7 +107,7 @@ pub fn statuses(changes: &BTreeMap<Hash, Change>) -> BTreeMap<Hash, Status> {
 }
 
 /// The fields that Automerge's own document of these changes shows, and whether it is removed.
-pub fn document<'a>(changes: impl Iterator<Item = &'a Change>) -> (BTreeMap<String, Value>, bool) {
+fn document<'a>(changes: impl Iterator<Item = &'a Change>) -> (BTreeMap<String, Value>, bool) {
     let mut doc = Automerge::new();
     doc.apply_changes(changes.cloned().collect::<Vec<_>>()).expect("honest changes apply");
     let mut fields = BTreeMap::new();
@@ -99,17 +130,4 @@ pub fn document<'a>(changes: impl Iterator<Item = &'a Change>) -> (BTreeMap<Stri
         }
     }
     (fields, removed)
-}
-
-/// Compares a view with Automerge's own document.
-///
-/// # Errors
-/// Both, where they differ.
-pub fn same_view<'a>(view: &View, changes: impl Iterator<Item = &'a Change>) -> Result<(), String> {
-    let (fields, removed) = document(changes);
-    if view.fields == fields && view.removed == removed {
-        Ok(())
-    } else {
-        Err(format!("the view is {:?}, removed {}, Automerge shows {fields:?}, {removed}", view.fields, view.removed))
-    }
 }
