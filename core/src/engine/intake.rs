@@ -370,8 +370,20 @@ impl Engine {
         Ok(())
     }
 
-    /// Takes out of the quarantine what counts now.
+    /// Takes out of the quarantine what counts now, until nothing more does: a charter commit that is
+    /// released may be what makes the next one count.
     pub(super) fn judge_quarantine(&mut self, store: &mut dyn Store, now: Millis) -> Result<Intake, IntakeError> {
+        let mut out = Intake::default();
+        loop {
+            let pass = self.judge_quarantine_once(store, now)?;
+            out.add(pass);
+            if !pass.charter_grew {
+                return Ok(out);
+            }
+        }
+    }
+
+    fn judge_quarantine_once(&mut self, store: &mut dyn Store, now: Millis) -> Result<Intake, IntakeError> {
         let mut out = Intake::default();
         let mut held = store.quarantine()?;
         held.sort_by_key(|q| q.head.header().sequence);
