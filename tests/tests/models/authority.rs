@@ -191,6 +191,34 @@ fn mutual_revocations_and_grants_beside_them_fold_alike() {
 }
 
 #[test]
+fn two_admins_who_revoke_each_other_are_both_revoked_and_what_was_written_stays() {
+    let mut office = Office::new(&[]);
+    for step in [Step::Grant(A, X), Step::Write(X, A), Step::Revoke(A, B), Step::Revoke(B, A)] {
+        assert_eq!(office.step(&step), Ok(true), "{step:?}");
+    }
+    office.step(&Step::Deliver(B, A)).unwrap();
+    let (a, b, x) = (office.device(A), office.device(B), office.device(X));
+    let root = office.root;
+    let engines = office.engines.clone();
+    engines.at(&mut office.desks[A], |e, _, _| {
+        let charter = e.charter();
+        assert!(charter.revoked(&a).is_some() && charter.revoked(&b).is_some());
+        // The grant was given by one who was being revoked: it lets nobody in, and its log counts.
+        assert!(charter.roles(&x, &root).is_none());
+        assert!(
+            charter.counts(&x, &sampan_core::id::SpaceId { unit: root, flow: sampan_core::id::Flow::Up, reach: 0 })
+        );
+    });
+    office.check().unwrap();
+}
+
+#[test]
+fn a_unit_made_by_an_admin_who_is_revoked_beside_it_folds_alike() {
+    use Step::{Deliver, Revoke, Unit};
+    run(&[Unit(A), Revoke(B, A), Revoke(A, B), Unit(B), Deliver(A, B)], 5);
+}
+
+#[test]
 fn a_ticket_used_twice_folds_alike() {
     use Step::{Deliver, Invite, Join, RevokeTicket, Write};
     run(&[Invite, Join(X, A), Join(Y, B), Write(X, A), Write(Y, B), RevokeTicket(A), Deliver(A, B)], 5);

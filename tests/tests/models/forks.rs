@@ -27,9 +27,17 @@ const A: fn(usize) -> Step = |d| Step::Set(d, "a");
 
 /// Desks 0 and 1 are copies of one device's disk that wrote a commit before; desk 2 is another's.
 fn world(copy: Copy, edits: &[fn(usize) -> Step]) -> Card {
+    copied(copy, edits, &[])
+}
+
+/// The same; these steps are taken after the commit and before the copy is made.
+fn copied(copy: Copy, edits: &[fn(usize) -> Step], before: &[Step]) -> Card {
     let mut world = Card::new(&[2, 2, 3], edits);
     world.step(&Step::Set(0, "b")).unwrap();
     world.step(&Step::Seal(0)).unwrap();
+    for step in before {
+        world.step(step).unwrap();
+    }
     world.used = 0;
     world.desks[1] = world.desks[0].clone();
     world.alike = if copy == Copy::Unnoticed { 2 } else { 0 };
@@ -45,7 +53,10 @@ fn world(copy: Copy, edits: &[fn(usize) -> Step]) -> Card {
 }
 
 fn run(copy: Copy, edits: &[fn(usize) -> Step], depth: usize) {
-    let world = world(copy, edits);
+    explored(copy, world(copy, edits), depth);
+}
+
+fn explored(copy: Copy, world: Card, depth: usize) {
     let seen = explore(world.clone(), depth).unwrap_or_else(|e| panic!("{copy:?} {e:?}"));
     println!("{copy:?}: {} states, {} steps, {}", seen.states, seen.steps, world.told());
 }
@@ -63,6 +74,13 @@ fn a_copy_under_a_new_nonce_forks_its_log_alike_everywhere() {
 #[test]
 fn a_copy_of_a_new_incarnation_has_a_log_of_its_own() {
     run(Copy::NewIncarnation, &[A], 4);
+}
+
+#[test]
+fn an_edit_that_was_pending_when_the_disk_was_copied_counts_once_however_often_it_is_sealed() {
+    for copy in [Copy::Unnoticed, Copy::NewNonce, Copy::NewIncarnation] {
+        explored(copy, copied(copy, &[A], &[A(0)]), 2);
+    }
 }
 
 #[test]

@@ -14,3 +14,4 @@ mod forks;
 mod merge;
 mod orders;
 mod plain;
+mod sealing;

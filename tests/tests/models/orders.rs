@@ -10,8 +10,8 @@
 use crate::desk::{Desk, Engines, Parcel, Taken};
 use crate::plain;
 use sampan_core::charter::Charter;
-use sampan_core::id::{CommitId, DeviceId, Digest, Flow, RecordId, SpaceId};
 use sampan_core::frontier::SpaceTips;
+use sampan_core::id::{CommitId, DeviceId, Digest, Flow, RecordId, SpaceId};
 use sampan_core::record::View;
 use sampan_core::store::{RecordState, Status, Store as _};
 use sampan_core::wire::frame::Tree;
