@@ -14,7 +14,8 @@ use crate::id::{CommitId, DeviceId, OrgId, UnitId};
 use crate::limits;
 use crate::log::{Commit, EntryKind};
 use crate::time::Millis;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::collections::btree_map::{BTreeMap, Entry};
 
 /// A unit, as the charter knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -343,10 +344,11 @@ impl Charter {
         }
         let right = right_of(commit, unit, grant);
         if grant.ticket {
-            if self.tickets.contains_key(&grant.key) {
-                self.beside.tickets.entry(grant.key).or_default().push(right);
-            } else {
-                self.tickets.insert(grant.key, Ticket { right, use_by: grant.use_by, used_by: None });
+            match self.tickets.entry(grant.key) {
+                Entry::Vacant(free) => {
+                    free.insert(Ticket { right, use_by: grant.use_by, used_by: None });
+                }
+                Entry::Occupied(_) => self.beside.tickets.entry(grant.key).or_default().push(right),
             }
         } else {
             self.rights.entry(grant.key).or_default().push(right);
