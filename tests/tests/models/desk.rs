@@ -58,12 +58,15 @@ pub fn now() -> Millis {
     test_time(100)
 }
 
+/// What the plain model says, by the hashes of the changes.
+type PlainCards = BTreeMap<Vec<[u8; 32]>, Rc<plain::Card>>;
+
 /// The engines by device: one for all copies of a device's disk; and what was read once already.
 #[derive(Clone, Default)]
 pub struct Engines {
     by_device: Rc<RefCell<BTreeMap<u64, (u64, Engine)>>>,
     parcels: Rc<RefCell<BTreeMap<CommitId, Parcel>>>,
-    cards: Rc<RefCell<BTreeMap<Vec<[u8; 32]>, Rc<plain::Card>>>>,
+    cards: Rc<RefCell<PlainCards>>,
     stamps: Rc<Cell<u64>>,
 }
 
