@@ -7,6 +7,8 @@
 //! Invariants: the same seed gives a byte-identical trace; a run that breaks a promise says which, and
 //! how to run it again.
 
+pub mod canary;
+pub mod case;
 mod chaos;
 mod court;
 mod dice;
@@ -16,7 +18,10 @@ mod ledger;
 mod machine;
 mod net;
 mod people;
+pub mod seedfile;
 mod shape;
+pub mod shrink;
+pub mod swarm;
 mod trace;
 mod world;
 

@@ -1,0 +1,52 @@
+//! The net itself: each planted bug is caught by the ordinary oracles on every seed of a short list.
+//!
+//! It does not: measure how many seeds it takes in general: `sampan-sim canary` does.
+
+use crate::{THREADS, my_turn};
+use sampan_core::canary::Canary;
+use sampan_tests::sim::Options;
+use sampan_tests::sim::canary::{Catch, catches};
+use sampan_tests::sim::swarm::on_threads;
+
+/// A canary and a seed that catches it.
+pub const SURE: (Canary, u64) = (Canary::PriorityForgotten, 2);
+
+/// Seeds of small worlds, at least one of which catches the canary.
+const SEEDS: [(Canary, &[u64]); 12] = [
+    (Canary::AckBeforeDurable, &[1]),
+    (Canary::SealNotDurable, &[1]),
+    (Canary::AuthorCheckSkipped, &[1]),
+    (Canary::TipsCollapsed, &[1]),
+    (Canary::DigestsUnderUnequalCharters, &[1]),
+    (Canary::CanonicalCheckOff, &[1]),
+    (Canary::ActorKeptAfterRestore, &[1]),
+    (Canary::BlockedEntryTicked, &[1]),
+    (Canary::UnsealedEditLost, &[1]),
+    (Canary::VerifiedTooEarly, &[1]),
+    (Canary::PriorityForgotten, &[2]),
+    (Canary::QuarantineInFrontier, &[1]),
+];
+
+#[test]
+fn every_canary_is_caught() {
+    for canary in Canary::ALL {
+        assert!(SEEDS.iter().any(|(c, seeds)| *c == canary && !seeds.is_empty()), "{canary:?} has no seeds");
+    }
+    let turn = my_turn();
+    let mut failed = Vec::new();
+    let work = |(canary, seeds): (Canary, &[u64])| {
+        let mut words = format!("{}: not caught on any of {seeds:?}", canary.name());
+        for seed in seeds {
+            match catches(canary, *seed, &Options::default()) {
+                Catch::Caught(_) => return None,
+                Catch::Slipped => {}
+                Catch::FailsAnyway(v) => words += &format!("\n  without the bug too: {}", v.complaint()),
+            }
+        }
+        Some(words)
+    };
+    on_threads(THREADS, SEEDS.into_iter(), work, |r| failed.extend(r));
+    drop(turn);
+    failed.sort();
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
+}
