@@ -927,6 +927,7 @@ impl World {
         for (lane, bytes) in frames {
             self.transmit(link, end, lane, bytes, slow);
         }
+        self.stats.bytes = self.stats.bytes.saturating_sub(self.hostile.made_up());
         // What a tampering peer swallowed counts as taken.
         self.at(1, Happening::Taken { link, end, lane });
     }
