@@ -23,6 +23,8 @@ use std::rc::Rc;
 
 /// The column that places a row in a unit.
 pub const UNIT_COLUMN: &str = "_unit";
+/// Bytes in which the separator is looked for.
+const HEAD_BYTES: usize = 64 << 10;
 /// Bytes that the readers may hold beyond the row being read.
 const AHEAD_BYTES: usize = 64 << 10;
 
@@ -130,13 +132,13 @@ pub fn read_file(lang: Lang, path: &Path, columns: &[Column], parse_cell: &mut P
 pub fn read_csv(
     lang: Lang,
     name: &str,
-    source: impl Read,
+    mut source: impl Read,
     columns: &[Column],
     parse_cell: &mut ParseCell,
 ) -> Result<Import, CliError> {
     let file = Source { lang, name };
-    let mut input = BufReader::new(source);
-    let separator = file.start(&mut input)?;
+    let (separator, head) = file.start(&mut source)?;
+    let input = BufReader::new(head.chain(source));
     let budget = Rc::new(Cell::new(CSV_ROW_BYTES_MAX + AHEAD_BYTES));
     let metered = Metered { inner: input, left: Rc::clone(&budget), held: false, last: b'\n' };
     let mut reader =
@@ -197,15 +199,15 @@ impl Source<'_> {
         }
     }
 
-    /// Takes the byte order mark away and finds the separator by the first line.
-    fn start(&self, input: &mut BufReader<impl Read>) -> Result<u8, CliError> {
-        let head =
-            input.fill_buf().map_err(|e| crate::dir::DirError::from_io(Path::new(self.name), e).into_cli(self.lang))?;
+    /// Takes the byte order mark away and finds the separator by the first line; gives back what it read.
+    fn start(&self, source: &mut impl Read) -> Result<(u8, io::Cursor<Vec<u8>>), CliError> {
+        let head = first_line(source)
+            .map_err(|e| crate::dir::DirError::from_io(Path::new(self.name), e).into_cli(self.lang))?;
         if head.starts_with(&[0xff, 0xfe]) || head.starts_with(&[0xfe, 0xff]) {
             return Err(self.encoding(1, "UTF-16"));
         }
         let mark = if head.starts_with(&[0xef, 0xbb, 0xbf]) { 3 } else { 0 };
-        let first = head[mark..].split(|b| *b == b'\n').next().unwrap_or_default();
+        let first = head[mark..].split(|b| matches!(b, b'\n' | b'\r')).next().unwrap_or_default();
         let count = |c: u8| first.iter().filter(|b| **b == c).count();
         // The comma wins a tie; Excel writes semicolons where the comma is the decimal mark.
         let mut separator = b',';
@@ -214,8 +216,9 @@ impl Source<'_> {
                 separator = other;
             }
         }
-        input.consume(mark);
-        Ok(separator)
+        let mut head = io::Cursor::new(head);
+        head.set_position(mark as u64);
+        Ok((separator, head))
     }
 
     /// The field of each column.
@@ -304,6 +307,23 @@ impl Source<'_> {
             import.bad.append(&mut bad);
         }
     }
+}
+
+/// Reads until the first line is whole, at most [`HEAD_BYTES`]: a pipe hands out a few bytes at a time, and
+/// what is found in them must not depend on how many.
+fn first_line(source: &mut impl Read) -> io::Result<Vec<u8>> {
+    let mut head = vec![0; HEAD_BYTES];
+    let mut len = 0;
+    while len < HEAD_BYTES && !head[..len].contains(&b'\n') {
+        match source.read(&mut head[len..]) {
+            Ok(0) => break,
+            Ok(n) => len += n,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    head.truncate(len);
+    Ok(head)
 }
 
 /// Stops a reader that would gather a row without end, such as behind an open quote, and gives it
