@@ -212,6 +212,13 @@ impl Session {
             Frame::Hello(h) => self.take_hello(env, *h)?,
             Frame::Refuse(code, text) => {
                 self.closing = true;
+                // A relay that was restored from before this device joined has never heard of it: the next
+                // hello shows the chain again.
+                if code == RefuseCode::NoGrant && self.role == Role::Lower {
+                    let mut batch = Batch::at(env.now);
+                    batch.meta.insert(meta::ADMITTED.into(), None);
+                    env.store.write(&batch)?;
+                }
                 self.events.push_back(Event::Refused { code, text, by_peer: true });
             }
             Frame::Redirect(relays) => {

@@ -352,7 +352,7 @@ impl<R: BufRead> Read for Metered<R> {
             };
             for &byte in &chunk[..taken] {
                 if self.held && byte != b'\n' {
-                    put(b'\r');
+                    put(b'\n');
                 }
                 self.held = byte == b'\r';
                 if !self.held {
@@ -360,7 +360,7 @@ impl<R: BufRead> Read for Metered<R> {
                 }
             }
             if ended && std::mem::take(&mut self.held) {
-                put(b'\r');
+                put(b'\n');
             }
             if ended && self.last != b'\n' {
                 buf[n] = b'\n';

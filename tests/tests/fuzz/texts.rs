@@ -192,7 +192,7 @@ pub fn config(bytes: &[u8]) {
         1 => s.listen = Some("127.0.0.1:40123".parse().expect("an address")),
         2 => s.log = Some("debug".into()),
         3 => s.advertise = None,
-        4 => s.advertise = Some(vec!["a:1".into(), "]b".into()]),
+        4 => s.advertise = Some(vec!["a:1".into(), "[::1]:2".into()]),
         5 => s.backoff_s = Some((1, 9)),
         6 => file.replica = None,
         7 => s.cache_mb = None,

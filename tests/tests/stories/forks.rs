@@ -169,3 +169,31 @@ fn an_old_backup_takes_its_own_commits_back() {
     assert_eq!(v.view(1, an), v.view(2, an));
     let _ = mem;
 }
+
+#[test]
+fn a_relay_restored_from_before_a_branch_joined_lets_it_in_again() {
+    let (mut v, district, _) = three_levels(68);
+    let (org, now) = (v.org, v.now);
+    let kept: Arc<std::sync::Mutex<Option<MemStore>>> = Arc::default();
+    let handle = Arc::new(std::sync::Mutex::new(MemStore::new(org, v.replicas[1].engine.device(), v.replicas[1].engine.epoch())));
+    // The district relay on a disk that can be copied, filled again by its parent.
+    let key = v.replicas[1].engine.key().clone();
+    let mut store: Box<dyn sampan_core::store::Store> = Box::new(Handle(handle.clone()));
+    let mut rng = SeededRng::new(6);
+    let engine = Engine::open(&mut *store, org, key.clone(), Arc::new(Stored), &mut rng).unwrap();
+    v.replicas[1] = Replica { store, engine, rng, name: "district".into() };
+    assert!(v.sync(1, 0).verified());
+    *kept.lock().unwrap() = Some(handle.lock().unwrap().clone());
+    let t = v.invite(1, district, sampan_core::charter::Roles::EDITOR);
+    let late = v.join("late", &t, &mut mem);
+    assert!(v.sync(late, 1).verified());
+    // The backup from before the invitation comes back.
+    *handle.lock().unwrap() = kept.lock().unwrap().take().unwrap();
+    let r = &mut v.replicas[1];
+    r.engine.reload(&*r.store).unwrap();
+    let first = v.sync(late, 1);
+    let refused = |e: &Event| matches!(e, Event::Refused { code: sampan_core::wire::frame::RefuseCode::NoGrant, .. });
+    assert!(first.lower.iter().any(refused), "{first:?}");
+    assert!(v.sync(late, 1).verified(), "the chain is shown again");
+    let _ = now;
+}
