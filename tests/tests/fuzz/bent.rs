@@ -138,7 +138,8 @@ pub fn check(bytes: &[u8]) {
     }
     let all: Vec<&[u8]> = history[..at].iter().chain([&bent]).map(Vec::as_slice).collect();
     assert!(shown_by_automerge(&all).is_some(), "what stands harms Automerge: {last:?}");
-    let document = Document::load(RecordId([1; 16]), all.iter().rev().copied()).unwrap_or_else(|e| panic!("{e}: {last:?}"));
+    let document =
+        Document::load(RecordId([1; 16]), all.iter().rev().copied()).unwrap_or_else(|e| panic!("{e}: {last:?}"));
     let view = document.view().unwrap_or_else(|e| panic!("{e}: {last:?}"));
     document.history().unwrap_or_else(|e| panic!("{e}: {last:?}"));
     assert_eq!(document.heads(), result.heads);

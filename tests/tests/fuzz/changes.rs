@@ -145,7 +145,9 @@ fn fields(doc: &Automerge) -> BTreeMap<String, Value> {
         AmValue::Object(_) => Value::Set(doc.keys(&id).collect()),
         AmValue::Scalar(s) => shown(&s),
     };
-    doc.keys(ROOT).filter_map(|key| doc.get(ROOT, key.as_str()).ok().flatten().map(|(v, id)| (key, value(v, id)))).collect()
+    doc.keys(ROOT)
+        .filter_map(|key| doc.get(ROOT, key.as_str()).ok().flatten().map(|(v, id)| (key, value(v, id))))
+        .collect()
 }
 
 /// Automerge writes it in another form, or not at all.

@@ -62,7 +62,10 @@ fn questions(charter: &Charter) {
             let roles = charter.roles(&device, &u.id);
             for flow in [Flow::Up, Flow::Down, Flow::Charter] {
                 let counts = charter.counts(&device, &SpaceId { unit: u.id, flow, reach: 0 });
-                assert!(flow == Flow::Charter || !counts || !roles.is_none() || n == 0, "{device} counts without a right");
+                assert!(
+                    flow == Flow::Charter || !counts || !roles.is_none() || n == 0,
+                    "{device} counts without a right"
+                );
             }
         }
     }
@@ -83,8 +86,12 @@ fn commit(
     let how = d.byte();
     let entries = (0..1 + d.below(3)).map(|n| entry(op(d), n as u64)).collect();
     let tip = tips.get(&(*device, space.unit)).copied().filter(|_| how % 16 != 0);
-    let mut heads: Vec<CommitId> =
-        before.iter().filter(|_| d.byte() % 3 == 0).map(Commit::id).filter(|id| Some(*id) != tip.map(|t| t.0)).collect();
+    let mut heads: Vec<CommitId> = before
+        .iter()
+        .filter(|_| d.byte() % 3 == 0)
+        .map(Commit::id)
+        .filter(|id| Some(*id) != tip.map(|t| t.0))
+        .collect();
     if how % 16 == 1 {
         heads.push(CommitId([how; 32]));
     }

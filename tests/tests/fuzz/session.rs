@@ -60,8 +60,7 @@ fn run(role: Role, bytes: &[u8]) {
         Role::Upper => (world.upper(), world.lower().device()),
     };
     let held = victim.held();
-    let mut t =
-        Trial { world, role, peer, victim, session: None, next: 0, digests: ScopeDigests::default() };
+    let mut t = Trial { world, role, peer, victim, session: None, next: 0, digests: ScopeDigests::default() };
     let mut steps = 0;
     while !d.is_empty() && steps < STEPS_MAX {
         t.step(&mut d);
@@ -431,7 +430,8 @@ impl Trial<'_> {
         let frames = || a.iter().chain(b).filter_map(|(_, bytes)| Frame::decode(bytes).ok());
         let change = d.byte() % 4;
         if acks {
-            let mut sets: Vec<_> = frames().filter_map(|f| if let Frame::Acks(s) = f { Some(s) } else { None }).flatten().collect();
+            let mut sets: Vec<_> =
+                frames().filter_map(|f| if let Frame::Acks(s) = f { Some(s) } else { None }).flatten().collect();
             for set in &mut sets {
                 match change {
                     0 => set.leaves.clear(),

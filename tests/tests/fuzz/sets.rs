@@ -44,8 +44,7 @@ pub fn check(bytes: &[u8]) {
         });
     }
     let absent = d.u16();
-    let mut some: Vec<_> =
-        all.iter().zip(0..16).filter(|(_, n)| (absent >> n) & 1 == 0).map(|(c, _)| *c).collect();
+    let mut some: Vec<_> = all.iter().zip(0..16).filter(|(_, n)| (absent >> n) & 1 == 0).map(|(c, _)| *c).collect();
     let (whole, part) = (evaluate(&all), evaluate(&some));
     for _ in 0..3 {
         shuffle(&mut all, &mut d);
@@ -86,7 +85,8 @@ fn change(d: &mut Draw<'_>, made: &[Made]) -> Option<Made> {
     let ancestors: Vec<Parsed<'_>> = past.iter().filter_map(|i| Parsed::read(&made[*i].raw).ok()).collect();
     let mine = ancestors.iter().filter(|p| p.actor() == actor).map(|p| p.seq).max().unwrap_or(0);
     let top = ancestors.iter().map(|p| p.max_op()).max().unwrap_or(0);
-    let hashes: Vec<ChangeHash> = deps.iter().filter_map(|i| Parsed::read(&made[*i].raw).ok()).map(|p| p.hash()).collect();
+    let hashes: Vec<ChangeHash> =
+        deps.iter().filter_map(|i| Parsed::read(&made[*i].raw).ok()).map(|p| p.hash()).collect();
     let seq = mine + 1 + u64::from(twist == 1);
     let start = top + 1 + u64::from(twist == 2);
     let mut b = ChangeBuilder::new(hashes, actor, seq, start, 1_790_000_000_000 + i64::from(d.byte()));

@@ -36,7 +36,8 @@ impl Read for Pieces<'_> {
 }
 
 fn columns() -> Vec<Column> {
-    let column = |id: &str, labels: &[&str]| Column { id: id.into(), labels: labels.iter().map(|l| (*l).into()).collect() };
+    let column =
+        |id: &str, labels: &[&str]| Column { id: id.into(), labels: labels.iter().map(|l| (*l).into()).collect() };
     vec![column("full_name", &["Họ và tên"]), column("phone", &["Điện thoại"]), column("notes", &[])]
 }
 

@@ -114,7 +114,8 @@ pub fn filter(bytes: &[u8]) {
         }
     };
     assert!(read.terms.len() <= EXPR_TERMS_MAX);
-    let samples = [None, Some(Value::Str("2025-11-3\u{111}".into())), Some(Value::Int(-1)), Some(Value::Str(String::new()))];
+    let samples =
+        [None, Some(Value::Str("2025-11-3\u{111}".into())), Some(Value::Int(-1)), Some(Value::Str(String::new()))];
     for sample in &samples {
         for t in &read.terms {
             let opposite = match t.op {
@@ -284,7 +285,9 @@ fn round(f: &Field, v: &Value) {
     match parse_cell(f, &cell) {
         // A cell cannot say that a value is there and empty, nor hold the spaces around a string.
         Ok(None) => assert!(cell.trim().is_empty(), "{}: {v:?}", f.id),
-        Ok(Some(back)) if matches!(f.kind, Kind::String | Kind::File) => assert_eq!(to_cell(Some(f), &back), cell.trim()),
+        Ok(Some(back)) if matches!(f.kind, Kind::String | Kind::File) => {
+            assert_eq!(to_cell(Some(f), &back), cell.trim())
+        }
         back => assert_eq!(back, Ok(Some(v.clone())), "{} through the cell {cell:?}", f.id),
     }
 }
