@@ -140,12 +140,16 @@ pub fn read_csv(
     let (separator, head) = file.start(&mut source)?;
     let input = BufReader::new(head.chain(source));
     let budget = Rc::new(Cell::new(CSV_ROW_BYTES_MAX + AHEAD_BYTES));
-    let metered = Metered { inner: input, left: Rc::clone(&budget), held: false, last: b'\n' };
+    let open_quote = Rc::new(Cell::new(false));
+    let quotes = Quotes { at: Place::Start, separator };
+    let (left, open) = (Rc::clone(&budget), Rc::clone(&open_quote));
+    let metered = Metered { inner: input, left, open, quotes, held: false, last: b'\n' };
     let mut reader =
         csv::ReaderBuilder::new().has_headers(false).flexible(true).delimiter(separator).from_reader(metered);
     let mut record = csv::ByteRecord::new();
     let mut header: Option<Vec<String>> = None;
     let mut import = Import::default();
+    let mut last = 1;
     loop {
         budget.set(CSV_ROW_BYTES_MAX + AHEAD_BYTES);
         let before = reader.position().line();
@@ -157,6 +161,7 @@ pub fn read_csv(
         // The reader counts empty lines before a row as its own: count back from its end.
         let inside = record.as_slice().iter().filter(|b| **b == b'\n').count() as u64;
         let line = reader.position().line().saturating_sub(1 + inside);
+        last = line;
         if record.as_slice().len() > CSV_ROW_BYTES_MAX {
             return Err(file.row_long(line));
         }
@@ -164,6 +169,11 @@ pub fn read_csv(
             None => header = Some(file.header(&record, columns)?),
             Some(h) => file.row(h, line, &record, parse_cell, &mut import),
         }
+    }
+    // The reader would take the rest of the file for one cell and say nothing. That row had no line end of
+    // its own to count back over.
+    if open_quote.get() {
+        return Err(file.error(&codes::CSV_BROKEN, last + 1, &[("reason", &t(lang, "csv.open_quote", &[]))]));
     }
     match header {
         None => Err(file.error(&codes::CSV_EMPTY, 1, &[])),
@@ -326,11 +336,43 @@ fn first_line(source: &mut impl Read) -> io::Result<Vec<u8>> {
     Ok(head)
 }
 
+/// Where in a row a byte stands, by the rules of the reader behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Start,
+    Plain,
+    Quoted,
+    /// Behind a quote inside quotes: the end of them, or the first half of a quote that is meant.
+    Behind,
+}
+
+/// Follows quotes, to know of one that never ends.
+struct Quotes {
+    at: Place,
+    separator: u8,
+}
+
+impl Quotes {
+    fn see(&mut self, byte: u8) {
+        let ends = byte == self.separator || byte == b'\n';
+        self.at = match (self.at, byte) {
+            (Place::Start | Place::Behind, b'"') => Place::Quoted,
+            (Place::Quoted, b'"') => Place::Behind,
+            (Place::Quoted, _) => Place::Quoted,
+            (Place::Start | Place::Plain | Place::Behind, _) if ends => Place::Start,
+            (Place::Start | Place::Plain | Place::Behind, _) => Place::Plain,
+        };
+    }
+}
+
 /// Stops a reader that would gather a row without end, such as behind an open quote, and gives it
 /// one kind of line end, a last one included: only then can lines be counted from rows.
 struct Metered<R> {
     inner: R,
     left: Rc<Cell<usize>>,
+    /// Whether the input ended inside quotes.
+    open: Rc<Cell<bool>>,
+    quotes: Quotes,
     /// A carriage return that waits for the byte after it.
     held: bool,
     last: u8,
@@ -349,6 +391,7 @@ impl<R: BufRead> Read for Metered<R> {
                 buf[n] = byte;
                 n += 1;
                 self.last = byte;
+                self.quotes.see(byte);
             };
             for &byte in &chunk[..taken] {
                 if self.held && byte != b'\n' {
@@ -361,6 +404,9 @@ impl<R: BufRead> Read for Metered<R> {
             }
             if ended && std::mem::take(&mut self.held) {
                 put(b'\n');
+            }
+            if ended {
+                self.open.set(self.quotes.at == Place::Quoted);
             }
             if ended && self.last != b'\n' {
                 buf[n] = b'\n';

@@ -55,6 +55,14 @@ fn lines_that_end_as_on_an_old_mac_are_counted() {
 }
 
 #[test]
+fn a_quote_without_end_is_no_cell_that_holds_the_rest_of_the_file() {
+    let error = read("full_name;born\nAn;1950\n\n\"Bình;1951\nChi;1952\n").unwrap_err();
+    assert!(error.to_string().contains("line 4") && error.to_string().contains("never closed"), "{error}");
+    let fine = read("full_name;born\n\"\"\"An\"\"\n\";1950\nx\"y;1\n\"a\"b;2\n\"c\n\";3").unwrap();
+    assert_eq!(fine.rows.len(), 4, "{fine:?}");
+}
+
+#[test]
 fn labels_are_headings_and_semicolons_separate() {
     let import = read("ho va ten;NGÀY SINH;Trạng thái;\nA;1950;official;\n");
     assert!(import.is_err(), "a nameless column is unknown");
