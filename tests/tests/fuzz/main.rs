@@ -66,7 +66,7 @@ targets! {
     /// The last change of a real history, bent.
     changes_bent = bent::check, 120, 256;
     /// Sets of changes in any order.
-    change_sets = sets::check, 150, 256;
+    change_sets = sets::check, 50, 256;
     /// Charters of hostile operations in any order.
     charter = charter::check, 60, 512;
     /// Tickets as text.
@@ -86,7 +86,7 @@ targets! {
     /// Dates, numbers, cells and JSON of every kind of field.
     values = texts::values, 400, 256;
     /// A live relay that is told anything.
-    session_upper = session::upper, 40, 512;
+    session_upper = session::upper, 12, 512;
     /// A live branch that is told anything.
-    session_lower = session::lower, 40, 512;
+    session_lower = session::lower, 12, 512;
 }
