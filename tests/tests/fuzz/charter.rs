@@ -85,10 +85,10 @@ fn commit(
     let space = SpaceId::charter(unit(d));
     let how = d.byte();
     let entries = (0..1 + d.below(3)).map(|n| entry(op(d), n as u64)).collect();
-    let tip = tips.get(&(*device, space.unit)).copied().filter(|_| how % 16 != 0);
+    let tip = tips.get(&(*device, space.unit)).copied().filter(|_| !how.is_multiple_of(16));
     let mut heads: Vec<CommitId> = before
         .iter()
-        .filter(|_| d.byte() % 3 == 0)
+        .filter(|_| d.byte().is_multiple_of(3))
         .map(Commit::id)
         .filter(|id| Some(*id) != tip.map(|t| t.0))
         .collect();
@@ -126,7 +126,7 @@ fn entry(payload: Vec<u8>, n: u64) -> EntryPayload {
 }
 
 fn op(d: &mut Draw<'_>) -> Vec<u8> {
-    let until = |d: &mut Draw<'_>| (d.byte() % 2 == 0).then(|| test_time(u64::from(d.byte())));
+    let until = |d: &mut Draw<'_>| (d.byte().is_multiple_of(2)).then(|| test_time(u64::from(d.byte())));
     match d.byte() % 9 {
         0 => {
             let unit = unit(d);
@@ -139,10 +139,10 @@ fn op(d: &mut Draw<'_>) -> Vec<u8> {
         3 | 4 => Op::Grant(Grant {
             key: key(d.below(KEYS)).1,
             roles: [Roles::ADMIN, Roles::RELAY, Roles::EDITOR, Roles::NONE][d.below(4)],
-            subtree: d.byte() % 2 == 0,
+            subtree: d.byte().is_multiple_of(2),
             from: test_time(1),
             until: until(d),
-            ticket: d.byte() % 3 == 0,
+            ticket: d.byte().is_multiple_of(3),
             use_by: until(d),
             holder: [3; 32],
         })

@@ -147,7 +147,7 @@ impl Trial<'_> {
             18 => self.next += 1 + d.below(3),
             _ => self.session = None,
         }
-        if d.byte() % 4 != 0 {
+        if !d.byte().is_multiple_of(4) {
             self.speak();
         }
     }
@@ -216,7 +216,7 @@ impl Trial<'_> {
         let new = NewRecord { collection, unit: self.world.unit, fields };
         let now = v.now;
         // Before the charter has come there is no right to write yet.
-        if v.engine.create(&mut v.store, &mut v.rng, vec![new], now).is_ok() && d.byte() % 2 == 0 {
+        if v.engine.create(&mut v.store, &mut v.rng, vec![new], now).is_ok() && d.byte().is_multiple_of(2) {
             v.seal();
         }
     }
@@ -369,12 +369,12 @@ impl Trial<'_> {
                     8 => h.chain = self.mixed(d),
                     _ => h.clock = Millis(d.number()),
                 }
-                h.fallback = d.byte() % 2 == 0;
+                h.fallback = d.byte().is_multiple_of(2);
                 Frame::Hello(h)
             }
             2..=4 => {
                 let (frames, digests) = (d.number(), self.digests(d));
-                let answer = d.byte() % 2 == 0;
+                let answer = d.byte().is_multiple_of(2);
                 Frame::Mark(Mark { number: d.number(), frames, digests, answer, clock: Millis(d.number()) })
             }
             5 => Frame::Frontier((0..d.below(4)).map(|_| self.frontier(d)).collect()),
@@ -395,7 +395,7 @@ impl Trial<'_> {
     }
 
     fn node(&self, d: &mut Draw<'_>) -> TreeNode {
-        let tree = if d.byte() % 2 == 0 { Tree::Charter } else { Tree::Up(d.byte() % 4) };
+        let tree = if d.byte().is_multiple_of(2) { Tree::Charter } else { Tree::Up(d.byte() % 4) };
         let child = |d: &mut Draw<'_>| ChildDigest { unit: self.unit(d), digest: Digest([d.byte(); 32]) };
         let (unit, own) = (self.unit(d), Digest([d.byte(); 32]));
         TreeNode { unit, tree, own, children: (0..d.below(4)).map(|_| child(d)).collect() }
