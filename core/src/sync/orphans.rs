@@ -52,3 +52,38 @@ impl Orphans {
 fn size(group: &Group) -> usize {
     group.pack.len() + group.headers.iter().map(|h| h.bytes.len()).sum::<usize>()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::Commit;
+    use crate::testing::{Writer, up_space};
+
+    fn group(c: &Commit) -> Group {
+        Group { headers: vec![c.head().signed().clone()], pack: vec![0; 10] }
+    }
+
+    #[test]
+    fn a_group_waits_for_one_of_its_parents_and_takes_one_place() {
+        let (mut w, space) = (Writer::new(1), up_space(2));
+        let first = w.one(space, &[], "a");
+        let second = w.one(space, &[&first], "b");
+        let mut orphans = Orphans::default();
+        assert!(orphans.keep(group(&second)) && orphans.keep(group(&second)));
+        assert!(orphans.of(&[second.id()]).is_empty());
+        assert_eq!(orphans.of(&[first.id()]), vec![group(&second)]);
+        assert!(orphans.of(&[first.id()]).is_empty());
+        assert_eq!((orphans.commits, orphans.bytes), (0, 0));
+    }
+
+    #[test]
+    fn what_waits_is_bounded() {
+        let first = Writer::new(1).one(up_space(2), &[], "a");
+        let mut orphans = Orphans::default();
+        let mut g = group(&first);
+        g.headers = vec![g.headers[0].clone(); ORPHAN_COMMITS_MAX];
+        assert!(orphans.keep(g.clone()));
+        g.pack.push(1);
+        assert!(!orphans.keep(g));
+    }
+}
