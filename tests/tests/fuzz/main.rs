@@ -19,6 +19,7 @@ mod changes;
 mod charter;
 mod draw;
 mod engine;
+mod forged;
 mod frames;
 #[path = "../vectors/memory.rs"]
 mod memory;

@@ -226,6 +226,12 @@ fn seeds(target: &str) -> Seeds {
             if target.starts_with("session") {
                 // The honest session of each world as it was, answered after each frame.
                 out.extend((0..3u8).map(|w| (format!("honest_{w}"), [vec![w], [0, 1].repeat(60)].concat())));
+                // A few frames of it, and then what a hostile branch signs in its own space and others.
+                for w in [0u8, 2] {
+                    let forge = |n: u64| [vec![18, 0, 2, 2], noise(90 + n, 24)].concat();
+                    let bytes = [vec![w], [0, 1].repeat(9), (0..14).flat_map(forge).collect()].concat();
+                    out.push((format!("forged_{w}"), bytes));
+                }
             }
             out
         }

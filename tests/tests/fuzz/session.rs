@@ -1,7 +1,10 @@
 //! A live session that is told anything, in any order: frames of a real session left out, repeated, swapped
 //! and altered, frames made up from true ids, and noise.
 //!
-//! It does not: break signatures' keys: nobody but the devices of the world can sign.
+//! A branch may also be hostile and sign what it should not (`forged`).
+//!
+//! It does not: break keys: nobody but the devices of the world can sign, and no relay turns hostile with its
+//! key (it could revoke the branch, and nothing would verify any more).
 //!
 //! Invariants tried: no panic; every error names the peer and has a refusal to send; bytes that are no frame
 //! change nothing; only commits that their authors made are ever held, and nothing held is lost; the engine
@@ -9,6 +12,7 @@
 //! afterwards verifies, with equal records on both sides.
 
 use super::draw::Draw;
+use super::forged::{self, Ground};
 use super::world::{Node, Said, World, converse, worlds};
 use sampan_core::engine::{Engine, NewRecord};
 use sampan_core::frontier::ShortId;
@@ -24,7 +28,7 @@ use sampan_core::wire::frame::{
     Announce, ChildDigest, Frame, Group, LogFrontier, Mark, RefuseCode, RelayAddress, ScopeDigests, SpaceFrontier,
     Tree, TreeNode,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Frames that one answer may take: beyond it a session talks without end.
@@ -50,9 +54,16 @@ struct Trial<'w> {
     next: usize,
     /// What the victim said last of its digests.
     digests: ScopeDigests,
+    /// What the branch signed and should not have.
+    forged: BTreeSet<CommitId>,
 }
 
 fn run(role: Role, bytes: &[u8]) {
+    trial(role, bytes).afterwards();
+}
+
+/// Everything but the honest session afterwards.
+fn trial(role: Role, bytes: &[u8]) -> Trial<'static> {
     let mut d = Draw::new(bytes);
     let world = &worlds()[d.below(worlds().len())];
     let (victim, peer) = match role {
@@ -60,7 +71,8 @@ fn run(role: Role, bytes: &[u8]) {
         Role::Upper => (world.upper(), world.lower().device()),
     };
     let held = victim.held();
-    let mut t = Trial { world, role, peer, victim, session: None, next: 0, digests: ScopeDigests::default() };
+    let (digests, forged) = (ScopeDigests::default(), BTreeSet::new());
+    let mut t = Trial { world, role, peer, victim, session: None, next: 0, digests, forged };
     let mut steps = 0;
     while !d.is_empty() && steps < STEPS_MAX {
         t.step(&mut d);
@@ -69,7 +81,7 @@ fn run(role: Role, bytes: &[u8]) {
     t.speak();
     assert!(t.victim.held().is_superset(&held), "a commit is lost");
     t.nothing_untrue();
-    t.afterwards();
+    t
 }
 
 impl Trial<'_> {
@@ -144,6 +156,7 @@ impl Trial<'_> {
                 self.speak();
             }
             18 if self.role == Role::Lower => self.edit(d),
+            18 if d.byte().is_multiple_of(2) => self.forge(d),
             18 => self.next += 1 + d.below(3),
             _ => self.session = None,
         }
@@ -221,12 +234,37 @@ impl Trial<'_> {
         }
     }
 
+    /// A hostile branch hands over what it should never have signed.
+    fn forge(&mut self, d: &mut Draw<'_>) {
+        let space = self.space(d);
+        let rows = self.victim.store.stored_after(CommitKey(0), usize::MAX).unwrap();
+        let own = rows.iter().filter(|(log, _)| log.device == self.peer && log.space == space);
+        let own: Vec<_> = own.map(|(_, row)| (row.id, row.sequence)).collect();
+        let states = self.victim.store.records(&self.world.records).unwrap();
+        let records: Vec<_> = states.into_iter().flatten().map(|s| (s.id, s.heads)).collect();
+        let twin = self.world.lower();
+        let ground = Ground {
+            key: self.world.lower_key(),
+            org: self.victim.engine.org(),
+            space,
+            now: self.victim.now,
+            nonce: twin.engine.nonce(),
+            incarnation: twin.engine.incarnation(),
+            own: &own,
+            records: &records,
+        };
+        let Some(group) = forged::group(d, &ground) else { return };
+        self.forged.extend(group.headers.iter().filter_map(|h| h.trust().ok()).map(|h| h.id()));
+        self.deliver(3, &Frame::Commits { after: 0, groups: vec![group] }.encode());
+    }
+
     /// Only what its author made is held, and the engine says what its store says.
     fn nothing_untrue(&mut self) {
         let v = &mut self.victim;
         for (log, row) in v.store.stored_after(CommitKey(0), usize::MAX).unwrap() {
             let own = log.device == v.engine.device();
-            assert!(own || self.world.known.contains(&row.id), "a commit that nobody made");
+            let made = own || self.world.known.contains(&row.id) || self.forged.contains(&row.id);
+            assert!(made, "a commit that nobody made");
         }
         let org = v.engine.org();
         for q in v.store.quarantine().unwrap() {
@@ -259,12 +297,17 @@ impl Trial<'_> {
         if self.role == Role::Lower && talk.events.0.iter().any(stranger) {
             talk = converse(&mut lower, &mut upper);
         }
+        // A device that finds its own log continued goes on under a new name, and says so next time.
+        if !self.forged.is_empty() && talk.error.is_none() && !talk.verified() {
+            lower.seal();
+            talk = converse(&mut lower, &mut upper);
+        }
         assert!(talk.verified(), "not verified afterwards: {:?} {:?}", talk.events, talk.error);
         for id in &self.world.records {
             let view = |n: &Node| n.engine.document(&n.store, *id).ok().and_then(|(_, _, doc)| doc.view().ok());
             let (below, above) = (view(&lower), view(&upper));
             assert_eq!(below, above, "record {id}");
-            assert!(below.is_some(), "record {id} is nowhere");
+            assert!(below.is_some() || !self.forged.is_empty(), "record {id} is nowhere");
         }
         self.session = None;
     }
@@ -486,4 +529,18 @@ fn named(frame: &Frame) -> Vec<UnitId> {
         Frame::Acks(sets) => sets.iter().flat_map(|s| s.leaves.iter().map(|l| l.unit)).collect(),
         Frame::Refuse(..) | Frame::Redirect(_) | Frame::Announce(_) | Frame::Mark(_) => Vec::new(),
     }
+}
+
+#[test]
+fn a_forger_is_heard() {
+    // The corpus must reach a relay that takes some of what is forged, and refuses some.
+    let (mut taken, mut made) = (0, 0);
+    for (name, bytes) in super::engine::read_corpus("session_upper") {
+        if name.starts_with("forged") {
+            let t = trial(Role::Upper, &bytes);
+            made += t.forged.len();
+            taken += t.forged.intersection(&t.victim.held()).count();
+        }
+    }
+    assert!(taken > 0 && taken < made, "{taken} of {made}");
 }

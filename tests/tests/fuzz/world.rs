@@ -135,6 +135,11 @@ impl World {
     pub fn upper(&self) -> Node {
         self.upper.open(self.now)
     }
+
+    /// The key of the lower end: what it can sign if it turns hostile.
+    pub fn lower_key(&self) -> &ed25519_dalek::SigningKey {
+        &self.lower.key
+    }
 }
 
 /// The worlds: with news on both sides, with a branch that has just joined, with a log that forked.
