@@ -8,7 +8,7 @@
 //!   seeded inputs made from it. `SAMPAN_FUZZ_TIMES=100` makes that a hundred times more,
 //!   `SAMPAN_FUZZ_SEED=7` other inputs, `SAMPAN_FUZZ_INPUT=FILE` just this one;
 //! - coverage guided, by command: `cargo install cargo-bolero`, a nightly toolchain and a C++ compiler, then
-//!   `cargo +nightly bolero test -p sampan-tests TARGET --sanitizer NONE --corpus-dir /tmp/TARGET -T 10m`
+//!   `cargo bolero test -p sampan-tests TARGET --toolchain nightly --sanitizer NONE --corpus-dir /tmp/TARGET -T 10m`
 //!   (with a folder that starts as a copy of the committed corpus: what it learns is large).
 //!
 //! Invariants: nothing here depends on elapsed time, an unordered map or the machine's randomness: the
