@@ -48,6 +48,9 @@ pub const HEADER_BYTES_MAX: usize = 16 << 10;
 pub const WAITING_COMMITS_MAX: usize = 10_000;
 /// Bytes of commits waiting for parents or for a charter, per peer.
 pub const WAITING_BYTES_MAX: usize = 64 << 20;
+/// Commits that one session keeps until their parents come: more than [`PUSH_BYTES_MAX`] holds, which is what
+/// a device sends unasked to a relay that may have lost what it had acknowledged.
+pub const ORPHAN_COMMITS_MAX: usize = 1_024;
 /// Commits kept in quarantine per neighbour: enough to judge again, too few to fill a disk.
 pub const QUARANTINE_COMMITS_MAX: usize = 1_000;
 /// Bytes kept in quarantine per neighbour.
