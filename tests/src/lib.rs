@@ -3,4 +3,5 @@
 //! It does not: contain a test.
 
 pub mod city;
+pub mod proxy;
 pub use sampan_core::testing::members;
