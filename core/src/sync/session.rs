@@ -503,17 +503,21 @@ impl Session {
         Ok(())
     }
 
-    /// What is about to be sent must be confirmed by a mark of the peer's, also where one that asks
-    /// nothing was due: until then an earlier equality says nothing.
+    /// What is about to be sent must be answered by a mark of the peer's, also where one that asks nothing
+    /// was due. Until commits are confirmed an earlier equality says nothing; a question alone leaves it,
+    /// or two ends that are equal could clear what they asked and ask it anew for ever.
     fn ask(&mut self) {
-        self.verified = None;
+        if self.out.has_commits() {
+            self.verified = None;
+        }
         self.mark_due = Some(true);
     }
 
     /// Starts a turn that asks the peer for a mark: to verify anew.
     pub fn ask_to_verify(&mut self) {
         if self.open && !self.closing {
-            self.ask();
+            self.verified = None;
+            self.mark_due = Some(true);
         }
     }
 
