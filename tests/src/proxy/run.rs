@@ -212,7 +212,7 @@ impl Server {
                 came = self.socket.recv_from(&mut buffer) => {
                     // An ICMP answer to an earlier packet is the other program's end, not this one's.
                     if let Ok((n, client)) = came {
-                        self.from_below(client, &buffer[..n]).await;
+                        self.came_from_below(client, &buffer[..n]).await;
                     }
                 }
             }
@@ -299,7 +299,7 @@ impl Server {
         }
     }
 
-    async fn from_below(&mut self, client: SocketAddr, bytes: &[u8]) {
+    async fn came_from_below(&mut self, client: SocketAddr, bytes: &[u8]) {
         let id = match self.flow_of.get(&client) {
             Some(id) => *id,
             None => {
