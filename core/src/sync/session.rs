@@ -468,19 +468,21 @@ impl Session {
                 if mark.answer || self.said.as_ref() != Some(&mine) {
                     self.mark_due = Some(self.mark_due.unwrap_or(false));
                 }
-            } else if mark.answer {
+                return Ok(());
+            }
+            // An equality found earlier in the session is no answer to this one.
+            self.verified = None;
+            if mark.answer {
                 self.mark_due = Some(self.mark_due.unwrap_or(false));
             } else if self.repairs < crate::limits::REPAIR_ROUNDS_MAX {
                 self.repairs += 1;
                 self.queue_top(env.engine);
                 self.mark_due = Some(true);
             } else {
-                // An equality found earlier in the session is no answer to this one.
-                self.verified = None;
                 self.events.push_back(Event::NotVerified);
             }
         } else {
-            self.mark_due = Some(true);
+            self.ask();
         }
         Ok(())
     }
@@ -531,10 +533,20 @@ impl Session {
             self.charter_changed(env)?;
         }
         self.take_news(env)?;
-        if !self.out.is_commits_and_control_empty() && self.mark_due.is_none() {
-            self.mark_due = Some(true);
+        if !self.out.is_commits_and_control_empty() {
+            self.ask();
         }
         Ok(())
+    }
+
+    /// What is about to be sent must be answered by a mark of the peer's, also where one that asks nothing
+    /// was due. Until commits are confirmed an earlier equality says nothing; a question alone leaves it,
+    /// or two ends that are equal could clear what they asked and ask it anew for ever.
+    fn ask(&mut self) {
+        if self.out.has_commits() {
+            self.verified = None;
+        }
+        self.mark_due = Some(true);
     }
 
     /// Starts a turn that asks the peer for a mark: to verify anew.
