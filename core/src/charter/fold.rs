@@ -6,12 +6,16 @@
 //! with its reason; an operation whose causes have not arrived waits. Order: topological by parents
 //! and charter heads, among the free ones those that narrow first, then the lower commit id.
 
+mod beside;
+
+use self::beside::{Beside, Log};
 use super::op::{Grant, Op, Roles, enrol_proves};
-use crate::id::{CommitId, DeviceId, Flow, OrgId, SpaceId, UnitId};
+use crate::id::{CommitId, DeviceId, OrgId, UnitId};
 use crate::limits;
 use crate::log::{Commit, EntryKind};
 use crate::time::Millis;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::collections::btree_map::{BTreeMap, Entry};
 
 /// A unit, as the charter knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,6 +108,7 @@ pub struct Charter {
     schema: Option<Published>,
     void: Vec<VoidOp>,
     waiting: usize,
+    beside: Beside,
     folded: BTreeMap<CommitId, UnitId>,
     /// Per unit the commits that no commit of the same unit names as a cause.
     heads: BTreeMap<UnitId, BTreeSet<CommitId>>,
@@ -128,6 +133,7 @@ impl Charter {
             schema: None,
             void: Vec::new(),
             waiting: 0,
+            beside: Beside::default(),
             folded: BTreeMap::new(),
             heads: BTreeMap::new(),
             named_by: BTreeMap::new(),
@@ -138,7 +144,7 @@ impl Charter {
     #[must_use]
     pub fn fold<'a>(org: OrgId, commits: impl IntoIterator<Item = &'a Commit>) -> Self {
         let mut charter = Self::empty(org);
-        let mut by_id: BTreeMap<CommitId, &Commit> = BTreeMap::new();
+        let mut by_id: Log<'_> = BTreeMap::new();
         for c in commits {
             by_id.insert(c.id(), c);
         }
@@ -157,7 +163,7 @@ impl Charter {
             }
         }
         while let Some((_, id)) = free.pop_first() {
-            charter.take(by_id[&id]);
+            charter.take(&by_id, by_id[&id]);
             for child in children.get(&id).into_iter().flatten() {
                 let Some(n) = open.get_mut(child) else {
                     continue;
@@ -172,12 +178,12 @@ impl Charter {
         charter
     }
 
-    fn take(&mut self, commit: &Commit) {
+    fn take(&mut self, log: &Log<'_>, commit: &Commit) {
         let h = commit.header();
         let unit = h.space.unit;
         for (i, e) in commit.payload().entries.iter().enumerate() {
             let verdict = match Op::decode(&e.payload) {
-                Ok(op) if e.entry.kind == EntryKind::Charter => self.apply(commit, unit, &h.device, op),
+                Ok(op) if e.entry.kind == EntryKind::Charter => self.apply(log, commit, unit, &h.device, op),
                 Ok(_) | Err(_) => Err("it is not a charter operation that this version knows"),
             };
             if let Err(reason) = verdict {
@@ -200,7 +206,14 @@ impl Charter {
         }
     }
 
-    fn apply(&mut self, commit: &Commit, unit: UnitId, author: &DeviceId, op: Op) -> Result<(), &'static str> {
+    fn apply(
+        &mut self,
+        log: &Log<'_>,
+        commit: &Commit,
+        unit: UnitId,
+        author: &DeviceId,
+        op: Op,
+    ) -> Result<(), &'static str> {
         let is_root_key = author.0 == self.org.0;
         let may = |c: &Self, role: Roles| is_root_key || c.roles(author, &unit).contains(role);
         match op {
@@ -217,6 +230,9 @@ impl Charter {
             }
             Op::CreateUnit { unit: id, name, code, kind, since } => {
                 if !may(self, Roles::ADMIN) {
+                    if self.saw(log, commit, author, &unit).contains(Roles::ADMIN) {
+                        self.beside.units.entry(id).or_insert(unit);
+                    }
                     return Err("its author is no admin of the parent unit");
                 }
                 let Some(parent) = self.units.get(&unit) else {
@@ -235,19 +251,36 @@ impl Charter {
                     parent.children.insert(id);
                 }
             }
-            Op::Grant(grant) => self.apply_grant(commit, unit, author, is_root_key, &grant)?,
-            Op::Enrol { device, box_key, proof } => {
-                let Some(ticket) = self.tickets.get_mut(author).filter(|t| t.right.unit == unit) else {
-                    return Err("its author is no standing ticket of this unit");
-                };
-                if ticket.used_by.is_some() {
-                    return Err("the ticket was used already");
+            Op::Grant(grant) => {
+                let verdict = self.apply_grant(commit, unit, author, is_root_key, &grant);
+                if verdict.is_err() && self.saw_may_grant(log, commit, author, &unit, &grant) {
+                    let right = right_of(commit, unit, &grant);
+                    let to = if grant.ticket { &mut self.beside.tickets } else { &mut self.beside.rights };
+                    to.entry(grant.key).or_default().push(right);
                 }
+                verdict?;
+            }
+            Op::Enrol { device, box_key, proof } => {
+                let stands = self.tickets.get(author).filter(|t| t.right.unit == unit);
+                let free = stands.is_some_and(|t| t.used_by.is_none());
+                let lapsed = self.beside.tickets.get(author).into_iter().flatten().find(|r| r.unit == unit);
+                let right = stands.map(|t| &t.right).or(lapsed).cloned();
+                let right = right.ok_or("its author is no standing ticket of this unit")?;
                 if !enrol_proves(&device, author, &proof) {
                     return Err("the device did not agree to this ticket");
                 }
-                ticket.used_by = Some(device);
-                let right = ticket.right.clone();
+                if !free {
+                    let used = self.tickets.contains_key(author);
+                    self.beside.rights.entry(device).or_default().push(right);
+                    return Err(if used {
+                        "the ticket was used already"
+                    } else {
+                        "its author is no standing ticket of this unit"
+                    });
+                }
+                if let Some(ticket) = self.tickets.get_mut(author) {
+                    ticket.used_by = Some(device);
+                }
                 self.box_keys.insert(device, box_key);
                 self.rights.entry(device).or_default().push(right);
             }
@@ -274,12 +307,13 @@ impl Charter {
                 }
             }
             Op::Revoke { key, reason } => {
-                let below = self.rights.get(&key).is_none_or(|rights| {
-                    rights.iter().all(|r| is_root_key || self.roles(author, &r.unit).contains(Roles::ADMIN))
-                });
-                if !may(self, Roles::ADMIN) || !below {
+                // What runs beside a revocation never voids it: two who revoke each other are both revoked.
+                let may = |unit: &UnitId| is_root_key || self.saw(log, commit, author, unit).contains(Roles::ADMIN);
+                let below = self.rights.get(&key).is_none_or(|rights| rights.iter().all(|r| may(&r.unit)));
+                if !may(&unit) || !below {
                     return Err("its author is no admin above every right of that key");
                 }
+                self.beside.revokers.entry(key).or_default().push(commit.id());
                 self.revoked.entry(key).or_insert(reason);
             }
         }
@@ -308,19 +342,14 @@ impl Charter {
         if grant.roles.is_none() {
             return Err("it grants nothing");
         }
-        let right = Right {
-            unit,
-            roles: grant.roles,
-            subtree: grant.subtree,
-            from: grant.from,
-            until: grant.until,
-            by: commit.id(),
-            key: grant.key,
-            holder: grant.holder,
-        };
+        let right = right_of(commit, unit, grant);
         if grant.ticket {
-            let ticket = Ticket { right, use_by: grant.use_by, used_by: None };
-            self.tickets.entry(grant.key).or_insert(ticket);
+            match self.tickets.entry(grant.key) {
+                Entry::Vacant(free) => {
+                    free.insert(Ticket { right, use_by: grant.use_by, used_by: None });
+                }
+                Entry::Occupied(_) => self.beside.tickets.entry(grant.key).or_default().push(right),
+            }
         } else {
             self.rights.entry(grant.key).or_default().push(right);
         }
@@ -347,13 +376,7 @@ impl Charter {
 
     /// What a right gives on a unit.
     fn covers(&self, right: &Right, unit: &UnitId) -> Roles {
-        if right.unit == *unit {
-            right.roles
-        } else if self.is_below(unit, &right.unit) {
-            if right.subtree { right.roles } else { right.roles.below() }
-        } else {
-            Roles::NONE
-        }
+        reaches(right, unit, self.is_below(unit, &right.unit))
     }
 
     /// The organisation.
@@ -428,20 +451,6 @@ impl Charter {
     pub fn tickets(&self) -> impl Iterator<Item = (&DeviceId, &Ticket)> {
         self.tickets.iter()
     }
-    /// Whether a key ever had the right to write in a space, which is what makes its logs count.
-    #[must_use]
-    pub fn counts(&self, key: &DeviceId, space: &SpaceId) -> bool {
-        if space.flow == Flow::Charter {
-            return key.0 == self.org.0
-                || self.tickets.get(key).is_some_and(|t| t.right.unit == space.unit)
-                || self.ever(key, &space.unit, Roles::RELAY);
-        }
-        self.ever(key, &space.unit, Roles::EDITOR)
-    }
-    fn ever(&self, key: &DeviceId, unit: &UnitId, role: Roles) -> bool {
-        let rights = self.rights.get(key).into_iter().flatten();
-        rights.fold(Roles::NONE, |acc, r| acc.union(self.covers(r, unit))).contains(role)
-    }
     /// The relays of a unit and where they listen.
     #[must_use]
     pub fn endpoints(&self, unit: &UnitId) -> Vec<(DeviceId, Vec<String>)> {
@@ -491,6 +500,31 @@ impl Charter {
         };
         let by_kind = u.kind.as_ref().and_then(|k| levels.iter().position(|l| l == k));
         by_kind.map_or(u.depth, |p| p as u8)
+    }
+}
+
+fn reaches(right: &Right, unit: &UnitId, below: bool) -> Roles {
+    if right.unit == *unit {
+        right.roles
+    } else if !below {
+        Roles::NONE
+    } else if right.subtree {
+        right.roles
+    } else {
+        right.roles.below()
+    }
+}
+
+fn right_of(commit: &Commit, unit: UnitId, grant: &Grant) -> Right {
+    Right {
+        unit,
+        roles: grant.roles,
+        subtree: grant.subtree,
+        from: grant.from,
+        until: grant.until,
+        by: commit.id(),
+        key: grant.key,
+        holder: grant.holder,
     }
 }
 

@@ -8,6 +8,7 @@
 
 use super::Engine;
 use super::judge::{NewRecordEntry, judge};
+use crate::charter::Roles;
 use crate::entropy::{Entropy, random};
 use crate::id::{ChangeHash, RecordId, UnitId};
 use crate::log::{BirthOf, Entry, EntryKind, EntryPayload};
@@ -145,9 +146,8 @@ impl Engine {
     fn check_right(&self, collection: &Collection, unit: UnitId) -> Result<(), EditFailure> {
         let space = collection.space(unit);
         // Before the charter has come the ticket is all there is; the relay will judge.
-        if self.is_blank()
-            || self.charter().counts(&self.device, &space) && self.charter().revoked(&self.device).is_none()
-        {
+        let may = self.charter().roles(&self.device, &space.unit).contains(Roles::EDITOR);
+        if self.is_blank() || (may && self.charter().counts(&self.device, &space)) {
             return Ok(());
         }
         Err(EditFailure::NoRight { collection: collection.id.clone(), unit })

@@ -51,6 +51,9 @@ pub mod meta {
     pub const CHILD_VERIFIED_AT: &str = "child_verified_at/";
     /// Prefix: when a child was last seen, 8 bytes.
     pub const CHILD_SEEN_AT: &str = "child_seen_at/";
+    /// The last commit that this replica held when it last verified with its upper end, 8 bytes: what
+    /// both share of it is there.
+    pub const VERIFIED_THROUGH: &str = "verified_through";
     /// When something last came from above, 8 bytes.
     pub const NEWS_FROM_ABOVE_AT: &str = "news_from_above_at";
     /// Offset to the upper end's clock in milliseconds, 8 bytes, signed.

@@ -9,7 +9,7 @@
 use super::terms::Env;
 use crate::charter::{Charter, Op};
 use crate::engine::IntakeError;
-use crate::id::{DeviceId, Flow};
+use crate::id::{CommitId, DeviceId, Flow};
 use crate::log::Commit;
 use crate::pack::{self, PackScope};
 use crate::scope;
@@ -46,7 +46,28 @@ pub(super) fn judge(env: &mut Env<'_>, peer: DeviceId, hello: &Hello) -> Result<
             env.engine.intake(env.store, env.rng, peer, &hello.chain, &only_charter, env.now)?;
         }
     }
-    Ok(judge_rights(env.engine.charter(), peer, env.now).unwrap_or_else(|| nearer(env, peer, hello)))
+    let verdict = judge_rights(env.engine.charter(), peer, env.now);
+    let unknown = matches!(verdict, Some(Door::Refused(RefuseCode::NoGrant, _)));
+    if unknown && !can_tell(env, &commits) {
+        return Ok(refused(RefuseCode::Busy, NOT_YET));
+    }
+    Ok(verdict.unwrap_or_else(|| nearer(env, peer, hello)))
+}
+
+/// What a device hears whose right this relay cannot judge yet.
+const NOT_YET: &str = "the charter that shows this device's right has not arrived at this relay yet; it is tried again";
+
+/// Whether the charter held here decides about a chain. A relay that has been without its own parent for
+/// weeks knows nothing of a unit that was created since: that is no refusal.
+fn can_tell(env: &Env<'_>, chain: &[Commit]) -> bool {
+    let charter = env.engine.charter();
+    let arrived = |c: &Commit| {
+        let own = |id: &CommitId| chain.iter().any(|c| c.id() == *id);
+        let h = c.header();
+        charter.unit(&h.space.unit).is_some()
+            && h.parents.iter().chain(&h.charter_heads).all(|head| charter.knows(head) || own(head))
+    };
+    !chain.is_empty() && chain.iter().all(arrived)
 }
 
 /// Whether a device that is connected may stay.

@@ -213,6 +213,12 @@ impl Session {
             Frame::Hello(h) => self.take_hello(env, *h)?,
             Frame::Refuse(code, text) => {
                 self.closing = true;
+                if code == RefuseCode::Busy && self.role == Role::Lower {
+                    // A relay that does not know this device (an old backup, say) is shown its chain again.
+                    let mut batch = Batch::at(env.now);
+                    batch.meta.insert(meta::ADMITTED.into(), None);
+                    env.store.write(&batch)?;
+                }
                 self.events.push_back(Event::Refused { code, text, by_peer: true });
             }
             Frame::Redirect(relays) => {
@@ -471,6 +477,8 @@ impl Session {
         match self.role {
             Role::Lower => {
                 batch.meta.insert(meta::VERIFIED_AT.into(), now.clone());
+                let through = env.store.last_commit()?.0.to_le_bytes().to_vec();
+                batch.meta.insert(meta::VERIFIED_THROUGH.into(), Some(through));
                 batch.meta.insert(meta::NEWS_FROM_ABOVE_AT.into(), now);
                 batch.meta.insert(meta::ADMITTED.into(), Some(vec![1]));
             }

@@ -5,7 +5,7 @@
 //! Invariants: "verified" is said only as the session machine said it, after everything that was
 //! unsealed here had been sealed and sent.
 
-use super::plan::nearer;
+use super::plan::{beyond, is_busy, nearer};
 use super::pump::{is_done, pump, refusal};
 use super::route::{Hop, route};
 use crate::desk::{Desk, SessionEnd, SessionState};
@@ -184,6 +184,17 @@ async fn attempt(
                 at = 0;
             }
             (other, end) => {
+                if is_busy(other.as_ref()) {
+                    let text = refusal(other).map(|(_, text)| text).unwrap_or_default();
+                    let rest = beyond(&hops, &hop);
+                    if rest.is_empty() {
+                        return Err(SyncFailure::NotVerified(text));
+                    }
+                    tried.push(text);
+                    hops = rest;
+                    at = 0;
+                    continue;
+                }
                 if let Some((code, text)) = refusal(other) {
                     return Err(SyncFailure::refused(code, text));
                 }

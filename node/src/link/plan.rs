@@ -4,11 +4,13 @@
 //!
 //! Invariants: it never gives up; the wait doubles from failure to failure up to its bound and starts
 //! anew after a session that verified; a redirect is followed at once, with the relay that sent it as
-//! the last resort.
+//! the last resort; where a relay cannot serve now, those above it are tried at once.
 
 use super::route::Hop;
 use crate::desk::SessionEnd;
 use sampan_core::entropy::{Entropy, random};
+use sampan_core::sync::Event;
+use sampan_core::wire::frame::RefuseCode;
 use std::time::Duration;
 
 /// The plan.
@@ -17,19 +19,22 @@ pub struct Plan {
     backoff_s: (u64, u64),
     delay_s: u64,
     redirected: Vec<Hop>,
+    /// What the last attempt had to try.
+    last: Vec<Hop>,
 }
 
 impl Plan {
     /// A fresh plan; `backoff_s`: the first and the longest wait, in seconds.
     #[must_use]
     pub fn new(backoff_s: (u64, u64)) -> Self {
-        Self { backoff_s, delay_s: backoff_s.0.max(1), redirected: Vec::new() }
+        Self { backoff_s, delay_s: backoff_s.0.max(1), redirected: Vec::new(), last: Vec::new() }
     }
 
     /// The relays to try now, in order: those that a redirect named, else those that the charter and
     /// the ticket know.
     pub fn hops(&mut self, known: Vec<Hop>) -> Vec<Hop> {
-        if self.redirected.is_empty() { known } else { std::mem::take(&mut self.redirected) }
+        self.last = if self.redirected.is_empty() { known } else { std::mem::take(&mut self.redirected) };
+        self.last.clone()
     }
 
     /// A session with a relay ended. `verified`: both ends were equal at some moment of it.
@@ -39,6 +44,9 @@ impl Plan {
         }
         if verified || !self.redirected.is_empty() {
             self.delay_s = self.backoff_s.0.max(1);
+        }
+        if is_busy(end) {
+            self.redirected = beyond(&self.last, hop);
         }
     }
 
@@ -54,6 +62,19 @@ impl Plan {
         self.delay_s = (self.delay_s * 2).min(self.backoff_s.1.max(1));
         wait
     }
+}
+
+/// Whether a relay said that it cannot serve this device now: another above it may.
+#[must_use]
+pub fn is_busy(end: Option<&SessionEnd>) -> bool {
+    matches!(end, Some(SessionEnd::Refused(Event::Refused { code: RefuseCode::Busy, .. })))
+}
+
+/// The relays of a route behind one that cannot serve now, told so.
+#[must_use]
+pub fn beyond(route: &[Hop], hop: &Hop) -> Vec<Hop> {
+    let rest = route.iter().skip_while(|h| h.device != hop.device).skip(1);
+    rest.map(|h| Hop { distance: h.distance.max(1), ..h.clone() }).collect()
 }
 
 /// The relays that a redirect names; where none of them answers, the one that sent it serves, told so.
@@ -98,5 +119,20 @@ mod tests {
         let hops = plan.hops(vec![hop(9)]);
         assert_eq!(hops, [hop(2), Hop { distance: 1, ..hop(1) }]);
         assert_eq!(plan.hops(vec![hop(9)]), [hop(9)]);
+    }
+
+    #[test]
+    fn where_a_relay_cannot_serve_the_ones_above_are_tried_at_once_and_then_the_wait_goes_on() {
+        let mut rng = SeededRng::new(1);
+        let mut plan = Plan::new((1, 8));
+        let route = vec![hop(1), Hop { distance: 1, ..hop(2) }, Hop { distance: 2, ..hop(3) }];
+        assert_eq!(plan.hops(route.clone()), route);
+        let text = String::new();
+        let busy = SessionEnd::Refused(Event::Refused { code: RefuseCode::Busy, text, by_peer: true });
+        plan.ended(&hop(1), Some(&busy), false);
+        assert_eq!(plan.wait(&mut rng), Duration::ZERO);
+        assert_eq!(plan.hops(route.clone()), route[1..]);
+        plan.ended(&hop(3), Some(&busy), false);
+        assert!(plan.wait(&mut rng) > Duration::ZERO);
     }
 }

@@ -6,7 +6,8 @@
 
 use super::Replica;
 use sampan_core::engine::meta;
-use sampan_core::id::{DeviceId, Flow, UnitId};
+use sampan_core::id::{DeviceId, Flow, SpaceId, UnitId};
+use sampan_core::log::EntryKind;
 use sampan_core::scope::Side;
 use sampan_core::store::{CommitKey, Status, Store, StoreError};
 use sampan_core::time::Millis;
@@ -107,15 +108,16 @@ impl Replica {
         let mut all: BTreeSet<UnitId> = units.iter().copied().collect();
         let held = self.engine.holdings().spaces().filter(|(s, _)| s.flow == Flow::Up).map(|(s, _)| s.unit);
         all.extend(held.filter(|u| side.covers(charter, u)));
-        let pending: BTreeSet<UnitId> =
-            self.store.pending()?.iter().filter(|p| p.space.flow == Flow::Up).map(|p| p.space.unit).collect();
+        let pending: BTreeSet<SpaceId> = self.store.pending()?.iter().map(|p| p.space).collect();
         let above: BTreeSet<UnitId> = units.iter().flat_map(|u| charter.chain(u)).map(|u| u.id).collect();
         let verified = self.store.meta(meta::VERIFIED_AT)?.is_some();
         let mut out: Vec<DeliveredRow> = Vec::new();
         for unit in &all {
-            let empty =
-                !pending.contains(unit) && !self.engine.holdings().spaces_of(unit).any(|(s, _)| s.flow == Flow::Up);
             for d in self.engine.delivered(&self.store, unit)?.into_iter().filter(|d| above.contains(&d.unit)) {
+                // A level that none of the unit's records reach has nothing to wait for either.
+                let reaches = |s: &SpaceId| s.flow == Flow::Up && s.reach <= d.level;
+                let empty = !pending.iter().any(|s| s.unit == *unit && reaches(s))
+                    && !self.engine.holdings().spaces_of(unit).any(|(s, _)| reaches(s));
                 let complete = d.complete || (empty && verified);
                 let at = (d.at > Millis(0)).then_some(d.at);
                 match out.iter_mut().find(|r| r.unit == d.unit) {
@@ -134,43 +136,69 @@ impl Replica {
         Ok(out)
     }
 
-    /// Local changes, sealed or not, that the nearest relay has not acknowledged. 0 at the root.
+    /// Local changes, sealed or not, that the nearest relay has not acknowledged. 0 at the root. What
+    /// never leaves this replica by design (`local`, a relay's own `down`, a reach that no relay above
+    /// shares) is not counted.
     ///
     /// # Errors
     /// [`StoreError`].
     pub fn unsent_changes(&self) -> Result<u64, StoreError> {
-        let shared = |flow: Flow| matches!(flow, Flow::Up | Flow::Down);
-        let is_root = self.units().iter().any(|u| self.engine.charter().root() == Some(*u));
-        if is_root {
+        let charter = self.engine.charter();
+        if self.units().iter().any(|u| charter.root() == Some(*u)) {
             return Ok(0);
         }
-        let pending = self.store.pending()?;
-        let counted =
-            |kind| matches!(kind, sampan_core::log::EntryKind::Change | sampan_core::log::EntryKind::Identity);
-        let mut unsent = pending.iter().filter(|p| shared(p.space.flow) && counted(p.entry.entry.kind)).count() as u64;
         let own = self.device();
-        // Per unit that this device wrote in: what its nearest relay covers, or that it covers all.
-        let mut acknowledged: BTreeMap<UnitId, Option<CommitKey>> = BTreeMap::new();
-        for (space, tips) in self.engine.holdings().spaces() {
-            if shared(space.flow) && !tips.of_device(own).is_empty() && !acknowledged.contains_key(&space.unit) {
-                let nearest = self.engine.delivered(&self.store, &space.unit)?.into_iter().next();
-                let through = match nearest {
-                    Some(d) if d.complete => None,
-                    Some(d) => Some(d.through),
-                    None => Some(CommitKey(0)),
-                };
-                acknowledged.insert(space.unit, through);
+        let verified = self.store.meta(meta::VERIFIED_THROUGH)?.and_then(|b| b.try_into().ok()).map(u64::from_le_bytes);
+        let verified = CommitKey(verified.unwrap_or(0));
+        // Per space that this device wrote in: what its nearest relay covers.
+        let mut covered: BTreeMap<SpaceId, Covered> = BTreeMap::new();
+        let pending = self.store.pending()?;
+        let written = self.engine.holdings().spaces().filter(|(_, tips)| !tips.of_device(own).is_empty());
+        for space in written.map(|(s, _)| *s).chain(pending.iter().map(|p| p.space)) {
+            if covered.contains_key(&space) {
+                continue;
             }
+            let nearest = self.engine.delivered(&self.store, &space.unit)?.into_iter().next();
+            let relays_it = Side::of(charter, &own).relay_units.contains(&space.unit);
+            let how = match (space.flow, nearest) {
+                (Flow::Up, Some(d)) if d.level < space.reach => Covered::All,
+                (Flow::Up, Some(d)) if d.complete => Covered::All,
+                (Flow::Up, Some(d)) => Covered::Through(d.through),
+                (Flow::Up, None) => Covered::Through(CommitKey(0)),
+                // Statements count what goes up; of what goes down only the last comparison tells.
+                (Flow::Down, _) if relays_it => Covered::All,
+                (Flow::Down, _) => Covered::Through(verified),
+                (Flow::Charter | Flow::Local | Flow::Group | Flow::Inbox, _) => Covered::All,
+            };
+            covered.insert(space, how);
         }
-        let Some(mut at) = acknowledged.values().flatten().min().copied() else { return Ok(unsent) };
+        let counted = |kind| matches!(kind, EntryKind::Change | EntryKind::Identity);
+        let leaves = |space: &SpaceId| match space.flow {
+            Flow::Up | Flow::Down => true,
+            Flow::Charter | Flow::Local | Flow::Group | Flow::Inbox => false,
+        };
+        let mut unsent = pending.iter().filter(|p| leaves(&p.space) && counted(p.entry.entry.kind)).count() as u64;
+        let through = covered.values().filter_map(|c| if let Covered::Through(t) = c { Some(*t) } else { None });
+        let Some(mut at) = through.min() else { return Ok(unsent) };
         loop {
             let rows = self.store.stored_after(at, 4_096)?;
             let Some((_, last)) = rows.last() else { return Ok(unsent) };
             at = last.key;
-            for (log, row) in rows.iter().filter(|(log, _)| log.device == own && shared(log.space.flow)) {
-                let covered = acknowledged.get(&log.space.unit).is_none_or(|t| t.is_none_or(|t| row.key <= t));
-                unsent += if covered { 0 } else { u64::from(row.changes) };
+            for (log, row) in rows.iter().filter(|(log, _)| log.device == own) {
+                let missing = match covered.get(&log.space) {
+                    Some(Covered::Through(t)) => row.key > *t,
+                    Some(Covered::All) | None => false,
+                };
+                unsent += if missing { u64::from(row.changes) } else { 0 };
             }
         }
     }
+}
+
+/// What of a space the nearest relay is known to hold.
+enum Covered {
+    /// All, or it is none of its business.
+    All,
+    /// Commits up to this one.
+    Through(CommitKey),
 }

@@ -145,7 +145,15 @@ impl SqliteStore {
         }
         // Made under another name and moved: a crash half-way leaves no half database to trip over.
         let half = half_made(path);
+        // SQLite plays a log that lies beside a database into it, whosever it was: of a database that is
+        // gone none may stay, and durably before the new one bears its name.
+        for old in [path, &half] {
+            for ending in ["-wal", "-shm", "-journal"] {
+                remove_if_there(files, &beside(old, ending))?;
+            }
+        }
         remove_if_there(files, &half)?;
+        files.sync_folder(path).map_err(|e| io(path, &e))?;
         make(files, &half, &org, &epoch)?;
         files.rename(&half, path).map_err(|e| io(path, &e))?;
         files.sync_folder(path).map_err(|e| io(path, &e))?;
@@ -365,6 +373,11 @@ fn make(files: &dyn Files, path: &Path, org: &OrgId, epoch: &StoreEpoch) -> Resu
     schema::migrations().to_latest(&mut conn).map_err(|e| StoreError::Io(format!("the tables cannot be made: {e}")))?;
     let sql = "INSERT INTO info (name, value) VALUES ('org', ?1), ('epoch', ?2)";
     conn.execute(sql, (org.0, epoch.0))?;
+    // Closing would do this too, but says nothing when it cannot: the file would get its name without its log.
+    let busy: i64 = conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |r| r.get(0))?;
+    if busy != 0 {
+        return Err(StoreError::Busy(format!("somebody reads {}", path.display())).into());
+    }
     conn.close().map_err(|(_, e)| Fault::from(e))
 }
 
@@ -373,8 +386,13 @@ fn io(path: &Path, e: &std::io::Error) -> StoreError {
 }
 
 fn half_made(path: &Path) -> PathBuf {
+    beside(path, ".new")
+}
+
+/// A file that SQLite keeps beside a database.
+fn beside(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
-    name.push(".new");
+    name.push(ending);
     PathBuf::from(name)
 }
 

@@ -180,6 +180,23 @@ fn a_half_made_database_does_not_stand_in_the_way() {
     assert!(!half_made(&path).exists());
 }
 
+/// SQLite takes a log that lies beside a database for its own: what an older one left must go first.
+#[test]
+fn what_an_older_database_left_beside_it_is_not_taken_for_its_own() {
+    let (_dir, path, mut store) = fresh();
+    filled(&mut store);
+    let log = beside(&path, "-wal");
+    let kept = std::fs::read(&log).unwrap();
+    assert!(!kept.is_empty());
+    drop(store);
+    std::fs::remove_file(&path).unwrap();
+    std::fs::write(&log, &kept).unwrap();
+    std::fs::write(beside(&half_made(&path), "-wal"), &kept).unwrap();
+    let store = create(&path);
+    assert_eq!(store.last_commit().unwrap(), CommitKey(0), "nothing of the older one");
+    assert_eq!(store.verify(&test_org()).unwrap().damaged, vec![]);
+}
+
 #[test]
 fn a_full_disk_changes_nothing() {
     let (_dir, _path, mut store) = fresh();

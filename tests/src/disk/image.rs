@@ -77,6 +77,7 @@ pub struct Model {
     durable_names: BTreeMap<String, u64>,
     namings: Vec<Naming>,
     given: u64,
+    steps: u64,
     /// A torn write may also spoil what lay beside it in its sector.
     pub rough: bool,
 }
@@ -125,6 +126,18 @@ impl Model {
         m
     }
 
+    /// Operations played.
+    #[must_use]
+    pub fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// An empty disk; a rough one promises nothing about what lies beside a torn write.
+    #[must_use]
+    pub fn empty(rough: bool) -> Self {
+        Self { rough, ..Self::default() }
+    }
+
     /// The file of a name.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<u64> {
@@ -151,6 +164,7 @@ impl Model {
 
     /// Plays one operation. One that makes no sense (a file that is not there) does nothing.
     pub fn play(&mut self, op: &Op) {
+        self.steps += 1;
         match op {
             Op::Create(name) => {
                 self.given += 1;

@@ -43,7 +43,7 @@ impl Locks {
             // Readers may finish, none may begin.
             _ => (!self.others(me, SHARED), PENDING),
         };
-        self.held.insert(me, if free { wanted } else { left_with });
+        self.held.insert(me, if free { wanted.min(EXCLUSIVE) } else { left_with });
         free
     }
 

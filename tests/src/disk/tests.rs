@@ -149,3 +149,26 @@ fn rot_is_found() {
     // Most of a small database is unused room, where a flipped bit harms nothing.
     assert!(found > 3, "{found}");
 }
+
+/// Closing a database says nothing of what it could not do: what was not moved out of the log by then would
+/// stay behind when the file gets its name.
+#[test]
+fn an_error_while_a_store_is_made_leaves_nothing_in_the_way() {
+    for fault in [Fault::IoError, Fault::Full, Fault::IoErrorForGood] {
+        for step in 1.. {
+            let disk = Disk::new("d");
+            disk.fail_at(Step::Any(step), fault);
+            let made = create(&disk);
+            let steps = disk.counts().steps;
+            disk.heal();
+            let failed = made.is_err();
+            let store = if failed { create(&disk).or_else(|_| open(&disk)) } else { made };
+            let store = store.unwrap_or_else(|e| panic!("{fault:?} at step {step} stands in the way: {e}"));
+            assert_eq!(store.epoch(), Ok(StoreEpoch([7; 16])));
+            assert_eq!(store.verify(&test_org()).unwrap().damaged, vec![], "{fault:?} at step {step}");
+            if !failed && step > steps {
+                break;
+            }
+        }
+    }
+}

@@ -78,6 +78,10 @@ pub fn judge(org: &OrgId, id: RecordId, all: &[Offered<'_>]) -> Vec<Verdict> {
         .iter()
         .map(|e| match (e.reading, home) {
             (Reading::Malformed(_) | Reading::NeedsNewer(_), _) => None,
+            // An identity's creation shows by itself what it creates: this one does not.
+            (Reading::Fine(_), None) if e.entry.kind == EntryKind::Identity => {
+                Some("it is not the computed identity change")
+            }
             (Reading::Fine(plain), None) => {
                 plain.deps.is_empty().then_some("it has no ancestor and is not this record's first change")
             }

@@ -209,7 +209,14 @@ impl World {
             for id in &somewhere {
                 let Some(c) = self.ledger.commits.get(id).cloned() else { continue };
                 let h = c.header();
-                let (should, has) = (charter.holds(&device, &levels, &h.space), held.contains(id));
+                // What no relay above may carry stays where it was written.
+                let carried = h.space.flow != Flow::Up
+                    || charter
+                        .relays_above(&h.space.unit)
+                        .iter()
+                        .any(|u| charter.level(u, &levels) >= usize::from(h.space.reach));
+                let should = carried && charter.holds(&device, &levels, &h.space);
+                let has = held.contains(id);
                 if should && !has && h.space.flow != Flow::Local && charter.counts(&h.device, &h.space) {
                     self.ledger.accuse(format!("{name} lacks commit {id} of {:?} after everything healed", h.space));
                 }
