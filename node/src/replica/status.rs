@@ -137,7 +137,7 @@ impl Replica {
     }
 
     /// Local changes, sealed or not, that the nearest relay has not acknowledged. 0 at the root. What
-    /// never leaves this replica by design (`local`, a relay's own `down`, a reach that no relay above
+    /// never leaves this replica by design (`local`, the `down` below a relay of its own, a reach that no relay above
     /// shares) is not counted.
     ///
     /// # Errors
@@ -148,6 +148,7 @@ impl Replica {
             return Ok(0);
         }
         let own = self.device();
+        let side = Side::of(charter, &own);
         let verified = self.store.meta(meta::VERIFIED_THROUGH)?.and_then(|b| b.try_into().ok()).map(u64::from_le_bytes);
         let verified = CommitKey(verified.unwrap_or(0));
         // Per space that this device wrote in: what its nearest relay covers.
@@ -159,7 +160,7 @@ impl Replica {
                 continue;
             }
             let nearest = self.engine.delivered(&self.store, &space.unit)?.into_iter().next();
-            let relays_it = Side::of(charter, &own).relay_units.contains(&space.unit);
+            let relays_it = charter.chain(&space.unit).any(|u| side.relay_units.contains(&u.id));
             let how = match (space.flow, nearest) {
                 (Flow::Up, Some(d)) if d.level < space.reach => Covered::All,
                 (Flow::Up, Some(d)) if d.complete => Covered::All,

@@ -195,7 +195,7 @@ pub fn kind_of(words: &str) -> String {
     let mut out: Vec<&str> = Vec::new();
     for word in words.split_whitespace() {
         let bare = word.trim_matches(|c: char| !c.is_ascii_alphanumeric());
-        let varies = bare == "city" || bare.bytes().any(|b| b.is_ascii_digit());
+        let varies = bare.eq_ignore_ascii_case("city") || bare.bytes().any(|b| b.is_ascii_digit());
         let word = if varies { "…" } else { word };
         // A list of several machines is of the kind of a list of one.
         if !(varies && out.last() == Some(&"…")) {

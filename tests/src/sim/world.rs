@@ -527,19 +527,32 @@ impl World {
         let org = self.org;
         self.say(&format!("{} joins", self.machines[node].name));
         if let Err(e) = self.machines[node].make(org, &Birth::Join(first)) {
-            panic!("joining failed: {e}");
+            assert!(!self.healed, "joining failed: {e}");
+            self.join_later(node, tickets);
+            return;
         }
         let now = self.machines[node].clock.now();
         for ticket in more {
             let Some(p) = self.machines[node].process.as_mut() else { return };
             let Replica { store, engine, rng, .. } = &mut p.replica;
             if let Err(e) = store.group(|s| engine.join(s, rng, ticket, [7; 32], now).map(|_| ())) {
-                panic!("joining failed: {e}");
+                assert!(!self.healed, "joining failed: {e}");
+                self.machines[node].process = None;
+                self.join_later(node, tickets);
+                return;
             }
         }
         self.after_step(node);
         self.stats.starts += 1;
         self.plan_dial(node, 1);
+    }
+
+    /// The disk failed a join: nothing of it remains, and the person tries again.
+    fn join_later(&mut self, node: usize, tickets: &[Ticket]) {
+        self.machines[node].disk.lose();
+        self.machines[node].starts = 0;
+        self.tickets.insert(node, tickets.to_vec());
+        self.at(600_000, Happening::Join(node));
     }
 
     // ------------------------------------------------------------ processes
