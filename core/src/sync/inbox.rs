@@ -8,6 +8,9 @@
 use crate::limits::{WAITING_BYTES_MAX, WAITING_COMMITS_MAX};
 use crate::wire::frame::Frame;
 
+/// Waiting frames that a log names.
+const HELD_NAMED_MAX: usize = 8;
+
 /// Frames that wait for their turn.
 #[derive(Debug, Default)]
 pub(super) struct Inbox {
@@ -31,9 +34,12 @@ impl Inbox {
 
     /// What waits and for what, in words for a log.
     pub(super) fn held(&self) -> Option<String> {
+        // A peer may make very many wait, and these words are made after every input.
+        let more = self.waiting.len().saturating_sub(HELD_NAMED_MAX);
         let names: Vec<String> = self
             .waiting
             .iter()
+            .take(HELD_NAMED_MAX)
             .map(|(lane, _, frame)| match frame {
                 Frame::Mark(m) => format!("Mark after {} frames", m.frames),
                 Frame::Commits { after, .. } => format!("Commits of lane {lane} after {after} of lane 0"),
@@ -41,7 +47,8 @@ impl Inbox {
             })
             .collect();
         let so_far = format!("taken {} of lane 0, received {}", self.taken_lane0, self.received);
-        (!names.is_empty()).then(|| format!("frames before {} ({so_far})", names.join(", ")))
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        (!names.is_empty()).then(|| format!("frames before {}{more} ({so_far})", names.join(", ")))
     }
 
     /// Bytes of the frames that wait.
@@ -104,6 +111,16 @@ mod tests {
         assert!(inbox.put(0, 1, Frame::Announce(Announce::default())));
         assert_eq!(inbox.take().map(|f| f.name()), Some("Announce"));
         assert_eq!(inbox.take().map(|f| f.name()), Some("Registers"));
+    }
+
+    #[test]
+    fn what_is_said_of_a_flood_is_short() {
+        let mut inbox = Inbox::default();
+        for _ in 0..1_000 {
+            assert!(inbox.put(4, 1, Frame::Commits { after: u64::MAX, groups: vec![] }));
+        }
+        let words = inbox.held().unwrap_or_default();
+        assert!(words.contains("and 992 more") && words.len() < 1_000, "{words}");
     }
 
     #[test]

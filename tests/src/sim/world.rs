@@ -933,11 +933,13 @@ impl World {
             return;
         }
         self.check_frame(link, end, &bytes);
+        let before = self.stats.bytes;
         let frames = self.hostile.tamper(n, lane, bytes, &mut self.faults);
         for (lane, bytes) in frames {
             self.transmit(link, end, lane, bytes, slow);
         }
-        self.stats.bytes = self.stats.bytes.saturating_sub(self.hostile.made_up());
+        let sent = self.stats.bytes - before;
+        self.stats.bytes -= self.hostile.not_honest(self.links[link].nodes, sent);
         // What a tampering peer swallowed counts as taken.
         self.at(1, Happening::Taken { link, end, lane });
     }

@@ -82,7 +82,7 @@ impl World {
             }
             _ => {
                 // Commits that wait for frames of another lane which never come.
-                for _ in 0..self.hostile.dice.between(1, FRAMES_MAX) {
+                for _ in 0..self.hostile.dice.between(1, FRAMES_MAX / 4) {
                     let frame = Frame::Commits { after: u64::MAX, groups: Vec::new() };
                     self.forge(n, FaultKind::HostileFlood, lane::BACKFILL, &frame);
                 }

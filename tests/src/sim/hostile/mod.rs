@@ -42,7 +42,9 @@ pub(super) struct Hostile {
     waiting: BTreeMap<usize, Vec<Forged>>,
     /// Tips that were added to each log on purpose.
     forks: BTreeMap<LogId, usize>,
-    /// Bytes of made-up frames that left and that no oracle has taken notice of.
+    /// Machines that flood.
+    flooding: BTreeSet<usize>,
+    /// Bytes of made-up frames that left since the costs were last looked at.
     made_up: u64,
 }
 
@@ -56,6 +58,7 @@ impl Hostile {
             held_back: BTreeMap::new(),
             waiting: BTreeMap::new(),
             forks: BTreeMap::new(),
+            flooding: BTreeSet::new(),
             made_up: 0,
         }
     }
@@ -65,11 +68,15 @@ impl Hostile {
         self.tricks.clear();
         self.held_back.clear();
         self.waiting.clear();
+        self.flooding.clear();
     }
 
-    /// Bytes of made-up frames since the last call: no honest program answers for what they cost.
-    pub(super) fn made_up(&mut self) -> u64 {
-        std::mem::take(&mut self.made_up)
+    /// Of the bytes just sent over a link between two machines, those that no honest program answers for:
+    /// made-up frames; and everything while one of the two floods, because a link that waits for frames
+    /// which never come asks again every few seconds, for as long as it lives.
+    pub(super) fn not_honest(&mut self, nodes: [usize; 2], sent: u64) -> u64 {
+        let made_up = std::mem::take(&mut self.made_up);
+        if nodes.iter().any(|n| self.flooding.contains(n)) { sent } else { made_up.min(sent) }
     }
 
     /// Whether a machine is, or was, hostile.
@@ -159,7 +166,10 @@ impl World {
             }
             FaultKind::HostileNoRight => self.write_without_right(n),
             FaultKind::HostileFork => self.fork_on_purpose(n),
-            FaultKind::HostileFlood => self.flood(n),
+            FaultKind::HostileFlood => {
+                self.hostile.flooding.insert(n);
+                self.flood(n);
+            }
             FaultKind::HostileChange => self.send_odd_changes(n),
             _ => unreachable!("{} is no way to be hostile", kind.word()),
         }
