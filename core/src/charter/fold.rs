@@ -229,27 +229,25 @@ impl Charter {
                 self.units.insert(root, u);
             }
             Op::CreateUnit { unit: id, name, code, kind, since } => {
-                if !may(self, Roles::ADMIN) {
-                    if self.saw(log, commit, author, &unit).contains(Roles::ADMIN) {
-                        self.beside.units.entry(id).or_insert(unit);
-                    }
-                    return Err("its author is no admin of the parent unit");
-                }
-                let Some(parent) = self.units.get(&unit) else {
-                    return Err("the parent unit does not exist");
+                let verdict = if may(self, Roles::ADMIN) {
+                    self.add_unit(Unit {
+                        id,
+                        parent: Some(unit),
+                        name,
+                        code,
+                        kind,
+                        since,
+                        depth: 0,
+                        children: BTreeSet::new(),
+                    })
+                } else {
+                    Err("its author is no admin of the parent unit")
                 };
-                let depth = parent.depth + 1;
-                if self.units.contains_key(&id) {
-                    return Err("the unit exists already");
+                let saw = is_root_key || self.saw(log, commit, author, &unit).contains(Roles::ADMIN);
+                if verdict.is_err() && saw && self.ever_was(&unit) {
+                    self.beside.units.entry(id).or_default().insert(unit);
                 }
-                if usize::from(depth) >= limits::TREE_DEPTH_MAX || self.units.len() >= limits::UNITS_MAX {
-                    return Err("the tree has reached TREE_DEPTH_MAX or UNITS_MAX");
-                }
-                let children = BTreeSet::new();
-                self.units.insert(id, Unit { id, parent: Some(unit), name, code, kind, since, depth, children });
-                if let Some(parent) = self.units.get_mut(&unit) {
-                    parent.children.insert(id);
-                }
+                verdict?;
             }
             Op::Grant(grant) => {
                 let verdict = self.apply_grant(commit, unit, author, is_root_key, &grant);
@@ -262,22 +260,28 @@ impl Charter {
             }
             Op::Enrol { device, box_key, proof } => {
                 let stands = self.tickets.get(author).filter(|t| t.right.unit == unit);
-                let free = stands.is_some_and(|t| t.used_by.is_none());
-                let lapsed = self.beside.tickets.get(author).into_iter().flatten().find(|r| r.unit == unit);
-                let right = stands.map(|t| &t.right).or(lapsed).cloned();
-                let right = right.ok_or("its author is no standing ticket of this unit")?;
+                let free = stands.filter(|t| t.used_by.is_none()).map(|t| t.right.clone());
+                // A ticket that was granted twice: which grant stands is the fold's to say, but the device
+                // may have heard of the other one alone.
+                let lapsed = self.beside.tickets.get(author).into_iter().flatten().filter(|r| r.unit == unit);
+                let used = stands.filter(|_| free.is_none()).map(|t| &t.right);
+                let beside: Vec<Right> = used.into_iter().chain(lapsed).cloned().collect();
+                if free.is_none() && beside.is_empty() {
+                    return Err("its author is no standing ticket of this unit");
+                }
                 if !enrol_proves(&device, author, &proof) {
                     return Err("the device did not agree to this ticket");
                 }
-                if !free {
-                    let used = self.tickets.contains_key(author);
-                    self.beside.rights.entry(device).or_default().push(right);
-                    return Err(if used {
+                if !beside.is_empty() {
+                    self.beside.rights.entry(device).or_default().extend(beside);
+                }
+                let Some(right) = free else {
+                    return Err(if self.tickets.contains_key(author) {
                         "the ticket was used already"
                     } else {
                         "its author is no standing ticket of this unit"
                     });
-                }
+                };
                 if let Some(ticket) = self.tickets.get_mut(author) {
                     ticket.used_by = Some(device);
                 }
@@ -317,6 +321,25 @@ impl Charter {
                 self.revoked.entry(key).or_insert(reason);
             }
         }
+        Ok(())
+    }
+
+    /// Adds a unit below its parent.
+    fn add_unit(&mut self, mut unit: Unit) -> Result<(), &'static str> {
+        let id = unit.id;
+        if self.units.contains_key(&id) {
+            return Err("the unit exists already");
+        }
+        let full = self.units.len() >= limits::UNITS_MAX;
+        let Some(parent) = unit.parent.and_then(|p| self.units.get_mut(&p)) else {
+            return Err("the parent unit does not exist");
+        };
+        unit.depth = parent.depth + 1;
+        if usize::from(unit.depth) >= limits::TREE_DEPTH_MAX || full {
+            return Err("the tree has reached TREE_DEPTH_MAX or UNITS_MAX");
+        }
+        parent.children.insert(id);
+        self.units.insert(id, unit);
         Ok(())
     }
 

@@ -3,7 +3,8 @@
 //! It does not: judge by a clock, or know digests.
 //!
 //! Invariants: a function of the set of commits. Commits come after all they name; of those that may
-//! come next, one that narrows goes first, then the lower id.
+//! come next, one that narrows goes first, then the lower id. What makes logs count (`ever`) only
+//! grows: it is judged by the revocations that an author had seen, not by those that ran beside it.
 
 use sampan_core::charter::{Op, Roles};
 use sampan_core::hash::signed_string;
@@ -16,9 +17,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Which rights are asked about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum When {
-    /// Those that stand: not of a revoked key.
+    /// Those that stand: not void, not of a revoked key.
     Now,
-    /// All that ever were given.
+    /// All that ever were given by one who could, as far as that one had seen.
     Ever,
 }
 
@@ -48,6 +49,16 @@ pub struct ModelRight {
     pub key: DeviceId,
 }
 
+/// What was given by those who could as far as they had seen, whether it is void now or not.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+struct Ever {
+    /// A unit's parents: several, if it was made several times.
+    parents: BTreeMap<UnitId, BTreeSet<UnitId>>,
+    rights: BTreeMap<DeviceId, Vec<ModelRight>>,
+    /// What a ticket gives to whoever uses it, each time that it was granted.
+    tickets: BTreeMap<DeviceId, Vec<ModelRight>>,
+}
+
 /// The folded charter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModelCharter {
@@ -56,7 +67,7 @@ pub struct ModelCharter {
     pub root: Option<UnitId>,
     /// Every unit.
     pub units: BTreeMap<UnitId, ModelUnit>,
-    /// Every right ever given, by the device that has it.
+    /// Every right that was given and is not void, by the device that has it.
     pub rights: BTreeMap<DeviceId, Vec<ModelRight>>,
     /// Tickets: what a device will have, and the device that used it.
     pub tickets: BTreeMap<DeviceId, (ModelRight, Option<DeviceId>)>,
@@ -70,6 +81,9 @@ pub struct ModelCharter {
     pub void: BTreeSet<(CommitId, usize)>,
     /// Commits whose causes are not here.
     pub waiting: BTreeSet<CommitId>,
+    ever: Ever,
+    /// By commit the keys that it or one of its causes revokes.
+    ended: BTreeMap<CommitId, BTreeSet<DeviceId>>,
 }
 
 impl ModelCharter {
@@ -87,6 +101,8 @@ impl ModelCharter {
             schema: None,
             void: BTreeSet::new(),
             waiting: BTreeSet::new(),
+            ever: Ever::default(),
+            ended: BTreeMap::new(),
         };
         let mut open: BTreeMap<CommitId, (&Commit, bool)> =
             commits.iter().map(|c| (c.id(), (*c, !narrows(c)))).collect();
@@ -104,16 +120,77 @@ impl ModelCharter {
     }
 
     fn take(&mut self, commit: &Commit) {
+        let seen: BTreeSet<DeviceId> = causes(commit).filter_map(|c| self.ended.get(c)).flatten().copied().collect();
+        let mut ended = seen.clone();
         for (index, e) in commit.payload().entries.iter().enumerate() {
             let op = if e.entry.kind == EntryKind::Charter { Op::decode(&e.payload).ok() } else { None };
-            if !op.is_some_and(|op| self.apply(commit, op)) {
+            let revokes = op.as_ref().and_then(|op| if let Op::Revoke { key, .. } = op { Some(*key) } else { None });
+            op.iter().for_each(|op| self.remember(commit, &seen, op));
+            if op.is_some_and(|op| self.apply(commit, &seen, op)) {
+                ended.extend(revokes);
+            } else {
                 self.void.insert((commit.id(), index));
             }
+        }
+        self.ended.insert(commit.id(), ended);
+    }
+
+    /// Whether an author had a role as far as it had seen: a right ever given, neither it nor the key
+    /// that the grant names among the revoked keys that it had seen.
+    fn saw(&self, author: &DeviceId, seen: &BTreeSet<DeviceId>, unit: &UnitId, role: Roles) -> bool {
+        author.0 == self.org.0
+            || self
+                .saw_rights(author, seen)
+                .map(|r| self.on(r, unit, When::Ever))
+                .fold(Roles::NONE, Roles::union)
+                .contains(role)
+    }
+
+    fn saw_rights<'a>(
+        &'a self,
+        author: &DeviceId,
+        seen: &'a BTreeSet<DeviceId>,
+    ) -> impl Iterator<Item = &'a ModelRight> {
+        let all = if seen.contains(author) { None } else { self.ever.rights.get(author) };
+        all.into_iter().flatten().filter(|r| !seen.contains(&r.key))
+    }
+
+    /// What an operation gives, if its author could as far as it had seen: whatever becomes of it in
+    /// the fold, the logs that it made rightful count.
+    fn remember(&mut self, commit: &Commit, seen: &BTreeSet<DeviceId>, op: &Op) {
+        let (unit, author) = (commit.header().space.unit, commit.header().device);
+        let known = |c: &Self| c.root == Some(unit) || c.ever.parents.contains_key(&unit);
+        match op {
+            Op::CreateUnit { unit: id, .. } => {
+                if known(self) && self.saw(&author, seen, &unit, Roles::ADMIN) {
+                    self.ever.parents.entry(*id).or_default().insert(unit);
+                }
+            }
+            Op::Grant(g) => {
+                let end = |until: Option<Millis>| until.map_or(u64::MAX, |m| m.0);
+                let lasts = |r: &ModelRight| {
+                    self.on(r, &unit, When::Ever).contains(Roles::ADMIN) && end(r.until) >= end(g.until)
+                };
+                let may = author.0 == self.org.0 || self.saw_rights(&author, seen).any(lasts);
+                if known(self) && may && !g.roles.is_none() {
+                    let (roles, subtree, until, key) = (g.roles, g.subtree, g.until, g.key);
+                    let to = if g.ticket { &mut self.ever.tickets } else { &mut self.ever.rights };
+                    to.entry(key).or_default().push(ModelRight { unit, roles, subtree, until, key });
+                }
+            }
+            Op::Enrol { device, proof, .. } => {
+                let tickets = self.ever.tickets.get(&author).into_iter().flatten();
+                let given: Vec<ModelRight> = tickets.filter(|r| r.unit == unit).cloned().collect();
+                if !given.is_empty() && agreed(device, &author, proof) {
+                    self.ever.rights.entry(*device).or_default().extend(given);
+                }
+            }
+            Op::Found { .. } | Op::Endpoint { .. } | Op::Schema { .. } | Op::Revoke { .. } => {}
         }
     }
 
     /// One operation; false if its author may not, or it fits nothing.
-    fn apply(&mut self, commit: &Commit, op: Op) -> bool {
+    fn apply(&mut self, commit: &Commit, seen: &BTreeSet<DeviceId>, op: Op) -> bool {
         let (unit, author) = (commit.header().space.unit, commit.header().device);
         let by_root_key = author.0 == self.org.0;
         let admin = by_root_key || self.has(&author, &unit, Roles::ADMIN, When::Now);
@@ -151,12 +228,8 @@ impl ModelCharter {
                 may
             }
             Op::Enrol { device, proof, .. } => {
-                let agreed = ed25519_dalek::VerifyingKey::from_bytes(&device.0).is_ok_and(|key| {
-                    let signature = ed25519_dalek::Signature::from_bytes(&proof);
-                    key.verify_strict(&signed_string("enrol", &author.0), &signature).is_ok()
-                });
                 let Some((right, used)) = self.tickets.get_mut(&author) else { return false };
-                let may = right.unit == unit && used.is_none() && agreed;
+                let may = right.unit == unit && used.is_none() && agreed(&device, &author, &proof);
                 if may {
                     *used = Some(device);
                     let right = right.clone();
@@ -182,13 +255,13 @@ impl ModelCharter {
                 may
             }
             Op::Revoke { key, .. } => {
-                let rights = self.rights.get(&key).into_iter().flatten();
-                let above =
-                    by_root_key || rights.map(|r| r.unit).all(|u| self.has(&author, &u, Roles::ADMIN, When::Now));
-                if admin && above {
+                // By what its author had seen: two who revoke each other are both revoked.
+                let mut units = self.rights.get(&key).into_iter().flatten().map(|r| r.unit).chain([unit]);
+                let may = units.all(|u| self.saw(&author, seen, &u, Roles::ADMIN));
+                if may {
                     self.revoked.insert(key);
                 }
-                admin && above
+                may
             }
         }
     }
@@ -197,7 +270,7 @@ impl ModelCharter {
     fn lasts(&self, author: &DeviceId, unit: &UnitId, until: Option<Millis>) -> bool {
         let of_admin = self
             .given(author, When::Now)
-            .filter(|r| self.on(r, unit).contains(Roles::ADMIN))
+            .filter(|r| self.on(r, unit, When::Now).contains(Roles::ADMIN))
             .map(|r| r.until.map_or(u64::MAX, |m| m.0));
         of_admin.max().is_some_and(|limit| until.map_or(u64::MAX, |m| m.0) <= limit)
     }
@@ -205,16 +278,24 @@ impl ModelCharter {
     fn given(&self, key: &DeviceId, when: When) -> impl Iterator<Item = &ModelRight> {
         let gone = move |k: &DeviceId| when == When::Now && self.revoked.contains(k);
         let me = *key;
-        self.rights.get(key).into_iter().flatten().filter(move |r| !gone(&me) && !gone(&r.key))
+        let all = match when {
+            When::Now => &self.rights,
+            When::Ever => &self.ever.rights,
+        };
+        all.get(key).into_iter().flatten().filter(move |r| !gone(&me) && !gone(&r.key))
     }
 
     /// What a right gives on a unit: all of it on its own, admin and relay below, the rest below only
     /// if the grant says so.
-    fn on(&self, right: &ModelRight, unit: &UnitId) -> Roles {
+    fn on(&self, right: &ModelRight, unit: &UnitId, when: When) -> Roles {
         if right.unit == *unit {
             return right.roles;
         }
-        if !self.up(unit).contains(&right.unit) {
+        let below = match when {
+            When::Now => self.up(unit).contains(&right.unit),
+            When::Ever => self.ever_above(unit).contains(&right.unit),
+        };
+        if !below {
             return Roles::NONE;
         }
         if right.subtree {
@@ -227,7 +308,7 @@ impl ModelCharter {
     /// Whether all rights of a device together give it this role on a unit.
     #[must_use]
     pub fn has(&self, device: &DeviceId, unit: &UnitId, role: Roles, when: When) -> bool {
-        let all = self.given(device, when).map(|r| self.on(r, unit));
+        let all = self.given(device, when).map(|r| self.on(r, unit, when));
         all.fold(Roles::NONE, Roles::union).contains(role)
     }
 
@@ -243,13 +324,24 @@ impl ModelCharter {
         out
     }
 
+    /// The units that a unit ever lay below, in any of the places where it was made. What is void may
+    /// lead round in a circle.
+    fn ever_above(&self, unit: &UnitId) -> BTreeSet<UnitId> {
+        let mut out = BTreeSet::new();
+        let mut todo = vec![*unit];
+        while let Some(at) = todo.pop() {
+            todo.extend(self.ever.parents.get(&at).into_iter().flatten().filter(|p| out.insert(**p)));
+        }
+        out
+    }
+
     /// Whether a device's logs in a space count: it once had the right to write there.
     #[must_use]
     pub fn counts(&self, device: &DeviceId, space: &SpaceId) -> bool {
         match space.flow {
             Flow::Charter => {
                 device.0 == self.org.0
-                    || self.tickets.get(device).is_some_and(|(right, _)| right.unit == space.unit)
+                    || self.ever.tickets.get(device).into_iter().flatten().any(|right| right.unit == space.unit)
                     || self.has(device, &space.unit, Roles::RELAY, When::Ever)
             }
             Flow::Up | Flow::Down | Flow::Group | Flow::Local | Flow::Inbox => {
@@ -342,6 +434,14 @@ impl ModelCharter {
 
 fn causes(commit: &Commit) -> impl Iterator<Item = &CommitId> {
     commit.header().parents.iter().chain(&commit.header().charter_heads)
+}
+
+/// Whether a device agreed to use a ticket.
+fn agreed(device: &DeviceId, ticket: &DeviceId, proof: &[u8; 64]) -> bool {
+    ed25519_dalek::VerifyingKey::from_bytes(&device.0).is_ok_and(|key| {
+        let signature = ed25519_dalek::Signature::from_bytes(proof);
+        key.verify_strict(&signed_string("enrol", &ticket.0), &signature).is_ok()
+    })
 }
 
 fn narrows(commit: &Commit) -> bool {

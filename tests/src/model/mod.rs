@@ -109,12 +109,16 @@ impl Model {
     #[must_use]
     pub fn frontier(&self, charter: &ModelCharter, commits: &[Commit]) -> Frontier {
         let counting = self.counting(charter, commits);
+        // A new incarnation names the tips of an older one as parents: they stay tips of their log.
+        let mut continued: BTreeSet<CommitId> = BTreeSet::new();
+        for c in counting.values() {
+            let own = |p: &&CommitId| counting.get(*p).is_some_and(|p| p.header().log() == c.header().log());
+            continued.extend(c.header().parents.iter().filter(own));
+        }
         let mut out = Frontier::new();
         for (id, c) in &counting {
             let h = c.header();
-            let continued =
-                counting.values().any(|later| later.header().log() == h.log() && later.header().parents.contains(id));
-            if !continued {
+            if !continued.contains(id) {
                 out.entry(h.space).or_default().entry((h.device, h.incarnation)).or_default().insert(*id);
             }
         }

@@ -4,6 +4,7 @@
 
 mod authority;
 mod canaries;
+mod charters;
 mod edges;
 mod forks;
 mod hostile;

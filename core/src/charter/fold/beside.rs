@@ -8,7 +8,6 @@
 use super::{Charter, Right, reaches};
 use crate::charter::op::{Grant, Roles};
 use crate::id::{CommitId, DeviceId, Flow, SpaceId, UnitId};
-use crate::limits;
 use crate::log::Commit;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,8 +19,8 @@ use std::collections::{BTreeMap, BTreeSet};
 /// (Ending what a log may add is the work of cuts.)
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Beside {
-    /// Units with their parents.
-    pub(super) units: BTreeMap<UnitId, UnitId>,
+    /// Units with the parents that they would have had.
+    pub(super) units: BTreeMap<UnitId, BTreeSet<UnitId>>,
     /// Rights of devices.
     pub(super) rights: BTreeMap<DeviceId, Vec<Right>>,
     /// What tickets would have given.
@@ -81,11 +80,10 @@ impl Charter {
         unit: &UnitId,
         grant: &Grant,
     ) -> bool {
-        let exists = self.units.contains_key(unit) || self.beside.units.contains_key(unit);
         let outlasts = |r: &Right| r.until.is_some_and(|limit| grant.until.is_none_or(|u| u > limit));
         let mut admin = self.saw_rights(log, commit, author).filter(|r| self.covered(r, unit).contains(Roles::ADMIN));
         let root = author.0 == self.org.0;
-        exists && !grant.roles.is_none() && (root || admin.any(|r| !outlasts(r)))
+        self.ever_was(unit) && !grant.roles.is_none() && (root || admin.any(|r| !outlasts(r)))
     }
 
     /// What a right gave on a unit, whatever became of the unit.
@@ -93,14 +91,28 @@ impl Charter {
         reaches(right, unit, self.was_below(unit, &right.unit))
     }
 
-    /// Whether `unit` lies or would lie strictly below `above`.
+    /// Whether a unit was ever made, whatever became of it.
+    pub(super) fn ever_was(&self, unit: &UnitId) -> bool {
+        self.units.contains_key(unit) || self.beside.units.contains_key(unit)
+    }
+
+    /// Whether `unit` lies or would lie strictly below `above`, in any of the places where it was made.
     fn was_below(&self, unit: &UnitId, above: &UnitId) -> bool {
-        let parent = |u: &UnitId| match self.units.get(u) {
-            Some(unit) => unit.parent,
-            None => self.beside.units.get(u).copied(),
-        };
         // Parents that are void may lead anywhere, also round in a circle.
-        std::iter::successors(parent(unit), parent).take(limits::TREE_DEPTH_MAX).any(|u| u == *above)
+        let mut seen = BTreeSet::new();
+        let mut todo = vec![*unit];
+        while let Some(at) = todo.pop() {
+            let stands = self.units.get(&at).and_then(|u| u.parent);
+            for parent in self.beside.units.get(&at).into_iter().flatten().copied().chain(stands) {
+                if parent == *above {
+                    return true;
+                }
+                if seen.insert(parent) {
+                    todo.push(parent);
+                }
+            }
+        }
+        false
     }
 }
 
