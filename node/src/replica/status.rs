@@ -149,6 +149,7 @@ impl Replica {
         }
         let own = self.device();
         let side = Side::of(charter, &own);
+        let above: BTreeSet<UnitId> = self.units().iter().flat_map(|u| charter.chain(u)).map(|u| u.id).collect();
         let verified = self.store.meta(meta::VERIFIED_THROUGH)?.and_then(|b| b.try_into().ok()).map(u64::from_le_bytes);
         let verified = CommitKey(verified.unwrap_or(0));
         // Per space that this device wrote in: what its nearest relay covers.
@@ -159,7 +160,9 @@ impl Replica {
             if covered.contains_key(&space) {
                 continue;
             }
-            let nearest = self.engine.delivered(&self.store, &space.unit)?.into_iter().next();
+            // A relay below this device says nothing to it; the nearest above does.
+            let nearest =
+                self.engine.delivered(&self.store, &space.unit)?.into_iter().find(|d| above.contains(&d.unit));
             let relays_it = charter.chain(&space.unit).any(|u| side.relay_units.contains(&u.id));
             let how = match (space.flow, nearest) {
                 (Flow::Up, Some(d)) if d.level < space.reach => Covered::All,
