@@ -219,7 +219,7 @@ impl Engine {
         if !batch.is_empty() {
             store.write(&batch)?;
         }
-        self.note_stored(store, &counting, from)?;
+        self.note_stored(store, &counting)?;
         Ok(out)
     }
 

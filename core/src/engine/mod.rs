@@ -85,8 +85,6 @@ pub enum News {
         log: LogId,
         /// What the store tells of it.
         row: CommitRow,
-        /// The neighbour that it came from.
-        from: Option<DeviceId>,
     },
     /// Acknowledgements of a unit changed.
     Acks(UnitId),
@@ -211,7 +209,7 @@ impl Engine {
             let Some((_, newest)) = rows.last() else { return Ok(true) };
             self.last = newest.key;
             for (log, row) in rows {
-                self.tell(News::Commit { log, row, from: None });
+                self.tell(News::Commit { log, row });
             }
         }
     }
@@ -340,7 +338,7 @@ impl Engine {
     }
 
     /// Takes commits that were just written into the cache: tips, news, and the charter if it grew.
-    fn note_stored(&mut self, store: &dyn Store, commits: &[Commit], from: Option<DeviceId>) -> Result<(), StoreError> {
+    fn note_stored(&mut self, store: &dyn Store, commits: &[Commit]) -> Result<(), StoreError> {
         let ids: Vec<_> = commits.iter().map(Commit::id).collect();
         let keys = store.known(&ids)?;
         let mut grew = false;
@@ -359,7 +357,7 @@ impl Engine {
             if let Some((key, sequence)) = key {
                 self.last = self.last.max(key);
                 let row = CommitRow { key, id: c.id(), sequence, entries: h.entries, changes, bytes, time: h.time };
-                self.tell(News::Commit { log: h.log(), row, from });
+                self.tell(News::Commit { log: h.log(), row });
             }
         }
         if grew {

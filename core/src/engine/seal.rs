@@ -104,7 +104,7 @@ impl Engine {
         batch.groups.push(NewGroup { commits: vec![new], pack: packed });
         batch.sealed = keys;
         store.write(&batch)?;
-        self.note_stored(store, &[commit], None)?;
+        self.note_stored(store, &[commit])?;
         Ok(1)
     }
 

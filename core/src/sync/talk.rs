@@ -209,8 +209,10 @@ impl Session {
             Some(news) => {
                 for n in news {
                     match n {
-                        News::Commit { log, row, from } => {
-                            if *from != Some(self.peer) && self.shared.contains(env.engine.charter(), &log.space) {
+                        // What this session itself brought the outbox knows; the peer's twin on a cloned disk
+                        // has the same name and needs it.
+                        News::Commit { log, row } => {
+                            if self.shared.contains(env.engine.charter(), &log.space) {
                                 rows.push((*log, row.clone()));
                             }
                         }

@@ -437,7 +437,12 @@ impl World {
         self.healed_at = self.now;
         self.paths.clear();
         self.hostile.stop();
+        // Links of before may be dead without knowing: the first act of a healed world is to end them.
         let before = self.links.len();
+        for link in 0..before {
+            self.lost(link, 0);
+            self.lost(link, 1);
+        }
         for n in 0..self.machines.len() {
             let m = &mut self.machines[n];
             m.disk.set_capacity(None);
@@ -455,14 +460,6 @@ impl World {
                 }
             } else if !self.exempt[n] {
                 self.join(n);
-            }
-        }
-        // Links of before may be dead without knowing: the first act of a healed world is to end them.
-        for link in 0..before {
-            for end in 0..2 {
-                if self.links[link].open[end] {
-                    self.at(self.links[link].nodes[0] as u64 + 1, Happening::Lost { link, end });
-                }
             }
         }
         if !self.settle(HEALED_WITHIN_MS) && self.ledger.broken.is_empty() {
