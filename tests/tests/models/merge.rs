@@ -196,14 +196,16 @@ fn every_interleaving_of_three_operations_of_all_kinds_merges_alike() {
 
 #[test]
 fn every_interleaving_of_four_operations_on_fields_merges_alike() {
-    run(&[A, B, Step::Remove], 4);
+    run(&[A, Step::Remove], 4);
 }
 
 #[test]
 fn every_interleaving_of_four_operations_on_texts_and_counters_merges_alike() {
-    run(&[Step::Splice, Step::Add], 4);
+    run(&[Step::Splice], 4);
+    run(&[Step::Add], 4);
 }
 
+/// `cargo test --release -p sampan-tests --test models merge -- --ignored`
 #[test]
 #[ignore = "minutes: the same with all kinds of edit together"]
 fn every_interleaving_of_four_operations_of_all_kinds_merges_alike() {
