@@ -10,7 +10,7 @@ use super::Engine;
 use super::judge::{NewRecordEntry, judge};
 use crate::charter::Roles;
 use crate::entropy::{Entropy, random};
-use crate::id::{ChangeHash, RecordId, UnitId};
+use crate::id::{ChangeHash, Flow, RecordId, UnitId};
 use crate::log::{BirthOf, Entry, EntryKind, EntryPayload};
 use crate::record::ids::{identity_id, record_id};
 use crate::record::{self, Damaged, Document, EditContext, EditError, NewChange};
@@ -32,6 +32,16 @@ pub enum EditFailure {
     /// No right.
     #[error("this device has no right to write {collection} of unit {unit}")]
     NoRight {
+        /// The collection.
+        collection: String,
+        /// The unit.
+        unit: UnitId,
+    },
+    /// The record would never travel: this device's level is above the collection's reach.
+    #[error(
+        "records of {collection} do not travel up to this device's level, so one written here would never reach unit {unit}: write it there, or at a level that holds them"
+    )]
+    OutOfReach {
         /// The collection.
         collection: String,
         /// The unit.
@@ -147,10 +157,16 @@ impl Engine {
         let space = collection.space(unit);
         // Before the charter has come the ticket is all there is; the relay will judge.
         let may = self.charter().roles(&self.device, &space.unit).contains(Roles::EDITOR);
-        if self.is_blank() || (may && self.charter().counts(&self.device, &space)) {
-            return Ok(());
+        if !self.is_blank() && !(may && self.charter().counts(&self.device, &space)) {
+            return Err(EditFailure::NoRight { collection: collection.id.clone(), unit });
         }
-        Err(EditFailure::NoRight { collection: collection.id.clone(), unit })
+        // What a level does not hold no link of it shares: an edit there would stay for ever, unsent.
+        let holds = |at: &UnitId| *at == unit || self.charter().level(at, self.levels()) >= space.reach;
+        let shared = space.flow != Flow::Up || self.charter().rights(&self.device).any(|r| holds(&r.unit));
+        if !self.is_blank() && !shared {
+            return Err(EditFailure::OutOfReach { collection: collection.id.clone(), unit });
+        }
+        Ok(())
     }
 
     fn create_one(

@@ -54,6 +54,10 @@ impl IntoCli for EditFailure {
                 let values = [("collection", collection.as_str()), ("unit", &unit.to_string())];
                 new(&codes::NO_RIGHT, &[("what", &t(lang, "right.write", &values))]).at(unit.to_string())
             }
+            Self::OutOfReach { collection, unit } => {
+                let values = [("collection", collection.as_str()), ("unit", &unit.to_string())];
+                new(&codes::NO_RIGHT, &[("what", &t(lang, "right.out_of_reach", &values))]).at(unit.to_string())
+            }
             Self::KeyField(field) => new(&codes::KEY_FIELD, &[("field", &field)]).at(field),
             Self::Required(fields) => required(lang, &fields),
             Self::NoCollection(name) => ReplicaError::NoCollection(name).into_cli(lang),

@@ -30,6 +30,11 @@ pub(super) const RECORDS: &[Message] = &[
     m("error.ticket_newer", "Vé mời thuộc dạng mới mà bản này chưa đọc được.", "The ticket is of a newer form that this version does not read."),
     m("hint.ticket_newer", "Cài bản Sampan mới hơn rồi tham gia lại.", "Install a newer Sampan, then join again."),
     m("right.write", "ghi {collection} của {unit}", "write {collection} of {unit}"),
+    m(
+        "right.out_of_reach",
+        "ghi {collection} của đơn vị {unit} từ cấp này: hồ sơ loại đó không đi lên tới đây nên sẽ không bao giờ về tới đơn vị; hãy ghi tại đơn vị",
+        "write {collection} of unit {unit} from this level: such records do not travel up to here, so this one would never reach the unit; write it there",
+    ),
 
     // Why a value is none.
     m("value.date", "không phải là ngày; viết YYYY, YYYY-MM hoặc YYYY-MM-DD", "not a date; write YYYY, YYYY-MM or YYYY-MM-DD"),

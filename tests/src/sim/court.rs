@@ -72,7 +72,9 @@ impl World {
             for d in rows {
                 let Some(ack) = acks.iter().find(|a| a.relay_unit == d.unit) else { continue };
                 seen.push((d.unit, ack.counter, d.complete));
-                if d.complete {
+                // A rotten or hostile relay may sign anything; only its own word is false then.
+                let doubtful = (0..self.machines.len()).any(|i| self.exempt[i] && self.machines[i].device == ack.relay);
+                if d.complete && !doubtful {
                     claims.push((unit, d.unit, ack.level, ack.epoch));
                 }
             }
