@@ -48,6 +48,9 @@ pub const HEADER_BYTES_MAX: usize = 16 << 10;
 pub const WAITING_COMMITS_MAX: usize = 10_000;
 /// Bytes of commits waiting for parents or for a charter, per peer.
 pub const WAITING_BYTES_MAX: usize = 64 << 20;
+/// Commits that one session keeps until their parents come: more than [`PUSH_BYTES_MAX`] holds, which is what
+/// a device sends unasked to a relay that may have lost what it had acknowledged.
+pub const ORPHAN_COMMITS_MAX: usize = 1_024;
 /// Commits kept in quarantine per neighbour: enough to judge again, too few to fill a disk.
 pub const QUARANTINE_COMMITS_MAX: usize = 1_000;
 /// Bytes kept in quarantine per neighbour.
@@ -81,8 +84,10 @@ pub const EXPR_TERMS_MAX: usize = 64;
 pub const EXPR_BYTES_MAX: usize = 16 << 10;
 /// Rounds of comparing everything anew that one session tries before it says "not verified".
 pub const REPAIR_ROUNDS_MAX: u32 = 8;
-/// Entries that one frame of commits carries, unless one commit has more: the unit of progress.
-pub const FRAME_ENTRIES_MAX: u32 = 1_024;
+/// Entries that one frame of commits carries: one full commit, the unit of progress. A frame counts only
+/// once it is whole; 256 records are about 40 kB with all around them, and a link of 64 kbit/s that is cut
+/// every 10 s (80 kB) completes one each time. Of 1,024 it never completed any.
+pub const FRAME_ENTRIES_MAX: u32 = 256;
 /// Raw payload bytes that one frame of commits carries, unless one commit has more.
 pub const FRAME_PAYLOAD_BYTES_MAX: u32 = 512 << 10;
 /// Raw bytes of one device's commits in one space above which they wait behind recent news.

@@ -132,7 +132,7 @@ impl Engine {
         commit: Commit,
         now: Millis,
     ) -> Result<(), StoreError> {
-        self.store_commits(store, None, space, vec![commit], None, now)
+        self.store_commits(store, None, space, vec![commit], None, Batch::at(now))
             .and_then(|_| self.judge_quarantine(store, now))
             .map(|_| ())
             .map_err(|e| StoreError::Io(format!("a charter commit of ours was refused: {e}")))

@@ -162,10 +162,11 @@ impl Engine {
             }
         }
         let pack = (fresh.len() == group.headers.len()).then_some(group.pack.as_slice());
-        self.store_commits(store, Some(from), space, fresh, pack, now)
+        self.store_commits(store, Some(from), space, fresh, pack, Batch::at(now))
     }
 
-    /// Judges and stores commits of one space that were verified and are not held yet.
+    /// Judges and stores commits of one space that were verified and are not held yet, in one write with
+    /// what `batch` has already.
     pub(super) fn store_commits(
         &mut self,
         store: &mut dyn Store,
@@ -173,11 +174,10 @@ impl Engine {
         space: SpaceId,
         commits: Vec<Commit>,
         pack: Option<&[u8]>,
-        now: Millis,
+        mut batch: Batch,
     ) -> Result<Intake, IntakeError> {
         let held_aside = self.check_parents(store, &commits)?;
         let (counting, aside) = self.split_counting(space, commits, held_aside);
-        let mut batch = Batch::at(now);
         let mut out = Intake::default();
         let scope = PackScope { org: self.org, space };
         if let Some(from) = from {
@@ -434,6 +434,14 @@ impl Engine {
             if parents.iter().any(Option::is_none) {
                 continue;
             }
+            let id = q.head.id();
+            let mut batch = Batch::at(now);
+            batch.released.push(id);
+            // It may have come again, rightly this time, while it lay aside for want of a parent.
+            if store.known(&[id])?.iter().all(Option::is_some) {
+                store.write(&batch)?;
+                continue;
+            }
             let scope = PackScope { org: self.org, space: h.space };
             let payload = pack::decode(&scope, &q.pack, &*self.codec)?.into_iter().next();
             let Some(payload) = payload else { continue };
@@ -442,7 +450,20 @@ impl Engine {
             if counting.is_empty() {
                 continue;
             }
-            out.add(self.store_commits(store, Some(q.peer), h.space, counting, Some(&q.pack), now)?);
+            // Released and stored in one write: a crash between two would lose it.
+            match self.store_commits(store, Some(q.peer), h.space, counting, Some(&q.pack), batch.clone()) {
+                Ok(taken) => out.add(taken),
+                Err(e @ IntakeError::LocalStore(_)) => return Err(e),
+                // What it says of its parents could not be seen while they were missing; whoever brought
+                // this charter did not bring it.
+                Err(
+                    IntakeError::PeerCommit(_)
+                    | IntakeError::PeerPack(_)
+                    | IntakeError::PeerScope(_)
+                    | IntakeError::PeerGroup
+                    | IntakeError::PeerOrder(_),
+                ) => store.write(&batch)?,
+            }
         }
         Ok(out)
     }

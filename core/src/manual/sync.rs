@@ -30,12 +30,14 @@
 //! # Opening
 //!
 //! The lower end sends `Hello` with the digests of the shared scope as it sees it, the whole frontier
-//! of that scope if it has at most `HELLO_LOGS_MAX` logs, and, until a relay has let it in once, the
-//! *chain* that shows its right: the ticket's grant and its enrolment. A device of one unit that is no
+//! of that scope if it has at most `HELLO_LOGS_MAX` logs, and, until a relay has let it in once (and again
+//! after one said that it knows no grant, as a relay does that was restored from before), the *chain* that
+//! shows its right: the ticket's grant and its enrolment. A device of one unit that is no
 //! relay sends at once, unasked, the commits of its own that the peer's last acknowledgement does not
 //! cover, if they are at most `PUSH_BYTES_MAX`: one round trip for a branch with news. A longer backlog is
-//! compared first, so that a link cut again and again never starts it over. Its turn ends with a mark
-//! that asks for an answer.
+//! compared first, so that a link cut again and again never starts it over. Where the relay has lost what
+//! it had acknowledged, such commits wait there for their parents (at most `ORPHAN_COMMITS_MAX`), which
+//! comparing brings in the same session. Its turn ends with a mark that asks for an answer.
 //!
 //! The upper end checks that `device` is the transport's key, organisation and version, takes in the
 //! chain if it ends in a right, and judges at the door: revoked, no grant, ended, ticket used or

@@ -129,7 +129,8 @@ pub fn parse_value(field: &Field, text: &str) -> Result<Value, ValueError> {
 }
 
 /// Parses a cell of a table: like [`parse_value`], but an empty cell is unset (`None`), spaces
-/// around anything but a text are dropped, and lists and sets may be written `a; b; c`.
+/// around anything but a text are dropped, and lists and sets may be written `a; b; c` (`;` alone is
+/// an empty cell).
 ///
 /// # Errors
 /// As [`parse_value`].
@@ -141,6 +142,11 @@ pub fn parse_cell(field: &Field, text: &str) -> Result<Option<Value>, ValueError
     let is_list = matches!(field.kind, Kind::List | Kind::Set);
     let value = if is_list && json_strings(trimmed).is_none() {
         let parts = trimmed.split(';').map(str::trim).filter(|p| !p.is_empty()).map(str::to_owned);
+        let mut parts = parts.peekable();
+        // Separators alone say nothing: they must not empty what is there.
+        if parts.peek().is_none() {
+            return Ok(None);
+        }
         let value = match field.kind {
             Kind::Set => Value::Set(parts.collect()),
             _ => Value::List(parts.collect()),

@@ -9,6 +9,7 @@
 
 mod door;
 mod inbox;
+mod orphans;
 mod outbox;
 mod session;
 mod talk;

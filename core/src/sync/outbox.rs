@@ -99,6 +99,11 @@ impl Outbox {
         self.control.is_empty() && self.registers.is_empty() && self.commits.values().all(VecDeque::is_empty)
     }
 
+    /// Whether commits wait that the peer lacks.
+    pub(super) fn has_commits(&self) -> bool {
+        self.commits.values().any(|q| !q.is_empty())
+    }
+
     /// Whether no turn is due: registers and acknowledgements need no answer.
     pub(super) fn is_commits_and_control_empty(&self) -> bool {
         self.control.is_empty() && self.commits.values().all(VecDeque::is_empty)

@@ -8,13 +8,14 @@
 
 use super::door::{self, Door};
 use super::inbox::Inbox;
+use super::orphans::Orphans;
 use super::outbox::Outbox;
 use super::terms::{Env, Event, Progress, Role, SessionError, Stats};
 use crate::canary::{self, Canary};
 use crate::charter::Charter;
-use crate::engine::{Engine, meta};
+use crate::engine::{Engine, IntakeError, meta};
 use crate::frontier::{ShortId, SpaceTips};
-use crate::id::{DeviceId, Flow, LogId, SpaceId, UnitId};
+use crate::id::{CommitId, DeviceId, Flow, LogId, SpaceId, UnitId};
 use crate::limits::{BEFORE_HELLO_BYTES_MAX, HELLO_LOGS_MAX, WAITING_BYTES_MAX};
 use crate::scope::{Shared, Side};
 use crate::store::Batch;
@@ -36,6 +37,7 @@ pub struct Session {
     shared_version: usize,
     pub(super) blank: bool,
     inbox: Inbox,
+    orphans: Orphans,
     pub(super) out: Outbox,
     pub(super) events: VecDeque<Event>,
     pub(super) stats: Stats,
@@ -79,6 +81,7 @@ impl Session {
             shared_version: 0,
             blank: false,
             inbox: Inbox::default(),
+            orphans: Orphans::default(),
             out: Outbox::default(),
             events: VecDeque::new(),
             stats: Stats::default(),
@@ -213,8 +216,9 @@ impl Session {
             Frame::Hello(h) => self.take_hello(env, *h)?,
             Frame::Refuse(code, text) => {
                 self.closing = true;
-                if code == RefuseCode::Busy && self.role == Role::Lower {
-                    // A relay that does not know this device (an old backup, say) is shown its chain again.
+                // A relay that was restored from before this device joined, or has not heard of its unit yet,
+                // does not know it: the next hello shows the chain again.
+                if matches!(code, RefuseCode::NoGrant | RefuseCode::Busy) && self.role == Role::Lower {
                     let mut batch = Batch::at(env.now);
                     batch.meta.insert(meta::ADMITTED.into(), None);
                     env.store.write(&batch)?;
@@ -341,37 +345,57 @@ impl Session {
 
     fn take_commits(&mut self, env: &mut Env<'_>, groups: &[Group]) -> Result<(), SessionError> {
         for group in groups {
-            let this = &*self;
-            let shared = |charter: &Charter, space: &SpaceId| this.may_bring(charter, space);
-            let one = std::slice::from_ref(group);
-            let intake = env.engine.intake(env.store, env.rng, self.peer, one, &shared, env.now)?;
-            let org = env.engine.org();
-            let ids: Vec<_> = group.headers.iter().filter_map(|h| h.trust().ok()).map(|h| h.id()).collect();
-            debug_assert_eq!(ids.len(), group.headers.len(), "intake verified them for {org}");
-            for (key, _) in env.store.known(&ids)?.into_iter().flatten() {
-                self.out.has(key);
-            }
-            if intake.commits > 0
-                && let Some(head) = group.headers.first().and_then(|h| h.trust().ok())
-                && head.header().space.flow == Flow::Up
-            {
-                self.touched.insert(head.header().space.unit);
-            }
-            self.stats.commits_received += intake.commits;
-            self.stats.changes_received += intake.changes;
-            self.progress.commits += group.headers.len() as u64;
-            self.progress.entries += intake.entries;
-            if intake.commits > 0 {
-                self.events.push_back(Event::Stored { commits: intake.commits, entries: intake.entries });
-            }
-            if intake.twin_found {
-                self.events.push_back(Event::TwinFound);
-            }
-            if intake.charter_grew {
-                self.charter_changed(env)?;
+            let mut todo = vec![group.clone()];
+            while let Some(group) = todo.pop() {
+                match self.take_group(env, &group) {
+                    // What its children waited for may be this.
+                    Ok(stored) => todo.extend(self.orphans.of(&stored)),
+                    // The peer thinks that we hold the parents, perhaps by our own word from before this
+                    // store was restored. Comparing brings them.
+                    Err(SessionError::Peer(IntakeError::PeerOrder(_))) => {
+                        if !self.orphans.keep(group) {
+                            return Err(SessionError::PeerFlood);
+                        }
+                    }
+                    Err(e) => return Err(e),
+                }
             }
         }
         Ok(())
+    }
+
+    /// Takes one group; the ids of its commits if any of them is new.
+    fn take_group(&mut self, env: &mut Env<'_>, group: &Group) -> Result<Vec<CommitId>, SessionError> {
+        let this = &*self;
+        let shared = |charter: &Charter, space: &SpaceId| this.may_bring(charter, space);
+        let one = std::slice::from_ref(group);
+        let intake = env.engine.intake(env.store, env.rng, self.peer, one, &shared, env.now)?;
+        let org = env.engine.org();
+        let ids: Vec<_> = group.headers.iter().filter_map(|h| h.trust().ok()).map(|h| h.id()).collect();
+        debug_assert_eq!(ids.len(), group.headers.len(), "intake verified them for {org}");
+        for (key, _) in env.store.known(&ids)?.into_iter().flatten() {
+            self.out.has(key);
+        }
+        if intake.commits > 0
+            && let Some(head) = group.headers.first().and_then(|h| h.trust().ok())
+            && head.header().space.flow == Flow::Up
+        {
+            self.touched.insert(head.header().space.unit);
+        }
+        self.stats.commits_received += intake.commits;
+        self.stats.changes_received += intake.changes;
+        self.progress.commits += group.headers.len() as u64;
+        self.progress.entries += intake.entries;
+        if intake.commits > 0 {
+            self.events.push_back(Event::Stored { commits: intake.commits, entries: intake.entries });
+        }
+        if intake.twin_found {
+            self.events.push_back(Event::TwinFound);
+        }
+        if intake.charter_grew {
+            self.charter_changed(env)?;
+        }
+        Ok(if intake.commits > 0 { ids } else { Vec::new() })
     }
 
     fn charter_changed(&mut self, env: &mut Env<'_>) -> Result<(), SessionError> {
@@ -444,19 +468,21 @@ impl Session {
                 if mark.answer || self.said.as_ref() != Some(&mine) {
                     self.mark_due = Some(self.mark_due.unwrap_or(false));
                 }
-            } else if mark.answer {
+                return Ok(());
+            }
+            // An equality found earlier in the session is no answer to this one.
+            self.verified = None;
+            if mark.answer {
                 self.mark_due = Some(self.mark_due.unwrap_or(false));
             } else if self.repairs < crate::limits::REPAIR_ROUNDS_MAX {
                 self.repairs += 1;
                 self.queue_top(env.engine);
                 self.mark_due = Some(true);
             } else {
-                // An equality found earlier in the session is no answer to this one.
-                self.verified = None;
                 self.events.push_back(Event::NotVerified);
             }
         } else {
-            self.mark_due = Some(true);
+            self.ask();
         }
         Ok(())
     }
@@ -507,10 +533,20 @@ impl Session {
             self.charter_changed(env)?;
         }
         self.take_news(env)?;
-        if !self.out.is_commits_and_control_empty() && self.mark_due.is_none() {
-            self.mark_due = Some(true);
+        if !self.out.is_commits_and_control_empty() {
+            self.ask();
         }
         Ok(())
+    }
+
+    /// What is about to be sent must be answered by a mark of the peer's, also where one that asks nothing
+    /// was due. Until commits are confirmed an earlier equality says nothing; a question alone leaves it,
+    /// or two ends that are equal could clear what they asked and ask it anew for ever.
+    fn ask(&mut self) {
+        if self.out.has_commits() {
+            self.verified = None;
+        }
+        self.mark_due = Some(true);
     }
 
     /// Starts a turn that asks the peer for a mark: to verify anew.

@@ -128,7 +128,7 @@ pub enum SessionError {
     },
     /// The peer sent more than may wait.
     #[error(
-        "the peer sent more frames than WAITING_COMMITS_MAX or WAITING_BYTES_MAX before the one that they wait for"
+        "the peer sent more than WAITING_COMMITS_MAX, WAITING_BYTES_MAX or ORPHAN_COMMITS_MAX before what it waits for"
     )]
     PeerFlood,
     /// The peer's commits.

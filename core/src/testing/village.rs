@@ -68,6 +68,26 @@ pub struct Link {
     down: VecDeque<(u8, Vec<u8>)>,
     events: (Vec<Event>, Vec<Event>),
     error: Option<SessionError>,
+    held: bool,
+}
+
+impl Link {
+    /// Keeps what the lower end says on its way, or lets it arrive.
+    pub fn hold_up(&mut self, held: bool) {
+        self.held = held;
+    }
+
+    /// Whether the lower end has found both ends equal.
+    #[must_use]
+    pub fn lower_is_equal(&self) -> bool {
+        self.down_session.verified_at().is_some()
+    }
+
+    /// Whether the lower end would tell its user "verified" and stop.
+    #[must_use]
+    pub fn lower_is_done(&self) -> bool {
+        self.down_session.verified_at().is_some() && self.down_session.is_quiet()
+    }
 }
 
 impl Link {
@@ -259,6 +279,7 @@ impl Village {
             down: VecDeque::new(),
             events: (Vec::new(), Vec::new()),
             error: None,
+            held: false,
         }
     }
 
@@ -297,6 +318,9 @@ impl Village {
                 moved = true;
                 let queue = if to_upper { &mut link.up } else { &mut link.down };
                 queue.push_back((lane, bytes));
+            }
+            if to_upper && link.held {
+                continue;
             }
             let queue = if to_upper { &mut link.up } else { &mut link.down };
             if let Some((lane, bytes)) = queue.pop_front() {

@@ -23,6 +23,8 @@ use std::rc::Rc;
 
 /// The column that places a row in a unit.
 pub const UNIT_COLUMN: &str = "_unit";
+/// Bytes in which the separator is looked for.
+const HEAD_BYTES: usize = 64 << 10;
 /// Bytes that the readers may hold beyond the row being read.
 const AHEAD_BYTES: usize = 64 << 10;
 
@@ -130,20 +132,24 @@ pub fn read_file(lang: Lang, path: &Path, columns: &[Column], parse_cell: &mut P
 pub fn read_csv(
     lang: Lang,
     name: &str,
-    source: impl Read,
+    mut source: impl Read,
     columns: &[Column],
     parse_cell: &mut ParseCell,
 ) -> Result<Import, CliError> {
     let file = Source { lang, name };
-    let mut input = BufReader::new(source);
-    let separator = file.start(&mut input)?;
+    let (separator, head) = file.start(&mut source)?;
+    let input = BufReader::new(head.chain(source));
     let budget = Rc::new(Cell::new(CSV_ROW_BYTES_MAX + AHEAD_BYTES));
-    let metered = Metered { inner: input, left: Rc::clone(&budget), held: false, last: b'\n' };
+    let open_quote = Rc::new(Cell::new(false));
+    let quotes = Quotes { at: Place::Start, separator };
+    let (left, open) = (Rc::clone(&budget), Rc::clone(&open_quote));
+    let metered = Metered { inner: input, left, open, quotes, held: false, last: b'\n' };
     let mut reader =
         csv::ReaderBuilder::new().has_headers(false).flexible(true).delimiter(separator).from_reader(metered);
     let mut record = csv::ByteRecord::new();
     let mut header: Option<Vec<String>> = None;
     let mut import = Import::default();
+    let mut last = 1;
     loop {
         budget.set(CSV_ROW_BYTES_MAX + AHEAD_BYTES);
         let before = reader.position().line();
@@ -155,6 +161,7 @@ pub fn read_csv(
         // The reader counts empty lines before a row as its own: count back from its end.
         let inside = record.as_slice().iter().filter(|b| **b == b'\n').count() as u64;
         let line = reader.position().line().saturating_sub(1 + inside);
+        last = line;
         if record.as_slice().len() > CSV_ROW_BYTES_MAX {
             return Err(file.row_long(line));
         }
@@ -162,6 +169,11 @@ pub fn read_csv(
             None => header = Some(file.header(&record, columns)?),
             Some(h) => file.row(h, line, &record, parse_cell, &mut import),
         }
+    }
+    // The reader would take the rest of the file for one cell and say nothing. That row had no line end of
+    // its own to count back over.
+    if open_quote.get() {
+        return Err(file.error(&codes::CSV_BROKEN, last + 1, &[("reason", &t(lang, "csv.open_quote", &[]))]));
     }
     match header {
         None => Err(file.error(&codes::CSV_EMPTY, 1, &[])),
@@ -197,15 +209,15 @@ impl Source<'_> {
         }
     }
 
-    /// Takes the byte order mark away and finds the separator by the first line.
-    fn start(&self, input: &mut BufReader<impl Read>) -> Result<u8, CliError> {
-        let head =
-            input.fill_buf().map_err(|e| crate::dir::DirError::from_io(Path::new(self.name), e).into_cli(self.lang))?;
+    /// Takes the byte order mark away and finds the separator by the first line; gives back what it read.
+    fn start(&self, source: &mut impl Read) -> Result<(u8, io::Cursor<Vec<u8>>), CliError> {
+        let head = first_line(source)
+            .map_err(|e| crate::dir::DirError::from_io(Path::new(self.name), e).into_cli(self.lang))?;
         if head.starts_with(&[0xff, 0xfe]) || head.starts_with(&[0xfe, 0xff]) {
             return Err(self.encoding(1, "UTF-16"));
         }
         let mark = if head.starts_with(&[0xef, 0xbb, 0xbf]) { 3 } else { 0 };
-        let first = head[mark..].split(|b| *b == b'\n').next().unwrap_or_default();
+        let first = head[mark..].split(|b| matches!(b, b'\n' | b'\r')).next().unwrap_or_default();
         let count = |c: u8| first.iter().filter(|b| **b == c).count();
         // The comma wins a tie; Excel writes semicolons where the comma is the decimal mark.
         let mut separator = b',';
@@ -214,8 +226,9 @@ impl Source<'_> {
                 separator = other;
             }
         }
-        input.consume(mark);
-        Ok(separator)
+        let mut head = io::Cursor::new(head);
+        head.set_position(mark as u64);
+        Ok((separator, head))
     }
 
     /// The field of each column.
@@ -306,11 +319,60 @@ impl Source<'_> {
     }
 }
 
+/// Reads until the first line is whole, at most [`HEAD_BYTES`]: a pipe hands out a few bytes at a time, and
+/// what is found in them must not depend on how many.
+fn first_line(source: &mut impl Read) -> io::Result<Vec<u8>> {
+    let mut head = vec![0; HEAD_BYTES];
+    let mut len = 0;
+    while len < HEAD_BYTES && !head[..len].contains(&b'\n') {
+        match source.read(&mut head[len..]) {
+            Ok(0) => break,
+            Ok(n) => len += n,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    head.truncate(len);
+    Ok(head)
+}
+
+/// Where in a row a byte stands, by the rules of the reader behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Start,
+    Plain,
+    Quoted,
+    /// Behind a quote inside quotes: the end of them, or the first half of a quote that is meant.
+    Behind,
+}
+
+/// Follows quotes, to know of one that never ends.
+struct Quotes {
+    at: Place,
+    separator: u8,
+}
+
+impl Quotes {
+    fn see(&mut self, byte: u8) {
+        let ends = byte == self.separator || byte == b'\n';
+        self.at = match (self.at, byte) {
+            (Place::Start | Place::Behind, b'"') => Place::Quoted,
+            (Place::Quoted, b'"') => Place::Behind,
+            (Place::Quoted, _) => Place::Quoted,
+            (Place::Start | Place::Plain | Place::Behind, _) if ends => Place::Start,
+            (Place::Start | Place::Plain | Place::Behind, _) => Place::Plain,
+        };
+    }
+}
+
 /// Stops a reader that would gather a row without end, such as behind an open quote, and gives it
 /// one kind of line end, a last one included: only then can lines be counted from rows.
 struct Metered<R> {
     inner: R,
     left: Rc<Cell<usize>>,
+    /// Whether the input ended inside quotes.
+    open: Rc<Cell<bool>>,
+    quotes: Quotes,
     /// A carriage return that waits for the byte after it.
     held: bool,
     last: u8,
@@ -329,10 +391,11 @@ impl<R: BufRead> Read for Metered<R> {
                 buf[n] = byte;
                 n += 1;
                 self.last = byte;
+                self.quotes.see(byte);
             };
             for &byte in &chunk[..taken] {
                 if self.held && byte != b'\n' {
-                    put(b'\r');
+                    put(b'\n');
                 }
                 self.held = byte == b'\r';
                 if !self.held {
@@ -340,7 +403,10 @@ impl<R: BufRead> Read for Metered<R> {
                 }
             }
             if ended && std::mem::take(&mut self.held) {
-                put(b'\r');
+                put(b'\n');
+            }
+            if ended {
+                self.open.set(self.quotes.at == Place::Quoted);
             }
             if ended && self.last != b'\n' {
                 buf[n] = b'\n';

@@ -143,7 +143,9 @@ impl ConfigFile {
         Ok(())
     }
 
-    fn render(&self, old: &str) -> String {
+    /// The text of the file, given the old one: what a person wrote there stays where it still says the same.
+    #[must_use]
+    pub fn render(&self, old: &str) -> String {
         let raw = self.raw();
         let kept = self.keep_words(old, &raw);
         // The check makes a clever edit of the text safe: what it cannot do, the plain way does.

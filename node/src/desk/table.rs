@@ -8,12 +8,14 @@
 
 use super::{SessionEnd, SessionId, SessionState};
 use crate::replica::{META_LAST_ERROR, Replica};
+use sampan_core::canary::{self, Canary};
 use sampan_core::engine::{SealLimits, meta};
 use sampan_core::id::DeviceId;
 use sampan_core::register::Heartbeat;
 use sampan_core::store::{Batch, Store, StoreError};
 use sampan_core::sync::{Env, Event, Role, Session, SessionError};
 use sampan_core::time::Millis;
+use sampan_core::wire::frame::Frame;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Frames handed to a link's lane before the link says that they went out.
@@ -144,6 +146,16 @@ impl Table {
                 (out, stored)
             }
             Err(e) => {
+                // Planted bugs: what should have waited for the disk had left before it failed.
+                let early = |bytes: &[u8]| match Frame::decode(bytes) {
+                    Ok(Frame::Acks(_) | Frame::Mark(_)) => canary::sings(Canary::AckBeforeDurable),
+                    Ok(_) => canary::sings(Canary::SealNotDurable),
+                    Err(_) => false,
+                };
+                if canary::sings(Canary::AckBeforeDurable) || canary::sings(Canary::SealNotDurable) {
+                    frames.retain(|(_, _, bytes)| early(bytes));
+                    out.extend(frames.into_iter().map(|(id, lane, bytes)| TableOutput::Frame { id, lane, bytes }));
+                }
                 self.fail(replica, &e, &mut out);
                 (out, false)
             }

@@ -10,8 +10,6 @@ use super::machine::{Machine, STORE};
 use super::world::{Happening, World};
 use crate::disk::{Crash, Disk, Fault, Step};
 use sampan_core::charter::Op;
-use sampan_core::entropy::random;
-use sampan_core::testing::SeededRng;
 use sampan_node::replica::Replica;
 
 const MINUTE: u64 = 60_000;
@@ -369,10 +367,5 @@ impl World {
             self.after_step(n);
             self.wake(n);
         }
-    }
-
-    /// 16 bytes of chance.
-    pub(super) fn draw(&mut self) -> [u8; 16] {
-        random(&mut SeededRng::new(self.chaos.bits()))
     }
 }

@@ -154,6 +154,4 @@ pub struct Link {
     pub bytes: [u64; 2],
     /// Stored commits of each end when it opened: what both must hold when they say verified.
     pub marks: [usize; 2],
-    /// Frames that were sent before, for those who send them again.
-    pub heard: Vec<(u8, Vec<u8>)>,
 }

@@ -22,26 +22,13 @@ pub struct People {
     left: u64,
     /// Records by the collection they are in, oldest first.
     records: Vec<(String, RecordId)>,
-    /// Machines whose database was found damaged.
-    damaged: Vec<usize>,
 }
 
 impl People {
     /// The people of a seed, who will make this many edits.
     #[must_use]
     pub fn new(seed: u64, edits: u64) -> Self {
-        Self { dice: Dice::of(seed, "people"), left: edits, records: Vec::new(), damaged: Vec::new() }
-    }
-
-    /// A database cannot be opened any more.
-    pub fn damaged(&mut self, machine: usize) {
-        self.damaged.push(machine);
-    }
-
-    /// The machines whose database was found damaged.
-    #[must_use]
-    pub fn found_damaged(&self) -> &[usize] {
-        &self.damaged
+        Self { dice: Dice::of(seed, "people"), left: edits, records: Vec::new() }
     }
 
     /// Records that somebody made.

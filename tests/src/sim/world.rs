@@ -581,8 +581,6 @@ impl World {
                 let excused = off || !self.healed || self.exempt[n];
                 if !excused {
                     self.ledger.accuse(format!("{name} does not start: {e}"));
-                } else if self.exempt[n] {
-                    self.people.damaged(n);
                 }
                 if !self.exempt[n] || off {
                     let after = self.rng.between(1_000, 600_000);
@@ -896,7 +894,6 @@ impl World {
             verified: false,
             bytes: [0; 2],
             marks,
-            heard: Vec::new(),
         });
         self.stats.links += 1;
         let (a, b) = (self.machines[lower].name.clone(), self.machines[upper].name.clone());
@@ -927,6 +924,7 @@ impl World {
         for (lane, bytes) in frames {
             self.transmit(link, end, lane, bytes, slow);
         }
+        self.stats.bytes = self.stats.bytes.saturating_sub(self.hostile.made_up());
         // What a tampering peer swallowed counts as taken.
         self.at(1, Happening::Taken { link, end, lane });
     }

@@ -3,10 +3,14 @@
 //! They do not: use the libraries, but for generated data and plain SQL over a replica's database.
 
 mod bad_input;
+mod bad_links;
 mod copies;
 mod crash;
+mod cuts;
+mod kills;
 mod large;
 mod levels;
+mod links;
 mod one_pc;
 mod readme;
 mod world;

@@ -19,6 +19,14 @@ pub fn bins() -> &'static Path {
         if profile.ends_with("release") {
             build.arg("--release");
         }
+        // What cargo tells a test of its package would make the build scripts of others run anew, and their
+        // crates with them, each time that a build from the shell and one from here take turns.
+        for (name, _) in std::env::vars_os() {
+            let of_package = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_", "CARGO_PRIMARY_"];
+            if name.to_str().is_some_and(|n| of_package.iter().any(|p| n.starts_with(p))) {
+                build.env_remove(name);
+            }
+        }
         build.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
         assert!(build.status().unwrap().success(), "the binaries do not build");
         profile
@@ -89,6 +97,8 @@ pub fn relay(args: &[&str]) -> Out {
 /// A running daemon; killed when dropped.
 pub struct Daemon {
     child: Child,
+    /// The address that it said it is ready at.
+    pub ready: String,
 }
 
 impl Daemon {
@@ -99,7 +109,8 @@ impl Daemon {
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         assert!(line.starts_with("ready "), "not ready: '{line}'");
-        Self { child }
+        let ready = line.trim_start_matches("ready ").trim().to_owned();
+        Self { child, ready }
     }
     /// `kill -9`.
     pub fn kill(mut self) {

@@ -1,11 +1,14 @@
 //! Clones, old backups, and logs that fork.
 
 use crate::{mem, three_levels};
+use sampan_core::charter::Roles;
 use sampan_core::engine::Engine;
+use sampan_core::id::StoreEpoch;
 use sampan_core::pack::Stored;
 use sampan_core::sync::Event;
 use sampan_core::testing::village::{Replica, Village};
 use sampan_core::testing::{MemStore, SeededRng};
+use sampan_core::wire::frame::RefuseCode;
 use std::sync::Arc;
 
 /// A copy of a replica's disk, made before anything else happens. Stores are rebuilt from what the
@@ -168,4 +171,61 @@ fn an_old_backup_takes_its_own_commits_back() {
     assert!(v.sync(2, 1).verified());
     assert_eq!(v.view(1, an), v.view(2, an));
     let _ = mem;
+}
+
+/// Puts the district relay on a disk that can be copied, filled again by its parent.
+fn copied_relay(v: &mut Village) -> Arc<std::sync::Mutex<MemStore>> {
+    let old = &v.replicas[1].engine;
+    let (key, disk) = (old.key().clone(), MemStore::new(v.org, old.device(), old.epoch()));
+    let disk = Arc::new(std::sync::Mutex::new(disk));
+    let mut store: Box<dyn sampan_core::store::Store> = Box::new(Handle(disk.clone()));
+    let mut rng = SeededRng::new(6);
+    let engine = Engine::open(&mut *store, v.org, key, Arc::new(Stored), &mut rng).unwrap();
+    v.replicas[1] = Replica { store, engine, rng, name: "district".into() };
+    assert!(v.sync(1, 0).verified());
+    disk
+}
+
+/// The backup comes back; a restore that is known as one has an epoch of its own.
+fn restore(v: &mut Village, disk: &Arc<std::sync::Mutex<MemStore>>, backup: MemStore, epoch: Option<StoreEpoch>) {
+    let mut held = disk.lock().unwrap();
+    *held = backup;
+    if let Some(epoch) = epoch {
+        held.set_epoch(epoch);
+    }
+    drop(held);
+    let r = &mut v.replicas[1];
+    r.engine.reload(&*r.store).unwrap();
+}
+
+#[test]
+fn a_relay_restored_from_before_a_branch_joined_lets_it_in_again() {
+    let (mut v, district, _) = three_levels(68);
+    let disk = copied_relay(&mut v);
+    let backup = disk.lock().unwrap().clone();
+    let t = v.invite(1, district, Roles::EDITOR);
+    let late = v.join("late", &t, &mut mem);
+    assert!(v.sync(late, 1).verified());
+    restore(&mut v, &disk, backup, None);
+    let first = v.sync(late, 1);
+    let refused = |e: &Event| matches!(e, Event::Refused { code: RefuseCode::NoGrant, .. });
+    assert!(first.lower.iter().any(refused), "{first:?}");
+    assert!(v.sync(late, 1).verified(), "the chain is shown again");
+}
+
+#[test]
+fn a_branch_with_news_is_in_step_at_once_with_a_relay_that_lost_what_it_had_acknowledged() {
+    for epoch in [None, Some(StoreEpoch([9; 16]))] {
+        let (mut v, _, branch) = three_levels(69);
+        let disk = copied_relay(&mut v);
+        assert!(v.sync(2, 1).verified());
+        let backup = disk.lock().unwrap().clone();
+        let first = v.create(2, branch, "members", &["full_name=An"]);
+        assert!(v.sync(2, 1).verified());
+        restore(&mut v, &disk, backup, epoch);
+        let second = v.create(2, branch, "members", &["full_name=Bình"]);
+        let end = v.sync(2, 1);
+        assert!(end.verified(), "{epoch:?}: {end:?}");
+        assert!(v.view(1, first).is_some() && v.view(1, second).is_some());
+    }
 }

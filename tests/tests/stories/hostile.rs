@@ -4,7 +4,7 @@
 
 use crate::forks::{Handle, clone_disk, with_copy};
 use crate::{mem, ok, three_levels};
-use sampan_core::charter::Roles;
+use sampan_core::charter::{Grant, Op, Roles};
 use sampan_core::engine::{Engine, IntakeError};
 use sampan_core::id::{CommitId, Digest, Flow, Incarnation, Nonce, SpaceId, StoreEpoch};
 use sampan_core::log::commit::FORMAT;
@@ -236,4 +236,54 @@ fn a_stranger_without_a_hello_cannot_fill_a_relays_memory() {
     let (taken, error) = refused.expect("it took everything");
     assert!(taken <= 4, "{taken} frames kept");
     assert!(Session::refusal(&error).is_some());
+}
+
+#[test]
+fn what_was_set_aside_and_turns_out_wrong_is_not_blamed_on_the_bearer_of_the_charter() {
+    let (mut v, _, branch) = three_levels(78);
+    let t = v.invite(1, branch, Roles::READER);
+    let reader = v.join("reader", &t, &mut mem);
+    ok(&v.sync(reader, 1));
+    ok(&v.sync(1, 0));
+    v.create(2, branch, "members", &["full_name=An"]);
+    v.seal(2);
+    let (log, parent) = v.replicas[2].store.stored_after(CommitKey(0), 10_000).unwrap().pop().unwrap();
+    // On top of a commit of another device, which the relay does not hold yet: it cannot see that.
+    let group = odd(&v, reader, log.space, EntryKind::Change, vec![parent.id]);
+    give(&mut v, reader, 1, group).unwrap();
+    assert_eq!(v.replicas[1].store.quarantine().unwrap().len(), 1);
+    ok(&v.sync(2, 1));
+    // Now the reader may write, and what lies aside is judged again.
+    let (now, key) = (v.now, v.replicas[reader].engine.device());
+    let (roles, holder) = (Roles::EDITOR, [0; 32]);
+    let grant = Grant { key, roles, subtree: false, from: now, until: None, ticket: false, use_by: None, holder };
+    let r = &mut v.replicas[0];
+    r.engine.write_charter(&mut *r.store, &mut r.rng, branch, &[Op::Grant(grant)], now).unwrap();
+    ok(&v.sync(1, 0));
+    assert!(v.replicas[1].store.quarantine().unwrap().is_empty(), "it was judged");
+}
+
+#[test]
+fn what_was_set_aside_and_came_again_rightly_is_not_stored_twice() {
+    let (mut v, _, branch) = three_levels(79);
+    let t = v.invite(1, branch, Roles::READER);
+    let reader = v.join("reader", &t, &mut mem);
+    ok(&v.sync(reader, 1));
+    ok(&v.sync(1, 0));
+    let space = SpaceId { unit: branch, flow: Flow::Up, reach: 0 };
+    let first = odd(&v, reader, space, EntryKind::Change, vec![]);
+    let second = odd(&v, reader, space, EntryKind::Change, vec![first.headers[0].trust().unwrap().id()]);
+    give(&mut v, reader, 1, second.clone()).unwrap();
+    assert_eq!(v.replicas[1].store.quarantine().unwrap().len(), 1, "set aside without its parent");
+    let (now, key) = (v.now, v.replicas[reader].engine.device());
+    let (roles, holder) = (Roles::EDITOR, [0; 32]);
+    let grant = Grant { key, roles, subtree: false, from: now, until: None, ticket: false, use_by: None, holder };
+    let r = &mut v.replicas[0];
+    r.engine.write_charter(&mut *r.store, &mut r.rng, branch, &[Op::Grant(grant)], now).unwrap();
+    ok(&v.sync(1, 0));
+    give(&mut v, reader, 1, first).unwrap();
+    give(&mut v, reader, 1, second).unwrap();
+    v.unit(0, branch, "Tổ 1", "branch");
+    ok(&v.sync(1, 0));
+    assert!(v.replicas[1].store.quarantine().unwrap().is_empty(), "it is held");
 }

@@ -33,6 +33,36 @@ fn rows_keep_their_lines_units_and_cells() {
 }
 
 #[test]
+fn a_pipe_that_hands_out_single_bytes_reads_as_the_file_does() {
+    struct Drops<'a>(&'a [u8]);
+    impl Read for Drops<'_> {
+        fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+            let n = buf.len().min(1);
+            (&mut self.0).take(n as u64).read(buf)
+        }
+    }
+    let text = "\u{feff}full_name;_unit;born\r\nLê;P01;1950\r\n";
+    let drops = read_csv(Lang::En, "m.csv", Drops(text.as_bytes()), &columns(), &mut cell);
+    assert_eq!(drops.ok(), read(text).ok());
+    assert_eq!(read(text).unwrap().rows[0].cells.len(), 2);
+}
+
+#[test]
+fn lines_that_end_as_on_an_old_mac_are_counted() {
+    let import = read("full_name;born\rLê,a,b,c,d;1950\r\rBùi;x\r").unwrap();
+    assert_eq!((import.rows[0].line, import.rows[0].cells[0].1.as_str()), (2, "Lê,a,b,c,d"));
+    assert_eq!(import.bad[0].line, 4);
+}
+
+#[test]
+fn a_quote_without_end_is_no_cell_that_holds_the_rest_of_the_file() {
+    let error = read("full_name;born\nAn;1950\n\n\"Bình;1951\nChi;1952\n").unwrap_err();
+    assert!(error.to_string().contains("line 4") && error.to_string().contains("never closed"), "{error}");
+    let fine = read("full_name;born\n\"\"\"An\"\"\n\";1950\nx\"y;1\n\"a\"b;2\n\"c\n\";3").unwrap();
+    assert_eq!(fine.rows.len(), 4, "{fine:?}");
+}
+
+#[test]
 fn labels_are_headings_and_semicolons_separate() {
     let import = read("ho va ten;NGÀY SINH;Trạng thái;\nA;1950;official;\n");
     assert!(import.is_err(), "a nameless column is unknown");

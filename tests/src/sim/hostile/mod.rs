@@ -1,20 +1,34 @@
 //! Hostile peers: what they do to the frames that their own, honest program hands out.
 //!
 //! It does not: break cryptography. A hostile peer has its own keys and its own history, and nothing
-//! else.
+//! else. What it makes up is written in `forge`, `odd` and `flood`.
 //!
 //! Invariants: whatever it does, no honest replica breaks a promise; once it is honest again, everything
 //! comes into step.
 
+mod flood;
+mod forge;
+mod odd;
+#[cfg(test)]
+mod tests;
+
 use super::dice::Dice;
 use super::fault::{FaultKind, Faults};
 use super::world::World;
-use sampan_core::id::Flow;
+use sampan_core::id::{Flow, LogId};
 use sampan_core::wire::frame::Frame;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Frames of before that a replaying peer keeps.
 const KEPT_MAX: usize = 24;
+
+/// A frame that a hostile peer made up, waiting for a link to leave on.
+#[derive(Debug)]
+struct Forged {
+    kind: FaultKind,
+    lane: u8,
+    bytes: Vec<u8>,
+}
 
 /// The hostile peers of a world.
 #[derive(Debug)]
@@ -24,6 +38,12 @@ pub(super) struct Hostile {
     ever: BTreeSet<usize>,
     kept: BTreeMap<usize, Vec<(u8, Vec<u8>)>>,
     held_back: BTreeMap<(usize, u8), Vec<u8>>,
+    /// Made-up frames of each machine: they leave behind the next frame of its own program.
+    waiting: BTreeMap<usize, Vec<Forged>>,
+    /// Tips that were added to each log on purpose.
+    forks: BTreeMap<LogId, usize>,
+    /// Bytes of made-up frames that left and that no oracle has taken notice of.
+    made_up: u64,
 }
 
 impl Hostile {
@@ -34,6 +54,9 @@ impl Hostile {
             ever: BTreeSet::new(),
             kept: BTreeMap::new(),
             held_back: BTreeMap::new(),
+            waiting: BTreeMap::new(),
+            forks: BTreeMap::new(),
+            made_up: 0,
         }
     }
 
@@ -41,6 +64,12 @@ impl Hostile {
     pub(super) fn stop(&mut self) {
         self.tricks.clear();
         self.held_back.clear();
+        self.waiting.clear();
+    }
+
+    /// Bytes of made-up frames since the last call: no honest program answers for what they cost.
+    pub(super) fn made_up(&mut self) -> u64 {
+        std::mem::take(&mut self.made_up)
     }
 
     /// Whether a machine is, or was, hostile.
@@ -50,6 +79,24 @@ impl Hostile {
 
     /// What really leaves of a frame.
     pub(super) fn tamper(&mut self, n: usize, lane: u8, bytes: Vec<u8>, faults: &mut Faults) -> Vec<(u8, Vec<u8>)> {
+        // Before the greeting nobody listens.
+        let greets = self.waiting.contains_key(&n) && matches!(World::read(&bytes), Some(Frame::Hello(_)));
+        let forged = if greets { None } else { self.waiting.remove(&n) };
+        let mut out = self.trick(n, lane, bytes, faults);
+        let mut last = None;
+        for f in forged.into_iter().flatten() {
+            if last != Some(f.kind) {
+                faults.fired(f.kind);
+            }
+            last = Some(f.kind);
+            self.made_up += f.bytes.len() as u64;
+            out.push((f.lane, f.bytes));
+        }
+        out
+    }
+
+    /// What the standing tricks of a peer make of a frame.
+    fn trick(&mut self, n: usize, lane: u8, bytes: Vec<u8>, faults: &mut Faults) -> Vec<(u8, Vec<u8>)> {
         let Some(tricks) = self.tricks.get(&n).cloned() else { return vec![(lane, bytes)] };
         let mut out = vec![(lane, bytes)];
         let has = |k| tricks.contains(&k);
@@ -110,7 +157,11 @@ impl World {
             | FaultKind::HostileStale => {
                 self.hostile.tricks.entry(n).or_default().insert(kind);
             }
-            _ => {}
+            FaultKind::HostileNoRight => self.write_without_right(n),
+            FaultKind::HostileFork => self.fork_on_purpose(n),
+            FaultKind::HostileFlood => self.flood(n),
+            FaultKind::HostileChange => self.send_odd_changes(n),
+            _ => unreachable!("{} is no way to be hostile", kind.word()),
         }
     }
 }

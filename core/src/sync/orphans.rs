@@ -1,0 +1,89 @@
+//! Commits that came before their parents: kept until these come, or the session ends.
+//!
+//! It does not: store them (what they say of their parents is not proved yet), or ask for the parents:
+//! comparing frontiers finds them missing.
+//!
+//! Invariants: at most `ORPHAN_COMMITS_MAX` commits wait, in at most `WAITING_BYTES_MAX` bytes; a group is
+//! tried again only when one of the parents that it names was stored.
+
+use crate::id::CommitId;
+use crate::limits::{ORPHAN_COMMITS_MAX, WAITING_BYTES_MAX};
+use crate::wire::frame::Group;
+use std::collections::BTreeSet;
+
+/// Groups that wait for parents.
+#[derive(Debug, Default)]
+pub(super) struct Orphans {
+    waiting: Vec<(BTreeSet<CommitId>, Group)>,
+    commits: usize,
+    bytes: usize,
+}
+
+impl Orphans {
+    /// Keeps a group; false when too much waits already.
+    pub(super) fn keep(&mut self, group: Group) -> bool {
+        let parents = group.headers.iter().filter_map(|h| h.trust().ok()).flat_map(|h| h.header().parents.clone());
+        let parents: BTreeSet<CommitId> = parents.collect();
+        // The same again, as a link that repeats itself says it, takes no second place.
+        if self.waiting.iter().any(|(_, held)| *held == group) {
+            return true;
+        }
+        self.commits += group.headers.len();
+        self.bytes += size(&group);
+        self.waiting.push((parents, group));
+        self.commits <= ORPHAN_COMMITS_MAX && self.bytes <= WAITING_BYTES_MAX
+    }
+
+    /// Takes out the groups that name one of these as a parent.
+    pub(super) fn of(&mut self, stored: &[CommitId]) -> Vec<Group> {
+        if stored.is_empty() {
+            return Vec::new();
+        }
+        let (ready, waiting): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.waiting).into_iter().partition(|(p, _)| stored.iter().any(|id| p.contains(id)));
+        self.waiting = waiting;
+        let ready: Vec<Group> = ready.into_iter().map(|(_, group)| group).collect();
+        self.commits -= ready.iter().map(|g| g.headers.len()).sum::<usize>();
+        self.bytes -= ready.iter().map(size).sum::<usize>();
+        ready
+    }
+}
+
+fn size(group: &Group) -> usize {
+    group.pack.len() + group.headers.iter().map(|h| h.bytes.len()).sum::<usize>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::Commit;
+    use crate::testing::{Writer, up_space};
+
+    fn group(c: &Commit) -> Group {
+        Group { headers: vec![c.head().signed().clone()], pack: vec![0; 10] }
+    }
+
+    #[test]
+    fn a_group_waits_for_one_of_its_parents_and_takes_one_place() {
+        let (mut w, space) = (Writer::new(1), up_space(2));
+        let first = w.one(space, &[], "a");
+        let second = w.one(space, &[&first], "b");
+        let mut orphans = Orphans::default();
+        assert!(orphans.keep(group(&second)) && orphans.keep(group(&second)));
+        assert!(orphans.of(&[second.id()]).is_empty());
+        assert_eq!(orphans.of(&[first.id()]), vec![group(&second)]);
+        assert!(orphans.of(&[first.id()]).is_empty());
+        assert_eq!((orphans.commits, orphans.bytes), (0, 0));
+    }
+
+    #[test]
+    fn what_waits_is_bounded() {
+        let first = Writer::new(1).one(up_space(2), &[], "a");
+        let mut orphans = Orphans::default();
+        let mut g = group(&first);
+        g.headers = vec![g.headers[0].clone(); ORPHAN_COMMITS_MAX];
+        assert!(orphans.keep(g.clone()));
+        g.pack.push(1);
+        assert!(!orphans.keep(g));
+    }
+}
