@@ -40,10 +40,10 @@ pub const fn seeds_max(canary: Canary) -> u64 {
 #[must_use]
 pub const fn bait(canary: Canary) -> &'static [FaultKind] {
     match canary {
-        Canary::AckBeforeDurable | Canary::SealNotDurable | Canary::UnsealedEditLost => {
-            &[FaultKind::PowerLoss, FaultKind::CrashInTransaction, FaultKind::TornWrite]
-        }
-        Canary::AuthorCheckSkipped | Canary::QuarantineInFrontier => &[FaultKind::HostileNoRight, FaultKind::Revoked],
+        // A crash at the very step that was to make it durable: others come too late.
+        Canary::AckBeforeDurable | Canary::SealNotDurable => &[FaultKind::CrashInTransaction],
+        Canary::UnsealedEditLost => &[FaultKind::PowerLoss],
+        Canary::AuthorCheckSkipped | Canary::QuarantineInFrontier => &[FaultKind::HostileNoRight],
         Canary::TipsCollapsed => &[FaultKind::Clone, FaultKind::RestoreBranch, FaultKind::HostileFork],
         Canary::DigestsUnderUnequalCharters => {
             &[FaultKind::NewSchema, FaultKind::Revoked, FaultKind::HostileStale, FaultKind::OneWay]

@@ -16,13 +16,13 @@ pub const NODES_MAX: usize = 6;
 
 /// Seeds of small worlds with the faults that matter, at least one of which catches the canary.
 const SEEDS: [(Canary, &[u64]); 12] = [
-    (Canary::AckBeforeDurable, &[1]),
-    (Canary::SealNotDurable, &[1]),
-    (Canary::AuthorCheckSkipped, &[1]),
+    (Canary::AckBeforeDurable, &[16, 21]),
+    (Canary::SealNotDurable, &[9, 10, 14]),
+    (Canary::AuthorCheckSkipped, &[2, 4]),
     (Canary::TipsCollapsed, &[2, 4]),
     (Canary::DigestsUnderUnequalCharters, &[2, 3]),
     (Canary::CanonicalCheckOff, &[2, 3]),
-    (Canary::ActorKeptAfterRestore, &[1]),
+    (Canary::ActorKeptAfterRestore, &[19]),
     (Canary::BlockedEntryTicked, &[4, 5, 7]),
     (Canary::UnsealedEditLost, &[1]),
     (Canary::VerifiedTooEarly, &[2, 3]),
