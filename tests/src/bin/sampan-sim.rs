@@ -81,6 +81,9 @@ enum Command {
         /// At most this many nodes a world.
         #[arg(long, value_name = "N")]
         nodes_max: Option<usize>,
+        /// Only the kinds of faults that give the canary something to sing about.
+        #[arg(long)]
+        bait: bool,
         #[command(flatten)]
         threads: Threads,
     },
@@ -171,9 +174,12 @@ fn main() -> ExitCode {
         }
         Command::Replay { file } => replay(&file),
         Command::Shrink { which, tries, threads } => smaller(&which.choice.case(which.seed), threads.threads, tries),
-        Command::Canary { name, seeds, from, nodes_max, threads } => {
-            let options = Options { nodes_max, ..Options::default() };
-            sing(&name.0, threads.threads, seeds, from, &options)
+        Command::Canary { name, seeds, from, nodes_max, bait, threads } => {
+            let options = |c| {
+                let only = bait.then(|| canary::bait(c).to_vec());
+                Options { nodes_max, only, ..Options::default() }
+            };
+            sing(&name.0, threads.threads, seeds, from, options)
         }
     }
 }
@@ -266,7 +272,13 @@ fn smaller(case: &Case, threads: usize, tries: u32) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn sing(all: &[Canary], threads: usize, seeds: Option<u64>, from: u64, options: &Options) -> ExitCode {
+fn sing(
+    all: &[Canary],
+    threads: usize,
+    seeds: Option<u64>,
+    from: u64,
+    options: impl Fn(Canary) -> Options + Sync,
+) -> ExitCode {
     let mut good = true;
     println!("canary                           median  limit  seeds until caught, in {TRIALS} trials");
     canary::try_all(all, threads, seeds, from, options, |t| {

@@ -8,6 +8,7 @@
 
 use super::Options;
 use super::case::{Case, Verdict};
+use super::fault::FaultKind;
 use super::swarm::{median, on_threads};
 use sampan_core::canary::Canary;
 
@@ -32,6 +33,26 @@ pub const fn seeds_max(canary: Canary) -> u64 {
         | Canary::VerifiedTooEarly
         | Canary::PriorityForgotten
         | Canary::QuarantineInFrontier => 100,
+    }
+}
+
+/// The kinds of faults that give a canary something to sing about: worlds with only these catch it soon.
+#[must_use]
+pub const fn bait(canary: Canary) -> &'static [FaultKind] {
+    match canary {
+        // A crash at the very step that was to make it durable: others come too late.
+        Canary::AckBeforeDurable | Canary::SealNotDurable => &[FaultKind::CrashInTransaction],
+        Canary::UnsealedEditLost => &[FaultKind::PowerLoss],
+        Canary::AuthorCheckSkipped | Canary::QuarantineInFrontier => &[FaultKind::HostileNoRight],
+        Canary::TipsCollapsed => &[FaultKind::Clone, FaultKind::RestoreBranch, FaultKind::HostileFork],
+        Canary::DigestsUnderUnequalCharters => {
+            &[FaultKind::NewSchema, FaultKind::Revoked, FaultKind::HostileStale, FaultKind::OneWay]
+        }
+        Canary::CanonicalCheckOff => &[FaultKind::HostileChange],
+        Canary::ActorKeptAfterRestore => &[FaultKind::Clone, FaultKind::RestoreBranch],
+        Canary::BlockedEntryTicked => &[FaultKind::NewSchema, FaultKind::HostileNoRight, FaultKind::HostileChange],
+        Canary::VerifiedTooEarly => &[FaultKind::Flapping, FaultKind::HalfOpen, FaultKind::Delay],
+        Canary::PriorityForgotten => &[],
     }
 }
 
@@ -101,7 +122,7 @@ pub fn try_all(
     threads: usize,
     seeds_at_most: Option<u64>,
     first_seed: u64,
-    options: &Options,
+    options: impl Fn(Canary) -> Options + Sync,
     mut each: impl FnMut(&Trials),
 ) {
     let jobs: Vec<(Canary, u64)> =
@@ -109,7 +130,7 @@ pub fn try_all(
     let mut open: Vec<Trials> = Vec::new();
     let work = |(canary, from)| {
         let most = seeds_at_most.unwrap_or(seeds_max(canary));
-        (canary, most, trial(canary, from, most, options))
+        (canary, most, trial(canary, from, most, &options(canary)))
     };
     on_threads(threads, jobs.into_iter(), work, |(canary, seeds_max, trial)| {
         if !open.iter().any(|t| t.canary == canary) {

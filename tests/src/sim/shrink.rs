@@ -12,8 +12,6 @@ use super::swarm::judge_all;
 
 /// Runs that a shrinking may take where nothing else is said.
 pub const TRIES_MAX: u32 = 300;
-/// Numbers that are tried for a limit, the small ones first: a smaller world is also a faster one.
-const LADDER: [u64; 16] = [0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 256];
 
 /// What a shrinking came to.
 #[derive(Debug, Clone)]
@@ -33,9 +31,9 @@ pub fn shrink(case: &Case, threads: usize, tries_max: u32, note: &mut dyn FnMut(
     let mut s = Shrinker { best: first, kind, tries: 1, tries_max, threads, note };
     loop {
         let before = s.best.case.arguments();
+        s.kinds();
         s.nodes();
         s.breaks();
-        s.kinds();
         s.edits();
         if s.best.case.arguments() == before || s.tries >= s.tries_max {
             break;
@@ -71,37 +69,27 @@ impl Shrinker<'_> {
         false
     }
 
-    /// The smallest limit that still fails alike: up the ladder, then down to where it began.
-    fn limit(&mut self, now: Option<u64>, set: impl Fn(&mut Case, u64)) {
-        let below = |n: u64| now.is_none_or(|now| n < now);
-        let with = |s: &Self, n: u64| {
-            let mut case = s.best.case.clone();
-            set(&mut case, n);
-            case
-        };
-        let steps: Vec<u64> = LADDER.into_iter().filter(|n| below(*n)).collect();
-        let cases = steps.iter().map(|n| with(self, *n)).collect();
-        let before = self.best.case.arguments();
-        if self.first_of(cases) {
-            let taken = steps.iter().position(|n| with(self, *n).arguments() == self.best.case.arguments());
-            if let Some(at) = taken.filter(|at| *at > 0) {
-                let between: Vec<u64> = (steps[at - 1] + 1..steps[at]).collect();
-                // Of a wide gap the middle is enough: the next round goes on from there.
-                let between = if between.len() > 4 { vec![between[between.len() / 2]] } else { between };
-                let cases = between.into_iter().map(|n| with(self, n)).collect();
-                self.first_of(cases);
+    /// Lowers a limit for as long as the case still fails alike: in large steps first.
+    fn limit(&mut self, mut now: u64, of: fn(&mut Case) -> &mut Option<u64>) {
+        while now > 0 {
+            let mut lower = vec![0, now / 4, now / 2, now * 3 / 4, now - 1];
+            lower.dedup();
+            let cases = lower.into_iter().map(|n| {
+                let mut case = self.best.case.clone();
+                *of(&mut case) = Some(n);
+                case
+            });
+            let cases = cases.collect();
+            if !self.first_of(cases) {
+                return;
             }
-        } else if let Some(now) = now.filter(|n| *n > 0)
-            && before == self.best.case.arguments()
-        {
-            let case = with(self, now - 1);
-            self.first_of(vec![case]);
+            now = of(&mut self.best.case).unwrap_or(0);
         }
     }
 
     fn nodes(&mut self) {
         let now = self.best.case.shape().nodes.len();
-        let mut sizes: Vec<usize> = [3, 4, 5, 6, 8, 10, 12, 16, 20, 28].into_iter().filter(|n| *n < now).collect();
+        let mut sizes: Vec<usize> = [3, 4, 6, 9, 13, 19, 28].into_iter().filter(|n| *n < now).collect();
         if now > 4 && sizes.last() != Some(&(now - 1)) {
             sizes.push(now - 1);
         }
@@ -117,13 +105,20 @@ impl Shrinker<'_> {
     }
 
     fn breaks(&mut self) {
-        let now = self.best.case.options.breaks_max;
-        self.limit(now, |case, n| case.options.breaks_max = Some(n));
+        let shape = self.best.case.shape();
+        if shape.faults.is_empty() {
+            return;
+        }
+        // Times between faults vary: twice the mean number is more than nearly every world has.
+        let most = 2 * shape.lasts / shape.fault_every.max(1);
+        let now = self.best.case.options.breaks_max.unwrap_or(most);
+        self.limit(now, |case| &mut case.options.breaks_max);
     }
 
     fn edits(&mut self) {
-        let now = self.best.case.options.edits_max.unwrap_or_else(|| self.best.case.shape().edits);
-        self.limit(Some(now), |case, n| case.options.edits_max = Some(n));
+        let shape = self.best.case.shape();
+        let now = self.best.case.options.edits_max.unwrap_or(shape.edits).min(shape.edits);
+        self.limit(now, |case| &mut case.options.edits_max);
     }
 
     /// Kinds are taken out in halves, then in quarters, at last one by one.
@@ -134,6 +129,7 @@ impl Shrinker<'_> {
             case.options.only = Some(kinds);
             case
         };
+        // In one part: without any kind at all.
         let mut parts = 1;
         loop {
             let now: Vec<FaultKind> = self.best.case.shape().faults.into_iter().collect();

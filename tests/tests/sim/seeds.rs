@@ -3,6 +3,7 @@
 //! It does not: compare traces with those of other versions.
 
 use crate::{THREADS, my_turn};
+use sampan_tests::sim::canary::bait;
 use sampan_tests::sim::case::Case;
 use sampan_tests::sim::seedfile::SeedFile;
 use sampan_tests::sim::shrink::shrink;
@@ -39,6 +40,8 @@ fn a_shrunk_run_fails_alike_and_is_smaller() {
     let (canary, seeds) = crate::canaries::SURE;
     let mut case = Case::of(seeds);
     case.canary = Some(canary);
+    case.options.only = Some(bait(canary).to_vec());
+    case.options.nodes_max = Some(crate::canaries::NODES_MAX);
     let turn = my_turn();
     let before = case.shape();
     let shrunk = shrink(&case, THREADS, 24, &mut |_| {}).expect("it fails");
