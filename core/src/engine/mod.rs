@@ -192,6 +192,15 @@ impl Engine {
         Ok(())
     }
 
+    /// Reads the store's epoch anew: after it was given another.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn reload_epoch(&mut self, store: &dyn Store) -> Result<(), StoreError> {
+        self.epoch = store.epoch()?;
+        Ok(())
+    }
+
     /// Takes in what another process wrote into the same store; true if there was anything.
     ///
     /// # Errors

@@ -6,6 +6,7 @@
 //! the desk hands out at most a few a lane.
 
 use super::pace::{Pace, minute_of_day};
+use super::patience::{ASK_AGAIN_AFTER, Patience};
 use crate::desk::{Desk, Outgoing, Port, SessionEnd, SessionState};
 use crate::net::{ConnError, Connection, Offer, PRIORITIES, code};
 use sampan_core::sync::Role;
@@ -17,9 +18,8 @@ use tokio::time::Instant;
 /// How long what is queued may take to leave before a closing link is cut.
 const FLUSH_WITHIN: Duration = Duration::from_secs(5);
 
-/// How long a lower end that is not in step waits in silence before it asks again: several round trips
-/// of the slowest link.
-pub const ASK_AGAIN_AFTER: Duration = Duration::from_secs(5);
+/// What is said of a link that was given up.
+const GAVE_UP: &str = "the two ends did not become equal and nothing moved any more; a new link is tried";
 
 /// How a link ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +53,8 @@ pub async fn pump(
     let mut closing: Option<(u32, String)> = None;
     let mut paced;
     let mut asked = Instant::now();
+    let mut patience = Patience::default();
+    let mut gave_up = false;
     let transport = loop {
         match flush(desk, &mut connection, &port, &mut queues, &mut pace).await {
             Ok(wait) => paced = wait,
@@ -71,8 +73,13 @@ pub async fn pump(
             // A lower end that is not in step and hears nothing asks again: silence is never an answer.
             () = tokio::time::sleep_until(asked + ASK_AGAIN_AFTER), if role == Role::Lower && closing.is_none() => {
                 asked = Instant::now();
-                let waits = { let s = port.state.borrow(); s.end.is_none() && s.verified_at.is_none() };
-                if waits {
+                let state = port.state.borrow().clone();
+                if state.end.is_none() && state.verified_at.is_none() {
+                    if !patience.ask(&state) {
+                        connection.control.close(code::DONE, GAVE_UP);
+                        gave_up = true;
+                        break None;
+                    }
                     desk.verify(port.id).await;
                 }
             }
@@ -111,7 +118,7 @@ pub async fn pump(
     let stats = connection.control.stats();
     PumpEnd {
         state,
-        transport: transport.map(|e| e.to_string()),
+        transport: if gave_up { Some(GAVE_UP.to_owned()) } else { transport.map(|e| e.to_string()) },
         udp_bytes: (stats.udp_sent_bytes, stats.udp_received_bytes),
     }
 }

@@ -218,6 +218,11 @@ impl Replica {
             let copied = machine || boot || file;
             if copied && !canary::sings(Canary::ActorKeptAfterRestore) {
                 engine.renew(s, rng, machine || file)?;
+                if machine || file {
+                    // What was acknowledged by the store that this is a copy of may not be here.
+                    s.set_epoch(StoreEpoch(random(rng)))?;
+                    engine.reload_epoch(s)?;
+                }
             }
             Ok::<_, StoreError>(())
         })?;

@@ -300,7 +300,7 @@ impl World {
         self.machines[n].disk.restore(image);
         self.machines[n].new_file();
         self.ledger.may_fork.insert(self.machines[n].device);
-        self.ledger.forget(n);
+        self.ledger.restored(n);
     }
 
     /// A relay's disk is gone; it comes back empty.

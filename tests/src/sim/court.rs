@@ -113,6 +113,9 @@ impl World {
         {
             return;
         }
+        if self.hostile.lies(nodes[1 - end]) {
+            return;
+        }
         // What the step of this very moment stored is looked at first.
         self.after_step(nodes[end]);
         let charter = self.whole_charter();

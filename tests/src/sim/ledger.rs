@@ -46,6 +46,8 @@ pub struct Ledger {
     next: BTreeMap<(LogId, Option<CommitId>), CommitId>,
     /// The commit of each edit.
     sealed_in: BTreeMap<ChangeHash, CommitId>,
+    /// The epoch that a disk must not claim any more, because an old backup was put on it.
+    past: BTreeMap<usize, StoreEpoch>,
     /// What was broken, in words.
     pub broken: Vec<String>,
 }
@@ -156,10 +158,23 @@ impl Ledger {
                     self.accuse(format!("{name}: commit {id} was held durably and is gone after a start"));
                 }
             }
+            if let Some(past) = self.past.remove(&at)
+                && replica.store.epoch()? == past
+            {
+                self.accuse(format!("{name}: an old backup speaks as the store of before it"));
+            }
             // Positions may be given again after what was never promised was rolled back.
             self.held[at].last = CommitKey(0);
         }
         self.look(at, name, replica).map(|_| ())
+    }
+
+    /// An old backup is on the disk: what it held is excused, and it may not speak for the store of before.
+    pub fn restored(&mut self, at: usize) {
+        if let Some(held) = self.held.get(at) {
+            self.past.insert(at, held.epoch);
+        }
+        self.forget(at);
     }
 
     /// The disk is another now: what it held before is excused.

@@ -10,7 +10,7 @@
 use super::dice::Dice;
 use super::fault::{FaultKind, Faults};
 use sampan_node::desk::SessionId;
-use sampan_node::link::Hop;
+use sampan_node::link::{Hop, Patience};
 use std::collections::BTreeMap;
 
 /// Bytes of a packet.
@@ -150,6 +150,8 @@ pub struct Link {
     pub lanes: BTreeMap<(bool, u8), u64>,
     /// Whether both ends were equal at some moment.
     pub verified: bool,
+    /// How long its lower end still waits.
+    pub patience: Patience,
     /// Bytes of frames each way.
     pub bytes: [u64; 2],
     /// Stored commits of each end when it opened: what both must hold when they say verified.

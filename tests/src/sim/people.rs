@@ -5,7 +5,9 @@
 //! Invariants: everything goes through the replica's own edit functions, as the command line does.
 
 use super::dice::Dice;
+use super::fault::FaultKind;
 use super::world::{Happening, World};
+use crate::disk::Crash;
 use sampan_core::id::{Flow, RecordId};
 use sampan_core::schema::{Assignment, Collection};
 use sampan_core::value::{Edit, Value};
@@ -77,6 +79,14 @@ impl World {
             return;
         }
         self.after_step(n);
+        // The power that goes right after an edit finds what was only said to be saved.
+        if self.faults.has(FaultKind::PowerLoss) && self.people.dice.chance(60) {
+            self.faults.fired(FaultKind::PowerLoss);
+            let down = self.people.dice.around(600_000);
+            self.died(n, down);
+            self.machines[n].disk.crash(Crash::DropUnsynced);
+            return;
+        }
         self.wake(n);
     }
 

@@ -25,8 +25,8 @@ use sampan_core::sync::{Event, Role};
 use sampan_core::testing::{SeededRng, test_key};
 use sampan_core::wire::frame::{Frame, RefuseCode};
 use sampan_node::desk::{SessionEnd, SessionId, SessionState, TableInput, TableOutput};
-use sampan_node::link::pump::{ASK_AGAIN_AFTER, is_done};
-use sampan_node::link::{Hop, route};
+use sampan_node::link::pump::is_done;
+use sampan_node::link::{ASK_AGAIN_AFTER, Hop, Patience, route};
 use sampan_node::replica::Replica;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -902,6 +902,7 @@ impl World {
             open: [true; 2],
             lanes: BTreeMap::new(),
             verified: false,
+            patience: Patience::default(),
             bytes: [0; 2],
             marks,
         });
@@ -1033,9 +1034,12 @@ impl World {
         if !self.links[link].open[0] {
             return;
         }
-        let Some(p) = self.machines[n].process.as_mut() else { return };
-        let waits = p.states.get(&id).is_none_or(|s| s.end.is_none() && s.verified_at.is_none());
-        if waits {
+        let state = self.process(n).and_then(|p| p.states.get(&id)).cloned().unwrap_or_default();
+        if state.end.is_none() && state.verified_at.is_none() {
+            if !self.links[link].patience.ask(&state) {
+                self.close(link, 0);
+                return;
+            }
             self.hand_in(n, TableInput::Verify { id });
             self.at(ASK_AGAIN_AFTER.as_millis() as u64, Happening::Ask { link });
         }

@@ -79,6 +79,13 @@ impl Hostile {
         if nodes.iter().any(|n| self.flooding.contains(n)) { sent } else { made_up.min(sent) }
     }
 
+    /// Whether what a machine says of itself may be of another time or link: its word is worth nothing
+    /// then, and "verified" is worth no more than the word of both ends.
+    pub(super) fn lies(&self, n: usize) -> bool {
+        let lying = [FaultKind::HostileReplay, FaultKind::HostileReorder, FaultKind::HostileFlood];
+        self.tricks.get(&n).is_some_and(|t| lying.iter().any(|k| t.contains(k)))
+    }
+
     /// Whether a machine is, or was, hostile.
     pub(super) fn is(&self, n: usize) -> bool {
         self.ever.contains(&n)
