@@ -50,6 +50,11 @@ impl Outbox {
         self.offered.insert(key);
     }
 
+    /// Whether the peer has this commit, or is being sent it.
+    pub(super) fn knows(&self, key: CommitKey) -> bool {
+        self.offered.contains(&key)
+    }
+
     /// Queues what the peer lacks; rows of one device in one space come together.
     pub(super) fn offer(&mut self, rows: Vec<(LogId, CommitRow)>) {
         let mut groups: BTreeMap<(SpaceId, DeviceId), Vec<CommitRow>> = BTreeMap::new();

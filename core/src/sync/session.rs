@@ -56,6 +56,8 @@ pub struct Session {
     pub(super) acks_sent: BTreeMap<(UnitId, UnitId), u64>,
     /// Units of which commits came that are not acknowledged yet.
     pub(super) touched: BTreeSet<UnitId>,
+    /// Some of them by another way than this session: nobody's mark will ask for it.
+    pub(super) acknowledge_due: bool,
     /// Whether every unit of the peer is to be looked at: once a session.
     pub(super) acknowledge_all: bool,
     pub(super) top_due: bool,
@@ -97,6 +99,7 @@ impl Session {
             registers_at: None,
             acks_sent: BTreeMap::new(),
             touched: BTreeSet::new(),
+            acknowledge_due: false,
             acknowledge_all: true,
             top_due: false,
             repairs: 0,

@@ -213,6 +213,12 @@ impl Session {
                         // has the same name and needs it.
                         News::Commit { log, row } => {
                             if self.shared.contains(env.engine.charter(), &log.space) {
+                                // What came by another way changes what is held of a unit of the peer's: it is
+                                // told anew, or its tick would wait for the peer's next visit.
+                                if self.role == Role::Upper && log.space.flow == Flow::Up && !self.out.knows(row.key) {
+                                    self.touched.insert(log.space.unit);
+                                    self.acknowledge_due = true;
+                                }
                                 rows.push((*log, row.clone()));
                             }
                         }
@@ -225,6 +231,9 @@ impl Session {
         }
         self.news_at = env.engine.news_end();
         self.out.offer(rows);
+        if std::mem::take(&mut self.acknowledge_due) && !self.blank {
+            self.acknowledge(env)?;
+        }
         if self.role == Role::Upper && !self.blank && !acked.is_empty() {
             let side = Side::of(env.engine.charter(), &self.peer);
             let in_side = |u: &UnitId| side.covers(env.engine.charter(), u);
