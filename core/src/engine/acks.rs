@@ -151,7 +151,18 @@ impl Engine {
                         continue;
                     }
                     let last = store.last_commit()?;
-                    let restored = told_epoch(store, &register.device)? == Some(ack.epoch);
+                    let told = told_epoch(store, &register.device)?;
+                    let latest = now.0.saturating_add(crate::limits::LABEL_LEAD_MS_MAX);
+                    // A relay that was last met with another store says now, signed and later than that, which
+                    // one it is: what it said then of the older one has lapsed.
+                    let newer_store = told.is_some_and(|(epoch, at)| {
+                        epoch != ack.epoch && register.time > at && register.time.0 <= latest
+                    });
+                    if newer_store {
+                        let value = [ack.epoch.0.as_slice(), &register.time.0.to_le_bytes()].concat();
+                        batch.meta.insert(meta::peer_epoch(&register.device), Some(value));
+                    }
+                    let restored = newer_store || told.is_some_and(|(epoch, _)| epoch == ack.epoch);
                     let mut through = Vec::new();
                     for leaf in &set.leaves {
                         let before = store.acks(Some(leaf.unit))?.into_iter().find(|a| a.relay_unit == register.unit);
@@ -162,6 +173,8 @@ impl Engine {
                             b.counter > register.counter
                                 && b.relay == register.device
                                 && (b.epoch == ack.epoch || !restored)
+                                // A clock of years ahead must not silence the relay for years.
+                                && b.at.0 <= latest
                         });
                         let kept = before.filter(|b| b.epoch == ack.epoch);
                         if older {
@@ -242,7 +255,7 @@ impl Engine {
             let stands = match row {
                 Some(r) => {
                     self.charter.roles(&r.relay, &above.id).contains(Roles::RELAY)
-                        && told_epoch(store, &r.relay)?.is_none_or(|e| e == r.epoch)
+                        && told_epoch(store, &r.relay)?.is_none_or(|(e, _)| e == r.epoch)
                 }
                 None => false,
             };
@@ -271,10 +284,12 @@ impl Engine {
     }
 }
 
-/// The epoch that a relay itself last named, in its hello.
-fn told_epoch(store: &dyn Store, relay: &crate::id::DeviceId) -> Result<Option<StoreEpoch>, StoreError> {
-    let bytes = store.meta(&meta::peer_epoch(relay))?;
-    Ok(bytes.and_then(|b| b.try_into().ok()).map(StoreEpoch))
+/// The store that a relay itself last named, in its hello or a later statement, and when by its clock.
+fn told_epoch(store: &dyn Store, relay: &crate::id::DeviceId) -> Result<Option<(StoreEpoch, Millis)>, StoreError> {
+    let Some(bytes) = store.meta(&meta::peer_epoch(relay))? else { return Ok(None) };
+    let (epoch, at) = bytes.split_at_checked(16).unwrap_or((&[], &[]));
+    let at = at.try_into().map_or(0, u64::from_le_bytes);
+    Ok(epoch.try_into().ok().map(|e| (StoreEpoch(e), Millis(at))))
 }
 
 fn has_pending(store: &dyn Store, unit: &UnitId, level: u8) -> Result<bool, StoreError> {

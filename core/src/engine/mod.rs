@@ -67,7 +67,7 @@ pub mod meta {
     pub fn chain(unit: &crate::id::UnitId) -> String {
         format!("chain/{unit}")
     }
-    /// The store epoch that an upper relay named in its last hello, 16 bytes.
+    /// The store epoch that an upper relay last named, 16 bytes, and when by its clock, 8 bytes.
     #[must_use]
     pub fn peer_epoch(relay: &crate::id::DeviceId) -> String {
         format!("peer_epoch/{relay}")

@@ -282,12 +282,12 @@ impl Session {
         }
         self.open = true;
         if self.role == Role::Lower {
+            // With the relay's clock: a later statement of it, that came by another way, may tell of a newer store.
             let name = meta::peer_epoch(&self.peer);
-            if env.store.meta(&name)?.as_deref() != Some(hello.epoch.0.as_slice()) {
-                let mut batch = Batch::at(env.now);
-                batch.meta.insert(name, Some(hello.epoch.0.to_vec()));
-                env.store.write(&batch)?;
-            }
+            let told = [hello.epoch.0.as_slice(), &hello.clock.0.to_le_bytes()].concat();
+            let mut batch = Batch::at(env.now);
+            batch.meta.insert(name, Some(told));
+            env.store.write(&batch)?;
             return Ok(());
         }
         self.blank = env.engine.is_blank();
