@@ -5,6 +5,7 @@
 //!
 //! Invariants: every accusation names the machine, the promise and what is missing.
 
+use super::fault::FaultKind;
 use super::world::World;
 use crate::model::{Model, ModelCharter, When, disagreements};
 use sampan_core::id::{CommitId, Flow, SpaceId, UnitId};
@@ -208,6 +209,10 @@ impl World {
         for n in &living {
             somewhere.extend(self.ledger.held[*n].order.iter().copied());
         }
+        // A dishonest relay can show a charter that it holds to anybody below it: no replica can prevent that.
+        let replayed = [FaultKind::HostileReplay, FaultKind::HostileReorder];
+        let replayed = replayed.iter().any(|k| self.faults.counts().contains_key(k));
+        let shown_by_hostile = |space: SpaceId| replayed && space.flow == Flow::Charter;
         for n in &living {
             let (name, device) = (self.machines[*n].name.clone(), self.machines[*n].device);
             let held = self.ledger.held[*n].set.clone();
@@ -225,7 +230,7 @@ impl World {
                 if should && !has && h.space.flow != Flow::Local && charter.counts(&h.device, &h.space) {
                     self.ledger.accuse(format!("{name} lacks commit {id} of {:?} after everything healed", h.space));
                 }
-                if has && !charter.may_read(&device, &h.space, When::Ever) {
+                if has && !charter.may_read(&device, &h.space, When::Ever) && !shown_by_hostile(h.space) {
                     self.ledger.accuse(format!("{name} holds commit {id} of {:?}, which it may not read", h.space));
                 }
                 if has && !charter.counts(&h.device, &h.space) {

@@ -152,6 +152,8 @@ pub struct Link {
     pub verified: bool,
     /// How long its lower end still waits.
     pub patience: Patience,
+    /// Whether a frame of each direction was lost for good.
+    pub stuck: [bool; 2],
     /// Bytes of frames each way.
     pub bytes: [u64; 2],
     /// Stored commits of each end when it opened: what both must hold when they say verified.

@@ -795,11 +795,16 @@ impl World {
     fn note_refusal(&mut self, link: usize, end: &SessionEnd) {
         let lower = self.links[link].nodes[0];
         let SessionEnd::Refused(Event::Refused { code, text, .. }) = end else { return };
+        // A hostile relay may say what it likes, and what it said to another.
+        let honest = !self.links[link].nodes.iter().any(|n| self.hostile.is(*n));
         let of_right = match code {
-            RefuseCode::NoGrant | RefuseCode::GrantEnded | RefuseCode::TicketUsed | RefuseCode::TicketExpired => true,
-            RefuseCode::WrongOrganisation | RefuseCode::Version => true,
-            // A peer that breaks the protocol is told so; honest ones do not break it.
-            RefuseCode::Protocol => !self.links[link].nodes.iter().any(|n| self.hostile.is(*n)),
+            RefuseCode::NoGrant
+            | RefuseCode::GrantEnded
+            | RefuseCode::TicketUsed
+            | RefuseCode::TicketExpired
+            | RefuseCode::WrongOrganisation
+            | RefuseCode::Version
+            | RefuseCode::Protocol => honest,
             RefuseCode::Busy => false,
         };
         if of_right && !self.exempt[lower] && !self.exempt[self.links[link].nodes[1]] {
@@ -904,6 +909,7 @@ impl World {
             verified: false,
             patience: Patience::default(),
             bytes: [0; 2],
+            stuck: [false; 2],
             marks,
         });
         self.stats.links += 1;
@@ -961,7 +967,8 @@ impl World {
         };
         self.faults = faults;
         match passage {
-            Passage::After(ms) if ms < IDLE_MS => {
+            // A lane keeps its order: behind a frame that never comes through, nothing does.
+            Passage::After(ms) if ms < IDLE_MS && !self.links[link].stuck[end] => {
                 let ready = self.links[link].lanes.entry((end == 0, lane)).or_default();
                 let at = (*ready).max(now + slow + ms);
                 *ready = at;
@@ -978,6 +985,9 @@ impl World {
             }
             Passage::After(_) | Passage::Never => {
                 // Nothing comes through for too long: both ends give the link up, each in its own time.
+                if std::mem::replace(&mut self.links[link].stuck[end], true) {
+                    return;
+                }
                 let (a, b) = (self.rng.between(1, IDLE_MS), self.rng.between(1, IDLE_MS));
                 self.at(IDLE_MS + a, Happening::Lost { link, end: 0 });
                 self.at(IDLE_MS + b, Happening::Lost { link, end: 1 });
