@@ -10,9 +10,7 @@ use super::world::World;
 use crate::model::{Model, ModelCharter, When, disagreements};
 use sampan_core::id::{CommitId, Flow, SpaceId, UnitId};
 use sampan_core::log::Commit;
-use sampan_core::register::{Ack, SignedRegister};
 use sampan_core::store::Store;
-use sampan_core::wire;
 use sampan_core::wire::frame::Frame;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -26,12 +24,18 @@ const BYTES_FACTOR_MAX: u64 = 40;
 /// Links that a node may need after the faults have stopped: redirects, repairs, news from siblings.
 const LINKS_AFTER_MAX: u64 = 24;
 
+/// What a machine showed: commits held, and each relay's unit with its statement's counter and tick.
+type Ticks = (usize, Vec<(UnitId, u64, bool)>);
+
+/// A record and the changes held of it.
+type ChangeSet = (sampan_core::id::RecordId, Vec<[u8; 32]>);
+
 /// What the verdicts remember between two of them.
 #[derive(Debug)]
 pub(super) struct Court {
     model: Model,
     charter: Option<(usize, Rc<ModelCharter>)>,
-    ticks: BTreeMap<usize, (usize, Vec<(UnitId, u64, bool)>)>,
+    ticks: BTreeMap<usize, Ticks>,
 }
 
 impl Court {
@@ -179,22 +183,6 @@ impl World {
                 self.ledger.accuse(format!("{name} is told of {space:?}, which it may not read"));
             }
         }
-        self.note_acks(link, &frame);
-    }
-
-    /// A statement that leaves speaks of a store: what it counts must be durable there.
-    fn note_acks(&mut self, link: usize, frame: &Frame) {
-        let Frame::Acks(sets) = frame else { return };
-        let upper = self.links[link].nodes[1];
-        for set in sets {
-            let signed: &SignedRegister = &set.register;
-            let Ok(register) = signed.trust() else { continue };
-            if register.device != self.machines[upper].device {
-                continue;
-            }
-            let Ok(ack) = wire::decode::<Ack>("acknowledgement", &register.payload) else { continue };
-            debug_assert!(ack.count as usize >= set.leaves.len());
-        }
     }
 
     /// The last look: everything that anybody may read is everywhere where it belongs, every replica says
@@ -290,7 +278,7 @@ impl World {
 
     /// A document is a function of its set of changes: two replicas with the same entries show the same.
     fn check_documents(&mut self, living: &[usize]) {
-        let mut shown: BTreeMap<(sampan_core::id::RecordId, Vec<[u8; 32]>), (usize, String)> = BTreeMap::new();
+        let mut shown: BTreeMap<ChangeSet, (usize, String)> = BTreeMap::new();
         let records: Vec<_> = self.people.records().to_vec();
         for n in living {
             for (_, id) in &records {

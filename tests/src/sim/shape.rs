@@ -143,14 +143,14 @@ impl Shape {
     /// Districts first, then what lies below them, until there are as many nodes as wanted.
     fn grow(&mut self, dice: &mut Dice, wanted: usize, levels: usize) {
         let mut leaves: Vec<usize> = vec![0];
-        for level in 1..levels.saturating_sub(1) {
+        for (level, kind) in KINDS.iter().copied().enumerate().take(levels.saturating_sub(1)).skip(1) {
             let count = dice.between(1, (wanted as u64 / 6).clamp(1, 4));
             let parents = std::mem::take(&mut leaves);
             for parent in parents {
                 for n in 0..count {
                     let name = format!("{}{}{n}", &self.units[parent].name[..1], if level == 1 { "d" } else { "g" });
                     let name = format!("{name}-{}", self.units.len());
-                    let unit = self.unit(name, KINDS[level], parent);
+                    let unit = self.unit(name, kind, parent);
                     leaves.push(unit);
                     // A unit in the middle may have no relay: its branches then meet the one above.
                     if self.nodes.len() + 1 < wanted && dice.chance(750) {

@@ -272,7 +272,7 @@ impl World {
             .filter(|c| c.header().device == device && c.header().space == space)
             .filter(|c| relays.first().is_none_or(|r| c.header().parents.iter().all(|p| held(*r, p))))
             .take(3)
-            .map(|c| if self.machines[n].starts % 2 == 0 { Place::after(c) } else { Place::beside(c) })
+            .map(|c| if self.machines[n].starts.is_multiple_of(2) { Place::after(c) } else { Place::beside(c) })
             .collect();
         if let Some(own) = self.hostile.dice.pick(&own) {
             place = Place { time: now, ..own.clone() };
