@@ -105,6 +105,9 @@ pub const REPACK_ENTRIES_MAX: usize = 256;
 pub const REPACK_BYTES_MAX: usize = 768 << 10;
 /// Units in one acknowledgement: with their digests they fit a frame several times over.
 pub const ACK_LEAVES_MAX: usize = 4_096;
+/// Acknowledgements that a session keeps until the charter shows their signers: a statement of every level
+/// for every unit that one frame speaks of.
+pub const EARLY_ACKS_MAX: usize = TREE_DEPTH_MAX * FRAME_SPACES_MAX;
 /// Bytes of frames that a relay keeps from a device before its hello has come: anyone with a key may
 /// get this far, and an honest device sends its hello first and little beside it.
 pub const BEFORE_HELLO_BYTES_MAX: usize = 2 << 20;

@@ -204,6 +204,14 @@ impl Engine {
         Ok(Ok(taken))
     }
 
+    /// Whether the charter held here shows the signer of a statement as a relay of the unit that it names:
+    /// before it does, the statement has no meaning yet.
+    #[must_use]
+    pub fn knows_relay_of(&self, set: &AckSet) -> bool {
+        let signer = set.register.trust();
+        signer.is_ok_and(|r| self.charter.roles(&r.device, &r.unit).contains(Roles::RELAY))
+    }
+
     fn check_ack(&self, set: &AckSet) -> Result<(Register, Ack), RegisterError> {
         let register = set.register.verify(&self.org)?;
         let ack: Ack = wire::decode("acknowledgement", &register.payload)?;

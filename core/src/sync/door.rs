@@ -12,7 +12,7 @@ use crate::engine::IntakeError;
 use crate::id::{CommitId, DeviceId, Flow};
 use crate::log::Commit;
 use crate::pack::{self, PackScope};
-use crate::scope;
+use crate::scope::{self, Side};
 use crate::time::Millis;
 use crate::wire::frame::{Hello, RefuseCode, RelayAddress};
 
@@ -51,7 +51,17 @@ pub(super) fn judge(env: &mut Env<'_>, peer: DeviceId, hello: &Hello) -> Result<
     if unknown && !can_tell(env, &commits) {
         return Ok(refused(RefuseCode::Busy, NOT_YET));
     }
+    if verdict.is_none() && !serves(env.engine.charter(), &env.engine.device(), &peer) {
+        return Ok(refused(RefuseCode::Busy, NOT_YET));
+    }
     Ok(verdict.unwrap_or_else(|| nearer(env, peer, hello)))
+}
+
+/// Whether this device is, as far as the charter held here shows, a relay above (or of) a unit of the peer.
+/// One that comes back empty may hear of its children's rights before its own.
+fn serves(charter: &Charter, me: &DeviceId, peer: &DeviceId) -> bool {
+    let mine = Side::of(charter, me).relay_units;
+    Side::of(charter, peer).all().iter().any(|unit| charter.chain(unit).any(|u| mine.contains(&u.id)))
 }
 
 /// What a device hears whose right this relay cannot judge yet.

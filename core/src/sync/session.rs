@@ -16,12 +16,12 @@ use crate::charter::Charter;
 use crate::engine::{Engine, IntakeError, meta};
 use crate::frontier::{ShortId, SpaceTips};
 use crate::id::{CommitId, DeviceId, Flow, LogId, SpaceId, UnitId};
-use crate::limits::{BEFORE_HELLO_BYTES_MAX, HELLO_LOGS_MAX, WAITING_BYTES_MAX};
+use crate::limits::{BEFORE_HELLO_BYTES_MAX, EARLY_ACKS_MAX, HELLO_LOGS_MAX, WAITING_BYTES_MAX};
 use crate::scope::{Shared, Side};
 use crate::store::Batch;
 use crate::time::Millis;
 use crate::wire::frame::{
-    Frame, Group, Hello, Mark, PROTOCOL, RefuseCode, ScopeDigests, SpaceFrontier, Tree, TreeNode,
+    AckSet, Frame, Group, Hello, Mark, PROTOCOL, RefuseCode, ScopeDigests, SpaceFrontier, Tree, TreeNode,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -58,6 +58,8 @@ pub struct Session {
     pub(super) touched: BTreeSet<UnitId>,
     /// Some of them by another way than this session: nobody's mark will ask for it.
     pub(super) acknowledge_due: bool,
+    /// Acknowledgements by signers that the charter does not show as relays yet.
+    early_acks: Vec<AckSet>,
     /// Whether every unit of the peer is to be looked at: once a session.
     pub(super) acknowledge_all: bool,
     pub(super) top_due: bool,
@@ -100,6 +102,7 @@ impl Session {
             acks_sent: BTreeMap::new(),
             touched: BTreeSet::new(),
             acknowledge_due: false,
+            early_acks: Vec::new(),
             acknowledge_all: true,
             top_due: false,
             repairs: 0,
@@ -253,6 +256,10 @@ impl Session {
                 if self.role != Role::Lower {
                     return Err(SessionError::PeerOrder("Acks"));
                 }
+                // Their lane may be faster than the charter's: what has no meaning yet is taken when it has.
+                let early = sets.iter().filter(|s| !env.engine.knows_relay_of(s)).cloned();
+                let room = EARLY_ACKS_MAX.saturating_sub(self.early_acks.len());
+                self.early_acks.extend(early.take(room));
                 env.engine.take_acks(env.store, &sets, env.now)??;
                 self.events.push_back(Event::Acknowledged);
             }
@@ -403,6 +410,14 @@ impl Session {
 
     fn charter_changed(&mut self, env: &mut Env<'_>) -> Result<(), SessionError> {
         self.refresh_shared(env.engine);
+        let early = std::mem::take(&mut self.early_acks);
+        let (now_known, still): (Vec<AckSet>, Vec<AckSet>) =
+            early.into_iter().partition(|s| env.engine.knows_relay_of(s));
+        self.early_acks = still;
+        if !now_known.is_empty() {
+            env.engine.take_acks(env.store, &now_known, env.now)??;
+            self.events.push_back(Event::Acknowledged);
+        }
         if self.role == Role::Upper && !self.closing {
             // Started empty: charters are taken until they show the peer's right, and nothing else.
             if self.blank && door::judge_rights(env.engine.charter(), self.peer, env.now).is_none() {

@@ -11,9 +11,11 @@ use std::time::Duration;
 /// of the slowest link.
 pub const ASK_AGAIN_AFTER: Duration = Duration::from_secs(5);
 
-/// Asking in vain this often, with nothing stored or sent in between, ends a link: two minutes. A new one
+/// Asking in vain this often, with nothing stored or sent in between, ends a link: four minutes. A new one
 /// starts with fresh sessions at both ends, which is all that can still help.
-const ASKS_MAX: u32 = 24;
+const ASKS_MAX: u32 = 8;
+/// How often the wait doubles from one vain question to the next.
+const DOUBLINGS_MAX: u32 = 3;
 
 /// The patience of one link.
 #[derive(Debug, Clone, Copy, Default)]
@@ -32,6 +34,13 @@ impl Patience {
         self.asks += 1;
         self.asks <= ASKS_MAX
     }
+
+    /// How long to wait in silence before the next question: [`ASK_AGAIN_AFTER`] at first, longer after
+    /// vain ones.
+    #[must_use]
+    pub fn wait(&self) -> Duration {
+        ASK_AGAIN_AFTER * 2_u32.pow(self.asks.min(DOUBLINGS_MAX))
+    }
 }
 
 #[cfg(test)]
@@ -46,7 +55,9 @@ mod tests {
             assert!(patience.ask(&state));
         }
         assert!(!patience.ask(&state));
+        assert_eq!(patience.wait(), ASK_AGAIN_AFTER * 8);
         state.stats.commits_received = 1;
         assert!(patience.ask(&state), "something came");
+        assert_eq!(patience.wait(), ASK_AGAIN_AFTER * 2);
     }
 }

@@ -6,7 +6,7 @@
 //! the desk hands out at most a few a lane.
 
 use super::pace::{Pace, minute_of_day};
-use super::patience::{ASK_AGAIN_AFTER, Patience};
+use super::patience::Patience;
 use crate::desk::{Desk, Outgoing, Port, SessionEnd, SessionState};
 use crate::net::{ConnError, Connection, Offer, PRIORITIES, code};
 use sampan_core::sync::Role;
@@ -71,7 +71,7 @@ pub async fn pump(
         }
         tokio::select! {
             // A lower end that is not in step and hears nothing asks again: silence is never an answer.
-            () = tokio::time::sleep_until(asked + ASK_AGAIN_AFTER), if role == Role::Lower && closing.is_none() => {
+            () = tokio::time::sleep_until(asked + patience.wait()), if role == Role::Lower && closing.is_none() => {
                 asked = Instant::now();
                 let state = port.state.borrow().clone();
                 if state.end.is_none() && state.verified_at.is_none() {

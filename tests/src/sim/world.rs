@@ -1051,7 +1051,8 @@ impl World {
                 return;
             }
             self.hand_in(n, TableInput::Verify { id });
-            self.at(ASK_AGAIN_AFTER.as_millis() as u64, Happening::Ask { link });
+            let wait = self.links[link].patience.wait().as_millis() as u64;
+            self.at(wait, Happening::Ask { link });
         }
     }
 
