@@ -41,7 +41,9 @@
 //!
 //! The upper end checks that `device` is the transport's key, organisation and version, takes in the
 //! chain if it ends in a right, and judges at the door: revoked, no grant, ended, ticket used or
-//! expired: `Refuse`, with a code and a sentence. If a nearer relay exists and the lower end does not
+//! expired: `Refuse`, with a code and a sentence. Where the charter that would decide
+//! has not arrived at this relay, the code is `Busy`: the next relay above is tried at once, this one again
+//! later, and the next hello shows the chain. If a nearer relay exists and the lower end does not
 //! say `fallback`, it answers `Redirect`. Otherwise it answers with its own `Hello`, without frontier
 //! and chain. An upper end that holds no charter at all (a relay that came back empty) takes charters
 //! from below first, and judges when they show the peer's right.

@@ -263,7 +263,8 @@ pub enum RefuseCode {
     /// No common protocol version.
     #[n(5)]
     Version,
-    /// Too many connections now.
+    /// Not now: too many connections, or the charter that would decide has not arrived here; try the next
+    /// relay above, and this one again later.
     #[n(6)]
     Busy,
     /// The peer broke the protocol.

@@ -80,7 +80,7 @@ impl World {
         }
         self.after_step(n);
         // The power that goes right after an edit finds what was only said to be saved.
-        if self.faults.has(FaultKind::PowerLoss) && self.people.dice.chance(60) {
+        if self.faults.has(FaultKind::PowerLoss) && self.people.dice.chance(200) {
             self.faults.fired(FaultKind::PowerLoss);
             let down = self.people.dice.around(600_000);
             self.died(n, down);

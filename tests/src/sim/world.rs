@@ -534,6 +534,7 @@ impl World {
             let Replica { store, engine, rng, .. } = &mut p.replica;
             if let Err(e) = store.group(|s| engine.join(s, rng, ticket, [7; 32], now).map(|_| ())) {
                 assert!(!self.healed, "joining failed: {e}");
+                self.machines[node].disk.power_off();
                 self.machines[node].process = None;
                 self.join_later(node, tickets);
                 return;
@@ -604,10 +605,11 @@ impl World {
     pub(super) fn died(&mut self, n: usize, down_ms: u64) {
         let Some(p) = self.machines[n].process.take() else { return };
         let links: Vec<usize> = p.links.values().copied().collect();
-        drop(p);
+        // The disk goes first: a store that is closed in good order syncs what a dying one never would.
         if !self.machines[n].disk.is_off() {
             self.machines[n].disk.power_off();
         }
+        drop(p);
         let name = self.machines[n].name.clone();
         self.say(&format!("{name} dies"));
         for link in links {

@@ -293,7 +293,7 @@ impl Trial<'_> {
         upper.seal();
         let mut talk = converse(&mut lower, &mut upper);
         // The real relay may stand before the time at which the branch joined; it is shown the chain again.
-        let stranger = |e: &Event| matches!(e, Event::Refused { code: RefuseCode::NoGrant, .. });
+        let stranger = |e: &Event| matches!(e, Event::Refused { code: RefuseCode::Busy, .. });
         if self.role == Role::Lower && talk.events.0.iter().any(stranger) {
             talk = converse(&mut lower, &mut upper);
         }
