@@ -258,11 +258,20 @@ impl World {
             return;
         }
         let name = self.machines[n].name.clone();
+        // A rotten or hostile relay owes nobody a tick.
+        let doubtful: BTreeSet<UnitId> = (0..self.machines.len())
+            .filter(|i| self.exempt[*i] && self.spec(*i).relay)
+            .map(|i| self.unit_ids[self.spec(i).unit])
+            .collect();
         let Some(p) = self.machines[n].process.as_mut() else { return };
         match p.replica.status() {
             Ok(status) => {
-                let missing: Vec<String> =
-                    status.delivered.iter().filter(|d| !d.complete).map(|d| d.name.clone()).collect();
+                let missing: Vec<String> = status
+                    .delivered
+                    .iter()
+                    .filter(|d| !d.complete && !doubtful.contains(&d.unit))
+                    .map(|d| d.name.clone())
+                    .collect();
                 if !missing.is_empty() {
                     let words = format!("{name} shows no tick of {} after everything healed", missing.join(", "));
                     self.ledger.accuse(words);
