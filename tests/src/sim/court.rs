@@ -276,7 +276,7 @@ impl World {
                     let words = format!("{name} shows no tick of {} after everything healed", missing.join(", "));
                     self.ledger.accuse(words);
                 }
-                if status.unsent_changes > 0 && missing.is_empty() {
+                if status.unsent_changes > 0 && missing.is_empty() && doubtful.is_empty() {
                     let unsent = status.unsent_changes;
                     self.ledger.accuse(format!("{name} shows {unsent} unsent changes and every tick"));
                 }
