@@ -1,7 +1,7 @@
 //! A seeded userspace UDP proxy between two real nodes: what a thin, lossy, cut or shy link does to
 //! real packets.
 //!
-//! [`profile`] says what a link does, [`fate`] draws for each packet, [`line`] is one link with its clock
+//! [`profile`] says what a link does, [`fate`] draws for each packet, [`mod@line`] is one link with its clock
 //! passed in, [`count`] what it came to, and [`run`] puts sockets around it.
 //!
 //! It does not: read or change a packet, or know QUIC beyond "this packet opens a connection".
