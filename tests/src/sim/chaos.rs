@@ -43,7 +43,19 @@ impl World {
             | FaultKind::Reordering
             | FaultKind::Delay
             | FaultKind::SlowDisk => return,
-            FaultKind::OneWay | FaultKind::Flapping | FaultKind::Outage => self.cut(kind, n),
+            FaultKind::Flapping => {
+                let for_ms = self.chaos.between(1_000, 12_000);
+                self.cut(n, for_ms, true)
+            }
+            FaultKind::OneWay => {
+                let for_ms = self.chaos.around(10 * MINUTE);
+                self.cut(n, for_ms, false)
+            }
+            FaultKind::Outage => {
+                let mean = if self.chaos.chance(200) { 30 * DAY } else { 5 * HOUR };
+                let for_ms = self.chaos.around(mean).min(90 * DAY).min(self.shape.lasts / 2);
+                self.cut(n, for_ms, true)
+            }
             FaultKind::HalfOpen => self.half_open(n),
             FaultKind::Kill => self.stop(n, |d| d.restart()),
             FaultKind::PowerLoss => {
@@ -144,54 +156,11 @@ impl World {
         }
     }
 
-    /// A path is cut in one or both directions.
-    fn cut(&mut self, kind: FaultKind, n: usize) -> bool {
+    /// The path of a machine's link is cut for a time, in both directions or in one.
+    fn cut(&mut self, n: usize, for_ms: u64, both: bool) -> bool {
         let Some(link) = self.lower_link(n) else { return false };
         let upper = self.links[link].nodes[1];
         let now = self.now;
-        let (for_ms, both) = match kind {
-            FaultKind::Flapping => (self.chaos.between(1_000, 12_000), true),
-            FaultKind::OneWay => (self.chaos.around(10 * MINUTE), false),
-            FaultKind::Outage
-            | FaultKind::Loss
-            | FaultKind::BurstLoss
-            | FaultKind::Duplication
-            | FaultKind::Reordering
-            | FaultKind::Delay
-            | FaultKind::HalfOpen
-            | FaultKind::Kill
-            | FaultKind::CrashInTransaction
-            | FaultKind::CrashAtStart
-            | FaultKind::PowerLoss
-            | FaultKind::TornWrite
-            | FaultKind::Pause
-            | FaultKind::BitRot
-            | FaultKind::DiskFull
-            | FaultKind::IoError
-            | FaultKind::SlowDisk
-            | FaultKind::ClockJump
-            | FaultKind::Clock1970
-            | FaultKind::Clock2099
-            | FaultKind::ClockBack
-            | FaultKind::Clone
-            | FaultKind::CloneSameBoot
-            | FaultKind::RestoreBranch
-            | FaultKind::RestoreRelay
-            | FaultKind::RelayLost
-            | FaultKind::NewSchema
-            | FaultKind::Revoked
-            | FaultKind::HostileWithhold
-            | FaultKind::HostileReplay
-            | FaultKind::HostileReorder
-            | FaultKind::HostileStale
-            | FaultKind::HostileNoRight
-            | FaultKind::HostileFork
-            | FaultKind::HostileFlood
-            | FaultKind::HostileChange => {
-                let mean = if self.chaos.chance(200) { 30 * DAY } else { 5 * HOUR };
-                (self.chaos.around(mean).min(90 * DAY).min(self.shape.lasts / 2), true)
-            }
-        };
         let way = self.chaos.between(0, 1) as usize;
         let path = self.path(n, upper);
         path.dead_until[way] = path.dead_until[way].max(now + for_ms);
