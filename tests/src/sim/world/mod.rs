@@ -1,0 +1,377 @@
+//! The world: machines, paths and people on virtual time, one event after the other.
+//!
+//! It does not: choose faults (`chaos`), edits (`people`) or verdicts (`court`); it keeps time and
+//! carries what the real desk tables say between machines.
+//!
+//! Invariants: everything follows from the seed and the options; a fault of the world's own code is a
+//! panic, a broken promise of the engine is a line in the ledger.
+
+mod link;
+mod process;
+mod story;
+
+use crate::sim::court::Court;
+use crate::sim::dice::Dice;
+use crate::sim::fault::{FaultKind, Faults};
+use crate::sim::hostile::Hostile;
+use crate::sim::ledger::Ledger;
+use crate::sim::machine::{Birth, Machine, Process};
+use crate::sim::net::{DIAL_MS, IDLE_MS, Link, Passage, Path};
+use crate::sim::people::People;
+use crate::sim::shape::{Habit, NodeSpec, Shape};
+use crate::sim::trace::Trace;
+use sampan_core::charter::{Op, Ticket};
+use sampan_core::engine::InviteRequest;
+use sampan_core::entropy::random;
+use sampan_core::id::{OrgId, UnitId};
+use sampan_core::log::device_id;
+use sampan_core::sync::{Event, Role};
+use sampan_core::testing::{SeededRng, test_key};
+use sampan_core::wire::frame::{Frame, RefuseCode};
+use sampan_node::desk::{SessionEnd, SessionId, SessionState, TableInput, TableOutput};
+use sampan_node::link::pump::is_done;
+use sampan_node::link::{ASK_AGAIN_AFTER, Hop, Patience, route};
+use sampan_node::replica::Replica;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The schema of simulated worlds.
+pub const SCHEMA: &str = include_str!("../schema.toml");
+/// How long a link to a farther relay is kept before the nearer one is tried again.
+const DETOUR_MS: u64 = 300_000;
+/// One dialling of all addresses takes at most this.
+const DIAL_ALL_MS: u64 = 20_000;
+/// A world that has handled this many events has run away.
+const EVENTS_MAX: u64 = 4_000_000;
+/// After the faults stop everything must be in step within this virtual time.
+const HEALED_WITHIN_MS: u64 = 12 * 3_600_000;
+
+/// What happens at some time.
+pub(in crate::sim) enum Happening {
+    /// The machine's desk has a transaction to do.
+    Work(usize),
+    /// Edits may have waited long enough to be sealed.
+    Look(usize),
+    /// The machine dials.
+    Dial(usize),
+    /// A frame arrives.
+    Deliver { link: usize, end: usize, lane: u8, bytes: Vec<u8> },
+    /// The transport took a frame.
+    Taken { link: usize, end: usize, lane: u8 },
+    /// An end gives a link up.
+    Lost { link: usize, end: usize },
+    /// A lower end that is not in step asks again.
+    Ask { link: usize },
+    /// A link to a farther relay has lasted long enough.
+    DetourOver { link: usize },
+    /// The projector has time.
+    Project(usize),
+    /// Somebody edits something.
+    Edit,
+    /// Something breaks.
+    Break,
+    /// A machine that was off starts.
+    Start(usize),
+    /// A new node joins.
+    Join(usize),
+    /// The disk of a machine has room and works again.
+    DiskWell(usize),
+    /// An old backup is put in the place of a disk.
+    Restore(usize, Box<crate::disk::Image>),
+}
+
+/// What may be chosen about a run beside its seed.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Kinds of faults that are taken out.
+    pub without: Vec<FaultKind>,
+    /// Only these kinds, whatever the seed says.
+    pub only: Option<Vec<FaultKind>>,
+    /// At most this many nodes.
+    pub nodes_max: Option<usize>,
+    /// At most this many edits.
+    pub edits_max: Option<u64>,
+    /// At most this many faults.
+    pub breaks_max: Option<u64>,
+    /// Keep the text of the trace.
+    pub keep_trace: bool,
+    /// Print the trace as it grows.
+    pub echo: bool,
+}
+
+/// Counts of a run.
+#[derive(Debug, Clone, Default)]
+pub struct Stats {
+    /// Nodes, clones included.
+    pub nodes: usize,
+    /// Edits that were saved.
+    pub edits: u64,
+    /// Links that opened.
+    pub links: u64,
+    /// Frames delivered.
+    pub frames: u64,
+    /// Bytes of frames sent.
+    pub bytes: u64,
+    /// Starts of processes.
+    pub starts: u64,
+    /// Events handled.
+    pub events: u64,
+    /// Virtual milliseconds.
+    pub virtual_ms: u64,
+    /// Commits in all.
+    pub commits: usize,
+    /// Links that opened after the faults had stopped.
+    pub links_after: u64,
+}
+
+/// A world.
+pub struct World {
+    /// The seed.
+    pub seed: u64,
+    /// What may be chosen beside it.
+    pub options: Options,
+    /// Its shape.
+    pub shape: Shape,
+    /// Milliseconds since its beginning.
+    pub now: u64,
+    /// The faults.
+    pub faults: Faults,
+    /// The machines; those after the shape's nodes are clones.
+    pub machines: Vec<Machine>,
+    /// Which node of the shape each machine is.
+    pub spec_of: Vec<usize>,
+    /// Machines that promise nothing any more: their key was revoked, their disk rotted, they are hostile.
+    pub exempt: Vec<bool>,
+    /// The ids of the shape's units.
+    pub unit_ids: Vec<UnitId>,
+    /// The organisation.
+    pub org: OrgId,
+    /// What was held and promised.
+    pub ledger: Ledger,
+    /// Counts.
+    pub stats: Stats,
+    pub(in crate::sim) links: Vec<Link>,
+    pub(in crate::sim) people: People,
+    pub(in crate::sim) hostile: Hostile,
+    pub(in crate::sim) court: Court,
+    pub(in crate::sim) trace: Trace,
+    pub(in crate::sim) chaos: Dice,
+    pub(in crate::sim) breaks: u64,
+    paths: BTreeMap<(usize, usize), Path>,
+    clock: Arc<AtomicU64>,
+    queue: BTreeMap<(u64, u64), Happening>,
+    events: u64,
+    under_way: u64,
+    tickets: BTreeMap<usize, Vec<Ticket>>,
+    pub(in crate::sim) healed: bool,
+    healed_at: u64,
+    rng: Dice,
+}
+
+impl World {
+    /// The world of a seed, before anything happened.
+    #[must_use]
+    pub fn new(seed: u64, options: Options) -> Self {
+        let mut shape = Shape::of(seed, options.nodes_max.unwrap_or(40));
+        if let Some(only) = &options.only {
+            shape.faults = only.iter().copied().collect();
+        }
+        for kind in &options.without {
+            shape.faults.remove(kind);
+        }
+        let clock = Arc::new(AtomicU64::new(0));
+        let mut machines = Vec::new();
+        for (i, spec) in shape.nodes.iter().enumerate() {
+            let key = test_key(seed.wrapping_mul(1_000).wrapping_add(i as u64 + 1));
+            machines.push(Machine::new(seed, i, &spec.name, key, clock.clone()));
+        }
+        let root = test_key(seed.wrapping_mul(1_000));
+        let count = machines.len();
+        Self {
+            seed,
+            trace: Trace::new(options.keep_trace, options.echo),
+            faults: Faults::new(shape.faults.clone()),
+            people: People::new(seed, shape.edits.min(options.edits_max.unwrap_or(u64::MAX))),
+            hostile: Hostile::new(seed),
+            court: Court::new(OrgId(device_id(&root).0)),
+            chaos: Dice::of(seed, "chaos"),
+            breaks: 0,
+            rng: Dice::of(seed, "world"),
+            options,
+            shape,
+            now: 0,
+            machines,
+            spec_of: (0..count).collect(),
+            exempt: vec![false; count],
+            unit_ids: Vec::new(),
+            org: OrgId(device_id(&root).0),
+            ledger: Ledger::default(),
+            stats: Stats::default(),
+            links: Vec::new(),
+            paths: BTreeMap::new(),
+            clock,
+            queue: BTreeMap::new(),
+            events: 0,
+            under_way: 0,
+            tickets: BTreeMap::new(),
+            healed: true,
+            healed_at: 0,
+        }
+    }
+
+    /// Runs it whole: founding, work under faults, healing. What was broken is in the ledger.
+    pub fn run(&mut self) {
+        self.found();
+        if self.ledger.broken.is_empty() {
+            self.live();
+        }
+        if self.ledger.broken.is_empty() {
+            self.heal();
+        }
+        self.stats.nodes = self.machines.len();
+        self.stats.events = self.events;
+        self.stats.virtual_ms = self.now;
+        self.stats.commits = self.ledger.commits.len();
+    }
+
+    /// The trace's hash, its length, and its text if it was kept.
+    pub fn end(self) -> (String, u64, Vec<String>) {
+        self.trace.end()
+    }
+
+    pub(in crate::sim) fn at(&mut self, after: u64, what: Happening) {
+        self.events += 1;
+        self.queue.insert((self.now + after, self.events), what);
+    }
+
+    pub(in crate::sim) fn say(&mut self, text: &str) {
+        self.trace.line(self.now, text);
+    }
+
+    fn step(&mut self) -> bool {
+        let Some(((time, _), what)) = self.queue.pop_first() else { return false };
+        self.now = self.now.max(time);
+        self.clock.store(self.now, Ordering::Relaxed);
+        self.handle(what);
+        assert!(self.events < EVENTS_MAX, "the world of seed {} ran away", self.seed);
+        true
+    }
+
+    /// Goes on until a time.
+    fn until(&mut self, time: u64) {
+        while self.ledger.broken.is_empty() && self.queue.first_key_value().is_some_and(|((t, _), _)| *t <= time) {
+            self.step();
+        }
+        self.now = self.now.max(time);
+        self.clock.store(self.now, Ordering::Relaxed);
+    }
+
+    /// Goes on until every running machine is in step with its relay; false when that takes too long.
+    fn settle(&mut self, within: u64) -> bool {
+        let deadline = self.now + within;
+        let mut n = 0_u64;
+        while self.ledger.broken.is_empty() {
+            n += 1;
+            if n.is_multiple_of(16) && self.in_step().is_none() {
+                return true;
+            }
+            if self.queue.first_key_value().is_none_or(|((t, _), _)| *t > deadline) || !self.step() {
+                return self.in_step().is_none();
+            }
+        }
+        true
+    }
+
+    /// The first reason why not everything is in step, `None` when it is.
+    pub(in crate::sim) fn in_step(&self) -> Option<String> {
+        if self.under_way > 0 {
+            return Some(format!("{} frames are under way", self.under_way));
+        }
+        for (i, m) in self.machines.iter().enumerate() {
+            let Some(p) = &m.process else {
+                if self.exempt[i] || !self.has_joined(i) {
+                    continue;
+                }
+                return Some(format!("{} does not run", m.name));
+            };
+            if !p.inbox.is_empty() || p.look {
+                return Some(format!("{} has something to do", m.name));
+            }
+            if self.exempt[i] {
+                continue;
+            }
+            for (id, link) in &p.links {
+                let peer = self.links[*link].nodes;
+                if self.exempt[peer[0]] || self.exempt[peer[1]] {
+                    continue;
+                }
+                let done = p.states.get(id).is_some_and(|s| s.verified_at.is_some() && s.settled && s.end.is_none());
+                if !done {
+                    let waits = p.states.get(id).map(|s| s.waits_for.clone()).unwrap_or_default();
+                    return Some(format!("{}: the link {link} waits for {waits}", m.name));
+                }
+            }
+            if i != 0 && self.lower_link(i).is_none() {
+                return Some(format!("{} has no link upward", m.name));
+            }
+        }
+        None
+    }
+
+    fn has_joined(&self, machine: usize) -> bool {
+        self.machines[machine].starts > 0
+    }
+
+    /// The open link that a machine dialled.
+    pub(in crate::sim) fn lower_link(&self, machine: usize) -> Option<usize> {
+        let p = self.machines[machine].process.as_ref()?;
+        p.links.values().copied().find(|l| self.links[*l].nodes[0] == machine && self.links[*l].open[0])
+    }
+
+    fn handle(&mut self, what: Happening) {
+        match what {
+            Happening::Work(n) => self.work(n),
+            Happening::Look(n) => {
+                if let Some(p) = self.machines[n].process.as_mut() {
+                    p.look_planned = false;
+                }
+                self.wake(n);
+            }
+            Happening::Dial(n) => self.dial(n),
+            Happening::Deliver { link, end, lane, bytes } => {
+                self.under_way -= 1;
+                self.stats.frames += 1;
+                let node = self.links[link].nodes[end];
+                if self.links[link].open[end] {
+                    let id = self.links[link].sessions[end];
+                    self.hand_in(node, TableInput::Frame { id, lane, bytes });
+                }
+            }
+            Happening::Taken { link, end, lane } => {
+                let (node, id) = (self.links[link].nodes[end], self.links[link].sessions[end]);
+                if self.links[link].open[end] {
+                    self.hand_in(node, TableInput::Sent { id, lane });
+                }
+            }
+            Happening::Lost { link, end } => self.lost(link, end),
+            Happening::Ask { link } => self.ask(link),
+            Happening::DetourOver { link } => {
+                if self.links[link].open[0] {
+                    self.close(link, 0);
+                }
+            }
+            Happening::Project(n) => self.project(n),
+            Happening::Edit => self.edit(),
+            Happening::Break => self.break_something(),
+            Happening::Start(n) => self.start(n),
+            Happening::Join(n) => self.join(n),
+            Happening::Restore(n, image) => self.restore(n, &image),
+            Happening::DiskWell(n) => {
+                self.machines[n].disk.set_capacity(None);
+                self.machines[n].disk.heal();
+                self.wake(n);
+            }
+        }
+    }
+}
