@@ -11,7 +11,7 @@ use super::{Engine, meta, meta_u64};
 use crate::canary::{self, Canary};
 use crate::charter::Charter;
 use crate::entropy::Entropy;
-use crate::id::{CommitId, DeviceId, Flow, RecordId, SpaceId};
+use crate::id::{CommitId, DeviceId, Flow, RecordId, SpaceId, UnitId};
 use crate::limits::LOG_TIPS_MAX;
 use crate::log::{Commit, CommitError, EntryKind, Payload, VerifiedHeader};
 use crate::pack::{self, PackError, PackScope};
@@ -21,7 +21,7 @@ use crate::wire::frame::Group;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What an intake came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Intake {
     /// Commits stored that were not held before.
     pub commits: u64,
@@ -37,6 +37,8 @@ pub struct Intake {
     pub twin_found: bool,
     /// Whether a commit came that one in the quarantine names as its parent.
     pub awaited: bool,
+    /// Units whose `up` spaces grew, by what came or by what a charter released from the quarantine.
+    pub touched: BTreeSet<UnitId>,
 }
 
 impl Intake {
@@ -48,6 +50,7 @@ impl Intake {
         self.charter_grew |= other.charter_grew;
         self.twin_found |= other.twin_found;
         self.awaited |= other.awaited;
+        self.touched.extend(other.touched);
     }
 }
 
@@ -209,6 +212,9 @@ impl Engine {
             }
             out.awaited |= self.aside.parents.contains(&c.id());
             out.commits += 1;
+            if h.space.flow == Flow::Up {
+                out.touched.insert(h.space.unit);
+            }
             out.entries += u64::from(h.entries);
             out.charter_grew |= h.space.flow == Flow::Charter;
             out.twin_found |= from.is_some() && h.device == self.device && h.incarnation == self.incarnation;
@@ -413,8 +419,9 @@ impl Engine {
         let mut out = Intake::default();
         loop {
             let pass = self.judge_quarantine_once(store, now)?;
+            let stored = pass.commits;
             out.add(pass);
-            if pass.commits == 0 {
+            if stored == 0 {
                 return Ok(out);
             }
         }

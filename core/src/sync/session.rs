@@ -8,7 +8,7 @@
 
 use super::door::{self, Door};
 use super::inbox::Inbox;
-use super::orphans::Orphans;
+use super::orphans::{Lacks, Orphans};
 use super::outbox::Outbox;
 use super::terms::{Env, Event, Progress, Role, SessionError, Stats};
 use crate::canary::{self, Canary};
@@ -36,8 +36,10 @@ pub struct Session {
     pub(super) shared: Shared,
     shared_version: usize,
     pub(super) blank: bool,
+    /// Whether the child came with another charter: what this side cannot place may still be rightful.
+    charters_differ: bool,
     inbox: Inbox,
-    orphans: Orphans,
+    pub(super) orphans: Orphans,
     pub(super) out: Outbox,
     pub(super) events: VecDeque<Event>,
     pub(super) stats: Stats,
@@ -84,6 +86,7 @@ impl Session {
             shared: Shared::default(),
             shared_version: 0,
             blank: false,
+            charters_differ: false,
             inbox: Inbox::default(),
             orphans: Orphans::default(),
             out: Outbox::default(),
@@ -317,6 +320,7 @@ impl Session {
         self.news_at = env.engine.news_end();
         let answer = self.hello(env)?;
         let digests = answer.digests;
+        self.charters_differ = digests.charter != hello.digests.charter;
         self.out.control(Frame::Hello(Box::new(answer)));
         match hello.frontier {
             Some(listed) => {
@@ -353,25 +357,40 @@ impl Session {
             || (space.flow == Flow::Charter && (self.role == Role::Lower || self.blank))
     }
 
-    fn take_commits(&mut self, env: &mut Env<'_>, groups: &[Group]) -> Result<(), SessionError> {
+    pub(super) fn take_commits(&mut self, env: &mut Env<'_>, groups: &[Group]) -> Result<(), SessionError> {
         for group in groups {
             let mut todo = vec![group.clone()];
             while let Some(group) = todo.pop() {
-                match self.take_group(env, &group) {
-                    // What its children waited for may be this.
-                    Ok(stored) => todo.extend(self.orphans.of(&stored)),
+                let charter_version = self.shared_version;
+                let lacks = match self.take_group(env, &group) {
+                    Ok(stored) => {
+                        // What its children waited for may be this.
+                        todo.extend(self.orphans.of(&stored));
+                        if self.shared_version != charter_version {
+                            todo.extend(self.placed(env.engine.charter()));
+                        }
+                        continue;
+                    }
                     // The peer thinks that we hold the parents, perhaps by our own word from before this
                     // store was restored. Comparing brings them.
-                    Err(SessionError::Peer(IntakeError::PeerOrder(_))) => {
-                        if !self.orphans.keep(group) {
-                            return Err(SessionError::PeerFlood);
-                        }
-                    }
+                    Err(SessionError::Peer(IntakeError::PeerOrder(_))) => Lacks::Parents,
+                    // So it thinks of the charter that shows its place. It brings that next, or it is the
+                    // parent's to bring; until then nothing of this is stored or acknowledged.
+                    Err(SessionError::Peer(IntakeError::PeerScope(_))) if self.charters_differ => Lacks::Charter,
                     Err(e) => return Err(e),
+                };
+                if !self.orphans.keep(lacks, group) {
+                    return Err(SessionError::PeerFlood);
                 }
             }
         }
         Ok(())
+    }
+
+    /// What waited for the charter that now shows its place.
+    fn placed(&mut self, charter: &Charter) -> Vec<Group> {
+        let shared = &self.shared;
+        self.orphans.placed(|space| shared.contains(charter, space))
     }
 
     /// Takes one group; the ids of its commits if any of them is new.
@@ -386,12 +405,7 @@ impl Session {
         for (key, _) in env.store.known(&ids)?.into_iter().flatten() {
             self.out.has(key);
         }
-        if intake.commits > 0
-            && let Some(head) = group.headers.first().and_then(|h| h.trust().ok())
-            && head.header().space.flow == Flow::Up
-        {
-            self.touched.insert(head.header().space.unit);
-        }
+        self.touched.extend(&intake.touched);
         self.stats.commits_received += intake.commits;
         self.stats.changes_received += intake.changes;
         self.progress.commits += group.headers.len() as u64;
@@ -542,13 +556,15 @@ impl Session {
     /// Looks for news that the engine told since this session last looked, and starts a turn for it.
     ///
     /// # Errors
-    /// [`SessionError::Local`].
+    /// [`SessionError::Local`]; an error of the peer, if what it had brought before can be judged now, and is bad.
     pub fn poke(&mut self, env: &mut Env<'_>) -> Result<(), SessionError> {
         if !self.open || self.closing {
             return Ok(());
         }
         if self.shared_version != env.engine.charter_version() {
             self.charter_changed(env)?;
+            let waiting = self.placed(env.engine.charter());
+            self.take_commits(env, &waiting)?;
         }
         self.take_news(env)?;
         if !self.out.is_commits_and_control_empty() {

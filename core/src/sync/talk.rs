@@ -202,8 +202,11 @@ impl Session {
     /// What the engine told since this session last looked.
     pub(super) fn take_news(&mut self, env: &mut Env<'_>) -> Result<(), SessionError> {
         let (mut rows, mut acked) = (Vec::new(), BTreeSet::new());
+        // Another session may have brought what this one's commits wait for.
+        let mut ready = Vec::new();
         match env.engine.news_since(self.news_at) {
             None => {
+                ready = self.orphans.all();
                 self.queue_top(env.engine);
             }
             Some(news) => {
@@ -212,6 +215,7 @@ impl Session {
                         // What this session itself brought the outbox knows; the peer's twin on a cloned disk
                         // has the same name and needs it.
                         News::Commit { log, row } => {
+                            ready.extend(self.orphans.of(&[row.id]));
                             if self.shared.contains(env.engine.charter(), &log.space) {
                                 // What came by another way changes what is held of a unit of the peer's: it is
                                 // told anew, or its tick would wait for the peer's next visit.
@@ -231,6 +235,7 @@ impl Session {
         }
         self.news_at = env.engine.news_end();
         self.out.offer(rows);
+        self.take_commits(env, &ready)?;
         if std::mem::take(&mut self.acknowledge_due) && !self.blank {
             self.acknowledge(env)?;
         }

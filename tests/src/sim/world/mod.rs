@@ -312,11 +312,23 @@ impl World {
                     return Some(format!("{}: the link {link} waits for {waits}", m.name));
                 }
             }
-            if i != 0 && self.lower_link(i).is_none() {
-                return Some(format!("{} has no link upward", m.name));
+            if i == 0 {
+                continue;
+            }
+            let Some(upward) = self.lower_link(i) else { return Some(format!("{} has no link upward", m.name)) };
+            // What only the nearest relay may hold has not reached it.
+            if self.links[upward].hop.distance > 0 && self.nearest(i).is_some_and(|relay| !self.exempt[relay]) {
+                return Some(format!("{} is on a detour", m.name));
             }
         }
         None
+    }
+
+    /// The machine of the relay that a machine would dial first.
+    fn nearest(&self, machine: usize) -> Option<usize> {
+        let hops = route(&self.machines[machine].process.as_ref()?.replica);
+        let device = hops.first()?.device;
+        self.machines.iter().position(|m| m.device == device && m.runs())
     }
 
     fn has_joined(&self, machine: usize) -> bool {
