@@ -221,6 +221,10 @@ fn swarm(minutes: Option<u64>, seeds: Option<u64>, from: u64, threads: usize, ch
         |seed| choice.case(seed).judge(),
         |verdict| {
             tally.add(&verdict);
+            // A long swarm is not waited for: its first failure is work for now.
+            if !verdict.kept() {
+                eprintln!("{}: {}", verdict.case.command(), verdict.broken.join("; "));
+            }
             if told.elapsed() > Duration::from_secs(60) {
                 told = Instant::now();
                 eprintln!("{} seeds, {} of them failed", tally.seeds(), tally.failures().len());
