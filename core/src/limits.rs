@@ -82,7 +82,8 @@ pub const LIST_BYTES_MAX: usize = 128 << 10;
 pub const EXPR_TERMS_MAX: usize = 64;
 /// Bytes in one filter expression.
 pub const EXPR_BYTES_MAX: usize = 16 << 10;
-/// Rounds of comparing everything anew that one session tries before it says "not verified".
+/// Rounds of comparing everything anew, with no commit moving, that one session tries before it says
+/// "not verified".
 pub const REPAIR_ROUNDS_MAX: u32 = 8;
 /// Entries that one frame of commits carries: one full commit, the unit of progress. A frame counts only
 /// once it is whole; 256 records are about 40 kB with all around them, and a link of 64 kbit/s that is cut

@@ -65,7 +65,9 @@ pub struct Session {
     /// Whether every unit of the peer is to be looked at: once a session.
     pub(super) acknowledge_all: bool,
     pub(super) top_due: bool,
+    /// Rounds of comparing anew since the two ends were equal or a commit moved.
     pub(super) repairs: u32,
+    moved_at_repair: u64,
     pub(super) said: Option<ScopeDigests>,
     /// What the peer said last.
     peer_said: Option<ScopeDigests>,
@@ -109,6 +111,7 @@ impl Session {
             acknowledge_all: true,
             top_due: false,
             repairs: 0,
+            moved_at_repair: 0,
             said: None,
             peer_said: None,
             mark_due: None,
@@ -506,8 +509,10 @@ impl Session {
             self.verified = None;
             if mark.answer {
                 self.mark_due = Some(self.mark_due.unwrap_or(false));
-            } else if self.repairs < crate::limits::REPAIR_ROUNDS_MAX {
-                self.repairs += 1;
+            } else if self.repairs < crate::limits::REPAIR_ROUNDS_MAX || self.moved() > self.moved_at_repair {
+                // A round in which news came is no vain one: a busy relay has them all the time.
+                self.repairs = if self.moved() > self.moved_at_repair { 1 } else { self.repairs + 1 };
+                self.moved_at_repair = self.moved();
                 self.queue_top(env.engine);
                 self.mark_due = Some(true);
             } else {
@@ -517,6 +522,11 @@ impl Session {
             self.ask();
         }
         Ok(())
+    }
+
+    /// Commits that this session has carried either way.
+    fn moved(&self) -> u64 {
+        self.stats.commits_sent + self.stats.commits_received
     }
 
     pub(super) fn digests(&self, engine: &Engine) -> ScopeDigests {

@@ -264,6 +264,8 @@ impl Table {
                     Event::Redirect(to) => open.end = Some(SessionEnd::Redirect(to)),
                     Event::NotVerified => open.end = Some(SessionEnd::NotVerified),
                     Event::TwinFound => tracing::warn!("another copy of this disk wrote under this device's name"),
+                    // They differed for a while, and do no longer.
+                    Event::Verified if matches!(open.end, Some(SessionEnd::NotVerified)) => open.end = None,
                     Event::Verified | Event::Announced(_) | Event::Stored { .. } | Event::Acknowledged => {}
                 }
             }

@@ -200,6 +200,7 @@ impl World {
         // A dishonest relay can show a charter that it holds to anybody below it: no replica can prevent that.
         let replayed = [FaultKind::HostileReplay, FaultKind::HostileReorder];
         let replayed = replayed.iter().any(|k| self.faults.counts().contains_key(k));
+        let doubtful = self.doubtful_relays();
         let shown_by_hostile = |space: SpaceId| replayed && space.flow == Flow::Charter;
         for n in &living {
             let (name, device) = (self.machines[*n].name.clone(), self.machines[*n].device);
@@ -212,7 +213,7 @@ impl World {
                     || charter
                         .relays_above(&h.space.unit)
                         .iter()
-                        .any(|u| charter.level(u, &levels) >= usize::from(h.space.reach));
+                        .any(|u| charter.level(u, &levels) >= usize::from(h.space.reach) && !doubtful.contains(u));
                 let should = carried && charter.holds(&device, &levels, &h.space);
                 let has = held.contains(id);
                 if should && !has && h.space.flow != Flow::Local && charter.counts(&h.device, &h.space) {
@@ -252,17 +253,19 @@ impl World {
         }
     }
 
+    /// Units whose relay is rotten or hostile: it owes nobody a tick, and what it alone may carry may stay where it is.
+    fn doubtful_relays(&self) -> BTreeSet<UnitId> {
+        let relays = (0..self.machines.len()).filter(|i| self.exempt[*i] && self.spec(*i).relay);
+        relays.map(|i| self.unit_ids[self.spec(i).unit]).collect()
+    }
+
     /// In a healed world every branch sees that all above hold its work.
     fn check_delivered(&mut self, n: usize) {
         if !self.machines[n].runs() || n == 0 {
             return;
         }
         let name = self.machines[n].name.clone();
-        // A rotten or hostile relay owes nobody a tick.
-        let doubtful: BTreeSet<UnitId> = (0..self.machines.len())
-            .filter(|i| self.exempt[*i] && self.spec(*i).relay)
-            .map(|i| self.unit_ids[self.spec(i).unit])
-            .collect();
+        let doubtful = self.doubtful_relays();
         let Some(p) = self.machines[n].process.as_mut() else { return };
         match p.replica.status() {
             Ok(status) => {
