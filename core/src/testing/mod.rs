@@ -8,10 +8,12 @@
 pub mod hostile;
 pub mod mem_store;
 pub mod members;
+pub mod shared_store;
 pub mod store_suite;
 pub mod village;
 
 pub use mem_store::MemStore;
+pub use shared_store::SharedStore;
 pub use store_suite::store_suite;
 
 use crate::entropy::Entropy;

@@ -6,61 +6,15 @@
 
 use sampan_core::charter::Roles;
 use sampan_core::engine::{Engine, SealLimits};
-use sampan_core::frontier::{ShortId, SpaceTips};
-use sampan_core::id::{CommitId, DeviceId, LogId, OrgId, RecordId, SpaceId, StoreEpoch, UnitId};
-use sampan_core::log::Commit;
+use sampan_core::id::{CommitId, DeviceId, OrgId, RecordId, UnitId};
 use sampan_core::pack::Stored;
-use sampan_core::register::SignedRegister;
-use sampan_core::store::{
-    AckRow, Batch, CommitKey, CommitRow, PendingEntry, Quarantined, RecordEntry, RecordKey, RecordState, Status, Store,
-    StoreError,
-};
+use sampan_core::store::{CommitKey, Store};
 use sampan_core::sync::{Env, Event, Session, SessionError};
 use sampan_core::testing::village::Village;
-use sampan_core::testing::{MemStore, SeededRng};
+use sampan_core::testing::{MemStore, SeededRng, SharedStore};
 use sampan_core::time::Millis;
-use sampan_core::wire::frame::Group;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, OnceLock};
-
-/// A store that can be copied while a village uses it.
-#[derive(Clone)]
-struct Handle(Arc<Mutex<MemStore>>);
-
-macro_rules! pass {
-    ($($name:ident($($arg:ident: $ty:ty),*) -> $ok:ty;)*) => {
-        $(fn $name(&self, $($arg: $ty),*) -> Result<$ok, StoreError> {
-            self.0.lock().unwrap().$name($($arg),*)
-        })*
-    };
-}
-
-impl Store for Handle {
-    pass! {
-        epoch() -> StoreEpoch;
-        tips() -> BTreeMap<SpaceId, SpaceTips>;
-        known(ids: &[CommitId]) -> Vec<Option<(CommitKey, u64)>>;
-        stored_after(after: CommitKey, limit: usize) -> Vec<(LogId, CommitRow)>;
-        missing(log: &LogId, have: &BTreeSet<CommitId>) -> Vec<CommitRow>;
-        inventory(log: &LogId) -> Vec<ShortId>;
-        missing_from(log: &LogId, inventory: &BTreeSet<ShortId>) -> Vec<CommitRow>;
-        groups(space: &SpaceId, keys: &[CommitKey]) -> Vec<Group>;
-        charter_commits() -> Vec<Commit>;
-        records(ids: &[RecordId]) -> Vec<Option<RecordState>>;
-        entries(record: RecordKey) -> Vec<RecordEntry>;
-        pending() -> Vec<PendingEntry>;
-        quarantine() -> Vec<Quarantined>;
-        registers(after: u64) -> Vec<(u64, SignedRegister)>;
-        acks(leaf: Option<UnitId>) -> Vec<AckRow>;
-        last_commit() -> CommitKey;
-        irregular(units: &BTreeSet<UnitId>) -> BTreeMap<Status, u64>;
-        meta(name: &str) -> Option<Vec<u8>>;
-    }
-
-    fn write(&mut self, batch: &Batch) -> Result<(), StoreError> {
-        self.0.lock().unwrap().write(batch)
-    }
-}
 
 /// A replica that runs.
 pub struct Node {
@@ -154,10 +108,10 @@ pub fn city() -> Node {
 }
 
 fn world(n: u64) -> World {
-    let disks: Arc<Mutex<Vec<Handle>>> = Arc::default();
+    let disks: Arc<Mutex<Vec<SharedStore>>> = Arc::default();
     let kept = disks.clone();
     let mut make = move |org, device, epoch| -> Box<dyn Store> {
-        let handle = Handle(Arc::new(Mutex::new(MemStore::new(org, device, epoch))));
+        let handle = SharedStore::new(MemStore::new(org, device, epoch));
         kept.lock().unwrap().push(handle.clone());
         Box::new(handle)
     };
@@ -186,10 +140,10 @@ fn world(n: u64) -> World {
         assert!(v.sync(b, d).verified());
         if n == 2 {
             // A copy of the branch writes too, and syncs first.
-            let copy = disks.lock().unwrap()[b].0.lock().unwrap().clone();
+            let copy = disks.lock().unwrap()[b].lock().clone();
             v.set(b, "members", id, &["phone=1"]);
             assert!(v.sync(b, d).verified());
-            *disks.lock().unwrap()[b].0.lock().unwrap() = copy;
+            *disks.lock().unwrap()[b].lock() = copy;
             let r = &mut v.replicas[b];
             r.engine.reload(&*r.store).unwrap();
             for phone in 2..5 {
@@ -207,7 +161,7 @@ fn world(n: u64) -> World {
     let known = all_commits(&disks);
     let disk = |at: usize| {
         let key = v.replicas[at].engine.key().clone();
-        Disk { store: disks.lock().unwrap()[at].0.lock().unwrap().clone(), org: v.org, key }
+        Disk { store: disks.lock().unwrap()[at].lock().clone(), org: v.org, key }
     };
     let mut out = World {
         lower: disk(b),
@@ -229,9 +183,9 @@ fn world(n: u64) -> World {
     out
 }
 
-fn all_commits(disks: &Arc<Mutex<Vec<Handle>>>) -> BTreeSet<CommitId> {
+fn all_commits(disks: &Arc<Mutex<Vec<SharedStore>>>) -> BTreeSet<CommitId> {
     let disks = disks.lock().unwrap();
-    let of = |h: &Handle| h.stored_after(CommitKey(0), usize::MAX).unwrap();
+    let of = |h: &SharedStore| h.stored_after(CommitKey(0), usize::MAX).unwrap();
     disks.iter().flat_map(|h| of(h).into_iter().map(|(_, row)| row.id)).collect()
 }
 

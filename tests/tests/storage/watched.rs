@@ -4,20 +4,13 @@
 //!
 //! Invariants: a mark is set when a write has returned, with the steps of all disks before and after it.
 
-use sampan_core::frontier::{ShortId, SpaceTips};
-use sampan_core::id::{CommitId, LogId, RecordId, SpaceId, StoreEpoch, UnitId};
-use sampan_core::log::Commit;
-use sampan_core::register::SignedRegister;
-use sampan_core::store::{
-    AckRow, Batch, CommitKey, CommitRow, PendingEntry, Quarantined, RecordEntry, RecordKey, RecordState, Status, Store,
-    StoreError,
-};
+use sampan_core::id::RecordId;
+use sampan_core::store::{Batch, CommitKey, CommitRow, RecordEntry, Store, StoreError};
 use sampan_core::testing::MemStore;
-use sampan_core::wire::frame::Group;
 use sampan_node::store::SqliteStore;
 use sampan_tests::disk::{Disk, Tape};
 use std::cell::{OnceCell, RefCell};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 /// Names under which a store is asked for what a plain list cannot tell.
@@ -139,37 +132,6 @@ struct Both<'a> {
 
 type R<T> = Result<T, StoreError>;
 
-macro_rules! reads {
-    ($($name:ident($($arg:ident: $t:ty),*) -> $out:ty;)*) => {
-        $(fn $name(&self, $($arg: $t),*) -> R<$out> { self.real(|s| s.$name($($arg),*)) })*
-    };
-}
-
-macro_rules! all_reads {
-    () => {
-        reads! {
-            epoch() -> StoreEpoch;
-            tips() -> BTreeMap<SpaceId, SpaceTips>;
-            known(ids: &[CommitId]) -> Vec<Option<(CommitKey, u64)>>;
-            stored_after(after: CommitKey, limit: usize) -> Vec<(LogId, CommitRow)>;
-            missing(log: &LogId, have: &BTreeSet<CommitId>) -> Vec<CommitRow>;
-            inventory(log: &LogId) -> Vec<ShortId>;
-            missing_from(log: &LogId, inventory: &BTreeSet<ShortId>) -> Vec<CommitRow>;
-            groups(space: &SpaceId, keys: &[CommitKey]) -> Vec<Group>;
-            charter_commits() -> Vec<Commit>;
-            records(ids: &[RecordId]) -> Vec<Option<RecordState>>;
-            entries(record: RecordKey) -> Vec<RecordEntry>;
-            pending() -> Vec<PendingEntry>;
-            quarantine() -> Vec<Quarantined>;
-            registers(after: u64) -> Vec<(u64, SignedRegister)>;
-            acks(leaf: Option<UnitId>) -> Vec<AckRow>;
-            last_commit() -> CommitKey;
-            irregular(units: &BTreeSet<UnitId>) -> BTreeMap<Status, u64>;
-            meta(name: &str) -> Option<Vec<u8>>;
-        }
-    };
-}
-
 impl Watched {
     fn real<T>(&self, f: impl FnOnce(&SqliteStore) -> R<T>) -> R<T> {
         self.0.borrow().store.as_ref().map_or_else(|| Err(StoreError::Io("closed".into())), f)
@@ -183,7 +145,7 @@ impl Both<'_> {
 }
 
 impl Store for Watched {
-    all_reads!();
+    sampan_core::store_reads!();
 
     fn write(&mut self, batch: &Batch) -> R<()> {
         if batch.is_empty() {
@@ -194,7 +156,7 @@ impl Store for Watched {
 }
 
 impl Store for Both<'_> {
-    all_reads!();
+    sampan_core::store_reads!();
 
     fn write(&mut self, batch: &Batch) -> R<()> {
         if batch.is_empty() {

@@ -85,7 +85,7 @@ fn quarantine_in_frontier() {
 fn tips_collapsed() {
     breaks(Canary::TipsCollapsed, || {
         let (mut v, branch, disk) = with_copy(92);
-        let copy = clone_disk(&v, 2, disk.lock().unwrap().clone());
+        let copy = clone_disk(&v, 2, disk.lock().clone());
         v.replicas.push(copy);
         let twin = v.replicas.len() - 1;
         v.create(2, branch, "members", &["full_name=X"]);

@@ -7,7 +7,7 @@ use sampan_core::id::StoreEpoch;
 use sampan_core::pack::Stored;
 use sampan_core::sync::Event;
 use sampan_core::testing::village::{Replica, Village};
-use sampan_core::testing::{MemStore, SeededRng};
+use sampan_core::testing::{MemStore, SeededRng, SharedStore};
 use sampan_core::wire::frame::RefuseCode;
 use std::sync::Arc;
 
@@ -22,97 +22,18 @@ pub fn clone_disk(v: &Village, at: usize, store: MemStore) -> Replica {
 }
 
 /// Three levels whose branch store is kept where a test can copy it.
-pub fn with_copy(seed: u64) -> (Village, sampan_core::id::UnitId, std::sync::Arc<std::sync::Mutex<MemStore>>) {
+pub fn with_copy(seed: u64) -> (Village, sampan_core::id::UnitId, SharedStore) {
     let (mut v, _, branch) = three_levels(seed);
     let old = &v.replicas[2];
-    let shared = Arc::new(std::sync::Mutex::new(MemStore::new(v.org, old.engine.device(), old.engine.epoch())));
+    let shared = SharedStore::new(MemStore::new(v.org, old.engine.device(), old.engine.epoch()));
     // Rebuild the branch on a store that can be copied, from the district.
     let key = old.engine.key().clone();
     let mut rng = SeededRng::new(5);
-    let mut store: Box<dyn sampan_core::store::Store> = Box::new(crate::forks::Handle(shared.clone()));
+    let mut store: Box<dyn sampan_core::store::Store> = Box::new(shared.clone());
     let engine = Engine::open(&mut *store, v.org, key, Arc::new(Stored), &mut rng).unwrap();
     v.replicas[2] = Replica { store, engine, rng, name: "branch".into() };
     assert!(v.sync(2, 1).verified());
     (v, branch, shared)
-}
-
-/// A store behind a handle, so that its "disk" can be copied while it is in use.
-pub struct Handle(pub Arc<std::sync::Mutex<MemStore>>);
-
-mod handle {
-    use super::Handle;
-    use sampan_core::frontier::{ShortId, SpaceTips};
-    use sampan_core::id::{CommitId, LogId, RecordId, SpaceId, StoreEpoch, UnitId};
-    use sampan_core::log::Commit;
-    use sampan_core::register::SignedRegister;
-    use sampan_core::store::{
-        AckRow, Batch, CommitKey, CommitRow, PendingEntry, Quarantined, RecordEntry, RecordKey, RecordState, Status,
-        Store, StoreError,
-    };
-    use sampan_core::wire::frame::Group;
-    use std::collections::{BTreeMap, BTreeSet};
-
-    type R<T> = Result<T, StoreError>;
-
-    impl Store for Handle {
-        fn epoch(&self) -> R<StoreEpoch> {
-            self.0.lock().unwrap().epoch()
-        }
-        fn tips(&self) -> R<BTreeMap<SpaceId, SpaceTips>> {
-            self.0.lock().unwrap().tips()
-        }
-        fn known(&self, ids: &[CommitId]) -> R<Vec<Option<(CommitKey, u64)>>> {
-            self.0.lock().unwrap().known(ids)
-        }
-        fn stored_after(&self, after: CommitKey, limit: usize) -> R<Vec<(LogId, CommitRow)>> {
-            self.0.lock().unwrap().stored_after(after, limit)
-        }
-        fn missing(&self, log: &LogId, have: &BTreeSet<CommitId>) -> R<Vec<CommitRow>> {
-            self.0.lock().unwrap().missing(log, have)
-        }
-        fn inventory(&self, log: &LogId) -> R<Vec<ShortId>> {
-            self.0.lock().unwrap().inventory(log)
-        }
-        fn missing_from(&self, log: &LogId, inventory: &BTreeSet<ShortId>) -> R<Vec<CommitRow>> {
-            self.0.lock().unwrap().missing_from(log, inventory)
-        }
-        fn groups(&self, space: &SpaceId, keys: &[CommitKey]) -> R<Vec<Group>> {
-            self.0.lock().unwrap().groups(space, keys)
-        }
-        fn charter_commits(&self) -> R<Vec<Commit>> {
-            self.0.lock().unwrap().charter_commits()
-        }
-        fn records(&self, ids: &[RecordId]) -> R<Vec<Option<RecordState>>> {
-            self.0.lock().unwrap().records(ids)
-        }
-        fn entries(&self, record: RecordKey) -> R<Vec<RecordEntry>> {
-            self.0.lock().unwrap().entries(record)
-        }
-        fn pending(&self) -> R<Vec<PendingEntry>> {
-            self.0.lock().unwrap().pending()
-        }
-        fn quarantine(&self) -> R<Vec<Quarantined>> {
-            self.0.lock().unwrap().quarantine()
-        }
-        fn registers(&self, after: u64) -> R<Vec<(u64, SignedRegister)>> {
-            self.0.lock().unwrap().registers(after)
-        }
-        fn acks(&self, leaf: Option<UnitId>) -> R<Vec<AckRow>> {
-            self.0.lock().unwrap().acks(leaf)
-        }
-        fn last_commit(&self) -> R<CommitKey> {
-            self.0.lock().unwrap().last_commit()
-        }
-        fn irregular(&self, units: &BTreeSet<UnitId>) -> R<BTreeMap<Status, u64>> {
-            self.0.lock().unwrap().irregular(units)
-        }
-        fn meta(&self, name: &str) -> R<Option<Vec<u8>>> {
-            self.0.lock().unwrap().meta(name)
-        }
-        fn write(&mut self, batch: &Batch) -> R<()> {
-            self.0.lock().unwrap().write(batch)
-        }
-    }
 }
 
 #[test]
@@ -120,7 +41,7 @@ fn a_cloned_disk_that_nobody_noticed_forks_its_log_and_loses_nothing() {
     let (mut v, branch, disk) = with_copy(40);
     let an = v.create(2, branch, "members", &["full_name=An", "phone=0"]);
     assert!(v.sync(2, 1).verified());
-    let copy = clone_disk(&v, 2, disk.lock().unwrap().clone());
+    let copy = clone_disk(&v, 2, disk.lock().clone());
     v.replicas.push(copy);
     let twin = v.replicas.len() - 1;
     // Both write under one key, one nonce, one incarnation: same log, same sequence.
@@ -155,7 +76,7 @@ fn an_old_backup_takes_its_own_commits_back() {
     let (mut v, branch, disk) = with_copy(41);
     let an = v.create(2, branch, "members", &["full_name=An"]);
     assert!(v.sync(2, 1).verified());
-    let old = disk.lock().unwrap().clone();
+    let old = disk.lock().clone();
     let late = v.create(2, branch, "members", &["full_name=Bình"]);
     v.set(2, "members", an, &["phone=1"]);
     assert!(v.sync(2, 1).verified());
@@ -174,11 +95,11 @@ fn an_old_backup_takes_its_own_commits_back() {
 }
 
 /// Puts the district relay on a disk that can be copied, filled again by its parent.
-fn copied_relay(v: &mut Village) -> Arc<std::sync::Mutex<MemStore>> {
+fn copied_relay(v: &mut Village) -> SharedStore {
     let old = &v.replicas[1].engine;
     let (key, disk) = (old.key().clone(), MemStore::new(v.org, old.device(), old.epoch()));
-    let disk = Arc::new(std::sync::Mutex::new(disk));
-    let mut store: Box<dyn sampan_core::store::Store> = Box::new(Handle(disk.clone()));
+    let disk = SharedStore::new(disk);
+    let mut store: Box<dyn sampan_core::store::Store> = Box::new(disk.clone());
     let mut rng = SeededRng::new(6);
     let engine = Engine::open(&mut *store, v.org, key, Arc::new(Stored), &mut rng).unwrap();
     v.replicas[1] = Replica { store, engine, rng, name: "district".into() };
@@ -187,8 +108,8 @@ fn copied_relay(v: &mut Village) -> Arc<std::sync::Mutex<MemStore>> {
 }
 
 /// The backup comes back; a restore that is known as one has an epoch of its own.
-fn restore(v: &mut Village, disk: &Arc<std::sync::Mutex<MemStore>>, backup: MemStore, epoch: Option<StoreEpoch>) {
-    let mut held = disk.lock().unwrap();
+fn restore(v: &mut Village, disk: &SharedStore, backup: MemStore, epoch: Option<StoreEpoch>) {
+    let mut held = disk.lock();
     *held = backup;
     if let Some(epoch) = epoch {
         held.set_epoch(epoch);
@@ -202,7 +123,7 @@ fn restore(v: &mut Village, disk: &Arc<std::sync::Mutex<MemStore>>, backup: MemS
 fn a_relay_restored_from_before_a_branch_joined_lets_it_in_again() {
     let (mut v, district, _) = three_levels(68);
     let disk = copied_relay(&mut v);
-    let backup = disk.lock().unwrap().clone();
+    let backup = disk.lock().clone();
     let t = v.invite(1, district, Roles::EDITOR);
     let late = v.join("late", &t, &mut mem);
     assert!(v.sync(late, 1).verified());
@@ -219,7 +140,7 @@ fn a_branch_with_news_is_in_step_at_once_with_a_relay_that_lost_what_it_had_ackn
         let (mut v, _, branch) = three_levels(69);
         let disk = copied_relay(&mut v);
         assert!(v.sync(2, 1).verified());
-        let backup = disk.lock().unwrap().clone();
+        let backup = disk.lock().clone();
         let first = v.create(2, branch, "members", &["full_name=An"]);
         assert!(v.sync(2, 1).verified());
         restore(&mut v, &disk, backup, epoch);

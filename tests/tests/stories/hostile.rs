@@ -2,7 +2,7 @@
 //!
 //! It does not: send bytes that are no frames (`edges`, and the fuzz targets).
 
-use crate::forks::{Handle, clone_disk, with_copy};
+use crate::forks::{clone_disk, with_copy};
 use crate::{mem, ok, three_levels};
 use sampan_core::charter::{Grant, Op, Roles};
 use sampan_core::engine::{Engine, IntakeError};
@@ -134,7 +134,7 @@ fn sealing_keeps_the_status_that_an_edit_had_while_pending() {
     let (mut v, branch, disk) = with_copy(74);
     let all: Vec<_> = (0..8).map(|i| v.create(2, branch, "members", &[&format!("full_name=Người {i}")])).collect();
     ok(&v.sync(2, 1));
-    let copy = clone_disk(&v, 2, disk.lock().unwrap().clone());
+    let copy = clone_disk(&v, 2, disk.lock().clone());
     v.replicas.push(copy);
     let twin = v.replicas.len() - 1;
     for id in &all {
@@ -205,7 +205,7 @@ fn a_tick_lapses_when_the_relay_says_hello_from_another_store() {
 #[test]
 fn two_processes_on_one_store_do_not_fork_their_own_log() {
     let (mut v, branch, disk) = with_copy(76);
-    let mut store: Box<dyn sampan_core::store::Store> = Box::new(Handle(disk));
+    let mut store: Box<dyn sampan_core::store::Store> = Box::new(disk);
     let mut rng = SeededRng::new(12);
     let key = v.replicas[2].engine.key().clone();
     let engine = Engine::open(&mut *store, v.org, key, Arc::new(Stored), &mut rng).unwrap();

@@ -139,7 +139,7 @@ fn a_cloned_disk_is_as_the_model_says_at_every_step() {
     let mut model = Model::new(v.org);
     let an = v.create(2, branch, "members", &["full_name=An", "phone=0"]);
     ok(&v.sync(2, 1));
-    let copy = clone_disk(&v, 2, disk.lock().unwrap().clone());
+    let copy = clone_disk(&v, 2, disk.lock().clone());
     v.replicas.push(copy);
     let twin = v.replicas.len() - 1;
     v.set(2, "members", an, &["phone=1"]);
