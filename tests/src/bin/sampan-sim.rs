@@ -179,7 +179,8 @@ fn main() -> ExitCode {
                 let only = bait.then(|| canary::bait(c).to_vec());
                 Options { nodes_max, only, ..Options::default() }
             };
-            sing(&name.0, threads.threads, seeds, from, options)
+            let usual = if bait { canary::BAITED_SEEDS_MAX } else { canary::SEEDS_MAX };
+            sing(&name.0, threads.threads, seeds.unwrap_or(usual), from, options)
         }
     }
 }
@@ -279,7 +280,7 @@ fn smaller(case: &Case, threads: usize, tries: u32) -> ExitCode {
 fn sing(
     all: &[Canary],
     threads: usize,
-    seeds: Option<u64>,
+    seeds: u64,
     from: u64,
     options: impl Fn(Canary) -> Options + Sync,
 ) -> ExitCode {
