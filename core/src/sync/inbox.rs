@@ -56,6 +56,11 @@ impl Inbox {
         self.bytes
     }
 
+    /// How many frames wait.
+    pub(super) fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
     /// The next frame that may be taken.
     pub(super) fn take(&mut self) -> Option<Frame> {
         let ready = |(lane, _, frame): &(u8, usize, Frame)| match frame {

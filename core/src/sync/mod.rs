@@ -16,7 +16,7 @@ mod talk;
 mod terms;
 
 pub use session::Session;
-pub use terms::{Env, Event, Progress, Role, SessionError, Stats};
+pub use terms::{Env, Event, Progress, Role, SessionError, Stats, Waiting};
 
 /// The lanes of a link, most urgent first: one stream each where the transport has streams.
 pub mod lane {

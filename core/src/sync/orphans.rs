@@ -40,6 +40,11 @@ impl Orphans {
         self.commits <= ORPHAN_COMMITS_MAX && self.bytes <= WAITING_BYTES_MAX
     }
 
+    /// Commits that wait, and their bytes.
+    pub(super) fn size(&self) -> (usize, usize) {
+        (self.commits, self.bytes)
+    }
+
     /// Takes out the groups that name one of these as a parent.
     pub(super) fn of(&mut self, stored: &[CommitId]) -> Vec<Group> {
         if stored.is_empty() {

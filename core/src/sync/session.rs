@@ -10,7 +10,7 @@ use super::door::{self, Door};
 use super::inbox::Inbox;
 use super::orphans::{Lacks, Orphans};
 use super::outbox::Outbox;
-use super::terms::{Env, Event, Progress, Role, SessionError, Stats};
+use super::terms::{Env, Event, Progress, Role, SessionError, Stats, Waiting};
 use crate::canary::{self, Canary};
 use crate::charter::Charter;
 use crate::engine::{Engine, IntakeError, meta};
@@ -664,6 +664,14 @@ impl Session {
     #[must_use]
     pub fn verified_at(&self) -> Option<Millis> {
         self.verified
+    }
+
+    /// What is kept of the peer's until it can be taken.
+    #[must_use]
+    pub fn waiting(&self) -> Waiting {
+        let (commits, bytes) = self.orphans.size();
+        let (frames, acks) = (self.inbox.len(), self.early_acks.len());
+        Waiting { frames, bytes: self.inbox.bytes() + bytes, commits, acks }
     }
 
     /// Whether nothing waits to be sent and no answer is awaited.

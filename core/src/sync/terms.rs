@@ -7,6 +7,7 @@
 use crate::engine::{Engine, IntakeError};
 use crate::entropy::Entropy;
 use crate::id::DeviceId;
+use crate::limits::{EARLY_ACKS_MAX, ORPHAN_COMMITS_MAX, WAITING_BYTES_MAX, WAITING_COMMITS_MAX};
 use crate::register::RegisterError;
 use crate::store::{Store, StoreError};
 use crate::time::Millis;
@@ -107,6 +108,30 @@ pub struct Stats {
     pub frame_bytes_received: u64,
     /// Registers that were not taken, for want of a right or a reason.
     pub registers_refused: u64,
+}
+
+/// What a session keeps of a peer's until it can be taken: never more than the limits that are named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Waiting {
+    /// Frames that overtook what they follow; at most `WAITING_COMMITS_MAX`.
+    pub frames: usize,
+    /// Bytes of frames and of commits that wait, of each at most `WAITING_BYTES_MAX`.
+    pub bytes: usize,
+    /// Commits without their parents or a charter that places them; at most `ORPHAN_COMMITS_MAX`.
+    pub commits: usize,
+    /// Acknowledgements whose signers are no relays yet; at most `EARLY_ACKS_MAX`.
+    pub acks: usize,
+}
+
+impl Waiting {
+    /// Whether all of it is within the limits.
+    #[must_use]
+    pub fn is_bounded(&self) -> bool {
+        self.frames <= WAITING_COMMITS_MAX
+            && self.bytes <= 2 * WAITING_BYTES_MAX
+            && self.commits <= ORPHAN_COMMITS_MAX
+            && self.acks <= EARLY_ACKS_MAX
+    }
 }
 
 /// Why a session ended.

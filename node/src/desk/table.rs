@@ -13,7 +13,7 @@ use sampan_core::engine::{SealLimits, meta};
 use sampan_core::id::DeviceId;
 use sampan_core::register::Heartbeat;
 use sampan_core::store::{Batch, Store, StoreError};
-use sampan_core::sync::{Env, Event, Role, Session, SessionError};
+use sampan_core::sync::{Env, Event, Role, Session, SessionError, Waiting};
 use sampan_core::time::Millis;
 use sampan_core::wire::frame::Frame;
 use std::collections::{BTreeMap, BTreeSet};
@@ -127,6 +127,11 @@ impl Table {
         now.sort_unstable();
         now.dedup();
         now
+    }
+
+    /// What each open session keeps of its peer's until it can be taken.
+    pub fn waiting(&self) -> impl Iterator<Item = (DeviceId, Waiting)> + '_ {
+        self.sessions.values().filter(|o| !o.closed).map(|o| (o.session.peer(), o.session.waiting()))
     }
 
     /// One transaction: the inputs, sealing, news; and only then what leaves. `look`: another process

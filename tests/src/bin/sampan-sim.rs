@@ -277,13 +277,7 @@ fn smaller(case: &Case, threads: usize, tries: u32) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn sing(
-    all: &[Canary],
-    threads: usize,
-    seeds: u64,
-    from: u64,
-    options: impl Fn(Canary) -> Options + Sync,
-) -> ExitCode {
+fn sing(all: &[Canary], threads: usize, seeds: u64, from: u64, options: impl Fn(Canary) -> Options + Sync) -> ExitCode {
     let mut good = true;
     println!("canary                           median  limit  seeds until caught, in {TRIALS} trials");
     canary::try_all(all, threads, seeds, from, options, |t| {

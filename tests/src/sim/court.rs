@@ -8,7 +8,8 @@
 use super::fault::FaultKind;
 use super::world::World;
 use crate::model::{Model, ModelCharter, When, disagreements};
-use sampan_core::id::{CommitId, Flow, SpaceId, UnitId};
+use sampan_core::id::{CommitId, DeviceId, Flow, SpaceId, UnitId};
+use sampan_core::limits::{QUARANTINE_BYTES_MAX, QUARANTINE_COMMITS_MAX};
 use sampan_core::log::Commit;
 use sampan_core::store::Store;
 use sampan_core::wire::frame::Frame;
@@ -228,6 +229,7 @@ impl World {
             }
             self.check_statuses(*n);
             self.check_delivered(*n);
+            self.check_quarantine(*n);
         }
         self.check_documents(&living);
         self.check_cost();
@@ -320,6 +322,35 @@ impl World {
                         shown.insert(key, (*n, view));
                     }
                 }
+            }
+        }
+    }
+
+    /// What a peer can make a replica keep stays under the limits that are named, whatever it sends.
+    pub(super) fn check_memory(&mut self, n: usize) {
+        let Some(p) = &self.machines[n].process else { return };
+        let name = &self.machines[n].name;
+        for (peer, waiting) in p.table.waiting() {
+            if !waiting.is_bounded() {
+                self.ledger.accuse(format!("{name} keeps more of {peer} than it may: {waiting:?}"));
+            }
+        }
+    }
+
+    /// Nor does anybody fill a quarantine beyond the quota.
+    fn check_quarantine(&mut self, n: usize) {
+        let Some(p) = &self.machines[n].process else { return };
+        let Ok(held) = p.replica.store.quarantine() else { return };
+        let mut of: BTreeMap<DeviceId, (usize, usize)> = BTreeMap::new();
+        for q in &held {
+            let (commits, bytes) = of.entry(q.peer).or_default();
+            *commits += 1;
+            *bytes += q.pack.len();
+        }
+        for (peer, (commits, bytes)) in of {
+            if commits > QUARANTINE_COMMITS_MAX || bytes > QUARANTINE_BYTES_MAX {
+                let name = &self.machines[n].name;
+                self.ledger.accuse(format!("{name} keeps {commits} commits ({bytes} bytes) of {peer} in quarantine"));
             }
         }
     }

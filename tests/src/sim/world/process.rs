@@ -135,6 +135,7 @@ impl World {
             return;
         }
         self.after_step(n);
+        self.check_memory(n);
         if stored {
             self.at(1, Happening::Project(n));
         }
