@@ -12,7 +12,7 @@ use crate::keys::{self, KeyError, KeyKind};
 use crate::replica::Replica;
 use sampan_core::bundle::{
     Address, BoxKey, BoxSecret, Checked, FormatError, Header, Plan, PlanError, Reader, Sealer, TakeError, Taken,
-    Taking, Target, format::LENGTH_AT,
+    Taking, Target, format::LENGTH_AT, named_by_ticket,
 };
 use sampan_core::engine::meta;
 use sampan_core::id::{DeviceId, UnitId};
@@ -131,7 +131,8 @@ pub fn create(
     replica.seal()?;
     let now = replica.label()?;
     let first = replica.file().replica.as_ref().and_then(|t| t.relays.first()).map(|r| r.device);
-    let plan = Plan::of(&replica.engine, target, first, now)?;
+    let named = named_by_ticket(&replica.engine, &replica.store, first)?;
+    let plan = Plan::of(&replica.engine, target, &named, now)?;
     let Replica { store, engine, rng, .. } = replica;
     let parcel = store.group(|s| plan.parcel(&mut Env { store: s, engine, rng: &mut **rng, now }, whole));
     let mut parcel = match parcel {
@@ -143,8 +144,7 @@ pub fn create(
     };
     let totals = parcel.totals;
     let receivers: Vec<BoxKey> = plan.receivers.iter().map(|r| r.box_key).collect();
-    let address =
-        Address { org: engine.org(), created: now, down: plan.down, unit: plan.unit, receivers: &receivers };
+    let address = Address { org: engine.org(), created: now, down: plan.down, unit: plan.unit, receivers: &receivers };
     let mut draft = Draft::create(file)?;
     let key = engine.key().clone();
     let mut out = Vec::new();
@@ -230,10 +230,8 @@ pub fn answer_path(replica: &Replica, to: &DeviceId) -> PathBuf {
 
 /// The secrets that may open a bundle for this device.
 fn secrets(replica: &Replica) -> Result<Vec<BoxSecret>, BundleError> {
-    let mut out = vec![
-        keys::load(&replica.dir().keys(), KeyKind::Box)?.box_secret(),
-        BoxSecret::of_signer(replica.engine.key()),
-    ];
+    let mut out =
+        vec![keys::load(&replica.dir().keys(), KeyKind::Box)?.box_secret(), BoxSecret::of_signer(replica.engine.key())];
     for unit in replica.units() {
         let secret = replica.store.meta(&meta::ticket_box(&unit))?;
         out.extend(secret.and_then(|b| b.try_into().ok()).map(BoxSecret::from_bytes));

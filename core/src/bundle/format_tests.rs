@@ -63,7 +63,8 @@ fn every_prefix_is_incomplete_and_every_flipped_bit_is_seen() {
     let bytes = sealed(&[b"a frame".to_vec(), b"another".to_vec()], &[secret(2).public()]);
     for len in 0..bytes.len() {
         let e = opened(&bytes[..len], 4_096, &[secret(2)]).unwrap_err();
-        let expected = if len < MAGIC.len() { matches!(e, FormatError::NotABundle) } else { matches!(e, FormatError::Cut { .. }) };
+        let expected =
+            if len < MAGIC.len() { matches!(e, FormatError::NotABundle) } else { matches!(e, FormatError::Cut { .. }) };
         assert!(expected, "{len}: {e}");
     }
     for at in 0..bytes.len() {

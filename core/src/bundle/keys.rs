@@ -101,7 +101,8 @@ pub(super) fn wrap(ephemeral: &BoxSecret, receiver: &BoxKey, content: &[u8; 32])
     wrapped[..32].copy_from_slice(content);
     // The key is used once: a nonce of zeros repeats nothing.
     let (body, rest) = wrapped.split_at_mut(32);
-    let tag = XChaCha20Poly1305::new((&*key).into()).encrypt_inout_detached(&XNonce::default(), b"", body.into()).ok()?;
+    let tag =
+        XChaCha20Poly1305::new((&*key).into()).encrypt_inout_detached(&XNonce::default(), b"", body.into()).ok()?;
     rest.copy_from_slice(&tag);
     Some(Slot { hint: hint(&public, receiver), wrapped })
 }

@@ -15,7 +15,7 @@ mod take;
 
 pub use format::{Address, Checked, FormatError, Header, Reader, Sealer};
 pub use keys::{BoxKey, BoxSecret};
-pub use plan::{Parcel, Plan, PlanError, Receiver, Target};
+pub use plan::{Parcel, Plan, PlanError, Receiver, Target, named_by_ticket};
 pub use take::{TakeError, Taken, Taking};
 
 use crate::id::DeviceId;

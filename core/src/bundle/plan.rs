@@ -13,8 +13,8 @@ use crate::engine::{Engine, meta};
 use crate::frontier::SpaceTips;
 use crate::id::{DeviceId, Flow, LogId, SpaceId, UnitId};
 use crate::limits::{
-    ACK_LEAVES_MAX, BUNDLE_RECEIVERS_MAX, FRAME_ENTRIES_MAX, FRAME_PAYLOAD_BYTES_MAX, FRAME_SPACES_MAX,
-    TURN_REGISTERS_MAX,
+    ACK_LEAVES_MAX, BUNDLE_RECEIVERS_MAX, FRAME_BYTES_MAX, FRAME_ENTRIES_MAX, FRAME_PAYLOAD_BYTES_MAX,
+    FRAME_SPACES_MAX, TURN_REGISTERS_MAX,
 };
 use crate::scope::{Shared, Side};
 use crate::store::{CommitKey, CommitRow, Store, StoreError};
@@ -76,26 +76,24 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Who receives a bundle for a target. `first_relay`: the relay that the ticket named, for a device that
-    /// has no charter yet.
+    /// Who receives a bundle for a target. `named`: those that the ticket names, for a device that has no
+    /// charter yet (see [`named_by_ticket`]).
     ///
     /// # Errors
     /// [`PlanError`].
-    pub fn of(
-        engine: &Engine,
-        target: Target,
-        first_relay: Option<DeviceId>,
-        now: Millis,
-    ) -> Result<Self, PlanError> {
+    pub fn of(engine: &Engine, target: Target, named: &[DeviceId], now: Millis) -> Result<Self, PlanError> {
         let known = Known { charter: engine.charter(), levels: engine.levels(), me: engine.device(), now };
         if engine.is_blank() {
-            let named = match target {
-                Target::Device(device) => Some(device),
-                Target::Above | Target::Unit(_) => first_relay,
+            let chosen = |device: &&DeviceId| match target {
+                Target::Device(one) => one == **device,
+                Target::Above | Target::Unit(_) => true,
             };
-            let relay = named.ok_or(PlanError::NothingAbove)?;
-            let receiver = known.receiver(relay, Side::default()).ok_or(PlanError::NotRelated(relay))?;
-            return Ok(Self { down: false, unit: None, receivers: vec![receiver] });
+            let receivers = named.iter().filter(chosen).filter_map(|d| known.receiver(*d, Side::default()));
+            let receivers: Vec<_> = receivers.take(BUNDLE_RECEIVERS_MAX).collect();
+            if receivers.is_empty() {
+                return Err(PlanError::NothingAbove);
+            }
+            return Ok(Self { down: false, unit: None, receivers });
         }
         match target {
             Target::Above => known.above(),
@@ -125,11 +123,12 @@ impl Plan {
         };
         let mut out = Parcel { pieces: VecDeque::new(), totals: Announce::default() };
         out.frame(Frame::Hello(Box::new(self.hello(env, digests)?)));
-        let listed: Vec<SpaceFrontier> = spaces
-            .iter()
-            .filter_map(|s| env.engine.holdings().tips(s).map(|t| SpaceFrontier::of(*s, t)))
-            .collect();
-        listed.chunks(FRAME_SPACES_MAX).for_each(|c| out.frame(Frame::Frontier(c.to_vec())));
+        let listed: Vec<SpaceFrontier> =
+            spaces.iter().filter_map(|s| env.engine.holdings().tips(s).map(|t| SpaceFrontier::of(*s, t))).collect();
+        let size = |s: &SpaceFrontier| 32 + s.logs.iter().map(|l| 56 + 34 * l.tips.len()).sum::<usize>();
+        for some in in_parts(listed, FRAME_SPACES_MAX, size) {
+            out.frame(Frame::Frontier(some));
+        }
         let rows = self.missing(env, &spaces, whole)?;
         for (_, row) in &rows {
             out.totals.commits += 1;
@@ -138,8 +137,8 @@ impl Plan {
         }
         out.frame(Frame::Announce(out.totals));
         out.commits(rows);
-        for chunk in self.registers(env, &me)?.chunks(TURN_REGISTERS_MAX / 4) {
-            out.frame(Frame::Registers(chunk.to_vec()));
+        for some in in_parts(self.registers(env, &me)?, TURN_REGISTERS_MAX, |r| r.bytes.len() + 72) {
+            out.frame(Frame::Registers(some));
         }
         if self.down {
             self.acks(env, &me, &mut out)?;
@@ -239,6 +238,42 @@ impl Plan {
     }
 }
 
+/// Whom a device that has only a ticket can write to: who issued the ticket, an admin of its unit or above, and
+/// the nearest relay that it names.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn named_by_ticket(
+    engine: &Engine,
+    store: &dyn Store,
+    first_relay: Option<DeviceId>,
+) -> Result<Vec<DeviceId>, StoreError> {
+    // Joining writes the grant and then the enrolment, for each ticket.
+    let grants = engine.chains(store)?.into_iter().step_by(2).flat_map(|g| g.headers);
+    let issuers = grants.filter_map(|h| h.trust().ok()).map(|h| h.header().device);
+    let mut out: Vec<DeviceId> = issuers.chain(first_relay).collect();
+    out.sort_unstable();
+    out.dedup();
+    Ok(out)
+}
+
+/// Cuts a list into parts that fit a frame each: at most so many things, and half a frame by this size.
+fn in_parts<T>(list: Vec<T>, most: usize, size: impl Fn(&T) -> usize) -> Vec<Vec<T>> {
+    let mut out: Vec<Vec<T>> = Vec::new();
+    let mut bytes = 0;
+    for thing in list {
+        bytes += size(&thing);
+        match out.last_mut().filter(|part| part.len() < most && bytes <= FRAME_BYTES_MAX / 2) {
+            Some(part) => part.push(thing),
+            None => {
+                bytes = size(&thing);
+                out.push(vec![thing]);
+            }
+        }
+    }
+    out
+}
+
 /// Spaces that every receiver shares with this device and that hold something.
 fn common(engine: &Engine, shared: &[Shared]) -> BTreeSet<SpaceId> {
     let charter = engine.charter();
@@ -258,8 +293,8 @@ impl Said {
     fn read(store: &dyn Store, receiver: &Receiver, down: bool) -> Result<Self, StoreError> {
         let mut out = Self::default();
         if let Some(bytes) = store.meta(&held_by(&receiver.key))? {
-            let held: Held = wire::decode("what a neighbour holds", &bytes)
-                .map_err(|e| StoreError::Damaged(e.to_string()))?;
+            let held: Held =
+                wire::decode("what a neighbour holds", &bytes).map_err(|e| StoreError::Damaged(e.to_string()))?;
             out.held = held.spaces.iter().map(|s| (s.space, s.tips())).collect();
         }
         if !down {
@@ -377,8 +412,7 @@ impl Known<'_> {
         let own = mine.relay_units.contains(&unit);
         let roles = if relays.is_empty() || own { Roles::NONE } else { Roles::RELAY };
         let devices = self.devices(&unit, roles).into_iter();
-        let mut receivers: Vec<_> =
-            devices.filter_map(|d| self.receiver(d, Side::of(self.charter, &d))).collect();
+        let mut receivers: Vec<_> = devices.filter_map(|d| self.receiver(d, Side::of(self.charter, &d))).collect();
         receivers.extend(self.tickets(&unit, roles));
         self.plan(true, unit, receivers)
     }

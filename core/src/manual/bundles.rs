@@ -19,8 +19,8 @@
 //! sampan bundle apply branch for-….bundle                              the ticks appear
 //! ```
 //!
-//! The branch may also speak first: without a charter its first bundle goes to the nearest relay that the ticket
-//! names and holds only the chain that shows its right; the answer is its first load. `--for` names a unit or a
+//! The branch may also speak first: without a charter its first bundle goes to the device that issued the ticket
+//! and the nearest relay that it names, and holds only the chain that shows its right; the answer is its first load. `--for` names a unit or a
 //! device; without it a bundle is for the nearest relay above. `inspect` checks a file and says what it is, and
 //! changes nothing.
 //!

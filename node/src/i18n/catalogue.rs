@@ -11,5 +11,11 @@ pub(super) const fn m(id: &'static str, vi: &'static str, en: &'static str) -> M
 
 /// Every message.
 pub(super) fn all() -> impl Iterator<Item = &'static Message> {
-    errors::ERRORS.iter().chain(help::HELP).chain(words::WORDS).chain(records::RECORDS).chain(relay::RELAY).chain(bundle::BUNDLE)
+    errors::ERRORS
+        .iter()
+        .chain(help::HELP)
+        .chain(words::WORDS)
+        .chain(records::RECORDS)
+        .chain(relay::RELAY)
+        .chain(bundle::BUNDLE)
 }

@@ -63,7 +63,7 @@ pub fn bent(bytes: &[u8]) {
             break;
         }
     }
-    for (bytes, good) in [(file.as_slice(), file == whole), (bytes, false)] {
+    for (bytes, good) in [(file.as_slice(), file == whole), (bytes, bytes == whole.as_slice())] {
         let mut held = false;
         let cost = peak(|| held = read(bytes, step));
         assert!(cost <= TIMES * bytes.len() + CONSTANT, "{cost} bytes held for {}", bytes.len());
@@ -76,7 +76,7 @@ fn honest(world: &World, down: bool) -> Vec<Vec<u8>> {
     let (mut from, to) = if down { (world.upper(), world.lower()) } else { (world.lower(), world.upper()) };
     let target = Target::Device(to.device());
     // A branch that has just joined: the relay does not know it yet, and the branch only its relay.
-    let plan = Plan::of(&from.engine, target, Some(to.device()), world.now);
+    let plan = Plan::of(&from.engine, target, &[to.device()], world.now);
     let Ok(plan) = plan else { return Vec::new() };
     let mut parcel = plan.parcel(&mut from.env(), true).unwrap();
     let mut out = Vec::new();

@@ -421,7 +421,11 @@ pub fn root_unit() -> UnitId {
 
 /// Frames of a bundle: one that opens it, and one that is longer than nothing.
 pub fn bundle_frames() -> Vec<Vec<u8>> {
-    frames().iter().filter(|(name, _, _)| ["frame_hello_short", "frame_mark"].contains(name)).map(|(_, f, _)| f.encode()).collect()
+    frames()
+        .iter()
+        .filter(|(name, _, _)| ["frame_hello_short", "frame_mark"].contains(name))
+        .map(|(_, f, _)| f.encode())
+        .collect()
 }
 
 /// A whole bundle of them, and its header.

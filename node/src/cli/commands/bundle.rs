@@ -14,7 +14,7 @@ use crate::cli::{App, codes};
 use crate::i18n::{Lang, format_bytes, format_int, t};
 use crate::replica::Replica;
 use crate::stamp::rfc3339;
-use sampan_core::bundle::{FormatError, PlanError, TakeError, Target};
+use sampan_core::bundle::{FormatError, PlanError, TakeError, Target, named_by_ticket};
 use sampan_core::id::{DeviceId, UnitId};
 use sampan_core::wire::frame::RefuseCode;
 use serde_json::json;
@@ -85,11 +85,9 @@ fn say_created(app: &App, replica: &Replica, made: &Created, id: &str) {
 fn target(app: &App, replica: &Replica, text: &str) -> Result<Target, CliError> {
     let charter = replica.engine.charter();
     let digits = text.trim().to_lowercase();
-    let known: BTreeSet<DeviceId> = charter
-        .all_rights()
-        .map(|(d, _)| *d)
-        .chain(replica.file().replica.iter().flat_map(|t| &t.relays).map(|r| r.device))
-        .collect();
+    let first = replica.file().replica.as_ref().and_then(|t| t.relays.first()).map(|r| r.device);
+    let named = named_by_ticket(&replica.engine, &replica.store, first).map_err(|e| e.into_cli(app.lang))?;
+    let known: BTreeSet<DeviceId> = charter.all_rights().map(|(d, _)| *d).chain(named).collect();
     let fits = |d: &&DeviceId| digits.len() >= DEVICE_DIGITS_MIN && d.to_string().starts_with(&digits);
     let found: Vec<&DeviceId> = known.iter().filter(fits).collect();
     if replica.engine.is_blank() {
