@@ -112,3 +112,13 @@ pub const EARLY_ACKS_MAX: usize = TREE_DEPTH_MAX * FRAME_SPACES_MAX;
 /// Bytes of frames that a relay keeps from a device before its hello has come: anyone with a key may
 /// get this far, and an honest device sends its hello first and little beside it.
 pub const BEFORE_HELLO_BYTES_MAX: usize = 2 << 20;
+/// Plaintext bytes in one chunk of a bundle: what a reader holds before it can tell that a byte was altered.
+pub const BUNDLE_CHUNK_BYTES: usize = 64 << 10;
+/// Bytes of a bundle file: the largest file that a stick formatted with FAT32 can hold.
+pub const BUNDLE_BYTES_MAX: u64 = (4 << 30) - 1;
+/// Keys that one bundle may be encrypted to: the devices and open tickets of one unit, many times over.
+pub const BUNDLE_RECEIVERS_MAX: usize = 256;
+/// Bytes in the header of a bundle: [`BUNDLE_RECEIVERS_MAX`] wrapped keys and room beside them.
+pub const BUNDLE_HEADER_BYTES_MAX: usize = 32 << 10;
+/// Logs of one neighbour whose tips are kept from its last bundle, so that the next one for it is short.
+pub const BUNDLE_HELD_LOGS_MAX: usize = 100_000;

@@ -5,7 +5,7 @@
 //!
 //! Invariants: no sibling's space is ever in a shared scope; `local` spaces are in none.
 
-use crate::charter::{Charter, Roles};
+use crate::charter::{Charter, Right, Roles};
 use crate::frontier::tree::Holdings;
 use crate::hash::tagged;
 use crate::id::{DeviceId, Digest, Flow, SpaceId, UnitId};
@@ -27,8 +27,14 @@ impl Side {
     /// The side of a device.
     #[must_use]
     pub fn of(charter: &Charter, device: &DeviceId) -> Self {
+        Self::of_rights(charter.rights(device))
+    }
+
+    /// The side of whoever has these rights: a device, or the one that will use a ticket.
+    #[must_use]
+    pub fn of_rights<'a>(rights: impl IntoIterator<Item = &'a Right>) -> Self {
         let mut side = Self::default();
-        for right in charter.rights(device) {
+        for right in rights {
             if right.roles.contains(Roles::RELAY) {
                 side.relay_units.insert(right.unit);
             } else if right.roles.contains(Roles::READER) && right.subtree {

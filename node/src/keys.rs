@@ -7,6 +7,7 @@
 //! prints a secret; secrets are wiped when dropped.
 
 use ed25519_dalek::SigningKey;
+use sampan_core::bundle::{BoxKey, BoxSecret};
 use sampan_core::entropy::Entropy;
 use sampan_core::id::{DeviceId, OrgId};
 use std::fmt;
@@ -121,6 +122,18 @@ impl Secret {
     #[must_use]
     pub fn signing_key(&self) -> SigningKey {
         SigningKey::from_bytes(&self.0)
+    }
+
+    /// The X25519 key with this secret.
+    #[must_use]
+    pub fn box_secret(&self) -> BoxSecret {
+        BoxSecret::from_bytes(*self.0)
+    }
+
+    /// The public half of [`Secret::box_secret`]: what an enrolment names.
+    #[must_use]
+    pub fn box_key(&self) -> BoxKey {
+        self.box_secret().public()
     }
 
     /// The device that this seed's public key names.

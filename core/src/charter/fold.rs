@@ -465,6 +465,11 @@ impl Charter {
     pub fn revoked(&self, key: &DeviceId) -> Option<&str> {
         self.revoked.get(key).map(String::as_str)
     }
+    /// The X25519 public key that a device named when it enrolled: what is encrypted to it.
+    #[must_use]
+    pub fn box_key(&self, device: &DeviceId) -> Option<[u8; 32]> {
+        self.box_keys.get(device).copied()
+    }
     /// A ticket.
     #[must_use]
     pub fn ticket(&self, key: &DeviceId) -> Option<&Ticket> {

@@ -252,7 +252,9 @@ impl Engine {
         let mut out = Vec::new();
         for above in self.charter.chain(unit) {
             let relays = self.charter.endpoints(&above.id);
-            if relays.is_empty() || relays.iter().any(|(d, _)| *d == self.device) {
+            // One that acknowledges is a relay, also where it listens nowhere: bundles reach it.
+            let silent = relays.is_empty() && !rows.iter().any(|r| r.relay_unit == above.id);
+            if silent || relays.iter().any(|(d, _)| *d == self.device) {
                 continue;
             }
             let level = self.charter.level(&above.id, self.levels());

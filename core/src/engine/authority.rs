@@ -295,6 +295,8 @@ impl Engine {
         unit.push(ticket.depth);
         batch.meta.insert(meta::JOINED_UNIT.into(), Some(unit));
         batch.meta.insert(meta::chain(&ticket.unit), Some(wire::encode(&chain)));
+        let ticket_box = crate::bundle::BoxSecret::of_signer(&key).to_bytes().to_vec();
+        batch.meta.insert(meta::ticket_box(&ticket.unit), Some(ticket_box));
         batch.meta.insert(meta::ADMITTED.into(), None);
         store.write(&batch)?;
         Ok(JoinFacts { chain })

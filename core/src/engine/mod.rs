@@ -67,6 +67,12 @@ pub mod meta {
     pub fn chain(unit: &crate::id::UnitId) -> String {
         format!("chain/{unit}")
     }
+    /// The X25519 secret of the ticket that a unit was joined with, 32 bytes: opens bundles that were made for
+    /// the ticket before anyone knew which device would use it.
+    #[must_use]
+    pub fn ticket_box(unit: &crate::id::UnitId) -> String {
+        format!("ticket_box/{unit}")
+    }
     /// The store epoch that an upper relay last named, 16 bytes, and when by its clock, 8 bytes.
     #[must_use]
     pub fn peer_epoch(relay: &crate::id::DeviceId) -> String {

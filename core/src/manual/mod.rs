@@ -8,6 +8,7 @@
 //!
 //! - [`formats`]: every form that is signed, hashed, sent or stored.
 //! - [`sync`]: how a session between two replicas goes.
+//! - [`bundles`]: the same by a file, where there is no link.
 //! - [`statuses`]: what becomes of an entry, and why every replica agrees on it.
 //!
 //! # Architecture
@@ -75,7 +76,10 @@
 //! [`engine`](crate::engine): one replica: edits, sealing, intake, judging, acknowledgements, invitations.
 //!
 //! [`sync`](mod@crate::sync): the session, a state machine between a lower and an upper end.
+//!
+//! [`bundle`](crate::bundle): the same frames in an encrypted, signed file.
 
+pub mod bundles;
 pub mod formats;
 pub mod statuses;
 pub mod sync;

@@ -17,7 +17,7 @@ use crate::time::Millis;
 use crate::wire::frame::{Hello, RefuseCode, RelayAddress};
 
 /// The verdict.
-pub(super) enum Door {
+pub(crate) enum Door {
     Open,
     Refused(RefuseCode, String),
     Redirect(Vec<RelayAddress>),
@@ -28,7 +28,7 @@ fn refused(code: RefuseCode, text: impl Into<String>) -> Door {
 }
 
 /// Judges a device that says hello, taking in the chain that shows its right.
-pub(super) fn judge(env: &mut Env<'_>, peer: DeviceId, hello: &Hello) -> Result<Door, IntakeError> {
+pub(crate) fn judge(env: &mut Env<'_>, peer: DeviceId, hello: &Hello) -> Result<Door, IntakeError> {
     let commits = match chain_commits(env, hello) {
         Ok(commits) => commits,
         Err(why) => return Ok(refused(RefuseCode::Protocol, why)),
@@ -81,7 +81,7 @@ fn can_tell(env: &Env<'_>, chain: &[Commit]) -> bool {
 }
 
 /// Whether a device that is connected may stay.
-pub(super) fn judge_rights(charter: &Charter, peer: DeviceId, now: Millis) -> Option<Door> {
+pub(crate) fn judge_rights(charter: &Charter, peer: DeviceId, now: Millis) -> Option<Door> {
     if let Some(reason) = charter.revoked(&peer) {
         return Some(refused(RefuseCode::GrantEnded, format!("the grant of this device was revoked: {reason}")));
     }

@@ -7,12 +7,12 @@
 //! only when a mark's digests equal what is held in the same read of the store and nothing waits to
 //! be sent; every repair is bounded.
 
-mod door;
+pub(crate) mod door;
 mod inbox;
 mod orphans;
 mod outbox;
 mod session;
-mod talk;
+pub(crate) mod talk;
 mod terms;
 
 pub use session::Session;

@@ -8,12 +8,13 @@
 
 use super::session::Session;
 use super::terms::{Env, Role, SessionError};
+use crate::charter::{Charter, Roles};
 use crate::engine::{Engine, News, meta};
 use crate::frontier::SpaceTips;
 use crate::frontier::tree::Holdings;
 use crate::id::{Digest, Flow, LogId, SpaceId, UnitId};
 use crate::limits::{ACK_LEAVES_MAX, FRAME_SPACES_MAX, PUSH_BYTES_MAX, TURN_REGISTERS_MAX};
-use crate::register::{SignedRegister, names};
+use crate::register::{Register, SignedRegister, names};
 use crate::scope::{Item, Side};
 use crate::store::{Batch, CommitKey, CommitRow, Store};
 use crate::wire::frame::{ChildDigest, Frame, SpaceFrontier, Tree, TreeNode};
@@ -332,21 +333,13 @@ impl Session {
         Ok(())
     }
 
-    /// Whether a register concerns the peer: signs of life go up, holders' names to their unit and the
-    /// relays above it.
     fn wants(&self, engine: &Engine, signed: &SignedRegister) -> bool {
-        let Ok(register) = signed.trust() else { return false };
         let charter = engine.charter();
         let lower = match self.role {
             Role::Lower => Side::of(charter, &engine.device()),
             Role::Upper => Side::of(charter, &self.peer),
         };
-        let in_lower = lower.covers(charter, &register.unit);
-        let kind = match self.role {
-            Role::Lower => register.name == names::HEARTBEAT || register.name.starts_with(names::HOLDER),
-            Role::Upper => register.name.starts_with(names::HOLDER),
-        };
-        in_lower && kind
+        concerns(charter, self.role, &lower, signed)
     }
 
     pub(super) fn take_registers(
@@ -357,13 +350,7 @@ impl Session {
         let mut batch = Batch::at(env.now);
         for signed in registers {
             let register = signed.verify(&env.engine.org())?;
-            let roles = env.engine.charter().roles(&register.device, &register.unit);
-            let fits = if register.name == names::HEARTBEAT {
-                self.role == Role::Upper && !roles.is_none()
-            } else {
-                register.name.starts_with(names::HOLDER) && roles.contains(crate::charter::Roles::ADMIN)
-            };
-            if fits {
+            if admits(env.engine.charter(), self.role, &register) {
                 batch.registers.push(signed);
             } else {
                 self.stats.registers_refused += 1;
@@ -373,6 +360,28 @@ impl Session {
             env.store.write(&batch)?;
         }
         Ok(())
+    }
+}
+
+/// Whether a register concerns the other end: signs of life go up, holders' names to their unit and the relays
+/// above it. `role` is that of the one who sends.
+pub(crate) fn concerns(charter: &Charter, role: Role, lower: &Side, signed: &SignedRegister) -> bool {
+    let Ok(register) = signed.trust() else { return false };
+    let in_lower = lower.covers(charter, &register.unit);
+    let kind = match role {
+        Role::Lower => register.name == names::HEARTBEAT || register.name.starts_with(names::HOLDER),
+        Role::Upper => register.name.starts_with(names::HOLDER),
+    };
+    in_lower && kind
+}
+
+/// Whether the signer of a register may say it, and to the end that `role` names.
+pub(crate) fn admits(charter: &Charter, role: Role, register: &Register) -> bool {
+    let roles = charter.roles(&register.device, &register.unit);
+    if register.name == names::HEARTBEAT {
+        role == Role::Upper && !roles.is_none()
+    } else {
+        register.name.starts_with(names::HOLDER) && roles.contains(Roles::ADMIN)
     }
 }
 

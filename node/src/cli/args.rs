@@ -82,6 +82,62 @@ pub enum UpkeepCommand {
     Verify(DirArgs),
     /// Find causes.
     Doctor(DirArgs),
+    /// Files instead of a link.
+    #[command(subcommand)]
+    Bundle(BundleCommand),
+}
+
+/// `bundle …`.
+#[derive(Debug, Subcommand)]
+pub enum BundleCommand {
+    /// Make one.
+    Create(BundleCreateArgs),
+    /// Take one in.
+    Apply(BundleApplyArgs),
+    /// Look at one.
+    Inspect(BundleFileArgs),
+}
+
+/// `bundle create`.
+#[derive(Debug, Clone, Args)]
+pub struct BundleCreateArgs {
+    /// The folder.
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+    /// The file.
+    #[arg(value_name = "FILE")]
+    pub bundle: PathBuf,
+    /// Who is to receive it.
+    #[arg(long = "for", value_name = "UNIT|DEVICE")]
+    pub recipient: Option<String>,
+    /// With what the receiver has already.
+    #[arg(long)]
+    pub whole: bool,
+}
+
+/// `bundle apply`.
+#[derive(Debug, Clone, Args)]
+pub struct BundleApplyArgs {
+    /// The folder.
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+    /// The file.
+    #[arg(value_name = "FILE")]
+    pub bundle: PathBuf,
+    /// Where the answer goes.
+    #[arg(long, value_name = "FILE")]
+    pub receipt: Option<PathBuf>,
+}
+
+/// `bundle inspect`.
+#[derive(Debug, Clone, Args)]
+pub struct BundleFileArgs {
+    /// The folder.
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+    /// The file.
+    #[arg(value_name = "FILE")]
+    pub bundle: PathBuf,
 }
 
 /// DIR alone.

@@ -104,6 +104,21 @@ codes! {
     WRONG_KEY "wrong_key" NotInSync "A relay answered with another key.";
     NEWER_NEEDED "newer_needed" NotInSync "The relay needs a newer version.";
 
+    BUNDLE_NOT "bundle_not" BadInput "The file is no bundle.";
+    BUNDLE_NEWER "bundle_newer" BadInput "The bundle is of a newer form.";
+    BUNDLE_CUT "bundle_cut" BadInput "The bundle is incomplete.";
+    BUNDLE_ALTERED "bundle_altered" BadInput "A byte of the bundle is not as it was signed.";
+    BUNDLE_BROKEN "bundle_broken" BadInput "The bundle is signed and holds what no bundle may hold.";
+    BUNDLE_OTHER_ORG "bundle_other_org" BadInput "The bundle belongs to another organisation.";
+    BUNDLE_NOT_FOR_US "bundle_not_for_us" Refused "The bundle is encrypted to other devices.";
+    BUNDLE_SENDER "bundle_sender" Refused "The bundle's sender has no right to bring it.";
+    BUNDLE_EARLY "bundle_early" NotInSync "The charter that would judge the bundle has not arrived.";
+    BUNDLE_MISSING "bundle_missing" NotInSync "The bundle builds on something that has not arrived.";
+    BUNDLE_NOBODY "bundle_nobody" BadInput "Nobody could receive the bundle.";
+    BUNDLE_NOTHING_ABOVE "bundle_nothing_above" BadInput "No relay above is known.";
+    BUNDLE_BLANK "bundle_blank" BadInput "The folder knows no units yet.";
+    FILE_EXISTS "file_exists" BadInput "A file is never written over.";
+
     LATER "later" BadInput "The command comes with a later version.";
     DIR_TAKEN "dir_taken" BadInput "The folder holds an organisation already.";
     BAD_ADDRESS "bad_address" BadInput "An address cannot be read.";

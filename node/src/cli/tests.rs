@@ -52,7 +52,7 @@ fn every_command_and_argument_has_its_words() {
             assert!(i18n::find(&format!("arg.{}", arg.get_id())).is_some(), "{}", arg.get_id());
         }
     }
-    assert_eq!(seen, 14);
+    assert_eq!(seen, 15);
 }
 
 #[test]
@@ -122,6 +122,10 @@ fn the_commands_of_the_contract_parse() {
         "sampan export d members f.csv",
         "sampan verify d",
         "sampan doctor d",
+        "sampan bundle create d --for 001 f.bundle --whole",
+        "sampan bundle create d f.bundle",
+        "sampan bundle apply d f.bundle --receipt g.bundle --json",
+        "sampan bundle inspect d f.bundle --json",
     ] {
         assert!(Cli::try_parse_from(arguments(line)).is_ok(), "{line}");
     }

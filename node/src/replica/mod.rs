@@ -283,7 +283,7 @@ impl Replica {
             if replica.engine.org() != ticket.org {
                 return Err(ReplicaError::OtherOrganisation);
             }
-            let box_key = *keys::load(&replica.dir.keys(), KeyKind::Box)?.bytes();
+            let box_key = keys::load(&replica.dir.keys(), KeyKind::Box)?.box_key().0;
             let Self { store, engine, rng, .. } = &mut replica;
             store.group(|s| engine.join(s, rng, ticket, box_key, now).map(|_| ()))?;
             if let Some(table) = &mut replica.file.replica {
@@ -300,7 +300,7 @@ impl Replica {
             return Ok(replica);
         }
         Self::create(path, ticket.org, settings, |store, engine, rng, dir| {
-            let box_key = *keys::load(&dir.keys(), KeyKind::Box)?.bytes();
+            let box_key = keys::load(&dir.keys(), KeyKind::Box)?.box_key().0;
             engine.join(store, rng, ticket, box_key, now)?;
             Ok((vec![ticket.unit], relays))
         })

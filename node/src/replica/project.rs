@@ -27,7 +27,7 @@ const META_PROJECTED_SCHEMA: &str = "projected_schema";
 
 impl Replica {
     /// Makes the tables of the schema in force, and queues every record when it is new.
-    pub(super) fn follow_schema(&mut self) -> Result<(), StoreError> {
+    pub(crate) fn follow_schema(&mut self) -> Result<(), StoreError> {
         let Some(schema) = self.schema().cloned() else { return Ok(()) };
         let mark = format!("{}/{}", schema.name, schema.version).into_bytes();
         let before = self.store.meta(META_PROJECTED_SCHEMA)?;

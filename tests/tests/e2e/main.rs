@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod bad_links;
+mod bundles;
 mod copies;
 mod crash;
 mod cuts;

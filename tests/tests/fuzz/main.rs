@@ -15,6 +15,7 @@
 //! same seed tries the same inputs. Every past crash stays in the corpus under a telling name.
 
 mod bent;
+mod bundles;
 mod changes;
 mod charter;
 mod draw;
@@ -86,6 +87,10 @@ targets! {
     config = texts::config, 400, 1024;
     /// Dates, numbers, cells and JSON of every kind of field.
     values = texts::values, 400, 256;
+    /// Bundle files, bent.
+    bundle = bundles::bent, 300, 512;
+    /// What a rightful neighbour may put into a bundle, at a folder that takes it in.
+    bundle_taken = bundles::taken, 25, 512;
     /// A live relay that is told anything.
     session_upper = session::upper, 12, 512;
     /// A live branch that is told anything.

@@ -164,6 +164,19 @@ fn seeds(target: &str) -> Seeds {
             out.retain(|(_, raw)| seen.insert(Parsed::read(raw).map(|p| p.hash())));
             out
         }
+        "bundle" => {
+            // A flipped bit, a cut, a piece moved; and the file itself, as bytes.
+            let mut out: Seeds = named(&[
+                ("flip", "\u{9}\u{0}\u{20}\u{0}\u{3}"),
+                ("cut", "\u{9}\u{0}\u{60}\u{1}"),
+                ("move", "\u{9}\u{0}\u{8}\u{4}\u{20}\u{7}"),
+            ]);
+            out.push(("whole".into(), samples::bundle().0));
+            out
+        }
+        "bundle_taken" => {
+            (0..3u8).flat_map(|w| [0, 1].map(|down| (format!("honest_{w}_{down}"), vec![w, down]))).collect()
+        }
         "ticket" => {
             vec![
                 ("line".into(), samples::ticket().encode().into_bytes()),

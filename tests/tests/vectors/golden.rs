@@ -4,6 +4,8 @@
 
 use super::hex::{golden, same};
 use super::samples::*;
+use sampan_core::bundle::keys::hint;
+use sampan_core::bundle::{BoxKey, BoxSecret, Reader};
 use sampan_core::charter::{Charter, Holder, Op, Ticket};
 use sampan_core::frontier::SpaceTips;
 use sampan_core::frontier::tree::Holdings;
@@ -140,6 +142,24 @@ fn registers() {
         &ack_root(&leaves()).0,
         "Merkle root of the leaves (16 x 01, 32 x 81), (.. 02, .. 82), (.. 03, .. 83)",
     );
+}
+
+#[test]
+fn bundles() {
+    let (file, header) = bundle();
+    plain("bundle_header", &header, "bundle_header(org sender created down unit ephemeral slots[slot(hint wrapped)])");
+    let held = golden("bundle", &file, "raw a whole file; its one receiver has the box secret 32 x 02");
+    same("bundle", &file, &held);
+    let secrets = [BoxSecret::from_bytes([2; 32])];
+    let mut reader = Reader::new(test_org(), &secrets);
+    let mut read = Vec::new();
+    reader.push(&held, &mut read).unwrap();
+    assert_eq!(read, bundle_frames());
+    assert!(reader.finish().is_ok_and(|c| c.for_us && c.header == header));
+    let (ephemeral, receiver) = (BoxKey(header.ephemeral), secrets[0].public());
+    hash("bundle_hint", &hint(&ephemeral, &receiver), "the hint of the slot in bundle_header.hex");
+    let key = BoxKey::of_signer(&device(1)).unwrap();
+    hash("bundle_key_of_signer", &key.0, "X25519 form of the device in header.hex");
 }
 
 #[test]

@@ -16,9 +16,10 @@ fn read(path: &Path) -> String {
 }
 
 /// The packages that sampan-core may name. A new one needs a reason there and a line here.
-const CORE_DEPENDENCIES: [&str; 12] = [
+const CORE_DEPENDENCIES: [&str; 14] = [
     "automerge",
     "blake3",
+    "chacha20poly1305",
     "data-encoding",
     "ed25519-dalek",
     "minicbor",
@@ -28,6 +29,7 @@ const CORE_DEPENDENCIES: [&str; 12] = [
     "thiserror",
     "toml",
     "unicode-normalization",
+    "x25519-dalek",
     "zeroize",
 ];
 

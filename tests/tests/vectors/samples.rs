@@ -418,3 +418,31 @@ pub const LABEL: Millis = Millis(1_767_225_600_000);
 pub fn root_unit() -> UnitId {
     test_unit(1)
 }
+
+/// Frames of a bundle: one that opens it, and one that is longer than nothing.
+pub fn bundle_frames() -> Vec<Vec<u8>> {
+    frames()
+        .iter()
+        .filter(|(name, _, _)| ["frame_hello_short", "frame_mark"].contains(name))
+        .map(|(_, f, _)| f.encode())
+        .collect()
+}
+
+/// A whole bundle of them, and its header.
+pub fn bundle() -> (Vec<u8>, sampan_core::bundle::Header) {
+    use sampan_core::bundle::{Address, BoxSecret, Reader, Sealer, format::LENGTH_AT};
+    let receivers = [BoxSecret::from_bytes([2; 32]).public()];
+    let unit = Some(sampan_core::testing::test_unit(2));
+    let created = sampan_core::testing::test_time(7);
+    let address = Address { org: sampan_core::testing::test_org(), created, down: true, unit, receivers: &receivers };
+    let key = sampan_core::testing::test_key(1);
+    let mut file = Vec::new();
+    let mut sealer = Sealer::new(&key, &address, &mut sampan_core::testing::SeededRng::new(1), &mut file).unwrap();
+    bundle_frames().iter().for_each(|f| sealer.push(f, &mut file).unwrap());
+    let total = sealer.finish(&key, &mut file).unwrap();
+    file[LENGTH_AT as usize..][..8].copy_from_slice(&total);
+    let mut reader = Reader::new(sampan_core::testing::test_org(), &[]);
+    reader.push(&file, &mut Vec::new()).unwrap();
+    let header = reader.header().cloned().unwrap();
+    (file, header)
+}

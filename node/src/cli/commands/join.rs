@@ -176,7 +176,12 @@ impl Before {
                     return Err(app.error(&codes::TICKET_USED, &[]));
                 }
                 let mut facts = BTreeMap::new();
-                for name in [meta::JOINED_UNIT.to_owned(), meta::ADMITTED.to_owned(), meta::chain(&ticket.unit)] {
+                for name in [
+                    meta::JOINED_UNIT.to_owned(),
+                    meta::ADMITTED.to_owned(),
+                    meta::chain(&ticket.unit),
+                    meta::ticket_box(&ticket.unit),
+                ] {
                     let fact = replica.store.meta(&name).or_cli(app)?;
                     facts.insert(name, fact);
                 }

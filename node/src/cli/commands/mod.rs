@@ -5,6 +5,7 @@
 //! Invariants: `sampan` and `sampan-relay` run the same functions for the same words.
 
 mod add;
+mod bundle;
 pub mod common;
 mod doctor;
 mod edit;
@@ -62,5 +63,6 @@ pub fn upkeep(command: &UpkeepCommand, app: &mut App) -> Result<ExitCode, CliErr
         UpkeepCommand::Status(args) => status::status(args, app),
         UpkeepCommand::Verify(args) => verify::verify(args, app),
         UpkeepCommand::Doctor(args) => doctor::doctor(args, app),
+        UpkeepCommand::Bundle(command) => bundle::bundle(command, app),
     }
 }

@@ -1,0 +1,333 @@
+//! Taking a bundle in: its frames, one after the other, judged as in a session.
+//!
+//! It does not: open the file (`format`), or undo: the caller runs it in one transaction and rolls back when
+//! anything is refused.
+//!
+//! Invariants: a sender is let in by the same door as a caller, a commit by the same intake; what comes from
+//! below lies in the sender's scope or the whole is refused; what comes from above and lies outside our own is
+//! left out and counted (our rights may have shrunk since the bundle was made). The sender's clock and its
+//! store's epoch are not taken from a file, which may be old.
+
+use super::format::Header;
+use super::{Held, held_by};
+use crate::charter::Charter;
+use crate::engine::{Engine, IntakeError, meta};
+use crate::id::{CommitId, DeviceId, Flow, SpaceId};
+use crate::limits::BUNDLE_HELD_LOGS_MAX;
+use crate::register::{RegisterError, SignedRegister};
+use crate::scope::{Shared, Side};
+use crate::store::{Batch, StoreError};
+use crate::sync::door::{self, Door};
+use crate::sync::{Env, Role, talk};
+use crate::time::Millis;
+use crate::wire::frame::{Announce, Frame, Group, Hello, Mark, PROTOCOL, RefuseCode, ScopeDigests, SpaceFrontier};
+use crate::wire::{self, WireError};
+
+/// Why a bundle is not taken in.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TakeError {
+    /// Its sender signed bytes that are no frame.
+    #[error("it holds {0}")]
+    PeerWire(#[from] WireError),
+    /// A frame where it has no place.
+    #[error("it holds a {0} where none belongs")]
+    PeerOrder(&'static str),
+    /// Its frames speak for another device than the one that signed it.
+    #[error("it speaks for device {claimed} and was made by {actual}")]
+    PeerIdentity {
+        /// What its hello says.
+        claimed: DeviceId,
+        /// Who signed it.
+        actual: DeviceId,
+    },
+    /// Another protocol version.
+    #[error("it speaks protocol {0} to {1}, this version {PROTOCOL}")]
+    PeerVersion(u16, u16),
+    /// The door is shut to its sender.
+    #[error("{1}")]
+    Refused(RefuseCode, String),
+    /// Its sender is no relay above this device.
+    #[error("device {0} is no relay above this one")]
+    NotAbove(DeviceId),
+    /// From below, at a folder that holds no charter: nobody's right can be judged.
+    #[error("nothing is known here yet: what comes from above must come first")]
+    Blank,
+    /// It builds on a commit that is not here.
+    #[error("commit {0} builds on something that is not here")]
+    Missing(CommitId),
+    /// It brings commits of a space that its sender has no part in.
+    #[error("it brings commits of a space outside its sender's scope (unit {unit})", unit = .0.unit)]
+    PeerScope(SpaceId),
+    /// Its commits.
+    #[error("{0}")]
+    Peer(IntakeError),
+    /// Its registers.
+    #[error("it holds {0}")]
+    PeerRegister(#[from] RegisterError),
+    /// More than may be kept of it.
+    #[error("it is over the limit {0}")]
+    Limit(&'static str),
+    /// Our store failed.
+    #[error(transparent)]
+    Local(#[from] StoreError),
+}
+
+impl From<IntakeError> for TakeError {
+    fn from(e: IntakeError) -> Self {
+        match e {
+            IntakeError::LocalStore(e) => Self::Local(e),
+            IntakeError::PeerOrder(id) => Self::Missing(id),
+            IntakeError::PeerScope(space) => Self::PeerScope(space),
+            IntakeError::PeerCommit(_) | IntakeError::PeerPack(_) | IntakeError::PeerGroup => Self::Peer(e),
+        }
+    }
+}
+
+/// What a bundle brought.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Taken {
+    /// What it said that it holds.
+    pub announced: Announce,
+    /// Commits that were new.
+    pub commits: u64,
+    /// Changes of data spaces that were new, births excluded.
+    pub changes: u64,
+    /// Commits set aside in the quarantine.
+    pub quarantined: u64,
+    /// Commits of spaces that this device has no part in (any more).
+    pub left_out: u64,
+    /// Statements of what relays above hold.
+    pub acks: u64,
+    /// Whether both ends held the same when the bundle was made; `None` where that cannot be told.
+    pub equal: Option<bool>,
+    /// How often a twin of this device was found.
+    pub twins: u64,
+}
+
+/// The taking of one bundle.
+#[derive(Debug)]
+pub struct Taking {
+    sender: DeviceId,
+    created: Millis,
+    role: Role,
+    shared: Shared,
+    shared_version: Option<usize>,
+    open: bool,
+    chained: bool,
+    ended: bool,
+    frames: u64,
+    /// How old the news from above was before.
+    news_at: u64,
+    held: Vec<SpaceFrontier>,
+    held_logs: usize,
+    taken: Taken,
+}
+
+impl Taking {
+    /// Begins to take a bundle with this header.
+    #[must_use]
+    pub fn new(header: &Header) -> Self {
+        Self {
+            sender: header.sender,
+            created: header.created,
+            role: if header.down { Role::Lower } else { Role::Upper },
+            shared: Shared::default(),
+            shared_version: None,
+            open: false,
+            chained: false,
+            ended: false,
+            frames: 0,
+            news_at: 0,
+            held: Vec::new(),
+            held_logs: 0,
+            taken: Taken::default(),
+        }
+    }
+
+    /// Takes the next frame.
+    ///
+    /// # Errors
+    /// [`TakeError`]; the caller undoes everything.
+    pub fn take(&mut self, env: &mut Env<'_>, bytes: &[u8]) -> Result<(), TakeError> {
+        let frame = Frame::decode(bytes)?;
+        if self.ended || self.open == matches!(frame, Frame::Hello(_)) {
+            return Err(TakeError::PeerOrder(frame.name()));
+        }
+        self.frames += 1;
+        match frame {
+            Frame::Hello(hello) => self.take_hello(env, &hello),
+            Frame::Announce(a) => {
+                self.taken.announced = a;
+                Ok(())
+            }
+            Frame::Frontier(spaces) => {
+                self.held_logs += spaces.iter().flat_map(|s| &s.logs).map(|l| l.tips.len().max(1)).sum::<usize>();
+                if self.held_logs > BUNDLE_HELD_LOGS_MAX {
+                    return Err(TakeError::Limit("BUNDLE_HELD_LOGS_MAX"));
+                }
+                self.held.extend(spaces);
+                Ok(())
+            }
+            Frame::Commits { after: _, groups } => groups.iter().try_for_each(|g| self.take_group(env, g)),
+            Frame::Registers(registers) => self.take_registers(env, registers),
+            Frame::Acks(sets) if self.role == Role::Lower => {
+                self.prepare(env)?;
+                self.taken.acks += env.engine.take_acks(env.store, &sets, env.now)??;
+                Ok(())
+            }
+            Frame::Mark(mark) => self.take_mark(env, &mark),
+            Frame::Acks(_) | Frame::Refuse(..) | Frame::Redirect(_) | Frame::Nodes(_) | Frame::Inventory { .. } => {
+                Err(TakeError::PeerOrder(frame.name()))
+            }
+        }
+    }
+
+    fn take_hello(&mut self, env: &mut Env<'_>, hello: &Hello) -> Result<(), TakeError> {
+        self.open = true;
+        self.news_at = crate::engine::meta_u64(env.store, meta::NEWS_FROM_ABOVE_AT)?;
+        if hello.device != self.sender {
+            return Err(TakeError::PeerIdentity { claimed: hello.device, actual: self.sender });
+        }
+        if hello.org != env.engine.org() {
+            let text = "it speaks for another organisation".to_owned();
+            return Err(TakeError::Refused(RefuseCode::WrongOrganisation, text));
+        }
+        if hello.version_min > PROTOCOL || hello.version_max < PROTOCOL {
+            return Err(TakeError::PeerVersion(hello.version_min, hello.version_max));
+        }
+        if self.role == Role::Lower {
+            return Ok(());
+        }
+        if env.engine.is_blank() {
+            return Err(TakeError::Blank);
+        }
+        match door::judge(env, self.sender, hello)? {
+            // There is no other relay to go to: the file is here.
+            Door::Open | Door::Redirect(_) => Ok(()),
+            Door::Refused(code, text) => Err(TakeError::Refused(code, text)),
+        }
+    }
+
+    /// What both ends share, by the charter as it is now.
+    fn refresh(&mut self, engine: &Engine) {
+        if self.shared_version == Some(engine.charter_version()) {
+            return;
+        }
+        let charter = engine.charter();
+        let (me, peer) = (Side::of(charter, &engine.device()), Side::of(charter, &self.sender));
+        let (lower, upper) = match self.role {
+            Role::Lower => (me, peer),
+            Role::Upper => (peer, me),
+        };
+        self.shared = Shared::of(charter, engine.levels(), &lower, &upper);
+        self.shared_version = Some(engine.charter_version());
+    }
+
+    /// Before the first thing that a charter judges: a device that joined without a link adds the chain that
+    /// shows its own right, which the relay may not have seen.
+    fn prepare(&mut self, env: &mut Env<'_>) -> Result<(), TakeError> {
+        if !std::mem::replace(&mut self.chained, true)
+            && self.role == Role::Lower
+            && env.store.meta(meta::ADMITTED)?.is_none()
+        {
+            let chain = env.engine.chains(env.store)?;
+            let only_charter = |_: &Charter, space: &SpaceId| space.flow == Flow::Charter;
+            env.engine.intake(env.store, env.rng, self.sender, &chain, &only_charter, env.now)?;
+        }
+        self.refresh(env.engine);
+        Ok(())
+    }
+
+    fn take_group(&mut self, env: &mut Env<'_>, group: &Group) -> Result<(), TakeError> {
+        let first = group.headers.first().ok_or(TakeError::Peer(IntakeError::PeerGroup))?;
+        let head = first.verify(&env.engine.org()).map_err(|e| TakeError::Peer(e.into()))?;
+        let space = head.header().space;
+        if space.flow == Flow::Charter {
+            self.refresh(env.engine);
+        } else {
+            self.prepare(env)?;
+        }
+        let from_above = self.role == Role::Lower;
+        let charter = env.engine.charter();
+        let ours = self.shared.contains(charter, &space) || (from_above && space.flow == Flow::Charter);
+        if !ours {
+            if from_above {
+                self.taken.left_out += group.headers.len() as u64;
+                return Ok(());
+            }
+            // A unit that the sender's own charter commits, taken a moment ago, do not show.
+            return Err(TakeError::PeerScope(space));
+        }
+        let judged = |_: &Charter, s: &SpaceId| *s == space;
+        let one = std::slice::from_ref(group);
+        let intake = env.engine.intake(env.store, env.rng, self.sender, one, &judged, env.now)?;
+        self.taken.commits += intake.commits;
+        self.taken.changes += intake.changes;
+        self.taken.quarantined += intake.quarantined;
+        self.taken.twins += u64::from(intake.twin_found);
+        Ok(())
+    }
+
+    fn take_registers(&mut self, env: &mut Env<'_>, registers: Vec<SignedRegister>) -> Result<(), TakeError> {
+        self.prepare(env)?;
+        let mut batch = Batch::at(env.now);
+        for signed in registers {
+            let register = signed.verify(&env.engine.org())?;
+            if talk::admits(env.engine.charter(), self.role, &register) {
+                batch.registers.push(signed);
+            }
+        }
+        if !batch.is_empty() {
+            env.store.write(&batch)?;
+        }
+        Ok(())
+    }
+
+    fn take_mark(&mut self, env: &mut Env<'_>, mark: &Mark) -> Result<(), TakeError> {
+        if mark.frames + 1 != self.frames {
+            return Err(TakeError::PeerOrder("Mark"));
+        }
+        self.prepare(env)?;
+        self.ended = true;
+        let mine = self.shared.digests(env.engine.charter(), env.engine.holdings());
+        let told = mark.digests != ScopeDigests::default() && !self.shared.data.is_empty();
+        self.taken.equal = told.then_some(mark.digests == mine);
+        Ok(())
+    }
+
+    /// Ends the taking: judges the sender where only the bundle itself could show its right, and keeps what it
+    /// said that it holds.
+    ///
+    /// # Errors
+    /// [`TakeError`]; the caller undoes everything.
+    pub fn finish(self, env: &mut Env<'_>) -> Result<Taken, TakeError> {
+        if !self.ended {
+            return Err(TakeError::PeerOrder("end before its Mark"));
+        }
+        let charter = env.engine.charter();
+        if self.role == Role::Lower {
+            if let Some(Door::Refused(RefuseCode::GrantEnded, text)) = door::judge_rights(charter, self.sender, env.now)
+            {
+                return Err(TakeError::Refused(RefuseCode::GrantEnded, text));
+            }
+            if self.shared.data.is_empty() {
+                return Err(TakeError::NotAbove(self.sender));
+            }
+        }
+        let mut batch = Batch::at(env.now);
+        let name = held_by(&self.sender);
+        let before: Option<Held> = env.store.meta(&name)?.and_then(|b| wire::decode("held", &b).ok());
+        if before.is_none_or(|b| b.at < self.created) {
+            let mut spaces = self.held;
+            spaces.retain(|s| self.shared.contains(charter, &s.space));
+            batch.meta.insert(name, Some(wire::encode(&Held { at: self.created, spaces })));
+        }
+        if self.role == Role::Lower {
+            // The news is as old as the bundle, whenever it is taken in; no bundle comes from the future.
+            let news = self.created.0.min(env.now.0).max(self.news_at);
+            batch.meta.insert(meta::NEWS_FROM_ABOVE_AT.into(), Some(news.to_le_bytes().to_vec()));
+        }
+        env.store.write(&batch)?;
+        Ok(self.taken)
+    }
+}

@@ -1,0 +1,67 @@
+//! Messages of bundles: errors, results and help.
+//!
+//! It does not: list the codes (see `cli::codes`).
+
+use super::Message;
+use super::catalogue::m;
+
+#[rustfmt::skip]
+pub(super) const BUNDLE: &[Message] = &[
+    m("error.bundle_not", "{file} không phải là gói dữ liệu của Sampan.", "{file} is not a bundle of Sampan."),
+    m("hint.bundle_not", "Chọn đúng tệp do lệnh 'bundle create' tạo ra.", "Choose the file that 'bundle create' made."),
+    m("error.bundle_newer", "Gói dữ liệu {file} do một bản Sampan mới hơn tạo ra.", "The bundle {file} was made by a newer Sampan."),
+    m("hint.bundle_newer", "Cài bản Sampan mới hơn rồi nhận lại.", "Install the newer Sampan and apply it again."),
+    m("error.bundle_cut", "Gói dữ liệu {file} bị thiếu: chỉ có {have} trên {total}.", "The bundle {file} is incomplete: {have} of {total} are there."),
+    m("hint.bundle_cut", "Sao chép lại cả tệp; không có gì bị thay đổi.", "Copy the whole file again; nothing was changed."),
+    m("error.bundle_altered", "Gói dữ liệu {file} bị hỏng hoặc đã bị sửa.", "The bundle {file} is damaged or was altered."),
+    m("hint.bundle_altered", "Sao chép lại tệp hoặc xin gói mới; không có gì bị thay đổi.", "Copy the file again or ask for a new one; nothing was changed."),
+    m("error.bundle_broken", "Gói dữ liệu {file} chứa nội dung không hợp lệ: {what}.", "The bundle {file} holds what no bundle may hold: {what}."),
+    m("hint.bundle_broken", "Báo cho cấp trên; không có gì bị thay đổi.", "Tell the level above; nothing was changed."),
+    m("error.bundle_other_org", "Gói dữ liệu {file} thuộc tổ chức khác.", "The bundle {file} belongs to another organisation."),
+    m("hint.bundle_other_org", "Chọn thư mục của tổ chức đó; không có gì bị thay đổi.", "Use the folder of that organisation; nothing was changed."),
+    m("error.bundle_not_for_us", "Gói dữ liệu {file} không dành cho máy này.", "The bundle {file} is not for this device."),
+    m("hint.bundle_not_for_us", "Xin một gói tạo cho máy này: gửi lên trước một gói bằng '{program} bundle create DIR TỆP'.", "Ask for one made for this device; first send one up: '{program} bundle create DIR FILE'."),
+    m("error.bundle_sender", "Người gửi gói dữ liệu {file} không có quyền: {what}.", "The sender of the bundle {file} has no right to it: {what}."),
+    m("hint.bundle_sender", "Hỏi cấp trên; không có gì bị thay đổi.", "Ask the level above; nothing was changed."),
+    m("error.bundle_early", "Chưa xét được gói dữ liệu {file}: {what}.", "The bundle {file} cannot be judged yet: {what}."),
+    m("hint.bundle_early", "Nhận tin từ cấp trên trước (sync hoặc gói của cấp trên), rồi nhận lại gói này.", "Take in what comes from above first (sync, or its bundle), then apply this one again."),
+    m("error.bundle_missing", "Gói dữ liệu {file} nối tiếp một gói trước chưa tới: {what}.", "The bundle {file} goes on from an earlier one that is not here: {what}."),
+    m("hint.bundle_missing", "Nhận gói trước đã, hoặc xin một gói đủ ('bundle create --whole'); không có gì bị thay đổi.", "Apply the earlier one first, or ask for a whole one ('bundle create --whole'); nothing was changed."),
+    m("error.bundle_nobody", "Không có máy nào nhận được gói này từ đây: {what}.", "Nobody can receive this bundle from here: {what}."),
+    m("hint.bundle_nobody", "Mời một máy trước ('invite'), hoặc chọn đơn vị ở trên hay ở dưới máy này.", "Invite a device first ('invite'), or name a unit above or below this one."),
+    m("error.bundle_nothing_above", "Không biết trạm cấp trên nào để gửi gói lên.", "No relay above is known to send a bundle to."),
+    m("hint.bundle_nothing_above", "Thêm --for với đơn vị hoặc máy sẽ nhận.", "Add --for with the unit or the device that is to receive it."),
+    m("error.bundle_blank", "Thư mục này chưa biết đơn vị nào, nên không tìm được '{name}'.", "This folder knows no units yet, so '{name}' cannot be found."),
+    m("hint.bundle_blank", "Bỏ --for: gói sẽ dành cho nơi cấp vé mời.", "Leave --for out: the bundle is then for those that the ticket names."),
+    m("error.file_exists", "{file} đã có; Sampan không ghi đè.", "{file} is there already; it is not written over."),
+    m("hint.file_exists", "Chọn tên khác.", "Choose another name."),
+    m("right.bundle", "trao đổi gói dữ liệu với máy này", "exchange bundles with that device"),
+
+    m("bundle.created", "Đã tạo gói cho {unit}: {entries} mục, {size} (máy: {devices}, vé chưa dùng: {tickets}).", "Made a bundle for {unit}: {entries} entries, {size} (devices: {devices}, unused tickets: {tickets})."),
+    m("bundle.answer", "Gói trả lời cho {unit} ở {file} ({size}): mang nó về để nơi gửi biết đã nhận.", "The answer for {unit} is in {file} ({size}): carry it back, so that the sender knows what arrived."),
+    m("bundle.applied", "Đã nhận: {changes} thay đổi trong {commits} lô, {acks} xác nhận.", "Taken in: {changes} changes in {commits} commits, {acks} acknowledgements."),
+    m("bundle.nothing_new", "Gói này không có gì mới ở đây.", "Nothing in this bundle is new here."),
+    m("bundle.quarantined", "{count} lô bị cách ly: tác giả của chúng không có quyền ở đó.", "{count} commits were set aside: their authors have no right there."),
+    m("bundle.left_out", "{count} lô không thuộc phần của máy này nên không nhận.", "{count} commits are of units that this device has no part in, and were left out."),
+    m("bundle.relay_of_ticket", "nơi cấp vé mời", "those that the ticket names"),
+    m("bundle.sender", "Người gửi", "Sender"),
+    m("bundle.direction", "Chiều", "Direction"),
+    m("bundle.down", "từ trên xuống", "down"),
+    m("bundle.up", "từ dưới lên", "up"),
+    m("bundle.made_at", "Tạo lúc", "Made at"),
+    m("bundle.unit", "Dành cho", "For"),
+    m("bundle.receivers", "Số người nhận", "Receivers"),
+    m("bundle.for_us", "Dành cho máy này", "For this device"),
+    m("bundle.size", "Kích thước", "Size"),
+    m("bundle.commits", "Số lô", "Commits"),
+    m("bundle.entries", "Số mục", "Entries"),
+
+    m("cmd.bundle", "Gửi và nhận bằng tệp (USB) khi không có mạng", "Send and receive by a file (USB) where there is no link"),
+    m("cmd.bundle.create", "Tạo gói, mã hoá cho người nhận; không có --for: cho trạm cấp trên", "Make a bundle, encrypted to its receivers; without --for: for the relay above"),
+    m("cmd.bundle.apply", "Nhận một gói; gói từ dưới lên được trả lời trong outbox/", "Take a bundle in; one from below is answered in outbox/"),
+    m("cmd.bundle.inspect", "Kiểm tra một gói và xem nó là gì, không nhận", "Check a bundle and say what it is, without taking it in"),
+    m("arg.recipient", "Đơn vị (mã, đường dẫn, tên) hoặc máy (mã) sẽ nhận", "The unit (code, path, name) or the device (id) that is to receive it"),
+    m("arg.bundle", "Tệp gói dữ liệu", "The bundle file"),
+    m("arg.whole", "Kèm cả những gì người nhận nói là đã có", "Also what the receiver said that it holds"),
+    m("arg.receipt", "Ghi gói trả lời vào tệp này", "Write the answer to this file"),
+];
