@@ -264,6 +264,11 @@ impl Engine {
     pub fn charter(&self) -> &Charter {
         &self.charter
     }
+    /// The commits that the charter is folded from, causes first.
+    #[must_use]
+    pub fn charter_log(&self) -> &[Commit] {
+        &self.charter_log
+    }
     /// Grows with every commit of a charter.
     #[must_use]
     pub fn charter_version(&self) -> usize {
