@@ -9,6 +9,7 @@
 //! - [`formats`]: every form that is signed, hashed, sent or stored.
 //! - [`sync`]: how a session between two replicas goes.
 //! - [`statuses`]: what becomes of an entry, and why every replica agrees on it.
+//! - [`audit`]: evidence of who did what, for one who holds only the root key.
 //!
 //! # Architecture
 //!
@@ -74,8 +75,11 @@
 //!
 //! [`engine`](crate::engine): one replica: edits, sealing, intake, judging, acknowledgements, invitations.
 //!
+//! [`audit`](mod@crate::audit): files of evidence, made and checked.
+//!
 //! [`sync`](mod@crate::sync): the session, a state machine between a lower and an upper end.
 
+pub mod audit;
 pub mod formats;
 pub mod statuses;
 pub mod sync;

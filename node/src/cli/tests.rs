@@ -52,7 +52,7 @@ fn every_command_and_argument_has_its_words() {
             assert!(i18n::find(&format!("arg.{}", arg.get_id())).is_some(), "{}", arg.get_id());
         }
     }
-    assert_eq!(seen, 14);
+    assert_eq!(seen, 15);
 }
 
 #[test]
@@ -121,6 +121,9 @@ fn the_commands_of_the_contract_parse() {
         "sampan status d --json",
         "sampan export d members f.csv",
         "sampan verify d",
+        "sampan verify --audit f --root ab --json",
+        "sampan audit d f --record r1",
+        "sampan audit d f --unit P01 --since 2026-11",
         "sampan doctor d",
     ] {
         assert!(Cli::try_parse_from(arguments(line)).is_ok(), "{line}");

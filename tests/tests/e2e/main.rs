@@ -7,6 +7,7 @@ mod bad_links;
 mod copies;
 mod crash;
 mod cuts;
+mod evidence;
 mod kills;
 mod large;
 mod levels;
