@@ -9,6 +9,7 @@
 //! - [`formats`]: every form that is signed, hashed, sent or stored.
 //! - [`sync`]: how a session between two replicas goes.
 //! - [`statuses`]: what becomes of an entry, and why every replica agrees on it.
+//! - [`threats`]: what each party can and cannot do, with the test that shows it.
 //! - [`audit`]: evidence of who did what, for one who holds only the root key.
 //!
 //! # Architecture
@@ -83,3 +84,4 @@ pub mod audit;
 pub mod formats;
 pub mod statuses;
 pub mod sync;
+pub mod threats;

@@ -357,6 +357,9 @@ impl Session {
         let mut batch = Batch::at(env.now);
         for signed in registers {
             let register = signed.verify(&env.engine.org())?;
+            if self.take_beacon(env, &register.name, &signed)? {
+                continue;
+            }
             let roles = env.engine.charter().roles(&register.device, &register.unit);
             let fits = if register.name == names::HEARTBEAT {
                 self.role == Role::Upper && !roles.is_none()

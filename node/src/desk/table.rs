@@ -264,6 +264,9 @@ impl Table {
                     Event::Redirect(to) => open.end = Some(SessionEnd::Redirect(to)),
                     Event::NotVerified => open.end = Some(SessionEnd::NotVerified),
                     Event::TwinFound => tracing::warn!("another copy of this disk wrote under this device's name"),
+                    Event::RolledBack(unit) => {
+                        tracing::warn!(%unit, "the relay above showed an older charter than it had shown before");
+                    }
                     Event::Verified | Event::Announced(_) | Event::Stored { .. } | Event::Acknowledged => {}
                 }
             }
