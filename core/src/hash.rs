@@ -19,6 +19,29 @@ pub fn tagged(kind: &str, parts: &[&[u8]]) -> [u8; 32] {
     *h.finalize().as_bytes()
 }
 
+/// [`tagged`], piece by piece.
+#[derive(Debug, Clone)]
+pub struct Tagged(blake3::Hasher);
+
+impl Tagged {
+    /// Begins with the kind.
+    #[must_use]
+    pub fn new(kind: &str) -> Self {
+        let mut h = blake3::Hasher::new();
+        h.update(b"sampan/").update(kind.as_bytes()).update(b"/1\0");
+        Self(h)
+    }
+    /// Adds a piece.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+    /// The hash of all pieces.
+    #[must_use]
+    pub fn finish(&self) -> [u8; 32] {
+        *self.0.finalize().as_bytes()
+    }
+}
+
 /// The first 16 bytes of [`tagged`].
 #[must_use]
 pub fn tagged16(kind: &str, parts: &[&[u8]]) -> [u8; 16] {

@@ -6,6 +6,7 @@
 //! Invariants about what is absent: Automerge is named only in [`record`]; nothing iterates over an
 //! unordered map; no bytes reach Automerge except through [`change`]'s admission.
 
+pub mod audit;
 pub mod bundle;
 #[path = "testing/canary.rs"]
 pub mod canary;

@@ -109,6 +109,16 @@ pub const ACK_LEAVES_MAX: usize = 4_096;
 /// Acknowledgements that a session keeps until the charter shows their signers: a statement of every level
 /// for every unit that one frame speaks of.
 pub const EARLY_ACKS_MAX: usize = TREE_DEPTH_MAX * FRAME_SPACES_MAX;
+/// Relays above whose newest beacon a replica remembers: a few to a level of its line.
+pub const BEACONS_KEPT_MAX: usize = 64;
+/// Commits in the chain that a device shows at the door: two for each of its tickets, of which one works for
+/// many units. Each costs the relay a signature check before it knows who asks.
+pub const CHAIN_COMMITS_MAX: usize = 256;
+/// Bytes of one line of an audit file: a change of the greatest size in base64 with all around it, or the
+/// group of one commit of a charter.
+pub const AUDIT_LINE_BYTES_MAX: usize = 4 << 20;
+/// Commits that the maker of an audit file keeps open: records written one after the other share them.
+pub const AUDIT_COMMITS_KEPT: usize = 64;
 /// Bytes of frames that a relay keeps from a device before its hello has come: anyone with a key may
 /// get this far, and an honest device sends its hello first and little beside it.
 pub const BEFORE_HELLO_BYTES_MAX: usize = 2 << 20;

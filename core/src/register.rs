@@ -19,6 +19,8 @@ pub mod names {
     pub const ACK: &str = "ack";
     /// A device's sign of life, see [`super::Heartbeat`].
     pub const HEARTBEAT: &str = "heartbeat";
+    /// A relay's daily word about its charter, see [`super::Beacon`].
+    pub const BEACON: &str = "beacon";
     /// Prefix of the holder's name of a grant: `holder/<grant key>`.
     pub const HOLDER: &str = "holder/";
 }
@@ -151,6 +153,26 @@ pub fn ack_leaf(leaf: &AckLeaf) -> [u8; 32] {
 #[must_use]
 pub fn ack_root(leaves: &[AckLeaf]) -> Digest {
     Digest(merkle::root(&leaves.iter().map(ack_leaf).collect::<Vec<_>>()))
+}
+
+/// A relay's word about the charters from its unit to the root: daily, and when they change.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct Beacon {
+    /// Counts this relay's beacons.
+    #[n(0)]
+    pub number: u64,
+    /// The day, by its clock, in days since 1970-01-01.
+    #[n(1)]
+    pub day: u32,
+    /// Digest of those charters.
+    #[n(2)]
+    pub charter: Digest,
+    /// Commits in them.
+    #[n(3)]
+    pub commits: u64,
+    /// The newest beacon that it has from above.
+    #[n(4)]
+    pub above: Option<SignedRegister>,
 }
 
 /// A device's sign of life, for the relays above it.

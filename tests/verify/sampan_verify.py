@@ -1,10 +1,14 @@
 #!/usr/bin/env python3
-"""Verifies commits and a ticket of Sampan, from the text of its manual alone (core/src/manual/formats.rs).
+"""Verifies commits, tickets and audit files of Sampan, from the text of its manual alone
+(core/src/manual/formats.rs and audit.rs).
 
-It shares no code with Sampan. It does not judge rights: it checks that what is there is what its
-authors signed, whole and in its place.
+It shares no code with Sampan. Of commits and tickets it does not judge rights: it checks that what is
+there is what its authors signed, whole and in its place. Of an audit file it also follows every author's
+right to the root key. It does not read what a change did to its fields: the column `fields` is checked
+against the maker's signature alone (`sampan verify --audit` computes it again).
 
 Usage: sampan_verify.py DIR
+       sampan_verify.py --audit FILE [--root KEY]
 
 DIR holds:
   org          the organisation's id, 32 bytes
@@ -16,7 +20,9 @@ Exit codes: 0 everything holds; 1 something does not, and which; 2 bad usage; 3 
 """
 
 import base64
+import datetime
 import hashlib
+import json
 import pathlib
 import sys
 
@@ -205,16 +211,36 @@ def merkle_root(leaves):
     return H("root", u32le(len(leaves)), *level)
 
 
+def root_from_proof(count, index, leaf, proof):
+    """The root that a leaf with its siblings leads to, or None."""
+    if index >= count:
+        return None
+    width, at, node, rest = count, index, leaf, list(proof)
+    while width > 1:
+        if at ^ 1 < width:
+            if not rest:
+                return None
+            sibling = rest.pop(0)
+            node = H("node", sibling, node) if at % 2 else H("node", node, sibling)
+        width, at = (width + 1) // 2, at // 2
+    return None if rest else H("root", u32le(count), node)
+
+
+def leaf_of(index, salt, kind, record, collection, payload_hash, time, birth):
+    hidden = [kind, collection, payload_hash, time]
+    if kind == BIRTH:
+        hidden.append(birth)
+    return H("leaf", u32le(index), record, H("entry", salt, to_cbor(hidden)))
+
+
 def root_of(payload):
     secret, entries = payload
     leaves = []
     for i, e in enumerate(entries):
         salt = H16("salt", secret, u32le(i))
-        hidden = [e["kind"], e["collection"], e["payload_hash"], e["time"]]
-        if e["kind"] == BIRTH:
-            hidden.append(e["birth"])
-        inner = H("entry", salt, to_cbor(hidden))
-        leaves.append(H("leaf", u32le(i), e["record"], inner))
+        leaves.append(
+            leaf_of(i, salt, e["kind"], e["record"], e["collection"], e["payload_hash"], e["time"], e["birth"])
+        )
     return merkle_root(leaves)
 
 
@@ -443,6 +469,257 @@ def check_ticket(text, org):
     need(any(g and g["ticket"] and g["key"] == key for g in grants), "a ticket whose grant is for another key")
 
 
+# Audit files (audit.rs) ---------------------------------------------------------------------------
+
+OPERATIONS = ["found", "create unit", "grant", "enrol", "endpoint", "schema", "revoke"]
+RELAY, ADMIN, EDITOR = 4 | 1, 8 | 4 | 2 | 1, 2 | 1
+COLUMNS = {
+    "audit": "line form organisation name made_by made_at of",
+    "charter": "line commit unit author at operations group",
+    "commit": "line commit unit author at header signature",
+    "entry": "line commit index record collection kind author unit at first_seen_at status change fields birth"
+    " salt proof payload",
+    "end": "line lines digest signature",
+}
+
+
+class Rights:
+    """Who ever had which right, by chains of grants that begin at the root key."""
+
+    def __init__(self, org):
+        self.org, self.name, self.root = org, None, None
+        self.parents, self.grants, self.tickets = {}, {}, {}
+
+    def below(self, unit, above):
+        seen = set()
+        while unit in self.parents and unit not in seen:
+            seen.add(unit)
+            unit = self.parents[unit]
+            if unit == above:
+                return True
+        return False
+
+    def may(self, key, unit, roles):
+        have = 0
+        for at, given, subtree in self.grants.get(key, []):
+            if at == unit:
+                have |= given
+            elif self.below(unit, at):
+                # Admin and relay hold below without being said.
+                low = ADMIN if given & ADMIN == ADMIN else RELAY if given & RELAY == RELAY else 0
+                have |= given if subtree else low
+        return have & roles == roles
+
+    def learn(self, commits):
+        """Takes operations by authors who had the right, until no more of them do."""
+        todo = [(h, e["payload"]) for _, h, (_, entries) in commits for e in entries if e["kind"] == CHARTER]
+        while True:
+            left = [(h, payload) for h, payload in todo if not self.apply(h, cbor(payload))]
+            if len(left) == len(todo):
+                return
+            todo = left
+
+    def apply(self, h, op):
+        unit, author = h["space"][0], h["device"]
+        number, fields = op[0], op[1]
+        rooted = author == self.org
+        if number == 0:
+            if not rooted or fields[1] != unit or self.root is not None:
+                return False
+            self.name, self.root = fields[0], unit
+        elif number == 1:
+            if not (rooted or self.may(author, unit, ADMIN)) or fields[0] in self.parents or fields[0] == self.root:
+                return False
+            self.parents[fields[0]] = unit
+        elif number == 2:
+            key, roles, subtree, _, _, ticket = fields[0][:6]
+            if not (rooted or self.may(author, unit, ADMIN)):
+                return False
+            (self.tickets if ticket else self.grants).setdefault(key, []).append((unit, roles, subtree))
+        elif number == 3:
+            device, _, proof = fields
+            rights = [r for r in self.tickets.get(author, []) if r[0] == unit]
+            if not rights:
+                return False
+            check_signature("enrol", device, author, proof)
+            self.grants.setdefault(device, []).extend(rights)
+        return True
+
+    def counts(self, key, space):
+        unit, flow, _ = space
+        if flow == 0:
+            ticket = any(u == unit for u, _, _ in self.tickets.get(key, []))
+            return key == self.org or ticket or self.may(key, unit, RELAY)
+        return self.may(key, unit, EDITOR)
+
+
+def utc(ms):
+    at = datetime.datetime(1970, 1, 1) + datetime.timedelta(milliseconds=ms)
+    return at.strftime("%Y-%m-%dT%H:%M:%S.").rjust(20, "0") + f"{ms % 1000:03}Z"
+
+
+def from_utc(text):
+    try:
+        at = datetime.datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ")
+    except ValueError:
+        raise Bad("a time that is none") from None
+    ms = (at - datetime.datetime(1970, 1, 1)) // datetime.timedelta(milliseconds=1)
+    need(0 <= ms <= MAX_TIME and utc(ms) == text, "a time that is not in its one form")
+    return ms
+
+
+def unbase64(text):
+    try:
+        data = base64.b64decode(text, validate=True)
+    except (ValueError, TypeError):
+        raise Bad("a part that is not base64") from None
+    need(base64.b64encode(data).decode() == text, "base64 that is not in its one form")
+    return data
+
+
+def change_facts(chunk):
+    """Hash, actor and dependencies of an Automerge change, from its bytes."""
+    need(chunk[:4] == b"\x85\x6f\x4a\x83", "a payload that is no change")
+    digest = hashlib.sha256(chunk[8:]).digest()
+    need(chunk[4:8] == digest[:4], "a change whose check sum does not fit")
+    r = Pack(chunk[8:])
+    need(r.take(1) == b"\x01", "a change that is compressed")
+    need(r.number() == len(r.data) - r.at, "a change of another length than it says")
+    deps = [r.take(32) for _ in range(bounded(r.number()))]
+    return digest, r.prefixed(), deps
+
+
+def check_audit(file, root):
+    """Every line of an audit file; a summary in words."""
+    data = pathlib.Path(file).read_bytes()
+    need(data.endswith(b"\n"), "the file is cut: its last line is missing")
+    raw = data[:-1].split(b"\n")
+    state = {"charter": [], "rights": None, "commits": {}, "entries": {}, "changes": {}}
+    hasher = blake3(tag("audit"))
+    for number, text in enumerate(raw, 1):
+        try:
+            line = read_line(text)
+            need((line["line"] == "audit") == (number == 1), "a first line where none belongs, or none")
+            need((line["line"] == "end") == (number == len(raw)), "the file is cut, or goes on after its last line")
+            if number == 1:
+                need(line["form"] == 1, "an audit file of another form")
+                state["org"] = bytes.fromhex(line["organisation"])
+                need(len(state["org"]) == 32, "an organisation's id that is not 32 bytes")
+                need(root is None or state["org"] == root, "the evidence is of another organisation")
+                state["head"] = line
+            elif line["line"] == "charter":
+                need(state["rights"] is None, "a charter line after the records began")
+                audit_charter(line, state)
+            else:
+                if state["rights"] is None:
+                    audit_rights(state)
+                {"commit": audit_commit, "entry": audit_entry, "end": audit_end}[line["line"]](line, state, hasher)
+            hasher.update(text + b"\n")
+        except (KeyError, TypeError, IndexError):
+            raise Bad(f"line {number}: its columns are not those of the manual") from None
+        except Bad as e:
+            raise Bad(f"line {number}: {e}") from None
+    records = len({e["record"] for e in state["entries"].values()})
+    named = "" if root else f"; the file itself names the root key {state['org'].hex()}: compare it"
+    return (
+        f"{len(state['charter'])} charter commits, {len(state['entries'])} entries of {records} records,"
+        f" every author's right leads to the root key{named}"
+    )
+
+
+def read_line(text):
+    try:
+        line = json.loads(text.decode("utf-8"))
+        same = json.dumps(line, ensure_ascii=False, separators=(",", ":")).encode()
+    except (ValueError, RecursionError):
+        raise Bad("it is not JSON") from None
+    need(same == text, "JSON that is not in its one form")
+    columns = COLUMNS.get(line.get("line")) if isinstance(line, dict) else None
+    need(columns is not None, "a line of an unknown kind")
+    need([c for c in columns.split() if c in line] == list(line), "columns out of their order, or unknown ones")
+    return line
+
+
+def audit_charter(line, state):
+    commits = check_group(cbor(unbase64(line["group"])), state["org"])
+    need(len(commits) == 1, "a charter line with more than one commit")
+    cid, h, (_, entries) = commits[0]
+    need(h["space"][1] == 0, "a charter line with a commit of records")
+    numbers = [cbor(e["payload"])[0] for e in entries]
+    names = [OPERATIONS[n] if n < len(OPERATIONS) else f"operation {n}" for n in numbers]
+    said = [line[c] for c in ("commit", "unit", "author", "at", "operations")]
+    signed = [cid.hex(), h["space"][0].hex(), h["device"].hex(), utc(h["time"]), names]
+    need(said == signed, "a column that says something else than the signed bytes")
+    state["charter"] += commits
+
+
+def audit_rights(state):
+    check_chain(state["charter"])
+    known = {cid for cid, _, _ in state["charter"]}
+    need(len(known) == len(state["charter"]), "a charter commit that stands twice")
+    rights = Rights(state["org"])
+    rights.learn(state["charter"])
+    need(rights.root is not None, "a charter that does not begin with a founding by the root key")
+    for _, h, _ in state["charter"]:
+        need(rights.counts(h["device"], h["space"]), f"a charter commit by {h['device'].hex()}, who has no right")
+    need(rights.name == state["head"]["name"], "a name that is not the charter's")
+    state["rights"], state["known"] = rights, known
+
+
+def audit_commit(line, state, _):
+    header, signature = unbase64(line["header"]), unbase64(line["signature"])
+    h = read_header(header, state["org"])
+    check_signature("commit", h["device"], header, signature)
+    cid = H("commit-id", header)
+    said = [line[c] for c in ("commit", "unit", "author", "at")]
+    signed = [cid.hex(), h["space"][0].hex(), h["device"].hex(), utc(h["time"])]
+    need(said == signed, "a column that says something else than the signed bytes")
+    for c in h["charter_heads"]:
+        need(c in state["known"], f"the charter commit {c.hex()} is missing")
+    need(h["space"][1] != 0 and state["rights"].counts(h["device"], h["space"]), f"{h['device'].hex()} has no right")
+    need(cid not in state["commits"], "a commit that stands twice")
+    state["commits"][cid] = h
+
+
+def audit_entry(line, state, _):
+    cid, record = bytes.fromhex(line["commit"]), bytes.fromhex(line["record"])
+    need(cid in state["commits"], f"the commit {line['commit']} is missing")
+    h = state["commits"][cid]
+    kinds = {"change": CHANGE, "identity": IDENTITY, "birth": BIRTH}
+    need(line["kind"] in kinds, "an entry of unknown kind")
+    kind, index, payload, salt = kinds[line["kind"]], line["index"], unbase64(line["payload"]), unbase64(line["salt"])
+    need(is_uint(index, 255) and len(salt) == 16 and len(record) == 16, "an index, salt or record of a wrong width")
+    digest, actor, deps = change_facts(payload)
+    proof = unbase64(line["proof"])
+    need(len(proof) % 32 == 0, "a proof of a wrong width")
+    siblings = [proof[i : i + 32] for i in range(0, len(proof), 32)]
+    birth = line.get("birth")
+    need((birth is not None) == (kind == BIRTH), "a birth where none belongs, or none")
+    leaf = leaf_of(index, salt, kind, record, line["collection"], digest, from_utc(line["at"]), birth)
+    need(root_from_proof(h["entries"], index, leaf, siblings) == h["root"], "an entry that its author did not sign there")
+    author = h["device"].hex() if kind == CHANGE else None
+    said, signed = [line["unit"], line["author"], line["change"]], [h["space"][0].hex(), author, digest.hex()]
+    need(said == signed, "a column that says something else than the signed bytes")
+    from_utc(line["first_seen_at"])
+    need((cid, index) not in state["entries"], "an entry that stands twice")
+    state["entries"][cid, index] = {"record": record, "status": line["status"], "change": digest, "deps": deps}
+    if line["status"] == "accepted":
+        need(kind != CHANGE or actor == H16("actor", h["device"], h["nonce"]), "a change under another's name")
+        born = kind != CHANGE or deps or record == H16("record", space_key(h["space"]), digest)
+        need(born, "a creation of another record")
+        state["changes"].setdefault(record, set()).add(digest)
+
+
+def audit_end(line, state, hasher):
+    for e in state["entries"].values():
+        missing = [d for d in e["deps"] if d not in state["changes"].get(e["record"], ())]
+        need(e["status"] != "accepted" or not missing, f"a change of record {e['record'].hex()} whose ancestor is missing")
+    maker, digest = bytes.fromhex(state["head"]["made_by"]), hasher.digest()
+    need(line["digest"] == digest.hex(), "the file is not what its maker signed")
+    check_signature("audit", maker, digest, unbase64(line["signature"]))
+    need(maker in state["rights"].grants, "a maker without any right")
+
+
 # ------------------------------------------------------------------------------------------------
 
 
@@ -469,11 +746,15 @@ def verify(folder):
 
 
 def main(args):
-    if len(args) != 1:
+    audit = len(args) in (2, 4) and args[0] == "--audit" and args[2:3] in ([], ["--root"])
+    if not audit and len(args) != 1:
         print(__doc__, file=sys.stderr)
         return 2
     try:
-        print("holds:", verify(pathlib.Path(args[0])))
+        if audit:
+            print("holds:", check_audit(args[1], bytes.fromhex(args[3]) if len(args) == 4 else None))
+        else:
+            print("holds:", verify(pathlib.Path(args[0])))
         return 0
     except (Bad, RecursionError) as e:
         print("does not hold:", e, file=sys.stderr)

@@ -8,6 +8,7 @@
 
 mod acks;
 mod authority;
+mod beacons;
 mod edit;
 mod intake;
 mod judge;
@@ -15,6 +16,7 @@ mod seal;
 
 pub use acks::Delivered;
 pub use authority::{InviteRequest, JoinFacts};
+pub use beacons::{BeaconTaken, SeenBeacon};
 pub use edit::{EditFailure, NewRecord, Saved};
 pub use intake::{Intake, IntakeError};
 pub use judge::{JudgedRecord, NewRecordEntry, judge};
@@ -77,6 +79,17 @@ pub mod meta {
     #[must_use]
     pub fn peer_epoch(relay: &crate::id::DeviceId) -> String {
         format!("peer_epoch/{relay}")
+    }
+    /// The newest beacon signed here, a signed register.
+    pub const BEACON: &str = "beacon";
+    /// The newest beacon that came from above, a signed register.
+    pub const BEACON_ABOVE: &str = "beacon_above";
+    /// The newest word of each relay above, see [`SeenBeacon`](super::SeenBeacon).
+    pub const BEACONS_SEEN: &str = "beacons_seen";
+    /// The beacon that a child was shown last: the first 8 bytes of its signature.
+    #[must_use]
+    pub fn beacon_shown(child: &crate::id::DeviceId) -> String {
+        format!("beacon_shown/{child}")
     }
     /// How often this replica found commits of its own device and incarnation that it had not made.
     pub const TWINS_FOUND: &str = "twins_found";
@@ -269,6 +282,11 @@ impl Engine {
     #[must_use]
     pub fn charter(&self) -> &Charter {
         &self.charter
+    }
+    /// The commits that the charter is folded from, causes first.
+    #[must_use]
+    pub fn charter_log(&self) -> &[Commit] {
+        &self.charter_log
     }
     /// Grows with every commit of a charter.
     #[must_use]

@@ -216,16 +216,17 @@ impl Payload {
         Ok(at_most("commit", "COMMIT_BYTES_MAX", bytes, limits::COMMIT_BYTES_MAX)?)
     }
 
+    /// The Merkle leaves of these entries.
+    #[must_use]
+    pub fn leaves(&self) -> Vec<[u8; 32]> {
+        let leaf = |(i, e): (usize, &EntryPayload)| e.entry.leaf(i as u32, &salt(&self.secret, i as u32));
+        self.entries.iter().enumerate().map(leaf).collect()
+    }
+
     /// The Merkle root of these entries.
     #[must_use]
     pub fn root(&self) -> [u8; 32] {
-        let leaves: Vec<_> = self
-            .entries
-            .iter()
-            .enumerate()
-            .map(|(i, e)| e.entry.leaf(i as u32, &salt(&self.secret, i as u32)))
-            .collect();
-        merkle::root(&leaves)
+        merkle::root(&self.leaves())
     }
 }
 

@@ -263,6 +263,10 @@
 //!   `H("ack-leaf", unit | digest)`; the digest is the unit's own-up digest (section 10) at that level.
 //! - `heartbeat`: `[version text, unsent changes uint, verified at time, last error text, clock offset
 //!   int]`: the only field that may be negative.
+//! - `beacon`, of a relay for its unit: `[number uint, day uint (since 1970-01-01), charter bytes 32, commits
+//!   uint, above (optional): a signed register, the beacon that it has from above]`, at most 12 in one another. The
+//!   charter's digest is `H("beacon", for each unit from the relay's to the root: unit | space digest of its charter)`
+//!   (section 10); commits is how many these charters have.
 //! - `holder/<grant key in lower-case hex>`: `[salt bytes 16, name text]`, which opens a grant's commitment.
 //!
 //! # 10. Digests

@@ -10,6 +10,8 @@
 //! - [`sync`]: how a session between two replicas goes.
 //! - [`bundles`]: the same by a file, where there is no link.
 //! - [`statuses`]: what becomes of an entry, and why every replica agrees on it.
+//! - [`threats`]: what each party can and cannot do, with the test that shows it.
+//! - [`audit`]: evidence of who did what, for one who holds only the root key.
 //!
 //! # Architecture
 //!
@@ -75,11 +77,15 @@
 //!
 //! [`engine`](crate::engine): one replica: edits, sealing, intake, judging, acknowledgements, invitations.
 //!
+//! [`audit`](mod@crate::audit): files of evidence, made and checked.
+//!
 //! [`sync`](mod@crate::sync): the session, a state machine between a lower and an upper end.
 //!
 //! [`bundle`](crate::bundle): the same frames in an encrypted, signed file.
 
+pub mod audit;
 pub mod bundles;
 pub mod formats;
 pub mod statuses;
 pub mod sync;
+pub mod threats;

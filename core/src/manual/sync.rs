@@ -96,3 +96,14 @@
 //! whose signature, right and proof were checked, and only while its digest equals what is held.
 //! Heartbeats go up, holders' names both ways between a unit and the relays above it. Registers are in
 //! no digest and ask for no answer.
+//!
+//! # Beacons
+//!
+//! Each relay signs a beacon for its unit: on a new day, and when the charters from its unit to the root or
+//! what it heard from above are others. Inside stands the newest that it has from above. It is shown to a
+//! lower end once, when both ends' charter digests are equal, so that the lower end can judge who signed. The lower end
+//! remembers the newest of each relay above, and never an older one: so it knows how old the news of the
+//! root is though it speaks only to the next relay, and a relay in between can make it older, not younger.
+//! A charter only grows: a relay that shows fewer commits than before, as many and others, or an older
+//! beacon of its own was put back to an older store, or hides something. That is an event, and stands in
+//! `status` until it shows again what it had. The device's own charter never goes back.

@@ -10,6 +10,7 @@ use super::terms::Env;
 use crate::charter::{Charter, Op};
 use crate::engine::IntakeError;
 use crate::id::{CommitId, DeviceId, Flow};
+use crate::limits::CHAIN_COMMITS_MAX;
 use crate::log::Commit;
 use crate::pack::{self, PackScope};
 use crate::scope::{self, Side};
@@ -33,11 +34,12 @@ pub(crate) fn judge(env: &mut Env<'_>, peer: DeviceId, hello: &Hello) -> Result<
         Ok(commits) => commits,
         Err(why) => return Ok(refused(RefuseCode::Protocol, why)),
     };
-    if let Some(refusal) = judge_tickets(env, hello, &commits) {
+    let worth = may_lead_to_a_right(env.engine.charter(), &commits);
+    if let Some(refusal) = judge_tickets(env, hello, if worth { &commits } else { &[] }) {
         return Ok(refusal);
     }
     let only_charter = |_: &Charter, space: &crate::id::SpaceId| space.flow == Flow::Charter;
-    if !hello.chain.is_empty() {
+    if worth {
         let known = env.engine.charter().rights(&peer).next().is_some();
         // A device that the charter shows already may send its chain again; strangers' chains are
         // taken only when they end in a right, so that nobody fills the quarantine at the door.
@@ -55,6 +57,16 @@ pub(crate) fn judge(env: &mut Env<'_>, peer: DeviceId, hello: &Hello) -> Result<
         return Ok(refused(RefuseCode::Busy, NOT_YET));
     }
     Ok(verdict.unwrap_or_else(|| nearer(env, peer, hello)))
+}
+
+/// Whether folding the charter with this chain can give anyone a right: only if somebody who has one, or a
+/// ticket that was given out, signed a part of it. A stranger can sign what it likes at no cost; a fold of a
+/// city's charter costs milliseconds.
+fn may_lead_to_a_right(charter: &Charter, chain: &[Commit]) -> bool {
+    chain.iter().any(|c| {
+        let author = c.header().device;
+        author.0 == charter.org().0 || charter.rights(&author).next().is_some() || charter.ticket(&author).is_some()
+    })
 }
 
 /// Whether this device is, as far as the charter held here shows, a relay above (or of) a unit of the peer.
@@ -99,6 +111,9 @@ pub(crate) fn judge_rights(charter: &Charter, peer: DeviceId, now: Millis) -> Op
 fn chain_commits(env: &Env<'_>, hello: &Hello) -> Result<Vec<Commit>, String> {
     let org = env.engine.org();
     let mut out = Vec::new();
+    if hello.chain.iter().map(|g| g.headers.len()).sum::<usize>() > CHAIN_COMMITS_MAX {
+        return Err(format!("its chain has more than CHAIN_COMMITS_MAX ({CHAIN_COMMITS_MAX}) commits"));
+    }
     for group in &hello.chain {
         let heads: Result<Vec<_>, _> = group.headers.iter().map(|h| h.verify(&org)).collect();
         let heads = heads.map_err(|e| e.to_string())?;
@@ -159,5 +174,88 @@ fn nearer(env: &Env<'_>, peer: DeviceId, hello: &Hello) -> Door {
             Door::Redirect(relays.map(|(_, d, a)| RelayAddress { device: *d, addresses: a.clone() }).collect())
         }
         Some(_) | None => Door::Open,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::charter::Roles;
+    use crate::id::{OrgId, StoreEpoch};
+    use crate::pack::Stored;
+    use crate::store::Store;
+    use crate::sync::{Event, Session};
+    use crate::testing::MemStore;
+    use crate::testing::village::Village;
+    use crate::wire::frame::{Frame, Group};
+    use std::sync::Arc;
+
+    fn mem(org: OrgId, device: DeviceId, epoch: StoreEpoch) -> Box<dyn Store> {
+        Box::new(MemStore::new(org, device, epoch))
+    }
+
+    /// What a device shows when it says hello to the city, and the hello.
+    fn shown(v: &mut Village, at: usize) -> Hello {
+        let (now, city) = (v.now, v.replicas[0].engine.device());
+        let r = &mut v.replicas[at];
+        let mut env = Env { store: &mut *r.store, engine: &mut r.engine, rng: &mut r.rng, now };
+        let mut session = Session::lower(&mut env, city, false).unwrap();
+        let (_, bytes) = session.next_frame(&mut env, &|_| true).unwrap().unwrap();
+        let Ok(Frame::Hello(hello)) = Frame::decode(&bytes) else { panic!("no hello") };
+        *hello
+    }
+
+    fn commits(v: &mut Village, hello: &Hello) -> Result<Vec<Commit>, String> {
+        let now = v.now;
+        let r = &mut v.replicas[0];
+        chain_commits(&Env { store: &mut *r.store, engine: &mut r.engine, rng: &mut r.rng, now }, hello)
+    }
+
+    #[test]
+    fn a_chain_of_strangers_is_not_worth_a_fold_and_an_honest_one_is() {
+        let mut v = Village::found(61, Arc::new(Stored), &mut mem);
+        let root = v.root();
+        let unit = v.unit(0, root, "Chi bộ 1", "branch");
+        let ticket = v.invite(0, unit, Roles::EDITOR);
+        let branch = v.join("branch", &ticket, &mut mem);
+        let hello = shown(&mut v, branch);
+        let honest = commits(&mut v, &hello).unwrap();
+        let charter = v.replicas[0].engine.charter().clone();
+        assert_eq!(honest.len(), 2, "the ticket's grant and the enrolment");
+        assert!(may_lead_to_a_right(&charter, &honest));
+        assert!(may_lead_to_a_right(&charter, &honest[1..]), "a ticket that was given out");
+        // The same written by an organisation of its own under this one's name: keys that nobody knows.
+        let mut forged = Vec::new();
+        for (n, commit) in honest.iter().enumerate() {
+            let key = crate::testing::test_key(900 + n as u64);
+            let header = crate::log::Header { device: crate::log::device_id(&key), ..commit.header().clone() };
+            forged.push(Commit::seal(&key, header, commit.payload().clone()).unwrap());
+        }
+        assert!(!may_lead_to_a_right(&charter, &forged));
+        assert!(!may_lead_to_a_right(&charter, &[]));
+        // At the door it is refused as what it is, and nothing of it is kept.
+        let scope = |c: &Commit| PackScope { org: v.org, space: c.header().space };
+        let group = |c: &Commit| Group {
+            headers: vec![c.head().signed().clone()],
+            pack: pack::encode(&scope(c), &[c.payload()], &Stored),
+        };
+        let stranger = crate::log::device_id(&crate::testing::test_key(950));
+        let chain: Vec<Group> = forged.iter().map(group).collect();
+        let asked = Hello { device: stranger, chain: chain.clone(), ..hello.clone() };
+        let many: Vec<Group> = (0..=CHAIN_COMMITS_MAX).map(|_| chain[0].clone()).collect();
+        let flood = Hello { device: stranger, chain: many, ..hello.clone() };
+        for (hello, code) in [(asked, RefuseCode::NoGrant), (flood, RefuseCode::Protocol)] {
+            let now = v.now;
+            let r = &mut v.replicas[0];
+            let held = r.engine.charter_version();
+            let mut env = Env { store: &mut *r.store, engine: &mut r.engine, rng: &mut r.rng, now };
+            let mut session = Session::upper(stranger);
+            session.receive(&mut env, 0, &Frame::Hello(Box::new(hello)).encode()).unwrap();
+            let events: Vec<Event> = session.events().collect();
+            assert!(matches!(&events[..], [Event::Refused { code: c, .. }] if *c == code), "{events:?}");
+            assert_eq!(r.engine.charter_version(), held);
+            assert!(r.store.quarantine().unwrap().is_empty());
+        }
+        assert!(v.sync(branch, 0).verified(), "the honest one is let in");
     }
 }

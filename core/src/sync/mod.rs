@@ -7,6 +7,7 @@
 //! only when a mark's digests equal what is held in the same read of the store and nothing waits to
 //! be sent; every repair is bounded.
 
+mod beacons;
 pub(crate) mod door;
 mod inbox;
 mod orphans;

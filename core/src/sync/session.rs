@@ -493,6 +493,7 @@ impl Session {
             self.note_verified(env)?;
         }
         let mine = self.digests(env.engine);
+        self.show_beacon(env, mark, &mine)?;
         if self.out.is_commits_and_control_empty() {
             // Where nothing is shared, two empty digests are equal and prove nothing.
             let known = !env.engine.is_blank() && !self.shared.data.is_empty();

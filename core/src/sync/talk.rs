@@ -350,6 +350,9 @@ impl Session {
         let mut batch = Batch::at(env.now);
         for signed in registers {
             let register = signed.verify(&env.engine.org())?;
+            if self.take_beacon(env, &register.name, &signed)? {
+                continue;
+            }
             if admits(env.engine.charter(), self.role, &register) {
                 batch.registers.push(signed);
             } else {

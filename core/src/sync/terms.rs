@@ -6,7 +6,7 @@
 
 use crate::engine::{Engine, IntakeError};
 use crate::entropy::Entropy;
-use crate::id::DeviceId;
+use crate::id::{DeviceId, UnitId};
 use crate::limits::{EARLY_ACKS_MAX, ORPHAN_COMMITS_MAX, WAITING_BYTES_MAX, WAITING_COMMITS_MAX};
 use crate::register::RegisterError;
 use crate::store::{Store, StoreError};
@@ -66,6 +66,8 @@ pub enum Event {
     NotVerified,
     /// This device's log was continued by a twin: a clone or an old backup; it goes on under a new name.
     TwinFound,
+    /// The relay of this unit showed something older than it had shown before: its charter went back.
+    RolledBack(UnitId),
 }
 
 /// Progress toward what either end announced: both directions together, for one bar.

@@ -78,8 +78,10 @@ pub enum RecordCommand {
 pub enum UpkeepCommand {
     /// What is where.
     Status(DirArgs),
-    /// Check everything.
-    Verify(DirArgs),
+    /// Check everything, or a file of evidence.
+    Verify(VerifyArgs),
+    /// Write a file of evidence.
+    Audit(AuditArgs),
     /// Find causes.
     Doctor(DirArgs),
     /// Files instead of a link.
@@ -146,6 +148,37 @@ pub struct DirArgs {
     /// The folder.
     #[arg(value_name = "DIR")]
     pub dir: PathBuf,
+}
+
+/// `verify`.
+#[derive(Debug, Clone, Args)]
+pub struct VerifyArgs {
+    /// The folder.
+    #[arg(value_name = "DIR", required_unless_present = "audit", conflicts_with = "audit")]
+    pub dir: Option<PathBuf>,
+    /// A file of evidence instead.
+    #[arg(long, value_name = "FILE")]
+    pub audit: Option<PathBuf>,
+    /// The root key that it must lead to.
+    #[arg(long, value_name = "KEY", requires = "audit")]
+    pub root: Option<String>,
+}
+
+/// `audit`; its unit is the `--unit` of every command.
+#[derive(Debug, Clone, Args)]
+pub struct AuditArgs {
+    /// The folder.
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+    /// The file to write.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// One record.
+    #[arg(long, value_name = "RECORD")]
+    pub record: Option<String>,
+    /// What was touched since then.
+    #[arg(long, value_name = "DATE")]
+    pub since: Option<String>,
 }
 
 /// `join`.

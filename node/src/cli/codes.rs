@@ -130,6 +130,12 @@ codes! {
     BAD_UNIT "bad_unit" BadInput "A unit cannot be added.";
     UNIT_EXISTS "unit_exists" BadInput "The unit is there already.";
     CSV_LEVELS "csv_levels" BadInput "The csv file does not have the columns of a unit list.";
+    AUDIT_NOT "audit_not" BadInput "The file is no file of evidence.";
+    AUDIT_NEWER "audit_newer" BadInput "The file of evidence is of a newer form.";
+    AUDIT_CUT "audit_cut" BadInput "The file of evidence is incomplete.";
+    AUDIT_UNREADABLE "audit_unreadable" BadInput "A line of the file of evidence cannot be read.";
+    AUDIT_FALSE "audit_false" Damaged "The evidence does not hold.";
+    BAD_ROOT_KEY "bad_root_key" BadInput "The argument is no root key.";
     DATE_PAST "date_past" BadInput "A date that must lie ahead is over.";
 }
 

@@ -271,6 +271,9 @@ impl Table {
                     Event::TwinFound => tracing::warn!("another copy of this disk wrote under this device's name"),
                     // They differed for a while, and do no longer.
                     Event::Verified if matches!(open.end, Some(SessionEnd::NotVerified)) => open.end = None,
+                    Event::RolledBack(unit) => {
+                        tracing::warn!(%unit, "the relay above showed an older charter than it had shown before");
+                    }
                     Event::Verified | Event::Announced(_) | Event::Stored { .. } | Event::Acknowledged => {}
                 }
             }

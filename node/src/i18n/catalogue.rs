@@ -2,7 +2,7 @@
 //!
 //! It does not: hold words itself.
 
-use super::{Message, bundle, errors, help, records, relay, words};
+use super::{Message, audit, bundle, errors, help, records, relay, words};
 
 /// One entry of a table.
 pub(super) const fn m(id: &'static str, vi: &'static str, en: &'static str) -> Message {
@@ -18,4 +18,5 @@ pub(super) fn all() -> impl Iterator<Item = &'static Message> {
         .chain(records::RECORDS)
         .chain(relay::RELAY)
         .chain(bundle::BUNDLE)
+        .chain(audit::AUDIT)
 }

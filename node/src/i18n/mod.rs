@@ -5,6 +5,7 @@
 //! Invariants: every message has both languages with the same placeholders; an id is used in code
 //! only if the catalogue has it (a test of each caller's table sees to that).
 
+mod audit;
 mod bundle;
 mod catalogue;
 mod errors;

@@ -34,6 +34,8 @@ pub(super) const WORDS: &[Message] = &[
     m("status.verified_at", "xác nhận đồng bộ lúc {at}", "verified in sync at {at}"),
     m("status.verified_since", "xác nhận đồng bộ lúc {at}, thêm {count} thay đổi từ đó", "verified at {at}, {count} since"),
     m("status.never_verified", "chưa lần nào đồng bộ với cấp trên", "never yet in sync with the level above"),
+    m("status.beacon", "Tin mới nhất của {unit} đề ngày {date} ({days} ngày trước)", "The newest word of {unit} is of {date} ({days} days ago)"),
+    m("status.rolled_back", "{unit} đưa ra tin cũ hơn tin đã đưa trước đó: máy ở đó vừa khôi phục bản cũ, hoặc có người giấu tin. Hãy báo cấp trên qua điện thoại.", "{unit} shows older news than it did before: its machine was put back to an old copy, or somebody hides news. Tell the level above by telephone."),
     m("status.news_from_above", "Tin từ cấp trên", "News from above"),
     m("status.unreachable", "Không liên lạc được với cấp trên", "The level above is not reachable"),
     m("status.next_try", "Thử lại lúc {at}", "Next try at {at}"),

@@ -18,6 +18,10 @@ use tokio::time::Instant;
 /// How long what is queued may take to leave before a closing link is cut.
 const FLUSH_WITHIN: Duration = Duration::from_secs(5);
 
+/// How long a link that is in step and still may go without asking: what the relay above says daily comes
+/// with its answer, so that a quiet week does not look like a week without news.
+const ASK_ANEW_EVERY: Duration = Duration::from_secs(6 * 3_600);
+
 /// What is said of a link that was given up.
 const GAVE_UP: &str = "the two ends did not become equal and nothing moved any more; a new link is tried";
 
@@ -53,6 +57,7 @@ pub async fn pump(
     let mut closing: Option<(u32, String)> = None;
     let mut paced;
     let mut asked = Instant::now();
+    let mut in_step_since = Instant::now();
     let mut patience = Patience::default();
     let mut gave_up = false;
     let transport = loop {
@@ -74,7 +79,10 @@ pub async fn pump(
             () = tokio::time::sleep_until(asked + patience.wait()), if role == Role::Lower && closing.is_none() => {
                 asked = Instant::now();
                 let state = port.state.borrow().clone();
-                if state.end.is_none() && state.verified_at.is_none() {
+                if state.end.is_none() && state.verified_at.is_some() && in_step_since.elapsed() >= ASK_ANEW_EVERY {
+                    in_step_since = asked;
+                    desk.verify(port.id).await;
+                } else if state.end.is_none() && state.verified_at.is_none() {
                     if !patience.ask(&state) {
                         connection.control.close(code::DONE, GAVE_UP);
                         gave_up = true;

@@ -12,7 +12,7 @@ mod status;
 
 pub use edit::ImportRecord;
 pub use query::{ConflictRow, HistoryField, HistoryStep, RecordView, Shown};
-pub use status::{DeliveredRow, META_LAST_ERROR, StatusReport};
+pub use status::{BeaconRow, DeliveredRow, META_LAST_ERROR, StatusReport};
 
 use crate::codec::ZstdCodec;
 use crate::config::{Config, ConfigError, ConfigFile, RelayEntry, ReplicaTable, Settings};

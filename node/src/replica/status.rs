@@ -28,6 +28,21 @@ pub struct DeliveredRow {
     pub complete: bool,
 }
 
+/// The newest word from the top that was shown to this replica.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BeaconRow {
+    /// The unit of the relay that said it: the root, or the highest that was heard of.
+    pub unit: UnitId,
+    /// Its number.
+    pub number: u64,
+    /// The day that it speaks of, by the relay's clock.
+    pub at: Millis,
+    /// Days since then, by the clock as it was put right.
+    pub age_days: u64,
+    /// Units of relays above that have shown something older than before.
+    pub rolled_back: Vec<UnitId>,
+}
+
 /// The whole status.
 #[derive(Debug, Clone)]
 pub struct StatusReport {
@@ -53,6 +68,8 @@ pub struct StatusReport {
     pub verified_at: Option<Millis>,
     /// When something last came from above.
     pub news_from_above_at: Option<Millis>,
+    /// How old the news from the top is, by the relays' own signed words.
+    pub beacon: Option<BeaconRow>,
     /// The last error of the link.
     pub last_error: Option<String>,
     /// The newest commit that lists show.
@@ -92,12 +109,32 @@ impl Replica {
             delivered: self.delivered(&units)?,
             verified_at: when(self, meta::VERIFIED_AT)?,
             news_from_above_at: when(self, meta::NEWS_FROM_ABOVE_AT)?,
+            beacon: self.beacon()?,
             last_error: last_error.filter(|e| !e.is_empty()),
             projected_to: self.store.projected_to()?,
             stored_to: self.store.last_commit()?,
             twins_found: when(self, meta::TWINS_FOUND)?.map_or(0, |n| n.0),
             units,
         })
+    }
+
+    /// The newest word of the highest relay above that was heard of.
+    fn beacon(&self) -> Result<Option<BeaconRow>, StoreError> {
+        const DAY_MS: u64 = 86_400_000;
+        let seen = self.engine.beacons(&self.store)?;
+        let depth = |unit: &UnitId| self.engine.charter().unit(unit).map_or(u8::MAX, |u| u.depth);
+        let rolled_back = seen.iter().filter(|s| s.rolled_back).map(|s| s.unit).collect();
+        let Some(top) = seen.iter().min_by_key(|s| (depth(&s.unit), std::cmp::Reverse(s.counter))) else {
+            return Ok(None);
+        };
+        let today = self.label()?.0 / DAY_MS;
+        Ok(Some(BeaconRow {
+            unit: top.unit,
+            number: top.number,
+            at: Millis(u64::from(top.day) * DAY_MS),
+            age_days: today.saturating_sub(u64::from(top.day)),
+            rolled_back,
+        }))
     }
 
     /// One row an ancestor with a relay: whether it holds everything of these units and, where this device

@@ -16,3 +16,4 @@ mod packs;
 mod purity;
 mod python;
 mod samples;
+mod threats;

@@ -15,7 +15,7 @@ use sampan_core::log::commit::FORMAT;
 use sampan_core::log::{BirthOf, Commit, Entry, EntryKind, EntryPayload, Header, Payload, SignedHeader, device_id};
 use sampan_core::pack::{self, PackScope, Stored};
 use sampan_core::record::ids::record_id;
-use sampan_core::register::{Ack, Heartbeat, Register, SignedRegister, ack_root, names};
+use sampan_core::register::{Ack, Beacon, Heartbeat, Register, SignedRegister, ack_root, names};
 use sampan_core::testing::{test_key, test_org, test_time, test_unit, up_space};
 use sampan_core::time::Millis;
 use sampan_core::value::Kind;
@@ -139,6 +139,10 @@ pub fn heartbeat() -> Heartbeat {
         last_error: String::new(),
         clock_offset: -1_500,
     }
+}
+
+pub fn beacon() -> Beacon {
+    Beacon { number: 5, day: 20_454, charter: Digest([0x81; 32]), commits: 300, above: None }
 }
 
 pub fn holder() -> Holder {

@@ -5,6 +5,7 @@
 //! Invariants: `sampan` and `sampan-relay` run the same functions for the same words.
 
 mod add;
+mod audit;
 mod bundle;
 pub mod common;
 mod doctor;
@@ -62,6 +63,7 @@ pub fn upkeep(command: &UpkeepCommand, app: &mut App) -> Result<ExitCode, CliErr
     match command {
         UpkeepCommand::Status(args) => status::status(args, app),
         UpkeepCommand::Verify(args) => verify::verify(args, app),
+        UpkeepCommand::Audit(args) => audit::audit(args, app),
         UpkeepCommand::Doctor(args) => doctor::doctor(args, app),
         UpkeepCommand::Bundle(command) => bundle::bundle(command, app),
     }

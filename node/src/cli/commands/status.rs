@@ -11,7 +11,7 @@ use crate::cli::args::DirArgs;
 use crate::cli::exit::{CliError, ExitCode};
 use crate::dir::Running;
 use crate::i18n::format_int;
-use crate::replica::{Replica, StatusReport};
+use crate::replica::{BeaconRow, Replica, StatusReport};
 use crate::stamp::rfc3339;
 use serde_json::{Map, Value as Json, json};
 
@@ -38,9 +38,24 @@ pub fn object(report: &StatusReport) -> Map<String, Json> {
         ("delivered", delivered.collect()),
         ("verified_at", json!(report.verified_at.map(rfc3339))),
         ("news_from_above_at", json!(report.news_from_above_at.map(rfc3339))),
+        ("beacon", report.beacon.as_ref().map_or(Json::Null, beacon)),
         ("last_error", json!(report.last_error)),
     ];
     pairs.into_iter().map(|(k, v)| (k.to_owned(), v)).collect()
+}
+
+fn beacon(b: &BeaconRow) -> Json {
+    json!({
+        "unit": b.unit.to_string(),
+        "number": b.number,
+        "date": date(b),
+        "age_days": b.age_days,
+        "rolled_back": !b.rolled_back.is_empty(),
+    })
+}
+
+fn date(b: &BeaconRow) -> String {
+    rfc3339(b.at).chars().take_while(|c| *c != 'T').collect()
 }
 
 /// Runs `status`.
@@ -96,6 +111,13 @@ pub fn words(app: &App, replica: &Replica, report: &StatusReport) -> Result<Vec<
         });
         if let Some(at) = report.news_from_above_at {
             out.push(app.t("status.news_at", &[("at", &rfc3339(at))]));
+        }
+        if let Some(b) = &report.beacon {
+            let (unit, days) = (common::unit_name(replica, &b.unit), count(b.age_days));
+            out.push(app.t("status.beacon", &[("unit", &unit), ("date", &date(b)), ("days", &days)]));
+            for unit in &b.rolled_back {
+                out.push(app.t("status.rolled_back", &[("unit", &common::unit_name(replica, unit))]));
+            }
         }
     }
     for (id, n) in [

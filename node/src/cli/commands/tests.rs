@@ -224,6 +224,7 @@ fn status_verify_and_doctor_of_a_sound_replica() {
     let status = json(&["status", d]);
     let keys: Vec<&str> = status.as_object().unwrap().keys().map(String::as_str).collect();
     let wanted = [
+        "beacon",
         "blocked",
         "delivered",
         "device",

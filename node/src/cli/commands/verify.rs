@@ -4,8 +4,9 @@
 //!
 //! Invariants: damage is exit 5, with all of it named.
 
+use super::audit;
 use super::common::{self, OrCli};
-use crate::cli::args::DirArgs;
+use crate::cli::args::VerifyArgs;
 use crate::cli::exit::{CliError, ExitCode};
 use crate::cli::{App, codes};
 use crate::i18n::format_int;
@@ -15,8 +16,13 @@ use sampan_core::engine::EditFailure;
 use serde_json::json;
 
 /// Runs `verify`.
-pub(super) fn verify(args: &DirArgs, app: &mut App) -> Result<ExitCode, CliError> {
-    let mut replica = common::open(app, &args.dir)?;
+pub(super) fn verify(args: &VerifyArgs, app: &mut App) -> Result<ExitCode, CliError> {
+    if let Some(file) = &args.audit {
+        return audit::verify(file, args, app);
+    }
+    // The shape of the command sees to it that one of the two is there.
+    let dir = args.dir.as_deref().unwrap_or_else(|| std::path::Path::new("."));
+    let mut replica = common::open(app, dir)?;
     let mut report = replica.store.verify(&replica.engine.org()).or_cli(app)?;
     if report.damaged.is_empty() {
         open_all(app, &mut replica, &mut report)?;

@@ -1,0 +1,237 @@
+//! Making an audit file, piece by piece.
+//!
+//! It does not: choose the records (the caller has the projections), write a file, or tell of edits
+//! that no commit holds yet: nobody has signed them.
+//!
+//! Invariants: charter first, then record by record, each commit before its first entry; what is handed
+//! out goes into the file in this order and unchanged, for the last line signs it.
+
+use super::FORM;
+use super::line::{CharterLine, CommitLine, EndLine, EntryLine, HeadLine, Line, OfLine, utc};
+use super::tell::{KINDS, tell};
+use crate::engine::{Engine, NewRecordEntry};
+use crate::hash::Tagged;
+use crate::id::{CommitId, RecordId, SpaceId, UnitId};
+use crate::limits::AUDIT_COMMITS_KEPT;
+use crate::log::{Commit, EntryKind, entry::salt, merkle, sign};
+use crate::pack::{self, PackScope, Stored};
+use crate::store::{CommitKey, EntryAt, RecordEntry, Store, StoreError};
+use crate::time::Millis;
+use crate::wire;
+use crate::wire::frame::Group;
+use data_encoding::BASE64;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What a file is of; all that is given holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Selection {
+    /// One record.
+    pub record: Option<RecordId>,
+    /// The records of a unit and of those below it.
+    pub unit: Option<UnitId>,
+    /// The records that something was done to since then, by their author's label or as first seen.
+    pub since: Option<Millis>,
+}
+
+/// A commit with the tree over its entries.
+struct Opened {
+    commit: Commit,
+    tree: merkle::Tree,
+}
+
+/// Makes one file.
+pub struct AuditWriter<'a> {
+    engine: &'a Engine,
+    of: Selection,
+    hasher: Tagged,
+    lines: u64,
+    opened: BTreeMap<CommitKey, Opened>,
+    told: BTreeSet<CommitId>,
+}
+
+impl<'a> AuditWriter<'a> {
+    /// Begins a file about records of these units: its first line and the charters that show who may
+    /// write there, and that the maker is of the organisation.
+    #[must_use]
+    pub fn begin(engine: &'a Engine, of: Selection, units: &BTreeSet<UnitId>, now: Millis) -> (Self, String) {
+        let mut w =
+            Self { engine, of, hasher: Tagged::new("audit"), lines: 0, opened: BTreeMap::new(), told: BTreeSet::new() };
+        let mut out = String::new();
+        let head = HeadLine {
+            form: FORM,
+            organisation: engine.org().to_string(),
+            name: engine.charter().name().to_owned(),
+            made_by: engine.device().to_string(),
+            made_at: utc(now),
+            of: OfLine {
+                record: of.record.map(|r| r.to_string()),
+                unit: of.unit.map(|u| u.to_string()),
+                since: of.since.map(utc),
+            },
+        };
+        w.put(&mut out, &Line::Audit(head));
+        for commit in w.charters(units) {
+            let line = charter_line(commit);
+            w.put(&mut out, &line);
+        }
+        (w, out)
+    }
+
+    fn put(&mut self, out: &mut String, line: &Line) {
+        let start = out.len();
+        out.push_str(&line.write());
+        out.push('\n');
+        self.hasher.update(&out.as_bytes()[start..]);
+        self.lines += 1;
+    }
+
+    /// The charters of these units and the maker's, up to the root, and all that they rest on.
+    fn charters(&self, units: &BTreeSet<UnitId>) -> Vec<&'a Commit> {
+        let charter = self.engine.charter();
+        let own = charter.units_of(&self.engine.device());
+        let chain: BTreeSet<UnitId> =
+            units.iter().chain(&own).flat_map(|u| charter.chain(u).map(|u| u.id).chain([*u])).collect();
+        let log: BTreeMap<CommitId, &'a Commit> = self.engine.charter_log().iter().map(|c| (c.id(), c)).collect();
+        let mut todo: Vec<CommitId> =
+            log.values().filter(|c| chain.contains(&c.header().space.unit)).map(|c| c.id()).collect();
+        let mut needed = BTreeSet::new();
+        while let Some(id) = todo.pop() {
+            if let Some(c) = log.get(&id).filter(|_| needed.insert(id)) {
+                todo.extend(c.header().parents.iter().chain(&c.header().charter_heads));
+            }
+        }
+        // As they came, which is causes first.
+        self.engine.charter_log().iter().filter(|c| needed.contains(&c.id())).collect()
+    }
+
+    /// The lines of one record; nothing for one that has no signed entry or lies outside the selection.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn record(&mut self, store: &dyn Store, id: RecordId) -> Result<String, StoreError> {
+        let mut out = String::new();
+        let state = store.records(&[id])?.into_iter().next().flatten();
+        let Some(key) = state.and_then(|s| s.key) else { return Ok(out) };
+        let entries = store.entries(key)?;
+        let sealed: Vec<(CommitKey, u32, &RecordEntry)> = entries
+            .iter()
+            .filter_map(|e| match e.at {
+                EntryAt::Sealed(key, index) => Some((key, index, e)),
+                EntryAt::Pending(_) => None,
+            })
+            .collect();
+        let recent = |e: &RecordEntry| self.of.since.is_none_or(|since| e.time >= since || e.first_seen >= since);
+        if !sealed.iter().any(|(_, _, e)| recent(e)) {
+            return Ok(out);
+        }
+        let all: Vec<NewRecordEntry<'_>> = sealed.iter().map(|(_, _, e)| NewRecordEntry::stored(e)).collect();
+        let told = tell(&self.engine.org(), self.engine.schema(), id, &all);
+        for ((key, index, e), told) in sealed.into_iter().zip(told) {
+            self.open(store, key, &e.space)?;
+            let Some(opened) = self.opened.get(&key) else { continue };
+            let commit = &opened.commit;
+            let lost = || StoreError::Damaged(format!("an entry of record {id} is not in its commit"));
+            let proof = opened.tree.proof(index as usize).ok_or_else(lost)?.concat();
+            let header = commit.header();
+            let (author, unit) = (header.device.to_string(), header.space.unit.to_string());
+            let head = (self.told.insert(commit.id())).then(|| {
+                let signed = commit.head().signed();
+                Line::Commit(CommitLine {
+                    commit: commit.id().to_string(),
+                    unit: unit.clone(),
+                    author: author.clone(),
+                    at: utc(header.time),
+                    header: BASE64.encode(&signed.bytes),
+                    signature: BASE64.encode(&signed.signature),
+                })
+            });
+            let kind = KINDS.iter().find(|(k, _)| *k == e.kind).ok_or_else(lost)?.1;
+            let line = Line::Entry(EntryLine {
+                commit: commit.id().to_string(),
+                index,
+                record: id.to_string(),
+                collection: e.collection.clone(),
+                kind: kind.to_owned(),
+                author: (e.kind == EntryKind::Change).then_some(author),
+                unit,
+                at: utc(e.time),
+                first_seen_at: utc(e.first_seen),
+                status: told.status.to_owned(),
+                change: e.hash.to_string(),
+                fields: told.fields,
+                birth: e.birth.as_ref().map(|b| (b.field.clone(), b.kind as u8)),
+                salt: BASE64.encode(&salt(&commit.payload().secret, index)),
+                proof: BASE64.encode(&proof),
+                payload: BASE64.encode(&e.bytes),
+            });
+            for line in head.iter().chain([&line]) {
+                self.put(&mut out, line);
+            }
+        }
+        Ok(out)
+    }
+
+    /// Opens a commit, if it is not open; only so many stay open.
+    fn open(&mut self, store: &dyn Store, key: CommitKey, space: &SpaceId) -> Result<(), StoreError> {
+        if self.opened.contains_key(&key) {
+            return Ok(());
+        }
+        let damaged = |what: String| StoreError::Damaged(format!("a commit cannot be read: {what}"));
+        let group = store.groups(space, &[key])?.into_iter().next().ok_or_else(|| damaged("it is gone".into()))?;
+        let scope = PackScope { org: self.engine.org(), space: *space };
+        let payload = pack::decode(&scope, &group.pack, self.engine.codec()).map_err(|e| damaged(e.to_string()))?;
+        let (head, payload) = (group.headers.into_iter().next(), payload.into_iter().next());
+        let (head, payload) = head.zip(payload).ok_or_else(|| damaged("it is empty".into()))?;
+        let head = head.verify(&self.engine.org()).map_err(|e| damaged(e.to_string()))?;
+        let commit = Commit::join(head, payload).map_err(|e| damaged(e.to_string()))?;
+        if self.opened.len() >= AUDIT_COMMITS_KEPT {
+            self.opened.pop_first();
+        }
+        let tree = merkle::Tree::new(commit.payload().leaves());
+        self.opened.insert(key, Opened { commit, tree });
+        Ok(())
+    }
+
+    /// The last line: the maker's signature over all that was handed out.
+    #[must_use]
+    pub fn end(self) -> String {
+        let digest = self.hasher.finish();
+        let end = EndLine {
+            lines: self.lines,
+            digest: data_encoding::HEXLOWER.encode(&digest),
+            signature: BASE64.encode(&sign("audit", self.engine.key(), &digest)),
+        };
+        let mut text = Line::End(end).write();
+        text.push('\n');
+        text
+    }
+}
+
+fn charter_line(commit: &Commit) -> Line {
+    let h = commit.header();
+    let scope = PackScope { org: h.org, space: h.space };
+    let group = Group {
+        headers: vec![commit.head().signed().clone()],
+        pack: pack::encode(&scope, &[commit.payload()], &Stored),
+    };
+    Line::Charter(CharterLine {
+        commit: commit.id().to_string(),
+        unit: h.space.unit.to_string(),
+        author: h.device.to_string(),
+        at: utc(h.time),
+        operations: operations(commit),
+        group: BASE64.encode(&wire::encode(&group)),
+    })
+}
+
+/// The names of a charter's operations by their number, so that those of later versions have one too.
+pub(super) fn operations(commit: &Commit) -> Vec<String> {
+    const NAMES: [&str; 7] = ["found", "create unit", "grant", "enrol", "endpoint", "schema", "revoke"];
+    let number = |payload: &[u8]| {
+        let mut d = minicbor::Decoder::new(payload);
+        d.array().ok().and_then(|_| d.u32().ok())
+    };
+    let name = |n: u32| NAMES.get(n as usize).map_or_else(|| format!("operation {n}"), |n| (*n).to_owned());
+    let all = commit.payload().entries.iter();
+    all.map(|e| number(&e.payload).map_or_else(|| "unreadable".to_owned(), name)).collect()
+}
