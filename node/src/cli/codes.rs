@@ -71,6 +71,9 @@ codes! {
     FILE_UNWRITABLE "file_unwritable" Failed "A file that was named cannot be written.";
     FILE_UNREADABLE "file_unreadable" BadInput "A file that was named cannot be read.";
 
+    FILE_EXISTS "file_exists" BadInput "A file that would be made is there already.";
+    QR_KIND "qr_kind" BadInput "No picture has this file ending.";
+
     DIR_FOREIGN "dir_foreign" BadInput "The folder is not empty and not ours.";
     DIR_NOT_OURS "dir_not_ours" BadInput "The folder holds no replica.";
     DIR_NOT_A_FOLDER "dir_not_a_folder" BadInput "The path is a file.";

@@ -5,7 +5,7 @@
 //! Invariants: the commands on records are the node's own; every command and argument has its words.
 
 use clap::{Args, Parser, Subcommand};
-use sampan_node::cli::args::{DirArgs, GlobalArgs, RecordCommand, SyncArgs, UpkeepCommand};
+use sampan_node::cli::args::{DirArgs, GlobalArgs, RecordCommand, SyncArgs, TicketArgs, UpkeepCommand};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -157,6 +157,12 @@ pub struct InviteArgs {
     /// Last day of the ticket.
     #[arg(long, value_name = "DATE")]
     pub use_by: Option<String>,
+    /// A file for the line.
+    #[arg(long, value_name = "FILE")]
+    pub ticket_file: Option<PathBuf>,
+    /// A file for the picture, or `-`.
+    #[arg(long, value_name = "FILE.svg|-")]
+    pub qr: Option<PathBuf>,
 }
 
 /// `join`.
@@ -166,8 +172,8 @@ pub struct JoinArgs {
     #[arg(value_name = "DIR")]
     pub dir: PathBuf,
     /// The ticket.
-    #[arg(value_name = "TICKET")]
-    pub ticket: String,
+    #[command(flatten)]
+    pub ticket: TicketArgs,
     /// Where to accept.
     #[arg(long, value_name = "ADDR")]
     pub listen: Option<SocketAddr>,

@@ -7,14 +7,15 @@ use super::args::{
 };
 use super::{link, status};
 use crate::admin::found::Founded;
+use crate::admin::handout::Handout;
 use crate::admin::units::{Place, Plan, Planned, Wanted};
 use crate::admin::{
     Desk, Failure, address, decide, devices, found, in_words, invite, open, resolve, unit_csv, units, when,
 };
 use sampan_core::charter::{Charter, Roles};
 use sampan_core::id::UnitId;
-use sampan_node::cli::args::{DirArgs, UpkeepCommand};
-use sampan_node::cli::commands::join::{after_join, join_with, read_ticket};
+use sampan_node::cli::args::{DirArgs, TicketArgs, UpkeepCommand};
+use sampan_node::cli::commands::join::{after_join, join_with, read_ticket, ticket_line};
 use sampan_node::cli::convert::{IntoCli, list_of};
 use sampan_node::cli::{App, CliError, ExitCode, codes, commands as node};
 use sampan_node::replica::Replica;
@@ -72,13 +73,15 @@ fn print_founded(app: &mut App, founded: &Founded) -> Result<(), CliError> {
 }
 
 fn join(args: &JoinArgs, app: &mut App) -> Result<ExitCode, CliError> {
-    if !read_ticket(app, &args.ticket)?.relay {
+    let line = ticket_line(app, &args.ticket)?;
+    if !read_ticket(app, &line)?.relay {
         return Err(app.error(&codes::TICKET_NOT_RELAY, &[]));
     }
     let settings = address::settings(app, args.listen, &args.advertise)?;
     let (listen, advertise) = (args.listen.and(settings.listen), settings.advertise.clone());
-    let of_node =
-        sampan_node::cli::args::JoinArgs { dir: args.dir.clone(), ticket: args.ticket.clone(), timeout: args.timeout };
+    // The line that was read once: a file may be gone, or another, a moment later.
+    let ticket = TicketArgs { ticket: Some(line), file: None };
+    let of_node = sampan_node::cli::args::JoinArgs { dir: args.dir.clone(), ticket, timeout: args.timeout };
     let mut ask = |replica: &mut Replica, within: std::time::Duration, app: &App| {
         // On a folder that was joined before: what is asked for anew replaces what stood.
         let change = |file: &mut sampan_node::config::ConfigFile| {
@@ -245,6 +248,8 @@ fn invitation(args: &InviteArgs, app: &mut App) -> Result<ExitCode, CliError> {
         let what = app.t("usage.missing", &[("what", "--unit <UNIT>")]);
         return Err(app.error(&codes::USAGE, &[("what", &what), ("help", "sampan-relay invite --help")]));
     };
+    // What cannot be written is found out before anything is granted.
+    let handout = Handout::prepare(app, args.ticket_file.as_deref(), args.qr.as_deref())?;
     let mut replica = open(app, &args.dir)?;
     let unit = resolve::unit(app.lang, replica.engine.charter(), &named)?;
     let request = invite::Request {
@@ -267,6 +272,7 @@ fn invitation(args: &InviteArgs, app: &mut App) -> Result<ExitCode, CliError> {
     }
     let roles = made.roles.join(", ");
     let values = [("holder", args.holder.trim()), ("unit", &made.unit), ("roles", &roles), ("use_by", &use_by)];
+    handout.hand_over(app, &made.line)?;
     app.say("invite.done", &values);
     if !made.has_relay {
         app.say("invite.no_relay", &[]);

@@ -7,6 +7,7 @@ mod bad_links;
 mod copies;
 mod crash;
 mod cuts;
+mod enrol;
 mod kills;
 mod large;
 mod levels;
