@@ -68,6 +68,8 @@ pub fn invite(app: &App, replica: &mut Replica, request: &Request) -> Result<Inv
         holder,
         until,
         use_by: Some(use_by),
+        collections: None,
+        replaces: None,
     };
     decide(app, replica, |desk| {
         desk.require_admin(app.lang, &wanted.unit, "right.invite")?;
