@@ -359,7 +359,7 @@ fn fold(w: &World) -> Charter {
 fn a_new_root_key_rules_and_the_old_one_can_do_nothing_new() {
     let mut w = World::new(0, false);
     w.say(0, unit(0), &[create(1)], &[0]);
-    let (naming, id) = named(&mut w, 0, &[3]);
+    let (naming, id) = named(&mut w, 0, &[1, 2, 3]);
     // The first root key beside the naming, and after it; the new one, and the new one before it heard of it.
     w.say(0, unit(0), &[create(2)], &[3]);
     w.say(0, unit(0), &[w.grant(4, Roles::ADMIN)], &[naming]);
