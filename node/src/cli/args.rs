@@ -188,11 +188,22 @@ pub struct JoinArgs {
     #[arg(value_name = "DIR")]
     pub dir: PathBuf,
     /// The ticket.
-    #[arg(value_name = "TICKET")]
-    pub ticket: String,
+    #[command(flatten)]
+    pub ticket: TicketArgs,
     /// Seconds to try the ticket's relays.
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     pub timeout: u64,
+}
+
+/// A ticket: the line itself, `@FILE`, or a file by its own option.
+#[derive(Debug, Clone, Default, Args)]
+pub struct TicketArgs {
+    /// The line, or `@FILE`.
+    #[arg(value_name = "TICKET|@FILE", required_unless_present = "ticket_from", conflicts_with = "ticket_from")]
+    pub ticket: Option<String>,
+    /// The file.
+    #[arg(id = "ticket_from", long = "ticket-file", value_name = "FILE")]
+    pub file: Option<PathBuf>,
 }
 
 /// `run`.

@@ -71,6 +71,9 @@ codes! {
     FILE_UNWRITABLE "file_unwritable" Failed "A file that was named cannot be written.";
     FILE_UNREADABLE "file_unreadable" BadInput "A file that was named cannot be read.";
 
+    FILE_EXISTS "file_exists" BadInput "A file that would be made is there already.";
+    QR_KIND "qr_kind" BadInput "No picture has this file ending.";
+
     DIR_FOREIGN "dir_foreign" BadInput "The folder is not empty and not ours.";
     DIR_NOT_OURS "dir_not_ours" BadInput "The folder holds no replica.";
     DIR_NOT_A_FOLDER "dir_not_a_folder" BadInput "The path is a file.";
@@ -118,6 +121,12 @@ codes! {
     BUNDLE_NOTHING_ABOVE "bundle_nothing_above" BadInput "No relay above is known.";
     BUNDLE_BLANK "bundle_blank" BadInput "The folder knows no units yet.";
     FILE_EXISTS "file_exists" BadInput "A file is never written over.";
+    KEY_LINE "key_line" BadInput "A file does not hold the key that is asked for.";
+    ROOT_ABSENT "root_absent" BadInput "The root key is not in this folder.";
+    ROOT_INSIDE "root_inside" BadInput "The root key would go offline into the folder that it leaves.";
+    ROOT_OTHER "root_other" BadInput "It is not the key that the charter names.";
+    ROOT_NAMED "root_named" Refused "A new root key was named already.";
+    NO_SUCCESSION "no_succession" Refused "The organisation was founded without a succession key.";
 
     LATER "later" BadInput "The command comes with a later version.";
     DIR_TAKEN "dir_taken" BadInput "The folder holds an organisation already.";

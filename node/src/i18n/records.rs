@@ -25,6 +25,8 @@ pub(super) const RECORDS: &[Message] = &[
     m("hint.unfinished", "Xoá thư mục đó rồi tham gia lại bằng vé mời.", "Remove that folder and join again with the ticket."),
     m("error.export_kind", "Không biết ghi tệp kiểu '{kind}'.", "Files that end in '{kind}' cannot be written."),
     m("hint.export_kind", "Đặt tên tệp kết thúc bằng .csv", "Give the file a name that ends in .csv"),
+    m("error.file_exists", "Đã có tệp {file}; không ghi đè.", "{file} is there already; it is not overwritten."),
+    m("hint.file_exists", "Chọn tên tệp khác, hoặc dời tệp cũ đi. Chưa có gì thay đổi.", "Choose another name, or move the old file away. Nothing was changed."),
     m("error.file_unwritable", "Không ghi được {file}: {reason}.", "{file} cannot be written: {reason}."),
     m("hint.file_unwritable", "Kiểm tra thư mục, quyền ghi và chỗ trống; tệp cũ (nếu có) vẫn nguyên.", "Check its folder, your right to write and the free room; an older file was left as it was."),
     m("error.ticket_newer", "Vé mời thuộc dạng mới mà bản này chưa đọc được.", "The ticket is of a newer form that this version does not read."),

@@ -7,14 +7,16 @@ use super::args::{
 };
 use super::{link, status};
 use crate::admin::found::Founded;
+use crate::admin::handout::Handout;
+use crate::admin::key_line::{self, LineKind};
 use crate::admin::units::{Place, Plan, Planned, Wanted};
 use crate::admin::{
     Desk, Failure, address, decide, devices, found, in_words, invite, open, resolve, unit_csv, units, when,
 };
 use sampan_core::charter::{Charter, Roles};
 use sampan_core::id::UnitId;
-use sampan_node::cli::args::{DirArgs, UpkeepCommand};
-use sampan_node::cli::commands::join::{after_join, join_with, read_ticket};
+use sampan_node::cli::args::{DirArgs, TicketArgs, UpkeepCommand};
+use sampan_node::cli::commands::join::{after_join, join_with, read_ticket, ticket_line};
 use sampan_node::cli::convert::{IntoCli, list_of};
 use sampan_node::cli::{App, CliError, ExitCode, codes, commands as node};
 use sampan_node::replica::Replica;
@@ -28,6 +30,7 @@ pub fn dispatch(command: &Command, app: &mut App) -> Result<ExitCode, CliError> 
     match command {
         Command::Init(a) => init(a, app),
         Command::Unit(a) => unit(a, app),
+        Command::Root(command) => super::root::run(command, app),
         Command::Invite(a) => invitation(a, app),
         Command::Join(a) => join(a, app),
         Command::Run(a) => link::run(a, app),
@@ -58,6 +61,7 @@ fn init(args: &InitArgs, app: &mut App) -> Result<ExitCode, CliError> {
     print_founded(app, &founded)?;
     let key = replica.dir().keys().join("root.key").display().to_string();
     app.say("init.done", &[("name", args.org.trim()), ("key", &key)]);
+    app.say("init.succession", &[("line", &key_line::encode(LineKind::Succession, &founded.succession))]);
     let listen = replica.config().listen.to_string();
     app.say("init.listen", &[("listen", &listen), ("addresses", &founded.addresses.join(", "))]);
     Ok(ExitCode::Done)
@@ -67,7 +71,10 @@ fn print_founded(app: &mut App, founded: &Founded) -> Result<(), CliError> {
     let Founded { organisation, unit, device, .. } = founded;
     let (organisation, unit, device) = (organisation.to_string(), unit.to_string(), device.to_string());
     if app.json {
-        app.out.json(&json!({ "organisation": organisation, "unit": unit, "device": device }))?;
+        let line = key_line::encode(LineKind::Succession, &founded.succession);
+        app.out.json(&json!({
+            "organisation": organisation, "unit": unit, "device": device, "succession_key": *line,
+        }))?;
     } else {
         let rows = [("org.organisation", organisation), ("org.unit", unit), ("org.device", device)];
         let rows: Vec<Vec<String>> = rows.into_iter().map(|(id, value)| vec![app.t(id, &[]), value]).collect();
@@ -77,13 +84,15 @@ fn print_founded(app: &mut App, founded: &Founded) -> Result<(), CliError> {
 }
 
 fn join(args: &JoinArgs, app: &mut App) -> Result<ExitCode, CliError> {
-    if !read_ticket(app, &args.ticket)?.relay {
+    let line = ticket_line(app, &args.ticket)?;
+    if !read_ticket(app, &line)?.relay {
         return Err(app.error(&codes::TICKET_NOT_RELAY, &[]));
     }
     let settings = address::settings(app, args.listen, &args.advertise)?;
     let (listen, advertise) = (args.listen.and(settings.listen), settings.advertise.clone());
-    let of_node =
-        sampan_node::cli::args::JoinArgs { dir: args.dir.clone(), ticket: args.ticket.clone(), timeout: args.timeout };
+    // The line that was read once: a file may be gone, or another, a moment later.
+    let ticket = TicketArgs { ticket: Some(line), file: None };
+    let of_node = sampan_node::cli::args::JoinArgs { dir: args.dir.clone(), ticket, timeout: args.timeout };
     let mut ask = |replica: &mut Replica, within: std::time::Duration, app: &App| {
         // On a folder that was joined before: what is asked for anew replaces what stood.
         let change = |file: &mut sampan_node::config::ConfigFile| {
@@ -250,6 +259,8 @@ fn invitation(args: &InviteArgs, app: &mut App) -> Result<ExitCode, CliError> {
         let what = app.t("usage.missing", &[("what", "--unit <UNIT>")]);
         return Err(app.error(&codes::USAGE, &[("what", &what), ("help", "sampan-relay invite --help")]));
     };
+    // What cannot be written is found out before anything is granted.
+    let handout = Handout::prepare(app, args.ticket_file.as_deref(), args.qr.as_deref())?;
     let mut replica = open(app, &args.dir)?;
     let unit = resolve::unit(app.lang, replica.engine.charter(), &named)?;
     let request = invite::Request {
@@ -259,6 +270,8 @@ fn invitation(args: &InviteArgs, app: &mut App) -> Result<ExitCode, CliError> {
         holder: &args.holder,
         until: args.until.as_deref(),
         use_by: args.use_by.as_deref(),
+        collections: &args.collections,
+        replaces: args.replaces.as_deref(),
     };
     let made = invite::invite(app, &mut replica, &request)?;
     let use_by = when::rfc3339(made.use_by);
@@ -266,13 +279,18 @@ fn invitation(args: &InviteArgs, app: &mut App) -> Result<ExitCode, CliError> {
         let holder = args.holder.trim();
         app.out.json(&json!({
             "ticket": made.line, "unit": unit.to_string(), "roles": made.roles, "holder": holder, "use_by": use_by,
+            "replaces": made.replaces.map(|d| d.to_string()),
         }))?;
     } else {
         app.out.line(&made.line)?;
     }
     let roles = made.roles.join(", ");
     let values = [("holder", args.holder.trim()), ("unit", &made.unit), ("roles", &roles), ("use_by", &use_by)];
+    handout.hand_over(app, &made.line)?;
     app.say("invite.done", &values);
+    if let Some(old) = made.replaces {
+        app.say("invite.replaces", &[("device", &old.to_string())]);
+    }
     if !made.has_relay {
         app.say("invite.no_relay", &[]);
     }
@@ -293,10 +311,12 @@ fn device_list(args: &DirArgs, app: &mut App) -> Result<ExitCode, CliError> {
         "devices.holder",
         "org.unit",
         "devices.role",
+        "devices.collections",
         "devices.from",
         "devices.until",
         "devices.revoked",
         "devices.last_seen",
+        "devices.note",
     ];
     let headings = ids.map(|id| app.t(id, &[]));
     let headings: Vec<&str> = headings.iter().map(String::as_str).collect();
@@ -304,15 +324,22 @@ fn device_list(args: &DirArgs, app: &mut App) -> Result<ExitCode, CliError> {
         .into_iter()
         .map(|r| {
             let or_empty = Option::unwrap_or_default;
+            let note = match (&r.replaced_by, r.to_retire) {
+                (Some(by), _) => app.t("devices.replaced", &[("by", &by[..12])]),
+                (None, true) => app.t("devices.replacement_invited", &[]),
+                (None, false) => String::new(),
+            };
             vec![
                 r.device,
                 or_empty(r.holder),
                 r.path,
                 r.role,
+                r.collections.unwrap_or_default().join(","),
                 r.from,
                 or_empty(r.until),
                 or_empty(r.revoked_at),
                 or_empty(r.last_seen),
+                note,
             ]
         })
         .collect();

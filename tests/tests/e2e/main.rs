@@ -8,6 +8,7 @@ mod bundles;
 mod copies;
 mod crash;
 mod cuts;
+mod enrol;
 mod evidence;
 mod kills;
 mod large;

@@ -8,6 +8,7 @@ mod canaries;
 mod charters;
 mod edges;
 mod forks;
+mod grants;
 mod hostile;
 mod model;
 mod model_random;

@@ -6,7 +6,7 @@
 
 use super::common::OrCli;
 use super::link;
-use crate::cli::args::JoinArgs;
+use crate::cli::args::{JoinArgs, TicketArgs};
 use crate::cli::exit::{CliError, ExitCode};
 use crate::cli::{App, codes};
 use crate::config::{ConfigFile, Settings};
@@ -22,11 +22,15 @@ use sampan_core::store::{Batch, Store};
 use sampan_core::wire::WireError;
 use serde_json::json;
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::path::Path;
 use std::time::Duration;
 
 /// Bytes of the check sum behind a ticket's body.
 const CHECK_BYTES: usize = 4;
+
+/// Bytes of a file that is read for a ticket: the longest ticket, and the line ends of a broken one.
+const TICKET_FILE_BYTES_MAX: u64 = 16 << 10;
 
 /// What the ticket's relays said, if one could be reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,7 +85,7 @@ pub type Ask<'a> = dyn FnMut(&mut Replica, Duration, &App) -> Result<AfterJoin, 
 /// # Errors
 /// A ticket that is none, of another organisation, or refused; what the folder refuses.
 pub fn join_with(args: &JoinArgs, settings: Settings, app: &mut App, ask: &mut Ask<'_>) -> Result<ExitCode, CliError> {
-    let ticket = read_ticket(app, &args.ticket)?;
+    let ticket = read_ticket(app, &ticket_line(app, &args.ticket)?)?;
     let before = Before::look(app, &args.dir, &ticket)?;
     let mut replica = Replica::join(&args.dir, &ticket, settings).map_err(|e| refusal(app, &args.dir, e))?;
     let said = ask(&mut replica, Duration::from_secs(args.timeout), app)?;
@@ -107,6 +111,31 @@ pub fn join_with(args: &JoinArgs, settings: Settings, app: &mut App, ask: &mut A
         app.say("join.offline", &[("tried", &tried)]);
     }
     Ok(ExitCode::Done)
+}
+
+/// The text of a ticket that was named: the argument itself, or what a file holds (`@FILE` or
+/// `--ticket-file FILE`). A file may have been made by any editor: a mark of its encoding and line ends
+/// around the line are left out.
+///
+/// # Errors
+/// `file_unreadable`, `ticket_not` for a file that is no text or far too long for a ticket.
+pub fn ticket_line(app: &App, args: &TicketArgs) -> Result<String, CliError> {
+    let by_sign = args.ticket.as_deref().and_then(|t| t.strip_prefix('@')).map(Path::new);
+    let Some(path) = args.file.as_deref().or(by_sign) else {
+        return Ok(args.ticket.clone().unwrap_or_default());
+    };
+    let name = path.display().to_string();
+    let mut bytes = Vec::new();
+    let read = std::fs::File::open(path).and_then(|f| f.take(TICKET_FILE_BYTES_MAX + 1).read_to_end(&mut bytes));
+    read.map_err(|e| {
+        app.error(&codes::FILE_UNREADABLE, &[("file", &name), ("reason", &e.to_string())]).at(name.clone())
+    })?;
+    let no_ticket = || app.error(&codes::TICKET_NOT, &[("what", &name)]).at(name.clone());
+    if bytes.len() as u64 > TICKET_FILE_BYTES_MAX {
+        return Err(no_ticket());
+    }
+    let text = String::from_utf8(bytes).map_err(|_| no_ticket())?;
+    Ok(text.trim_start_matches('\u{feff}').trim().to_owned())
 }
 
 /// Reads a ticket, and tells one that was cut from one that was altered.

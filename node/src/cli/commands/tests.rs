@@ -2,7 +2,7 @@
 
 use super::join::{AfterJoin, join_with};
 use super::*;
-use crate::cli::args::{Cli, JoinArgs};
+use crate::cli::args::{Cli, JoinArgs, TicketArgs};
 use crate::cli::codes;
 use crate::cli::output::Output;
 use crate::cli::{run, usage};
@@ -43,6 +43,8 @@ fn city(dir: &Path) -> (String, String) {
             holder: "x".into(),
             until: None,
             use_by: None,
+            collections: None,
+            replaces: None,
         };
         line = engine.invite(store, rng, &request, now)?.encode();
         Ok::<_, ReplicaError>((vec![unit], Vec::new()))
@@ -295,7 +297,10 @@ fn what_a_relay_refuses_leaves_the_folder_as_it_was() {
     let dir = tempfile::tempdir().unwrap();
     let (d, line) = city(dir.path());
     let refuse = |into: &Path| {
-        let args = JoinArgs { dir: into.to_owned(), ticket: line.clone(), timeout: 0 };
+        let args = {
+            let ticket = TicketArgs { ticket: Some(line.clone()), file: None };
+            JoinArgs { dir: into.to_owned(), ticket, timeout: 0 }
+        };
         let mut ask =
             |_: &mut Replica, _, _: &App| Ok(AfterJoin::Refused { code: &codes::TICKET_USED, text: String::new() });
         with_app(&["status", "x"], &mut |_, app| join_with(&args, crate::config::Settings::default(), app, &mut ask))
