@@ -217,7 +217,14 @@
 //! | 4 | endpoint | list of texts `host:port`, at most 8; empty: no more |
 //! | 5 | schema | version uint (32 bits), TOML text of at most 524288 bytes |
 //! | 6 | revoke | key bytes 32, reason text |
+//! | 7 | cut | one record, below |
+//! | 8 | release | list of at most 4096 commit ids, reason text |
+//! | 9 | reject | list of at most 4096 commit ids, reason text |
 //! | 16 | succeed | new root key bytes 32, next succession key bytes 32 (optional, reserved) |
+//!
+//! **Cut**: `[key bytes 32, kind uint, reason text, logs, remaining roles uint]`; kind 0 is revoke, 1 lost, 2
+//! retire, 3 narrow, 4 close. `logs` is a list of at most 4096 records `[space, incarnation bytes 16, tips]`,
+//! `tips` a list of commit ids, at most 8192 in all. What it means: [`statuses`](super::statuses).
 //!
 //! **Grant**: `[key bytes 32, roles uint, subtree bool, from time, until time (optional), ticket bool, use by
 //! time (optional), holder bytes 32, collections list of texts (optional, in byte order, each once, at most

@@ -22,6 +22,7 @@ macro_rules! store_reads {
                 -> Vec<($crate::id::LogId, $crate::store::CommitRow)>;
             missing(log: &$crate::id::LogId, have: &::std::collections::BTreeSet<$crate::id::CommitId>)
                 -> Vec<$crate::store::CommitRow>;
+            lineage(space: &$crate::id::SpaceId, device: &$crate::id::DeviceId) -> Vec<$crate::store::Lineage>;
             inventory(log: &$crate::id::LogId) -> Vec<$crate::frontier::ShortId>;
             missing_from(
                 log: &$crate::id::LogId, inventory: &::std::collections::BTreeSet<$crate::frontier::ShortId>

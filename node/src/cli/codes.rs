@@ -120,7 +120,6 @@ codes! {
     BUNDLE_NOBODY "bundle_nobody" BadInput "Nobody could receive the bundle.";
     BUNDLE_NOTHING_ABOVE "bundle_nothing_above" BadInput "No relay above is known.";
     BUNDLE_BLANK "bundle_blank" BadInput "The folder knows no units yet.";
-    FILE_EXISTS "file_exists" BadInput "A file is never written over.";
     KEY_LINE "key_line" BadInput "A file does not hold the key that is asked for.";
     ROOT_ABSENT "root_absent" BadInput "The root key is not in this folder.";
     ROOT_INSIDE "root_inside" BadInput "The root key would go offline into the folder that it leaves.";
@@ -136,6 +135,8 @@ codes! {
     UNKNOWN_ROLE "unknown_role" BadInput "There is no such role.";
     UNKNOWN_DEVICE "unknown_device" BadInput "No device has this id.";
     OWN_DEVICE "own_device" BadInput "A device does not revoke itself.";
+    UNKNOWN_COMMIT "unknown_commit" BadInput "No commit in the quarantine has this id, or several have.";
+    NEEDS_EARLIER "needs_earlier" BadInput "A commit is released only with those before it in its log.";
     BAD_UNIT "bad_unit" BadInput "A unit cannot be added.";
     UNIT_EXISTS "unit_exists" BadInput "The unit is there already.";
     CSV_LEVELS "csv_levels" BadInput "The csv file does not have the columns of a unit list.";

@@ -33,8 +33,6 @@ pub(super) const BUNDLE: &[Message] = &[
     m("hint.bundle_nothing_above", "Thêm --for với đơn vị hoặc máy sẽ nhận.", "Add --for with the unit or the device that is to receive it."),
     m("error.bundle_blank", "Thư mục này chưa biết đơn vị nào, nên không tìm được '{name}'.", "This folder knows no units yet, so '{name}' cannot be found."),
     m("hint.bundle_blank", "Bỏ --for: gói sẽ dành cho nơi cấp vé mời.", "Leave --for out: the bundle is then for those that the ticket names."),
-    m("error.file_exists", "{file} đã có; Sampan không ghi đè.", "{file} is there already; it is not written over."),
-    m("hint.file_exists", "Chọn tên khác.", "Choose another name."),
     m("right.bundle", "trao đổi gói dữ liệu với máy này", "exchange bundles with that device"),
 
     m("bundle.created", "Đã tạo gói cho {unit}: {entries} mục, {size} (máy: {devices}, vé chưa dùng: {tickets}).", "Made a bundle for {unit}: {entries} entries, {size} (devices: {devices}, unused tickets: {tickets})."),

@@ -14,6 +14,7 @@ pub mod handout;
 pub mod invite;
 pub mod key_line;
 pub mod picture;
+pub mod quarantine;
 pub mod resolve;
 pub mod root;
 pub mod secret_file;

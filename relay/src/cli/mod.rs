@@ -7,6 +7,7 @@
 pub mod args;
 mod commands;
 mod link;
+mod quarantine;
 mod root;
 mod status;
 

@@ -6,6 +6,7 @@ mod authority;
 mod beacons;
 mod canaries;
 mod charters;
+mod cuts;
 mod edges;
 mod forks;
 mod grants;

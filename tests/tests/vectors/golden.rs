@@ -103,9 +103,16 @@ fn charter_operations() {
         Op::Endpoint { .. } => 4,
         Op::Schema { .. } => 5,
         Op::Revoke { .. } => 6,
+        Op::Cut(_) => 7,
+        Op::Release { .. } => 8,
+        Op::Reject { .. } => 9,
         Op::Succeed { .. } => 16,
     };
-    assert_eq!(ops.iter().map(|(_, op, _)| number(op)).collect::<BTreeSet<_>>().len(), 8, "an operation has no vector");
+    assert_eq!(
+        ops.iter().map(|(_, op, _)| number(op)).collect::<BTreeSet<_>>().len(),
+        11,
+        "an operation has no vector"
+    );
     for (name, op, shape) in ops {
         let file = golden(name, &op.encode(), shape);
         same(name, &op.encode(), &file);

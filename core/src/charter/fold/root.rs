@@ -9,7 +9,7 @@
 //! stands where the standing naming had seen it, and nowhere else: a thief cannot say that it was earlier.
 
 use super::Charter;
-use super::beside::{Log, had_seen};
+use super::beside::{Log, Past};
 use crate::charter::op::Op;
 use crate::id::{CommitId, DeviceId, SpaceId, UnitId};
 use crate::log::Commit;
@@ -103,23 +103,24 @@ impl Charter {
     }
 
     /// Whether a commit speaks with the root key's right.
-    pub(super) fn is_root(&self, log: &Log<'_>, commit: &Commit, author: &DeviceId) -> bool {
+    pub(super) fn is_root(&self, past: &Past<'_, '_>) -> bool {
+        let author = past.commit.header().device;
         let first = author.0 == self.org.0;
         match &self.throne.stands {
             None => first,
-            Some(s) if *author == s.root => had_seen(log, commit, &[s.commit]),
-            Some(s) => first && s.before.contains(&commit.id()),
+            Some(s) if author == s.root => past.has(&s.commit),
+            Some(s) => first && s.before.contains(&past.commit.id()),
         }
     }
 
     /// Whether a commit spoke with the root key's right as far as its author had seen. What stands may
     /// still turn out otherwise, but what counts by it counts for good.
-    pub(super) fn saw_root(&self, log: &Log<'_>, commit: &Commit, author: &DeviceId) -> bool {
-        let named: Vec<CommitId> = self.throne.named.keys().copied().collect();
+    pub(super) fn saw_root(&self, past: &Past<'_, '_>) -> bool {
+        let author = past.commit.header().device;
         if author.0 == self.org.0 {
-            return named.is_empty() || !had_seen(log, commit, &named);
+            return !self.throne.named.keys().any(|id| past.has(id));
         }
-        self.throne.named.iter().any(|(id, root)| root == author && had_seen(log, commit, &[*id]))
+        self.throne.named.iter().any(|(id, root)| *root == author && past.has(id))
     }
 
     /// Whether a key's logs count in a charter because it is, was or may name a root key.
