@@ -3,6 +3,7 @@
 //! They do not: open a socket or wait for a clock.
 
 mod authority;
+mod bundles;
 mod canaries;
 mod charters;
 mod edges;
