@@ -6,7 +6,6 @@ use crate::{mem, ok, three_levels};
 use sampan_core::bundle::{Header, Plan, PlanError, TakeError, Taken, Taking, Target};
 use sampan_core::charter::Roles;
 use sampan_core::id::{DeviceId, UnitId};
-use sampan_core::store::Store as _;
 use sampan_core::sync::Env;
 use sampan_core::testing::village::Village;
 use sampan_core::wire::frame::{Frame, RefuseCode};
@@ -176,11 +175,12 @@ fn a_revoked_sender_is_refused_either_way() {
     assert!(matches!(refused, Err(TakeError::Refused(RefuseCode::GrantEnded, _))), "{refused:?}");
     assert_eq!(plan(&v, 1, Target::Device(branch)), Err(PlanError::NotRelated(branch)));
     // A relay that the city has revoked: a branch that hears of it takes nothing from it any more.
-    let down = frames(&mut v, 1, Target::Device(device(&v, 3)));
+    let two = Target::Device(device(&v, 3));
+    let down = frames(&mut v, 1, two);
     let r = &mut v.replicas[0];
     let op = sampan_core::charter::Op::Revoke { key: relay, reason: "stolen".into() };
     r.engine.write_charter(&mut *r.store, &mut r.rng, district, &[op], now).unwrap();
-    let news = frames(&mut v, 0, Target::Device(device(&v, 3)));
+    let news = frames(&mut v, 0, two);
     let city = device(&v, 0);
     take(&mut v, 3, city, true, &news).unwrap();
     let refused = take(&mut v, 3, relay, true, &down);
