@@ -165,7 +165,7 @@ fn a_sender_brings_only_what_is_its_own_to_bring() {
 #[test]
 fn a_revoked_sender_is_refused_either_way() {
     let (mut v, district, [one, _]) = two_branches(94);
-    let (branch, relay) = (device(&v, 2), device(&v, 1));
+    let branch = device(&v, 2);
     let up = frames(&mut v, 2, Target::Above);
     let now = v.now;
     let r = &mut v.replicas[1];
@@ -174,16 +174,21 @@ fn a_revoked_sender_is_refused_either_way() {
     let refused = take(&mut v, 1, branch, false, &up);
     assert!(matches!(refused, Err(TakeError::Refused(RefuseCode::GrantEnded, _))), "{refused:?}");
     assert_eq!(plan(&v, 1, Target::Device(branch)), Err(PlanError::NotRelated(branch)));
-    // A relay that the city has revoked: a branch that hears of it takes nothing from it any more.
-    let two = Target::Device(device(&v, 3));
-    let down = frames(&mut v, 1, two);
+    // A deputy at the district whom the city has revoked: a branch that has heard of it takes nothing from it.
+    let t = v.invite(0, district, Roles::ADMIN);
+    let deputy = v.join("deputy", &t, &mut mem);
+    ok(&v.sync(deputy, 0));
+    ok(&v.sync(1, 0));
+    ok(&v.sync(3, 1));
+    let (deputy_device, two) = (device(&v, deputy), device(&v, 3));
+    let down = frames(&mut v, deputy, Target::Device(two));
+    take(&mut v, 3, deputy_device, true, &down).unwrap();
     let r = &mut v.replicas[0];
-    let op = sampan_core::charter::Op::Revoke { key: relay, reason: "stolen".into() };
+    let op = sampan_core::charter::Op::Revoke { key: deputy_device, reason: "stolen".into() };
     r.engine.write_charter(&mut *r.store, &mut r.rng, district, &[op], now).unwrap();
-    let news = frames(&mut v, 0, two);
-    let city = device(&v, 0);
-    take(&mut v, 3, city, true, &news).unwrap();
-    let refused = take(&mut v, 3, relay, true, &down);
+    ok(&v.sync(1, 0));
+    ok(&v.sync(3, 1));
+    let refused = take(&mut v, 3, deputy_device, true, &down);
     assert!(matches!(refused, Err(TakeError::Refused(RefuseCode::GrantEnded, _))), "{refused:?}");
     assert!(v.replicas[3].store.tips().unwrap().keys().all(|s| s.unit != one));
 }
