@@ -462,7 +462,8 @@ impl Parcel {
             let fits = entries + row.entries <= FRAME_ENTRIES_MAX && bytes + row.bytes <= FRAME_PAYLOAD_BYTES_MAX;
             // Charters in frames of their own: what they judge comes after.
             let same = charter == (space.flow == Flow::Charter);
-            if !runs.is_empty() && !(fits && same) {
+            let full = !(fits && same);
+            if full && !runs.is_empty() {
                 self.pieces.push_back(Piece::Commits(std::mem::take(&mut runs)));
                 (entries, bytes) = (0, 0);
             }

@@ -4,6 +4,7 @@
 
 mod authority;
 mod beacons;
+mod bundles;
 mod canaries;
 mod charters;
 mod cuts;
