@@ -9,6 +9,7 @@
 //! - [`formats`]: every form that is signed, hashed, sent or stored.
 //! - [`sync`]: how a session between two replicas goes.
 //! - [`bundles`]: the same by a file, where there is no link.
+//! - [`rights`]: who may do what: roles, grants, tickets, handing over a post, the root key.
 //! - [`statuses`]: what becomes of an entry, and why every replica agrees on it.
 //! - [`threats`]: what each party can and cannot do, with the test that shows it.
 //! - [`audit`]: evidence of who did what, for one who holds only the root key.
@@ -86,6 +87,7 @@
 pub mod audit;
 pub mod bundles;
 pub mod formats;
+pub mod rights;
 pub mod statuses;
 pub mod sync;
 pub mod threats;

@@ -225,7 +225,6 @@ pub fn ops() -> Vec<Named<Op>> {
         ),
         ("op_grant", Op::Grant(grant), grant_shape),
         ("op_grant_of_a_ticket", Op::Grant(ticket), grant_shape),
-        ("op_grant_of_some_collections", Op::Grant(narrow), narrow_shape),
         (
             "op_endpoint",
             Op::Endpoint { addresses: vec!["relay.example:7447".into(), "[2001:db8::1]:7447".into()] },
@@ -265,6 +264,7 @@ pub fn ops() -> Vec<Named<Op>> {
             Op::Reject { commits: vec![CommitId([1; 32])], reason: "forged".into() },
             "op(variant fields(commits[commit] reason))",
         ),
+        ("op_grant_of_some_collections", Op::Grant(narrow), narrow_shape),
     ]
 }
 
