@@ -55,6 +55,8 @@ pub const ORPHAN_COMMITS_MAX: usize = 1_024;
 pub const QUARANTINE_COMMITS_MAX: usize = 1_000;
 /// Bytes kept in quarantine per neighbour.
 pub const QUARANTINE_BYTES_MAX: usize = 16 << 20;
+/// Collections that one grant names: more than a schema has.
+pub const GRANT_COLLECTIONS_MAX: usize = 256;
 /// Operations in one record; beyond it a record is forwarded and not opened.
 pub const RECORD_OPS_MAX: u64 = 1_000_000;
 /// What a counter may reach to either side of 0: whole in JSON, and so far from the ends of 64 bits

@@ -68,8 +68,16 @@ pub async fn unit(desk: &Desk, parent: UnitId, name: &str, kind: &str) -> UnitId
 pub async fn ticket(desk: &Desk, unit: UnitId, roles: Roles) -> String {
     let made = desk.call(move |r| {
         let now = r.now();
-        let request =
-            InviteRequest { unit, roles, subtree: false, holder: "generated".into(), until: None, use_by: None };
+        let request = InviteRequest {
+            unit,
+            roles,
+            subtree: false,
+            holder: "generated".into(),
+            until: None,
+            use_by: None,
+            collections: None,
+            replaces: None,
+        };
         let Replica { store, engine, rng, .. } = r;
         store.group(|s| engine.invite(s, rng, &request, now)).map(|t| t.encode())
     });

@@ -7,8 +7,12 @@
 //! and charter heads, among the free ones those that narrow first, then the lower commit id.
 
 mod beside;
+mod may;
+mod root;
 
 use self::beside::{Beside, Log};
+pub use self::root::Succession;
+use self::root::{Founding, Throne};
 use super::op::{Grant, Op, Roles, enrol_proves};
 use crate::id::{CommitId, DeviceId, OrgId, UnitId};
 use crate::limits;
@@ -57,6 +61,10 @@ pub struct Right {
     pub key: DeviceId,
     /// Commitment to the holder's name.
     pub holder: [u8; 32],
+    /// The collections that it lets write; `None` = all.
+    pub collections: Option<BTreeSet<String>>,
+    /// The device that this one takes over from.
+    pub replaces: Option<DeviceId>,
 }
 
 /// A standing ticket.
@@ -110,6 +118,11 @@ pub struct Charter {
     waiting: usize,
     beside: Beside,
     folded: BTreeMap<CommitId, UnitId>,
+    /// What the founding said, once it is known.
+    founding: Option<Founding>,
+    throne: Throne,
+    /// Whether the standing naming of a root key was met in this fold.
+    crowned: bool,
     /// Per unit the commits that no commit of the same unit names as a cause.
     heads: BTreeMap<UnitId, BTreeSet<CommitId>>,
     /// Per commit the other units whose commits name it: it is no head for chains with such a unit.
@@ -135,6 +148,9 @@ impl Charter {
             waiting: 0,
             beside: Beside::default(),
             folded: BTreeMap::new(),
+            founding: None,
+            throne: Throne::default(),
+            crowned: false,
             heads: BTreeMap::new(),
             named_by: BTreeMap::new(),
         }
@@ -143,16 +159,23 @@ impl Charter {
     /// Folds a set of charter commits, in any order.
     #[must_use]
     pub fn fold<'a>(org: OrgId, commits: impl IntoIterator<Item = &'a Commit>) -> Self {
-        let mut charter = Self::empty(org);
         let mut by_id: Log<'_> = BTreeMap::new();
         for c in commits {
             by_id.insert(c.id(), c);
         }
+        let first = Self::pass(org, &by_id, Throne::default());
+        // Who is root decides about everything else, and is known only once all is seen.
+        let throne = Throne::of(&first, &by_id);
+        if throne.is_empty() { first } else { Self::pass(org, &by_id, throne) }
+    }
+
+    fn pass(org: OrgId, by_id: &Log<'_>, throne: Throne) -> Self {
+        let mut charter = Self { throne, ..Self::empty(org) };
         let mut open: BTreeMap<CommitId, usize> = BTreeMap::new();
         let mut children: BTreeMap<CommitId, Vec<CommitId>> = BTreeMap::new();
         // (does not narrow, id): what narrows comes first, then the lower id.
         let mut free: BTreeSet<(bool, CommitId)> = BTreeSet::new();
-        for (id, c) in &by_id {
+        for (id, c) in by_id {
             let causes: BTreeSet<&CommitId> = c.header().parents.iter().chain(&c.header().charter_heads).collect();
             open.insert(*id, causes.len());
             if causes.is_empty() {
@@ -163,7 +186,7 @@ impl Charter {
             }
         }
         while let Some((_, id)) = free.pop_first() {
-            charter.take(&by_id, by_id[&id]);
+            charter.take(by_id, by_id[&id]);
             for child in children.get(&id).into_iter().flatten() {
                 let Some(n) = open.get_mut(child) else {
                     continue;
@@ -214,14 +237,15 @@ impl Charter {
         author: &DeviceId,
         op: Op,
     ) -> Result<(), &'static str> {
-        let is_root_key = author.0 == self.org.0;
+        let is_root_key = self.is_root(log, commit, author);
         let may = |c: &Self, role: Roles| is_root_key || c.roles(author, &unit).contains(role);
         match op {
-            Op::Found { name, unit: root, kind, succession: _ } => {
+            Op::Found { name, unit: root, kind, succession } => {
                 if !is_root_key || root != unit || self.root.is_some() {
                     return Err("only the root key founds the organisation, once");
                 }
                 self.root = Some(root);
+                self.founding = Some(Founding { commit: commit.id(), succession });
                 self.name.clone_from(&name);
                 let since = commit.header().time;
                 let children = BTreeSet::new();
@@ -243,7 +267,8 @@ impl Charter {
                 } else {
                     Err("its author is no admin of the parent unit")
                 };
-                let saw = is_root_key || self.saw(log, commit, author, &unit).contains(Roles::ADMIN);
+                let saw =
+                    self.saw_root(log, commit, author) || self.saw(log, commit, author, &unit).contains(Roles::ADMIN);
                 if verdict.is_err() && saw && self.ever_was(&unit) {
                     self.beside.units.entry(id).or_default().insert(unit);
                 }
@@ -320,6 +345,12 @@ impl Charter {
                 self.beside.revokers.entry(key).or_default().push(commit.id());
                 self.revoked.entry(key).or_insert(reason);
             }
+            Op::Succeed { root, succession: _ } => {
+                if self.root != Some(unit) {
+                    return Err("a new root key is named in the root's charter");
+                }
+                self.name_root(commit, author, &root)?;
+            }
         }
         Ok(())
     }
@@ -355,11 +386,13 @@ impl Charter {
             return Err("the unit does not exist");
         }
         if !is_root_key {
-            let issuer_until = self.admin_until(author, &unit).ok_or("its author is no admin of this unit")?;
-            if let Some(limit) = issuer_until
-                && grant.until.is_none_or(|u| u > limit)
-            {
+            let admin = || self.standing(author).filter(|r| self.covers(r, &unit).contains(Roles::ADMIN));
+            admin().next().ok_or("its author is no admin of this unit")?;
+            if !admin().any(|r| !may::outlasts(r, grant)) {
                 return Err("it would outlast the grant of its author");
+            }
+            if !admin().any(|r| !may::outlasts(r, grant) && may::within(r, grant)) {
+                return Err("it would let write collections that its author may not");
             }
         }
         if grant.roles.is_none() {
@@ -377,19 +410,6 @@ impl Charter {
             self.rights.entry(grant.key).or_default().push(right);
         }
         Ok(())
-    }
-
-    /// Until when the author is admin of a unit: `Some(None)` without end, `None` if it is not.
-    fn admin_until(&self, author: &DeviceId, unit: &UnitId) -> Option<Option<Millis>> {
-        let mut best: Option<Option<Millis>> = None;
-        for r in self.standing(author).filter(|r| self.covers(r, unit).contains(Roles::ADMIN)) {
-            best = match (best, r.until) {
-                (Some(None), _) | (_, None) => Some(None),
-                (Some(Some(a)), Some(b)) => Some(Some(a.max(b))),
-                (None, Some(b)) => Some(Some(b)),
-            };
-        }
-        best
     }
 
     fn standing(&self, key: &DeviceId) -> impl Iterator<Item = &Right> {
@@ -548,6 +568,8 @@ fn right_of(commit: &Commit, unit: UnitId, grant: &Grant) -> Right {
         by: commit.id(),
         key: grant.key,
         holder: grant.holder,
+        collections: grant.collections.clone(),
+        replaces: grant.replaces,
     }
 }
 

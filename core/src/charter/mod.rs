@@ -6,6 +6,6 @@ pub mod fold;
 pub mod op;
 pub mod ticket;
 
-pub use fold::{Charter, Published, Right, Ticket as TicketState, Unit, VoidOp};
+pub use fold::{Charter, Published, Right, Succession, Ticket as TicketState, Unit, VoidOp};
 pub use op::{Grant, Holder, Op, Roles};
 pub use ticket::{Ticket, TicketError};

@@ -12,6 +12,10 @@ use crate::log::{sign, signature_holds};
 use crate::time::Millis;
 use crate::wire::{self, WireError, at_most};
 use ed25519_dalek::SigningKey;
+use std::collections::BTreeSet;
+
+/// The collection that an inspector writes.
+pub const INSPECTIONS: &str = "inspections";
 
 /// Rights, as a set of bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, minicbor::Encode, minicbor::Decode)]
@@ -29,7 +33,7 @@ impl Roles {
     pub const RELAY: Self = Self(4 | 1);
     /// Decides about the unit and all below it; includes every other role.
     pub const ADMIN: Self = Self(8 | 4 | 2 | 1);
-    /// Reader, and editor of inspections (reserved).
+    /// Reader, and editor of [`INSPECTIONS`].
     pub const INSPECTOR: Self = Self(16 | 1);
 
     /// Every role by its name on the command line.
@@ -168,6 +172,17 @@ pub enum Op {
         #[n(1)]
         reason: String,
     },
+    /// Names a new root key; only the succession key of the founding, in the root unit's charter, once.
+    /// (Its number leaves room for the narrowing operations.)
+    #[n(16)]
+    Succeed {
+        /// The new root key.
+        #[n(0)]
+        root: DeviceId,
+        /// The key that may name the next one (reserved).
+        #[n(1)]
+        succession: Option<DeviceId>,
+    },
 }
 
 /// A grant: who may do what where.
@@ -197,6 +212,12 @@ pub struct Grant {
     /// H(salt, holder's name): the name itself travels as an erasable register.
     #[cbor(n(7), with = "minicbor::bytes")]
     pub holder: [u8; 32],
+    /// The collections that it lets write; `None` = all. Reading is by space and knows no collections.
+    #[n(8)]
+    pub collections: Option<BTreeSet<String>>,
+    /// The device that the new one takes over from: to be retired by whoever answers for the unit.
+    #[n(9)]
+    pub replaces: Option<DeviceId>,
 }
 
 impl Grant {
@@ -248,7 +269,14 @@ impl Op {
             }
             Op::Schema { text, .. } => at_most("schema", "SCHEMA_BYTES_MAX", text.len(), limits::SCHEMA_BYTES_MAX)?,
             Op::Revoke { reason, .. } => name(reason)?,
-            Op::Grant(_) | Op::Enrol { .. } => {}
+            Op::Grant(grant) => {
+                let named = grant.collections.iter().flatten();
+                at_most("grant", "GRANT_COLLECTIONS_MAX", named.clone().count(), limits::GRANT_COLLECTIONS_MAX)?;
+                named.clone().try_for_each(|c| {
+                    at_most("collection", "SCHEMA_ID_BYTES_MAX", c.len(), limits::SCHEMA_ID_BYTES_MAX)
+                })?;
+            }
+            Op::Enrol { .. } | Op::Succeed { .. } => {}
         }
         Ok(op)
     }
@@ -256,7 +284,7 @@ impl Op {
     /// Whether it takes something away: such operations go first among concurrent ones.
     #[must_use]
     pub fn narrows(&self) -> bool {
-        matches!(self, Op::Revoke { .. })
+        matches!(self, Op::Revoke { .. } | Op::Succeed { .. })
     }
 
     /// The enrolment of a device by a ticket.

@@ -20,6 +20,10 @@ use crate::time::Millis;
 use crate::wire;
 use crate::wire::frame::{Group, RelayAddress};
 use ed25519_dalek::SigningKey;
+use std::collections::BTreeSet;
+
+/// Bytes of one unit among those joined by tickets: its id and its depth.
+const JOINED_BYTES: usize = 17;
 
 /// Who is invited, where, and for what.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +40,10 @@ pub struct InviteRequest {
     pub until: Option<Millis>,
     /// Until when the ticket may be used.
     pub use_by: Option<Millis>,
+    /// The collections that may be written; `None` = all.
+    pub collections: Option<BTreeSet<String>>,
+    /// The device that the new one takes over from.
+    pub replaces: Option<DeviceId>,
 }
 
 /// What a device knows after joining by a ticket, before any link.
@@ -46,7 +54,7 @@ pub struct JoinFacts {
 }
 
 impl Engine {
-    /// Founds the organisation: the root unit, the schema, this device as its first admin.
+    /// Founds an organisation that nobody may name a new root key of, see [`Engine::found_with`].
     ///
     /// # Errors
     /// [`StoreError`].
@@ -59,11 +67,28 @@ impl Engine {
         schema: (u32, String, Option<String>),
         now: Millis,
     ) -> Result<UnitId, StoreError> {
+        self.found_with(store, rng, (root_key, None), name, schema, now)
+    }
+
+    /// Founds the organisation: the root unit, the schema, this device as its first admin, and the key
+    /// that may name a new root key.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn found_with(
+        &mut self,
+        store: &mut dyn Store,
+        rng: &mut dyn Entropy,
+        (root_key, succession): (&SigningKey, Option<DeviceId>),
+        name: &str,
+        schema: (u32, String, Option<String>),
+        now: Millis,
+    ) -> Result<UnitId, StoreError> {
         let unit = UnitId(random(rng));
         let (version, text, kind) = schema;
         let salt = random(rng);
         let holder = Grant::holder_hash(&salt, name);
-        let found = Op::Found { name: name.to_owned(), unit, succession: None, kind };
+        let found = Op::Found { name: name.to_owned(), unit, succession, kind };
         let grant = Op::Grant(Grant {
             key: self.device,
             roles: Roles::ADMIN,
@@ -73,6 +98,8 @@ impl Engine {
             ticket: false,
             use_by: None,
             holder,
+            collections: None,
+            replaces: None,
         });
         let space = SpaceId::charter(unit);
         self.write_ops(store, rng, root_key, space, &[found, grant, Op::Schema { version, text }], now)?;
@@ -99,7 +126,7 @@ impl Engine {
         self.write_ops(store, rng, &key, SpaceId::charter(unit), ops, now)
     }
 
-    fn write_ops(
+    pub(super) fn write_ops(
         &mut self,
         store: &mut dyn Store,
         rng: &mut dyn Entropy,
@@ -190,9 +217,11 @@ impl Engine {
             ticket: true,
             use_by: request.use_by,
             holder: Grant::holder_hash(&salt, &request.holder),
+            collections: request.collections.clone(),
+            replaces: request.replaces,
         });
         let ids = self.write_charter(store, rng, request.unit, &[op], now)?;
-        self.write_holder(store, request, key, salt, now)?;
+        self.write_holder(store, request.unit, key, Holder { salt, name: request.holder.clone() }, now)?;
         let space = SpaceId::charter(request.unit);
         let keys: Vec<_> = store.known(&ids)?.into_iter().flatten().map(|(k, _)| k).collect();
         let grant = store.groups(&space, &keys)?.into_iter().next();
@@ -212,24 +241,24 @@ impl Engine {
         })
     }
 
-    fn write_holder(
+    pub(super) fn write_holder(
         &self,
         store: &mut dyn Store,
-        request: &InviteRequest,
+        unit: UnitId,
         key: DeviceId,
-        salt: [u8; 16],
+        holder: Holder,
         now: Millis,
     ) -> Result<(), StoreError> {
         let mut batch = Batch::at(now);
         let counter = self.next_counter(store, &mut batch, now)?;
         let register = Register {
             org: self.org,
-            unit: request.unit,
+            unit,
             name: format!("{}{key}", names::HOLDER),
             device: self.device,
             counter,
             time: now,
-            payload: wire::encode(&Holder { salt, name: request.holder.clone() }),
+            payload: wire::encode(&holder),
         };
         batch.registers.push(SignedRegister::seal(&self.key, &register));
         store.write(&batch)
@@ -291,9 +320,13 @@ impl Engine {
         };
         let chain = vec![group(&grant), group(&enrol)];
         let mut batch = Batch::at(now);
-        let mut unit = ticket.unit.0.to_vec();
-        unit.push(ticket.depth);
-        batch.meta.insert(meta::JOINED_UNIT.into(), Some(unit));
+        // Two tickets may be used before any link: both chains travel with the first hello.
+        let mut joined = store.meta(meta::JOINED_UNIT)?.unwrap_or_default();
+        if !joined.chunks_exact(JOINED_BYTES).any(|j| j[..16] == ticket.unit.0) {
+            joined.extend(ticket.unit.0);
+            joined.push(ticket.depth);
+        }
+        batch.meta.insert(meta::JOINED_UNIT.into(), Some(joined));
         batch.meta.insert(meta::chain(&ticket.unit), Some(wire::encode(&chain)));
         batch.meta.insert(meta::ADMITTED.into(), None);
         store.write(&batch)?;
@@ -316,6 +349,24 @@ impl Engine {
         Ok(out)
     }
 
+    /// What the tickets that this device used grant it, before the charter has come and said so.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(super) fn ticket_grants(&self, store: &dyn Store, unit: &UnitId) -> Result<Vec<Grant>, StoreError> {
+        let Some(bytes) = store.meta(&meta::chain(unit))? else { return Ok(Vec::new()) };
+        let damaged = |e: String| StoreError::Damaged(format!("the chain of a ticket: {e}"));
+        let chain = wire::decode::<Vec<Group>>("chain", &bytes).map_err(|e| damaged(e.to_string()))?;
+        let scope = PackScope { org: self.org, space: SpaceId::charter(*unit) };
+        let mut out = Vec::new();
+        for group in chain {
+            let payloads = pack::decode(&scope, &group.pack, &*self.codec).map_err(|e| damaged(e.to_string()))?;
+            let ops = payloads.iter().flat_map(|p| &p.entries).map(|e| Op::decode(&e.payload));
+            out.extend(ops.filter_map(|op| if let Ok(Op::Grant(grant)) = op { Some(grant) } else { None }));
+        }
+        Ok(out)
+    }
+
     /// Units that this device has a right on, or joined by a ticket that no relay has seen yet.
     ///
     /// # Errors
@@ -323,7 +374,7 @@ impl Engine {
     pub fn joined_units(&self, store: &dyn Store) -> Result<Vec<UnitId>, StoreError> {
         let mut units = self.charter.units_of(&self.device);
         if let Some(bytes) = store.meta(meta::JOINED_UNIT)? {
-            units.extend(bytes.get(..16).and_then(UnitId::from_slice));
+            units.extend(bytes.chunks_exact(JOINED_BYTES).filter_map(|j| UnitId::from_slice(&j[..16])));
         }
         Ok(units.into_iter().collect())
     }

@@ -8,7 +8,7 @@
 
 use super::Engine;
 use super::judge::{NewRecordEntry, judge};
-use crate::charter::Roles;
+use crate::charter::Grant;
 use crate::entropy::{Entropy, random};
 use crate::id::{ChangeHash, Flow, RecordId, UnitId};
 use crate::log::{BirthOf, Entry, EntryKind, EntryPayload};
@@ -36,6 +36,16 @@ pub enum EditFailure {
         collection: String,
         /// The unit.
         unit: UnitId,
+    },
+    /// The right has ended, as far as this device's clock says.
+    #[error("the right of this device to write {collection} of unit {unit} has ended")]
+    Ended {
+        /// The collection.
+        collection: String,
+        /// The unit.
+        unit: UnitId,
+        /// When.
+        at: Millis,
     },
     /// The record would never travel: this device's level is above the collection's reach.
     #[error(
@@ -126,7 +136,7 @@ impl Engine {
         let mut batch = Batch::at(now);
         let mut out = Vec::with_capacity(records.len());
         for new in records {
-            self.check_right(new.collection, new.unit)?;
+            self.check_right(store, new.collection, new.unit, now)?;
             let missing: Vec<String> = new
                 .collection
                 .fields
@@ -153,15 +163,33 @@ impl Engine {
         Ok(out)
     }
 
-    fn check_right(&self, collection: &Collection, unit: UnitId) -> Result<(), EditFailure> {
+    fn check_right(
+        &self,
+        store: &dyn Store,
+        collection: &Collection,
+        unit: UnitId,
+        now: Millis,
+    ) -> Result<(), EditFailure> {
         let space = collection.space(unit);
-        // Before the charter has come the ticket is all there is; the relay will judge.
+        let until = if self.is_blank() {
+            // Before the charter has come the ticket is all there is; the relay will judge.
+            let grants = self.ticket_grants(store, &unit)?;
+            let may = |g: &Grant| g.collections.as_ref().is_none_or(|named| named.contains(&collection.id));
+            if !grants.is_empty() && !grants.iter().any(may) {
+                return Err(EditFailure::NoRight { collection: collection.id.clone(), unit });
+            }
+            grants.iter().filter(|g| may(g)).map(|g| g.until).max_by_key(|u| u.map_or(u64::MAX, |m| m.0)).flatten()
+        } else {
+            let until = self.charter().may_write_until(&self.device, &space.unit, &collection.id);
+            let until = until.filter(|_| self.charter().counts(&self.device, &space));
+            until.ok_or_else(|| EditFailure::NoRight { collection: collection.id.clone(), unit })?
+        };
+        // What is written after the end would be written for nothing: the relay lets nobody in with it.
+        if let Some(at) = until.filter(|until| *until < now && !now.is_unset()) {
+            return Err(EditFailure::Ended { collection: collection.id.clone(), unit, at });
+        }
         if self.is_blank() {
             return Ok(());
-        }
-        let may = self.charter().roles(&self.device, &space.unit).contains(Roles::EDITOR);
-        if !may || !self.charter().counts(&self.device, &space) {
-            return Err(EditFailure::NoRight { collection: collection.id.clone(), unit });
         }
         // What a level does not hold no link of it shares: an edit there would stay for ever, unsent.
         let holds = |at: &UnitId| *at == unit || self.charter().level(at, self.levels()) >= space.reach;
@@ -247,7 +275,7 @@ impl Engine {
         now: Millis,
     ) -> Result<Saved, EditFailure> {
         let (state, entries, mut document) = self.document(store, id)?;
-        self.check_right(collection, state.space.unit)?;
+        self.check_right(store, collection, state.space.unit, now)?;
         if let Some((name, _)) = edits.iter().find(|(name, _)| collection.identity.contains(name)) {
             return Err(EditFailure::KeyField(name.clone()));
         }

@@ -326,6 +326,8 @@ impl Engine {
                 } else {
                     Some("the charter that would decide about it has not arrived")
                 }
+            } else if !may_carry_all(charter, &c) {
+                Some("it carries a collection that its device has no right to write here")
             } else if h.parents.iter().any(|p| left_out.contains(p)) {
                 Some("it continues a commit that was set aside")
             } else {
@@ -474,6 +476,18 @@ impl Engine {
         }
         Ok(out)
     }
+}
+
+/// Whether every entry of a commit is of a collection that its device was ever given to write there. A
+/// commit that carries another is set aside whole: its author's own replica refuses the edit and leaves it
+/// unsealed, so that only a forged one ever does.
+fn may_carry_all(charter: &Charter, commit: &Commit) -> bool {
+    let h = commit.header();
+    if h.space.flow == Flow::Charter || canary::sings(Canary::AuthorCheckSkipped) {
+        return true;
+    }
+    let named: BTreeSet<&str> = commit.payload().entries.iter().map(|e| e.entry.collection.as_str()).collect();
+    named.into_iter().all(|collection| charter.may_carry(&h.device, &h.space.unit, collection))
 }
 
 /// Charters hold operations, every other space changes: an entry of another kind has no record that it

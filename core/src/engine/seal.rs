@@ -58,6 +58,9 @@ impl Engine {
         let mut rest = store.pending()?;
         // Runs of one space and nonce; the order inside each space is the order of editing.
         rest.sort_by_key(|p| (p.space, p.key));
+        // What this device may not write (it was made before the charter had come) would hold up its whole
+        // log at the relay: it stays here, unsent, until a grant lets it go.
+        rest.retain(|p| self.charter.may_carry(&self.device, &p.space.unit, &p.entry.entry.collection));
         for p in rest {
             let same = run.last().is_none_or(|l| l.space == p.space && l.nonce == p.nonce);
             let size = p.entry.payload.len() + 64;

@@ -217,15 +217,26 @@
 //! | 4 | endpoint | list of texts `host:port`, at most 8; empty: no more |
 //! | 5 | schema | version uint (32 bits), TOML text of at most 524288 bytes |
 //! | 6 | revoke | key bytes 32, reason text |
+//! | 16 | succeed | new root key bytes 32, next succession key bytes 32 (optional, reserved) |
 //!
 //! **Grant**: `[key bytes 32, roles uint, subtree bool, from time, until time (optional), ticket bool, use by
-//! time (optional), holder bytes 32]`. Roles are bits: reader 1, editor 2, relay 4, admin 8, inspector 16;
+//! time (optional), holder bytes 32, collections list of texts (optional, in byte order, each once, at most
+//! 256), replaces device bytes 32 (optional)]`. Roles are bits: reader 1, editor 2, relay 4, admin 8, inspector 16;
 //! as they are written editor is 3, relay 5, admin 15, inspector 17. `holder` is
 //! `H("holder", salt of 16 bytes | name)`. With `ticket` true the key may only enrol one device, which
 //! then has the rights.
 //!
 //! **Enrol** stands in a commit signed by the ticket's key. Its proof is a signature by the *device*, of
 //! kind `enrol`, over the 32 bytes of the ticket's key.
+//!
+//! **Succeed** stands in a commit signed by the succession key of the founding, in the root unit's charter.
+//! Of several that had not seen each other the lowest commit id stands, whoever had seen another is void.
+//! From then on what the first root key signed has its right only in commits that the standing one had
+//! seen, and the new key has it in commits that had seen the standing one.
+//!
+//! **Collections** of a grant narrow what `editor` (and `inspector`, who writes `inspections` alone) may
+//! write. A commit with an entry of a collection that its device was never given stays in the quarantine
+//! of whoever receives it, whole, and so does what follows it in its log. Reading is by space.
 //!
 //! # 8. Tickets
 //!

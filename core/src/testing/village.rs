@@ -176,8 +176,16 @@ impl Village {
     pub fn invite(&mut self, by: usize, unit: UnitId, roles: Roles) -> Ticket {
         let now = self.now;
         let r = &mut self.replicas[by];
-        let request =
-            InviteRequest { unit, roles, subtree: false, holder: "a holder".into(), until: None, use_by: None };
+        let request = InviteRequest {
+            unit,
+            roles,
+            subtree: false,
+            holder: "a holder".into(),
+            until: None,
+            use_by: None,
+            collections: None,
+            replaces: None,
+        };
         r.engine.invite(&mut *r.store, &mut r.rng, &request, now).unwrap_or_else(|e| panic!("inviting failed: {e}"))
     }
 

@@ -274,7 +274,16 @@ async fn invite(node: &mut Node, unit: UnitId, roles: Roles) -> Result<String> {
     node.with(move |r| {
         let now = r.now();
         let (holder, subtree) = (String::from("demo"), false);
-        let request = InviteRequest { unit, roles, subtree, holder, until: None, use_by: None };
+        let request = InviteRequest {
+            unit,
+            roles,
+            subtree,
+            holder,
+            until: None,
+            use_by: None,
+            collections: None,
+            replaces: None,
+        };
         let Replica { store, engine, rng, .. } = r;
         Ok(store.group(|s| engine.invite(s, rng, &request, now))?.encode())
     })

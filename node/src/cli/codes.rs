@@ -107,6 +107,13 @@ codes! {
     WRONG_KEY "wrong_key" NotInSync "A relay answered with another key.";
     NEWER_NEEDED "newer_needed" NotInSync "The relay needs a newer version.";
 
+    KEY_LINE "key_line" BadInput "A file does not hold the key that is asked for.";
+    ROOT_ABSENT "root_absent" BadInput "The root key is not in this folder.";
+    ROOT_INSIDE "root_inside" BadInput "The root key would go offline into the folder that it leaves.";
+    ROOT_OTHER "root_other" BadInput "It is not the key that the charter names.";
+    ROOT_NAMED "root_named" Refused "A new root key was named already.";
+    NO_SUCCESSION "no_succession" Refused "The organisation was founded without a succession key.";
+
     LATER "later" BadInput "The command comes with a later version.";
     DIR_TAKEN "dir_taken" BadInput "The folder holds an organisation already.";
     BAD_ADDRESS "bad_address" BadInput "An address cannot be read.";

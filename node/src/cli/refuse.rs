@@ -54,6 +54,12 @@ impl IntoCli for EditFailure {
                 let values = [("collection", collection.as_str()), ("unit", &unit.to_string())];
                 new(&codes::NO_RIGHT, &[("what", &t(lang, "right.write", &values))]).at(unit.to_string())
             }
+            Self::Ended { collection, unit, at } => {
+                let values = [("collection", collection.as_str()), ("unit", &unit.to_string())];
+                let when = t(lang, "grant.ended_at", &[("at", &crate::stamp::rfc3339(at))]);
+                new(&codes::GRANT_ENDED, &[("what", &t(lang, "right.write", &values)), ("when", &when)])
+                    .at(unit.to_string())
+            }
             Self::OutOfReach { collection, unit } => {
                 let values = [("collection", collection.as_str()), ("unit", &unit.to_string())];
                 new(&codes::NO_RIGHT, &[("what", &t(lang, "right.out_of_reach", &values))]).at(unit.to_string())

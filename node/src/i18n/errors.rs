@@ -144,8 +144,9 @@ pub(super) const ERRORS: &[Message] = &[
     // Rights.
     m("error.no_grant", "Cấp trên từ chối: máy này chưa có quyền.", "Refused: this device has no grant."),
     m("hint.no_grant", "Việc đã làm vẫn an toàn trên máy này; xin cấp trên một vé mới.", "Your work is safe on this device; ask the level above for a new ticket."),
-    m("error.grant_ended", "Cấp trên từ chối: quyền của máy này đã hết{when}.", "Refused: this device's grant has ended{when}."),
-    m("hint.grant_ended", "Việc đã làm vẫn an toàn trên máy này; xin cấp trên gia hạn.", "Your work is safe on this device; ask the level above to renew the grant."),
+    m("grant.ended_at", " ({at})", " ({at})"),
+    m("error.grant_ended", "Bị từ chối: quyền của máy này đã hết{when}.", "Refused: this device's grant has ended{when}."),
+    m("hint.grant_ended", "Việc đã làm vẫn an toàn trên máy này; xin cấp trên một vé mới và dùng lại 'join' trên thư mục này: phần chưa gửi sẽ được gửi.", "Your work is safe on this device; ask the level above for a new ticket and 'join' this folder with it: what is unsent then goes."),
     m("error.no_right", "Máy này không có quyền {what}.", "This device has no right to {what}."),
     m("hint.no_right", "Xin người quản trị của đơn vị cấp quyền.", "Ask the unit's admin for the right."),
 

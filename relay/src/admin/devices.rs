@@ -38,6 +38,12 @@ pub struct DeviceRow {
     pub revoked_at: Option<String>,
     /// When it was last seen.
     pub last_seen: Option<String>,
+    /// The collections that it may write; `null` = all that its role lets it.
+    pub collections: Option<Vec<String>>,
+    /// The device that took over from it.
+    pub replaced_by: Option<String>,
+    /// Whether another was invited to take over from it, and it still has its right.
+    pub to_retire: bool,
     /// The unit's path, for people.
     #[serde(skip)]
     pub path: String,
@@ -136,7 +142,11 @@ pub fn rows(charter: &Charter, store: &dyn Store) -> Result<Vec<DeviceRow>, Stor
     for (device, right) in charter.all_rights() {
         let ended = [device, &right.key].into_iter().filter(|k| charter.revoked(k).is_some());
         let ended = ended.filter_map(|k| revoked.get(k)).min();
+        let replaced = charter.replaced_by(device);
         out.push(DeviceRow {
+            to_retire: replaced.is_some() && charter.revoked(device).is_none(),
+            replaced_by: replaced.flatten().map(|d| d.to_string()),
+            collections: right.collections.as_ref().map(|c| c.iter().cloned().collect()),
             device: device.to_string(),
             holder: told.holder(&right.key, &right.holder).map(str::to_owned),
             unit: right.unit.to_string(),

@@ -21,7 +21,7 @@ use std::io::Read;
 use std::path::Path;
 
 /// What `init` tells.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Founded {
     /// The organisation.
     pub organisation: OrgId,
@@ -31,6 +31,8 @@ pub struct Founded {
     pub device: DeviceId,
     /// What is published as its endpoint.
     pub addresses: Vec<String>,
+    /// The key that may name a new root key: told once, kept nowhere.
+    pub succession: Secret,
 }
 
 /// Makes a new organisation in an empty or missing folder.
@@ -52,18 +54,20 @@ pub fn found(
     };
     let now = system_clock()();
     let root = Secret::draw(&mut SystemEntropy);
+    let succession = Secret::draw(&mut SystemEntropy);
     let listen = settings.listen.unwrap_or(sampan_node::config::Config::default().listen);
     let addresses = advertised(settings.advertise.as_deref().unwrap_or_default(), listen);
     let mut unit = UnitId::default();
     let replica = Replica::create(dir, root.organisation(), settings, |store, engine, rng, folder| {
         keys::store(&folder.keys(), KeyKind::Root, &root)?;
         let published = (schema.version, schema.source.clone(), schema.levels.first().cloned());
-        unit = engine.found(store, rng, &root.signing_key(), name, published, now)?;
+        let keys = (&root.signing_key(), Some(succession.device()));
+        unit = engine.found_with(store, rng, keys, name, published, now)?;
         engine.publish_endpoint(store, rng, unit, &addresses, now)?;
         Ok((vec![unit], Vec::new()))
     })
     .map_err(|e| in_words(app, e))?;
-    let founded = Founded { organisation: root.organisation(), unit, device: replica.device(), addresses };
+    let founded = Founded { organisation: root.organisation(), unit, device: replica.device(), addresses, succession };
     Ok((replica, founded))
 }
 

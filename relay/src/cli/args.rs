@@ -29,6 +29,9 @@ pub enum Command {
     /// Units.
     #[command(subcommand)]
     Unit(UnitCommand),
+    /// The root key.
+    #[command(subcommand)]
+    Root(RootCommand),
     /// Make a ticket.
     Invite(InviteArgs),
     /// Join as a relay.
@@ -74,6 +77,54 @@ pub enum UnitCommand {
     Dissolve(LaterArgs),
     /// Later.
     Reorganise(LaterArgs),
+}
+
+/// `root …`.
+#[derive(Debug, Subcommand)]
+pub enum RootCommand {
+    /// Take it offline.
+    Export(RootFileArgs),
+    /// Bring it back.
+    Import(RootFileArgs),
+    /// Name a new one.
+    Succeed(SucceedArgs),
+    /// Make this device an admin by it.
+    Appoint(AppointArgs),
+    /// What is known of it.
+    Show(DirArgs),
+}
+
+/// `root export`, `root import`.
+#[derive(Debug, Clone, Args)]
+pub struct RootFileArgs {
+    /// The folder.
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+    /// The file of the key.
+    #[arg(value_name = "FILE")]
+    pub key_file: PathBuf,
+}
+
+/// `root succeed`.
+#[derive(Debug, Clone, Args)]
+pub struct SucceedArgs {
+    /// The folder.
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+    /// The file of the succession key.
+    #[arg(long, value_name = "FILE|-")]
+    pub succession_key: PathBuf,
+}
+
+/// `root appoint`.
+#[derive(Debug, Clone, Args)]
+pub struct AppointArgs {
+    /// The folder.
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+    /// The holder.
+    #[arg(long, value_name = "NAME")]
+    pub holder: String,
 }
 
 /// `init`.
@@ -157,6 +208,12 @@ pub struct InviteArgs {
     /// Last day of the ticket.
     #[arg(long, value_name = "DATE")]
     pub use_by: Option<String>,
+    /// What may be written.
+    #[arg(long, value_name = "A,B,…", value_delimiter = ',')]
+    pub collections: Vec<String>,
+    /// The device that is taken over from.
+    #[arg(long, value_name = "DEVICE")]
+    pub replaces: Option<String>,
     /// A file for the line.
     #[arg(long, value_name = "FILE")]
     pub ticket_file: Option<PathBuf>,

@@ -8,6 +8,7 @@ use super::args::{
 use super::{link, status};
 use crate::admin::found::Founded;
 use crate::admin::handout::Handout;
+use crate::admin::key_line::{self, LineKind};
 use crate::admin::units::{Place, Plan, Planned, Wanted};
 use crate::admin::{
     Desk, Failure, address, decide, devices, found, in_words, invite, open, resolve, unit_csv, units, when,
@@ -29,6 +30,7 @@ pub fn dispatch(command: &Command, app: &mut App) -> Result<ExitCode, CliError> 
     match command {
         Command::Init(a) => init(a, app),
         Command::Unit(a) => unit(a, app),
+        Command::Root(command) => super::root::run(command, app),
         Command::Invite(a) => invitation(a, app),
         Command::Join(a) => join(a, app),
         Command::Run(a) => link::run(a, app),
@@ -54,6 +56,7 @@ fn init(args: &InitArgs, app: &mut App) -> Result<ExitCode, CliError> {
     print_founded(app, &founded)?;
     let key = replica.dir().keys().join("root.key").display().to_string();
     app.say("init.done", &[("name", args.org.trim()), ("key", &key)]);
+    app.say("init.succession", &[("line", &key_line::encode(LineKind::Succession, &founded.succession))]);
     let listen = replica.config().listen.to_string();
     app.say("init.listen", &[("listen", &listen), ("addresses", &founded.addresses.join(", "))]);
     Ok(ExitCode::Done)
@@ -63,7 +66,10 @@ fn print_founded(app: &mut App, founded: &Founded) -> Result<(), CliError> {
     let Founded { organisation, unit, device, .. } = founded;
     let (organisation, unit, device) = (organisation.to_string(), unit.to_string(), device.to_string());
     if app.json {
-        app.out.json(&json!({ "organisation": organisation, "unit": unit, "device": device }))?;
+        let line = key_line::encode(LineKind::Succession, &founded.succession);
+        app.out.json(&json!({
+            "organisation": organisation, "unit": unit, "device": device, "succession_key": *line,
+        }))?;
     } else {
         let rows = [("org.organisation", organisation), ("org.unit", unit), ("org.device", device)];
         let rows: Vec<Vec<String>> = rows.into_iter().map(|(id, value)| vec![app.t(id, &[]), value]).collect();
@@ -259,6 +265,8 @@ fn invitation(args: &InviteArgs, app: &mut App) -> Result<ExitCode, CliError> {
         holder: &args.holder,
         until: args.until.as_deref(),
         use_by: args.use_by.as_deref(),
+        collections: &args.collections,
+        replaces: args.replaces.as_deref(),
     };
     let made = invite::invite(app, &mut replica, &request)?;
     let use_by = when::rfc3339(made.use_by);
@@ -266,6 +274,7 @@ fn invitation(args: &InviteArgs, app: &mut App) -> Result<ExitCode, CliError> {
         let holder = args.holder.trim();
         app.out.json(&json!({
             "ticket": made.line, "unit": unit.to_string(), "roles": made.roles, "holder": holder, "use_by": use_by,
+            "replaces": made.replaces.map(|d| d.to_string()),
         }))?;
     } else {
         app.out.line(&made.line)?;
@@ -274,6 +283,9 @@ fn invitation(args: &InviteArgs, app: &mut App) -> Result<ExitCode, CliError> {
     let values = [("holder", args.holder.trim()), ("unit", &made.unit), ("roles", &roles), ("use_by", &use_by)];
     handout.hand_over(app, &made.line)?;
     app.say("invite.done", &values);
+    if let Some(old) = made.replaces {
+        app.say("invite.replaces", &[("device", &old.to_string())]);
+    }
     if !made.has_relay {
         app.say("invite.no_relay", &[]);
     }
@@ -294,10 +306,12 @@ fn device_list(args: &DirArgs, app: &mut App) -> Result<ExitCode, CliError> {
         "devices.holder",
         "org.unit",
         "devices.role",
+        "devices.collections",
         "devices.from",
         "devices.until",
         "devices.revoked",
         "devices.last_seen",
+        "devices.note",
     ];
     let headings = ids.map(|id| app.t(id, &[]));
     let headings: Vec<&str> = headings.iter().map(String::as_str).collect();
@@ -305,15 +319,22 @@ fn device_list(args: &DirArgs, app: &mut App) -> Result<ExitCode, CliError> {
         .into_iter()
         .map(|r| {
             let or_empty = Option::unwrap_or_default;
+            let note = match (&r.replaced_by, r.to_retire) {
+                (Some(by), _) => app.t("devices.replaced", &[("by", &by[..12])]),
+                (None, true) => app.t("devices.replacement_invited", &[]),
+                (None, false) => String::new(),
+            };
             vec![
                 r.device,
                 or_empty(r.holder),
                 r.path,
                 r.role,
+                r.collections.unwrap_or_default().join(","),
                 r.from,
                 or_empty(r.until),
                 or_empty(r.revoked_at),
                 or_empty(r.last_seen),
+                note,
             ]
         })
         .collect();

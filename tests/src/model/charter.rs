@@ -6,7 +6,7 @@
 //! come next, one that narrows goes first, then the lower id. What makes logs count (`ever`) only
 //! grows: it is judged by the revocations that an author had seen, not by those that ran beside it.
 
-use sampan_core::charter::{Op, Roles};
+use sampan_core::charter::{Grant, Op, Roles};
 use sampan_core::hash::signed_string;
 use sampan_core::id::{CommitId, DeviceId, Flow, OrgId, SpaceId, UnitId};
 use sampan_core::limits::{TREE_DEPTH_MAX, UNITS_MAX};
@@ -45,6 +45,8 @@ pub struct ModelRight {
     pub subtree: bool,
     /// Until when.
     pub until: Option<Millis>,
+    /// The collections that it lets write, if not all.
+    pub collections: Option<BTreeSet<String>>,
     /// The key that the grant names.
     pub key: DeviceId,
 }
@@ -82,6 +84,12 @@ pub struct ModelCharter {
     /// Commits whose causes are not here.
     pub waiting: BTreeSet<CommitId>,
     ever: Ever,
+    /// The founding, and the key that it lets name a new root key.
+    founded: Option<(CommitId, Option<DeviceId>)>,
+    /// New root keys by the commit that names them, with all that it had seen; the lowest stands.
+    named: BTreeMap<CommitId, (DeviceId, BTreeSet<CommitId>)>,
+    /// By commit the namings that it or one of its causes is.
+    namings: BTreeMap<CommitId, BTreeSet<CommitId>>,
     /// By commit the keys that it or one of its causes revokes.
     ended: BTreeMap<CommitId, BTreeSet<DeviceId>>,
 }
@@ -90,6 +98,42 @@ impl ModelCharter {
     /// Folds a set of charter commits.
     #[must_use]
     pub fn fold(org: OrgId, commits: &[&Commit]) -> Self {
+        let plain = Self::pass(org, commits, BTreeMap::new());
+        let named = plain.new_roots(commits);
+        if named.is_empty() { plain } else { Self::pass(org, commits, named) }
+    }
+
+    /// What the succession key said in the root's charter after it had seen the founding and no other
+    /// naming.
+    fn new_roots(&self, commits: &[&Commit]) -> BTreeMap<CommitId, (DeviceId, BTreeSet<CommitId>)> {
+        let (Some((found, Some(key))), Some(root)) = (self.founded, self.root) else { return BTreeMap::new() };
+        let by_id: BTreeMap<CommitId, &Commit> = commits.iter().map(|c| (c.id(), *c)).collect();
+        let mut all = BTreeMap::new();
+        for (id, c) in &by_id {
+            let new = c.payload().entries.iter().find_map(|e| match Op::decode(&e.payload) {
+                Ok(Op::Succeed { root, .. }) => Some(root),
+                Ok(_) | Err(_) => None,
+            });
+            let mut seen: BTreeSet<CommitId> = BTreeSet::new();
+            let mut todo: Vec<CommitId> = causes(c).copied().collect();
+            while let Some(at) = todo.pop() {
+                if seen.insert(at) {
+                    todo.extend(by_id.get(&at).into_iter().flat_map(|c| causes(c)));
+                }
+            }
+            let place = c.header().space == SpaceId::charter(root) && c.header().device == key;
+            if let Some(new) = new.filter(|new| place && new.0 != self.org.0 && seen.contains(&found))
+                && !self.waiting.contains(id)
+            {
+                all.insert(*id, (new, seen));
+            }
+        }
+        let ids: BTreeSet<CommitId> = all.keys().copied().collect();
+        all.retain(|_, (_, seen)| seen.is_disjoint(&ids));
+        all
+    }
+
+    fn pass(org: OrgId, commits: &[&Commit], named: BTreeMap<CommitId, (DeviceId, BTreeSet<CommitId>)>) -> Self {
         let mut c = Self {
             org,
             root: None,
@@ -102,6 +146,9 @@ impl ModelCharter {
             void: BTreeSet::new(),
             waiting: BTreeSet::new(),
             ever: Ever::default(),
+            founded: None,
+            named,
+            namings: BTreeMap::new(),
             ended: BTreeMap::new(),
         };
         let mut open: BTreeMap<CommitId, (&Commit, bool)> =
@@ -122,6 +169,10 @@ impl ModelCharter {
     fn take(&mut self, commit: &Commit) {
         let seen: BTreeSet<DeviceId> = causes(commit).filter_map(|c| self.ended.get(c)).flatten().copied().collect();
         let mut ended = seen.clone();
+        let namings = causes(commit).filter_map(|c| self.namings.get(c)).flatten().copied();
+        let namings: BTreeSet<CommitId> =
+            namings.chain(Some(commit.id()).filter(|id| self.named.contains_key(id))).collect();
+        self.namings.insert(commit.id(), namings);
         for (index, e) in commit.payload().entries.iter().enumerate() {
             let op = if e.entry.kind == EntryKind::Charter { Op::decode(&e.payload).ok() } else { None };
             let revokes = op.as_ref().and_then(|op| if let Op::Revoke { key, .. } = op { Some(*key) } else { None });
@@ -138,12 +189,26 @@ impl ModelCharter {
     /// Whether an author had a role as far as it had seen: a right ever given, neither it nor the key
     /// that the grant names among the revoked keys that it had seen.
     fn saw(&self, author: &DeviceId, seen: &BTreeSet<DeviceId>, unit: &UnitId, role: Roles) -> bool {
-        author.0 == self.org.0
-            || self
-                .saw_rights(author, seen)
-                .map(|r| self.on(r, unit, When::Ever))
-                .fold(Roles::NONE, Roles::union)
-                .contains(role)
+        let rights = self.saw_rights(author, seen).map(|r| self.on(r, unit, When::Ever));
+        rights.fold(Roles::NONE, Roles::union).contains(role)
+    }
+
+    /// Whether a commit speaks for the root: the first root key in what the standing naming had seen, the
+    /// new one once it had seen that naming.
+    fn is_root(&self, commit: &Commit) -> bool {
+        let (author, first) = (commit.header().device, commit.header().device.0 == self.org.0);
+        match self.named.first_key_value() {
+            None => first,
+            Some((id, (root, _))) if *root == author => self.namings[&commit.id()].contains(id),
+            Some((_, (_, before))) => first && before.contains(&commit.id()),
+        }
+    }
+
+    /// The same, as far as its author had seen.
+    fn saw_root(&self, commit: &Commit) -> bool {
+        let (author, seen) = (commit.header().device, &self.namings[&commit.id()]);
+        let own = |(id, (root, _)): (&CommitId, &(DeviceId, BTreeSet<CommitId>))| *root == author && seen.contains(id);
+        if author.0 == self.org.0 { seen.is_empty() } else { self.named.iter().any(own) }
     }
 
     fn saw_rights<'a>(
@@ -162,7 +227,7 @@ impl ModelCharter {
         let known = |c: &Self| c.root == Some(unit) || c.ever.parents.contains_key(&unit);
         match op {
             Op::CreateUnit { unit: id, .. } => {
-                if known(self) && self.saw(&author, seen, &unit, Roles::ADMIN) {
+                if known(self) && (self.saw_root(commit) || self.saw(&author, seen, &unit, Roles::ADMIN)) {
                     self.ever.parents.entry(*id).or_default().insert(unit);
                 }
             }
@@ -171,11 +236,10 @@ impl ModelCharter {
                 let lasts = |r: &ModelRight| {
                     self.on(r, &unit, When::Ever).contains(Roles::ADMIN) && end(r.until) >= end(g.until)
                 };
-                let may = author.0 == self.org.0 || self.saw_rights(&author, seen).any(lasts);
+                let may = self.saw_root(commit) || self.saw_rights(&author, seen).any(lasts);
                 if known(self) && may && !g.roles.is_none() {
-                    let (roles, subtree, until, key) = (g.roles, g.subtree, g.until, g.key);
                     let to = if g.ticket { &mut self.ever.tickets } else { &mut self.ever.rights };
-                    to.entry(key).or_default().push(ModelRight { unit, roles, subtree, until, key });
+                    to.entry(g.key).or_default().push(right(unit, g));
                 }
             }
             Op::Enrol { device, proof, .. } => {
@@ -185,20 +249,22 @@ impl ModelCharter {
                     self.ever.rights.entry(*device).or_default().extend(given);
                 }
             }
-            Op::Found { .. } | Op::Endpoint { .. } | Op::Schema { .. } | Op::Revoke { .. } => {}
+            Op::Found { .. } | Op::Endpoint { .. } | Op::Schema { .. } => {}
+            Op::Revoke { .. } | Op::Succeed { .. } => {}
         }
     }
 
     /// One operation; false if its author may not, or it fits nothing.
     fn apply(&mut self, commit: &Commit, seen: &BTreeSet<DeviceId>, op: Op) -> bool {
         let (unit, author) = (commit.header().space.unit, commit.header().device);
-        let by_root_key = author.0 == self.org.0;
+        let by_root_key = self.is_root(commit);
         let admin = by_root_key || self.has(&author, &unit, Roles::ADMIN, When::Now);
         let relay = by_root_key || self.has(&author, &unit, Roles::RELAY, When::Now);
         match op {
-            Op::Found { unit: root, kind, .. } => {
+            Op::Found { unit: root, kind, succession, .. } => {
                 let may = by_root_key && root == unit && self.root.is_none();
                 if may {
+                    self.founded = Some((commit.id(), succession));
                     self.root = Some(root);
                     self.units.insert(root, ModelUnit { parent: None, kind, depth: 0 });
                 }
@@ -217,8 +283,7 @@ impl ModelCharter {
                 let ends_in_time = by_root_key || self.lasts(&author, &unit, grant.until);
                 let may = admin && self.units.contains_key(&unit) && ends_in_time && !grant.roles.is_none();
                 if may {
-                    let (roles, subtree, until, key) = (grant.roles, grant.subtree, grant.until, grant.key);
-                    let right = ModelRight { unit, roles, subtree, until, key };
+                    let right = right(unit, &grant);
                     if grant.ticket {
                         self.tickets.entry(grant.key).or_insert((right, None));
                     } else {
@@ -257,12 +322,14 @@ impl ModelCharter {
             Op::Revoke { key, .. } => {
                 // By what its author had seen: two who revoke each other are both revoked.
                 let mut units = self.rights.get(&key).into_iter().flatten().map(|r| r.unit).chain([unit]);
-                let may = units.all(|u| self.saw(&author, seen, &u, Roles::ADMIN));
+                let may = units.all(|u| by_root_key || self.saw(&author, seen, &u, Roles::ADMIN));
                 if may {
                     self.revoked.insert(key);
                 }
                 may
             }
+            // One that names twice in one commit is in no history that is tried.
+            Op::Succeed { .. } => self.named.first_key_value().is_some_and(|(id, _)| *id == commit.id()),
         }
     }
 
@@ -340,14 +407,32 @@ impl ModelCharter {
     pub fn counts(&self, device: &DeviceId, space: &SpaceId) -> bool {
         match space.flow {
             Flow::Charter => {
+                let may_name = self.founded.and_then(|(_, key)| key) == Some(*device);
                 device.0 == self.org.0
+                    || self.named.values().any(|(root, _)| root == device)
+                    || (may_name && self.root == Some(space.unit))
                     || self.ever.tickets.get(device).into_iter().flatten().any(|right| right.unit == space.unit)
                     || self.has(device, &space.unit, Roles::RELAY, When::Ever)
             }
             Flow::Up | Flow::Down | Flow::Group | Flow::Local | Flow::Inbox => {
-                self.has(device, &space.unit, Roles::EDITOR, When::Ever)
+                let writes = [Roles::EDITOR, Roles::INSPECTOR];
+                writes.iter().any(|role| self.has(device, &space.unit, *role, When::Ever))
             }
         }
+    }
+
+    /// Whether each entry of a commit of records is of a collection that its device was ever let write.
+    #[must_use]
+    pub fn may_carry(&self, commit: &Commit) -> bool {
+        let h = commit.header();
+        let lets = |r: &ModelRight, collection: &str| {
+            let roles = self.on(r, &h.space.unit, When::Ever);
+            let inspects = collection == "inspections" && roles.contains(Roles::INSPECTOR);
+            let named = r.collections.as_ref().is_none_or(|all| all.contains(collection));
+            named && (inspects || roles.contains(Roles::EDITOR))
+        };
+        let mut named = commit.payload().entries.iter().map(|e| e.entry.collection.as_str());
+        h.space.flow == Flow::Charter || named.all(|c| self.given(&h.device, When::Ever).any(|r| lets(r, c)))
     }
 
     /// Whether a device has any right that stands.
@@ -432,6 +517,11 @@ impl ModelCharter {
     }
 }
 
+fn right(unit: UnitId, g: &Grant) -> ModelRight {
+    let (roles, subtree, until, key) = (g.roles, g.subtree, g.until, g.key);
+    ModelRight { unit, roles, subtree, until, collections: g.collections.clone(), key }
+}
+
 fn causes(commit: &Commit) -> impl Iterator<Item = &CommitId> {
     commit.header().parents.iter().chain(&commit.header().charter_heads)
 }
@@ -446,5 +536,5 @@ fn agreed(device: &DeviceId, ticket: &DeviceId, proof: &[u8; 64]) -> bool {
 
 fn narrows(commit: &Commit) -> bool {
     let mut ops = commit.payload().entries.iter().map(|e| Op::decode(&e.payload));
-    ops.any(|op| matches!(op, Ok(Op::Revoke { .. })))
+    ops.any(|op| matches!(op, Ok(Op::Revoke { .. } | Op::Succeed { .. })))
 }

@@ -89,7 +89,7 @@ impl Model {
     #[must_use]
     pub fn counting<'a>(&self, charter: &ModelCharter, commits: &'a [Commit]) -> BTreeMap<CommitId, &'a Commit> {
         let mut todo: BTreeMap<CommitId, &Commit> = commits.iter().map(|c| (c.id(), c)).collect();
-        todo.retain(|_, c| charter.counts(&c.header().device, &c.header().space));
+        todo.retain(|_, c| charter.counts(&c.header().device, &c.header().space) && charter.may_carry(c));
         // Parents have lower sequences, so one pass in that order finds all.
         let mut order: Vec<&Commit> = todo.values().copied().collect();
         order.sort_by_key(|c| (c.header().sequence, c.id()));

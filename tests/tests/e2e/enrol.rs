@@ -1,6 +1,6 @@
 //! Enrolling without a link: tickets as files and pictures; and what is refused on the way.
 
-use crate::world::{World, relay, sampan};
+use crate::world::{Daemon, World, relay, sampan};
 use std::os::unix::fs::PermissionsExt as _;
 
 fn read(path: &str) -> String {
@@ -105,4 +105,170 @@ fn files_that_cannot_be_made_grant_nothing_and_files_that_are_no_tickets_join_no
     sampan(&["join", &a, &line, "--ticket-file", &w.path("cut")]).refused(2, "cannot be used together");
     sampan(&["join", &a]).refused(2, "missing");
     assert!(!std::path::Path::new(&a).exists());
+}
+
+fn secret_line(stderr: &str) -> String {
+    let line = stderr.lines().map(str::trim).find(|l| l.starts_with("sampan-succession:"));
+    line.unwrap_or_else(|| panic!("no succession key in: {stderr}")).to_owned()
+}
+
+/// Every file below a folder.
+fn files(dir: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let mut out = Vec::new();
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { out.extend(files(&path)) } else { out.push(path) }
+    }
+    out
+}
+
+#[test]
+fn the_root_key_goes_offline_and_daily_work_goes_on() {
+    let mut w = city();
+    let city = w.path("city");
+    w.city_daemon = Some(Daemon::start("sampan-relay", &["run", &city]));
+    let (stick, key) = (w.path("stick"), w.path("city/keys/root.key"));
+    let before = std::fs::read(&key).unwrap();
+    // What is refused leaves the key where it is.
+    std::fs::write(w.path("taken"), "dear").unwrap();
+    relay(&["root", "export", &city, &w.path("taken")]).refused(2, "is there already");
+    relay(&["root", "export", &city, &w.path("city/outbox/root")]).refused(2, "not offline");
+    relay(&["root", "export", &city, &w.path("no/folder/root")]).refused(1, "cannot be written");
+    assert_eq!((std::fs::read(&key).unwrap(), read(&w.path("taken")).as_str()), (before.clone(), "dear"));
+
+    relay(&["root", "export", &city, &stick]).ok();
+    assert!(!std::path::Path::new(&key).exists() && read(&stick).starts_with("sampan-root:"));
+    assert_eq!(std::fs::metadata(&stick).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(relay(&["root", "show", &city, "--json"]).ok().json()["here"], false);
+    relay(&["root", "export", &city, &w.path("again")]).refused(2, "not in this folder");
+    relay(&["root", "appoint", &city, "--holder", "X"]).refused(2, "not in this folder");
+    assert!(!std::path::Path::new(&w.path("again")).exists());
+
+    // Units, invitations, joining, syncing: nothing of it needs the root key.
+    relay(&["unit", "add", &city, "--name", "Quận", "--code", "2", "--kind", "district"]).ok();
+    let ticket =
+        relay(&["invite", &city, "--unit", "1", "--role", "editor", "--holder", "Lan", "--collections", "members"])
+            .ok()
+            .first();
+    sampan(&["join", &w.path("a"), &ticket]).ok();
+    let id = w.add("a", "members", &["full_name=An"]);
+    w.sync("a");
+    assert_eq!(w.field("sampan-relay", "city", &id, "full_name"), serde_json::json!("An"));
+    sampan(&["add", &w.path("a"), "meetings", "title=X", "held_on=2026-11-20"]).refused(3, "meetings");
+    assert_eq!(relay(&["doctor", &city]).code, 0);
+
+    // Back again: the very key, into its own organisation alone.
+    relay(&["init", &w.path("other"), "--org", "Khác", "--listen", "127.0.0.1:0"]).ok();
+    std::fs::remove_file(w.path("other/keys/root.key")).unwrap();
+    relay(&["root", "import", &w.path("other"), &stick]).refused(2, "not the key");
+    std::fs::write(w.path("slip"), read(&stick).replace(':', ":a")).unwrap();
+    relay(&["root", "import", &city, &w.path("slip")]).refused(2, "wrong or missing");
+    relay(&["root", "import", &city, &w.path("taken")]).refused(2, "starts with 'sampan-root:'");
+    assert!(!std::path::Path::new(&key).exists());
+    relay(&["root", "import", &city, &stick]).ok();
+    assert_eq!(std::fs::read(&key).unwrap(), before);
+    relay(&["root", "import", &city, &stick]).refused(2, "never overwritten");
+}
+
+#[test]
+fn the_succession_key_is_shown_once_and_names_one_new_root_key() {
+    let dir = tempfile::tempdir().unwrap();
+    let w = World { dir, city_daemon: None, district_daemon: None };
+    let city = w.path("city");
+    let made = relay(&["init", &city, "--org", "Thành phố", "--listen", "127.0.0.1:0"]).ok();
+    let line = secret_line(&made.stderr);
+    assert!(!made.stdout.contains("sampan-succession"), "{made:?}");
+    let digits: String = line.split_once(':').unwrap().1.replace('-', "");
+    for file in files(std::path::Path::new(&city)) {
+        let text = String::from_utf8_lossy(&std::fs::read(&file).unwrap()).replace('-', "");
+        assert!(!text.contains(&digits), "the succession key is in {}", file.display());
+    }
+    let json = relay(&["init", &w.path("j"), "--org", "J", "--listen", "127.0.0.1:0", "--json"]).ok();
+    assert!(json.json()["succession_key"].as_str().unwrap().starts_with("sampan-succession:"));
+    let foreign = w.path("foreign");
+    std::fs::write(&foreign, json.json()["succession_key"].as_str().unwrap()).unwrap();
+
+    let before = relay(&["root", "show", &city, "--json"]).ok().json();
+    // The stolen root key, taken along before.
+    relay(&["root", "export", &city, &w.path("stolen")]).ok();
+    let paper = w.path("paper");
+    std::fs::write(&paper, line[..line.len() - 2].to_uppercase()).unwrap();
+    relay(&["root", "succeed", &city, "--succession-key", &paper]).refused(2, "wrong or missing");
+    relay(&["root", "succeed", &city, "--succession-key", &foreign]).refused(2, "not the key");
+    relay(&["root", "succeed", &city, "--succession-key", &w.path("stolen")]).refused(2, "sampan-succession:");
+    assert_eq!(relay(&["root", "show", &city, "--json"]).ok().json()["root_key"], before["root_key"]);
+    assert!(!std::path::Path::new(&w.path("city/keys/root.key")).exists());
+
+    // As a person types it.
+    std::fs::write(&paper, format!("{}\r\n", line.to_uppercase())).unwrap();
+    relay(&["root", "succeed", &city, "--succession-key", &paper]).ok();
+    let after = relay(&["root", "show", &city, "--json"]).ok().json();
+    assert_ne!(after["root_key"], before["root_key"]);
+    assert_eq!((&after["here"], &after["named"][0]["stands"]), (&serde_json::json!(true), &serde_json::json!(true)));
+    relay(&["root", "succeed", &city, "--succession-key", &paper]).refused(3, "used already");
+    // The new one rules, the old one does not even come back in.
+    relay(&["root", "appoint", &city, "--holder", "Chánh văn phòng"]).ok();
+    let held = relay(&["devices", &city, "--json"]).ok().lines();
+    assert!(held.iter().any(|d| d["holder"] == "Chánh văn phòng" && d["role"] == "admin"), "{held:?}");
+    std::fs::remove_file(w.path("city/keys/root.key")).unwrap();
+    relay(&["root", "import", &city, &w.path("stolen")]).refused(2, "not the key");
+    // What stood, stands.
+    relay(&["unit", "add", &city, "--name", "Quận", "--code", "2", "--kind", "district"]).ok();
+}
+
+#[test]
+fn a_post_is_handed_over_without_a_link_and_the_old_device_still_hands_in() {
+    let w = World::three_levels();
+    let (old, district) = (w.path("branch"), w.path("district"));
+    let of = |dir: &str, role: &str| {
+        let rows = relay(&["devices", dir, "--json"]).ok().lines();
+        rows.into_iter().find(|d| d["holder"] == role).unwrap_or_else(|| panic!("no {role}"))
+    };
+    let old_id = of(&district, "branch")["device"].as_str().unwrap().to_owned();
+    let unsent = w.add("branch", "members", &["full_name=An"]);
+    let invite = ["invite", &district, "--unit", "001.1", "--role", "editor", "--holder", "Thư ký mới"];
+    relay(&[&invite[..], &["--replaces", "abcd12"]].concat()).refused(2, "no device");
+    let file = w.path("new.ticket");
+    relay(&[&invite[..], &["--replaces", &old_id[..12], "--ticket-file", &file]].concat()).ok();
+    let row = of(&district, "branch");
+    assert_eq!((&row["to_retire"], &row["replaced_by"]), (&serde_json::json!(true), &serde_json::Value::Null));
+
+    sampan(&["join", &w.path("new"), &format!("@{file}"), "--timeout", "0"]).ok();
+    let own = w.add("new", "members", &["full_name=Bình"]);
+    w.sync("new");
+    let row = of(&district, "branch");
+    assert_eq!(row["replaced_by"], of(&district, "Thư ký mới")["device"], "{row}");
+    assert_eq!(of(&district, "Thư ký mới")["to_retire"], false);
+    // The old one comes back after all.
+    w.sync("branch");
+    w.sync("new");
+    for id in [&unsent, &own] {
+        assert_ne!(w.field("sampan", "new", id, "full_name"), serde_json::Value::Null);
+    }
+    relay(&["revoke", &district, &old_id[..12], "--reason", "handed over"]).ok();
+    assert_eq!(of(&district, "branch")["to_retire"], false, "done");
+    sampan(&["sync", &old, "--timeout", "20"]).refused(3, "revoked");
+}
+
+#[test]
+fn a_district_admin_is_refused_outside_its_district_and_nothing_changes() {
+    let w = World::three_levels();
+    let (city, district) = (w.path("city"), w.path("district"));
+    relay(&["unit", "add", &city, "--name", "Quận Hoàn Kiếm", "--code", "002", "--kind", "district"]).ok();
+    w.sync_relay("district");
+    let before = std::fs::read_dir(w.dir.path()).unwrap().count();
+    for unit in ["002", "Quận Hoàn Kiếm"] {
+        for role in ["admin", "relay", "editor", "reader", "inspector"] {
+            let file = w.path("ticket");
+            let args = ["invite", &district, "--unit", unit, "--role", role, "--holder", "X", "--ticket-file", &file];
+            relay(&args).refused(3, "no right");
+        }
+    }
+    relay(&["unit", "add", &district, "--parent", "002", "--name", "X"]).refused(3, "no right");
+    assert_eq!(std::fs::read_dir(w.dir.path()).unwrap().count(), before);
+    assert_eq!(w.sync_relay("district")["changes_sent"], 0);
+    // A grant may not end after its author's own, and only an editor is narrowed to collections.
+    let invite = ["invite", &district, "--unit", "001.1", "--holder", "X", "--role"];
+    relay(&[&invite[..], &["admin", "--collections", "members"]].concat()).refused(2, "--collections");
+    relay(&[&invite[..], &["editor", "--collections", "membrs"]].concat()).refused(2, "membrs");
 }

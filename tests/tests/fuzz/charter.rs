@@ -145,6 +145,8 @@ fn op(d: &mut Draw<'_>) -> Vec<u8> {
             ticket: d.byte().is_multiple_of(3),
             use_by: until(d),
             holder: [3; 32],
+            collections: None,
+            replaces: None,
         })
         .encode(),
         5 => Op::enrol(&key(d.below(KEYS)).0, [4; 32], &key(d.below(KEYS)).1).encode(),

@@ -88,7 +88,16 @@ impl Office {
 
     fn invite(&mut self) -> bool {
         let (roles, holder) = (Roles::EDITOR, "one".to_owned());
-        let request = InviteRequest { unit: self.root, roles, subtree: false, holder, until: None, use_by: None };
+        let request = InviteRequest {
+            unit: self.root,
+            roles,
+            subtree: false,
+            holder,
+            until: None,
+            use_by: None,
+            collections: None,
+            replaces: None,
+        };
         let made = self.engines.at(&mut self.desks[A], |e, s, r| e.invite(s, r, &request, desk::now()));
         self.ticket = made.ok();
         self.ticket.is_some()

@@ -271,7 +271,18 @@ pub fn cards(engine: &Engine) -> Collection {
 pub fn grant(device: u64, roles: Roles) -> Op {
     let (key, holder) = (device_id(&test_key(device)), [device as u8; 32]);
     let (from, until, use_by) = (now(), None, None);
-    Op::Grant(Grant { key, roles, subtree: true, from, until, ticket: false, use_by, holder })
+    Op::Grant(Grant {
+        key,
+        roles,
+        subtree: true,
+        from,
+        until,
+        ticket: false,
+        use_by,
+        holder,
+        collections: None,
+        replaces: None,
+    })
 }
 
 /// The founder's desk, device 1: the organisation, with these rights granted by it.

@@ -107,7 +107,18 @@ fn sealing(book: &Book) {
 }
 
 fn grant(key: DeviceId, from: Millis) -> Grant {
-    Grant { key, roles: Roles::EDITOR, subtree: false, from, until: None, ticket: false, use_by: None, holder: [0; 32] }
+    Grant {
+        key,
+        roles: Roles::EDITOR,
+        subtree: false,
+        from,
+        until: None,
+        ticket: false,
+        use_by: None,
+        holder: [0; 32],
+        collections: None,
+        replaces: None,
+    }
 }
 
 fn charter(book: &Book) {

@@ -40,6 +40,8 @@ fn an_expired_ticket_is_refused_by_the_relay_and_only_there() {
         holder: "a holder".into(),
         until: None,
         use_by: Some(now),
+        collections: None,
+        replaces: None,
     };
     let ticket = r.engine.invite(&mut *r.store, &mut r.rng, &request, now).unwrap();
     v.now.0 += 1_000;
@@ -92,6 +94,8 @@ fn a_branch_cannot_invite() {
         holder: "a holder".into(),
         until: None,
         use_by: None,
+        collections: None,
+        replaces: None,
     };
     let refused = r.engine.invite(&mut *r.store, &mut r.rng, &request, now);
     assert!(refused.is_err_and(|e| e.to_string().contains("no right")));

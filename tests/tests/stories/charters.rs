@@ -7,7 +7,7 @@
 //! prefix, and what any author had seen, is a charter of its own.
 
 use ed25519_dalek::SigningKey;
-use sampan_core::charter::{Charter, Grant, Op, Roles};
+use sampan_core::charter::{Charter, Grant, Op, Roles, Succession};
 use sampan_core::id::{CommitId, DeviceId, Flow, Incarnation, Nonce, OrgId, RecordId, SpaceId, UnitId};
 use sampan_core::log::commit::FORMAT;
 use sampan_core::log::{Commit, Entry, EntryKind, EntryPayload, Header, Payload, device_id};
@@ -17,6 +17,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// How many keys act: the first is the root key, the last three are tickets.
 const KEYS: u64 = 9;
+/// The succession key; the two behind it are what it may name.
+const SUCCESSION: usize = KEYS as usize;
 const UNITS: u8 = 5;
 
 struct World {
@@ -37,10 +39,11 @@ fn unit(n: u8) -> UnitId {
 
 impl World {
     fn new(seed: u64, honest: bool) -> Self {
-        let keys = (0..KEYS).map(|n| test_key(700_000 + n)).collect();
+        let keys: Vec<SigningKey> = (0..KEYS + 3).map(|n| test_key(700_000 + n)).collect();
         let (rng, past, gave) = (SeededRng::new(seed), BTreeMap::new(), BTreeMap::new());
+        let succession = Some(device_id(&keys[SUCCESSION]));
         let mut w = Self { rng, keys, made: Vec::new(), past, honest, gave };
-        let found = Op::Found { name: "Sampan".into(), unit: unit(0), succession: None, kind: None };
+        let found = Op::Found { name: "Sampan".into(), unit: unit(0), succession, kind: None };
         w.say(0, unit(0), &[found], &[]);
         for (by, to) in [(0, 1), (0, 2)] {
             w.say(by, unit(0), &[w.grant(to, Roles::ADMIN)], &[0]);
@@ -56,7 +59,18 @@ impl World {
     fn grant(&self, to: usize, roles: Roles) -> Op {
         let (key, ticket) = (device_id(&self.keys[to]), to as u64 >= KEYS - 3);
         let (from, holder) = (test_time(1), [0; 32]);
-        Op::Grant(Grant { key, roles, subtree: false, from, until: None, ticket, use_by: None, holder })
+        Op::Grant(Grant {
+            key,
+            roles,
+            subtree: false,
+            from,
+            until: None,
+            ticket,
+            use_by: None,
+            holder,
+            collections: None,
+            replaces: None,
+        })
     }
 
     fn any_grant(&mut self, to: usize, roles: Roles) -> Op {
@@ -77,7 +91,7 @@ impl World {
         let mut past: BTreeSet<usize> = [n].into();
         charter_heads.iter().for_each(|h| past.extend(&self.past[h]));
         for op in ops {
-            if let Op::Grant(Grant { key, .. }) | Op::Enrol { device: key, .. } = op {
+            if let Op::Grant(Grant { key, .. }) | Op::Enrol { device: key, .. } | Op::Succeed { root: key, .. } = op {
                 self.gave.entry(*key).or_default().insert(n);
             }
         }
@@ -113,14 +127,24 @@ impl World {
     fn step(&mut self) {
         let n = self.made.len() as u64;
         let heads: Vec<usize> = (0..=self.rng.below(3)).map(|_| (n - 1 - self.rng.below(n.min(6))) as usize).collect();
-        let by = self.rng.below(KEYS) as usize;
+        if self.rng.one_in(12) {
+            let which = self.rng.below(2) as usize;
+            let root = self.succeed(which);
+            return self.say(SUCCESSION, unit(0), &[root], &heads);
+        }
+        let new_root = self.rng.one_in(8).then(|| SUCCESSION + 1 + self.rng.below(2) as usize);
+        let by = new_root.unwrap_or(self.rng.below(KEYS) as usize);
         let place = unit(self.rng.below(u64::from(UNITS)) as u8);
         let ops: Vec<Op> = (0..=u64::from(self.rng.one_in(6))).map(|_| self.op(by)).collect();
         self.say(by, place, &ops, &heads);
     }
 
+    fn succeed(&self, which: usize) -> Op {
+        Op::Succeed { root: device_id(&self.keys[SUCCESSION + 1 + which]), succession: None }
+    }
+
     fn op(&mut self, by: usize) -> Op {
-        if by as u64 >= KEYS - 3 {
+        if (KEYS - 3..KEYS).contains(&(by as u64)) {
             let device = 3 + self.rng.below(3) as usize;
             return Op::enrol(&self.keys[device], [1; 32], &device_id(&self.keys[by]));
         }
@@ -219,6 +243,7 @@ impl World {
                     Op::Revoke { key, .. } => format!(" revoke {}", who(&key)),
                     Op::CreateUnit { unit, .. } => format!(" create {unit}"),
                     Op::Enrol { device, .. } => format!(" enrol {}", who(&device)),
+                    Op::Succeed { root, .. } => format!(" succeed {}", who(&root)),
                     Op::Found { .. } | Op::Endpoint { .. } | Op::Schema { .. } => " other".to_owned(),
                 };
             }
@@ -316,4 +341,96 @@ fn a_revocation_by_one_who_hides_its_right_leaves_what_counted() {
         w.honest = true;
         w.check().unwrap();
     }
+}
+
+/// A history in which the succession key names new roots; `after` says what each naming had seen.
+fn named(w: &mut World, which: usize, after: &[usize]) -> (usize, CommitId) {
+    let op = w.succeed(which);
+    w.say(SUCCESSION, unit(0), &[op], after);
+    let n = w.made.len() - 1;
+    (n, w.made[n].id())
+}
+
+fn fold(w: &World) -> Charter {
+    Charter::fold(w.org(), &w.made)
+}
+
+#[test]
+fn a_new_root_key_rules_and_the_old_one_can_do_nothing_new() {
+    let mut w = World::new(0, false);
+    w.say(0, unit(0), &[create(1)], &[0]);
+    let (naming, id) = named(&mut w, 0, &[1, 2, 3]);
+    // The first root key beside the naming, and after it; the new one, and the new one before it heard of it.
+    w.say(0, unit(0), &[create(2)], &[3]);
+    w.say(0, unit(0), &[w.grant(4, Roles::ADMIN)], &[naming]);
+    let admin = w.grant(5, Roles::ADMIN);
+    w.say(SUCCESSION + 1, unit(0), &[admin.clone(), create(3)], &[naming]);
+    w.say(SUCCESSION + 1, unit(0), &[create(4)], &[3]);
+    w.check().unwrap();
+    let c = fold(&w);
+    assert_eq!(c.root_key(), device_id(&w.keys[SUCCESSION + 1]));
+    assert!(c.successions().eq([Succession { commit: id, root: c.root_key(), stands: true }]));
+    let units: Vec<bool> = (1..5).map(|n| c.unit(&unit(n)).is_some()).collect();
+    assert_eq!(units, [true, false, true, false], "{}", w.story());
+    let admin = |n: usize| c.roles(&device_id(&w.keys[n]), &unit(0)).contains(Roles::ADMIN);
+    assert_eq!([1, 2, 4, 5].map(admin), [true, true, false, true], "what stood, stands");
+    assert_eq!(c.void().len(), 3);
+}
+
+#[test]
+fn of_two_successors_the_lower_hash_stands_and_both_are_listed() {
+    let mut w = World::new(0, false);
+    let (_, one) = named(&mut w, 0, &[0]);
+    let (second, two) = named(&mut w, 1, &[0]);
+    // Each new root acts in good faith.
+    w.say(SUCCESSION + 1, unit(0), &[create(1)], &[second - 1]);
+    w.say(SUCCESSION + 2, unit(0), &[create(2)], &[second]);
+    w.check().unwrap();
+    let c = fold(&w);
+    assert_eq!(c.successions().count(), 2);
+    let stands: Vec<CommitId> = c.successions().filter(|s| s.stands).map(|s| s.commit).collect();
+    assert_eq!(stands, [one.min(two)]);
+    let (first, other) = (c.unit(&unit(1)).is_some(), c.unit(&unit(2)).is_some());
+    assert_eq!((first, other), (one < two, two < one));
+    assert!(c.void().iter().any(|v| v.commit == one.max(two)), "the other is listed, with why");
+    w.made.reverse();
+    assert!(fold(&w) == c, "in whatever order they came");
+}
+
+#[test]
+fn a_second_naming_after_the_first_is_void_whatever_its_hash() {
+    for seed in 0..4 {
+        let mut w = World::new(seed, false);
+        let (first, id) = named(&mut w, 0, &[0]);
+        let (_, again) = named(&mut w, 1, &[first]);
+        w.check().unwrap();
+        let c = fold(&w);
+        assert_eq!(c.root_key(), device_id(&w.keys[SUCCESSION + 1]));
+        assert!(c.void().iter().any(|v| v.commit == again) && c.successions().all(|s| s.commit == id));
+    }
+}
+
+#[test]
+fn nobody_else_names_a_root_key() {
+    let mut w = World::new(0, false);
+    let op = w.succeed(0);
+    // The root key, an admin, what would be named, and the succession key elsewhere or blind.
+    for (by, place, seen) in [
+        (0, 0, vec![0]),
+        (1, 0, vec![0, 1]),
+        (SUCCESSION + 1, 0, vec![0]),
+        (SUCCESSION, 1, vec![0]),
+        (SUCCESSION, 0, vec![]),
+    ] {
+        w.say(by, unit(place), &[op.clone()], &seen);
+    }
+    // The key that founded is no successor of itself.
+    let itself = Op::Succeed { root: device_id(&w.keys[0]), succession: None };
+    w.say(SUCCESSION, unit(0), &[itself], &[0]);
+    w.say(SUCCESSION + 1, unit(0), &[create(1)], &[3]);
+    w.check().unwrap();
+    let c = fold(&w);
+    assert_eq!((c.root_key(), c.successions().count()), (device_id(&w.keys[0]), 0));
+    assert_eq!(c.void().len(), 7, "{:?}", c.void());
+    assert!(c.unit(&unit(1)).is_none());
 }

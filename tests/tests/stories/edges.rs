@@ -84,6 +84,8 @@ fn a_commit_without_right_is_kept_aside_and_shown_to_nobody() {
         ticket: false,
         use_by: None,
         holder: [0; 32],
+        collections: None,
+        replaces: None,
     });
     r.engine.write_charter(&mut *r.store, &mut r.rng, other, &[grant], now).unwrap();
     ok(&v.sync(1, 0));
@@ -291,6 +293,8 @@ fn an_office_that_edits_a_subtree_holds_it_and_its_edits_travel() {
         holder: "an office".into(),
         until: None,
         use_by: None,
+        collections: None,
+        replaces: None,
     };
     let ticket = r.engine.invite(&mut *r.store, &mut r.rng, &request, now).unwrap();
     let office = v.join("office", &ticket, &mut mem);

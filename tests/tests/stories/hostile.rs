@@ -256,7 +256,18 @@ fn what_was_set_aside_and_turns_out_wrong_is_not_blamed_on_the_bearer_of_the_cha
     // Now the reader may write, and what lies aside is judged again.
     let (now, key) = (v.now, v.replicas[reader].engine.device());
     let (roles, holder) = (Roles::EDITOR, [0; 32]);
-    let grant = Grant { key, roles, subtree: false, from: now, until: None, ticket: false, use_by: None, holder };
+    let grant = Grant {
+        key,
+        roles,
+        subtree: false,
+        from: now,
+        until: None,
+        ticket: false,
+        use_by: None,
+        holder,
+        collections: None,
+        replaces: None,
+    };
     let r = &mut v.replicas[0];
     r.engine.write_charter(&mut *r.store, &mut r.rng, branch, &[Op::Grant(grant)], now).unwrap();
     ok(&v.sync(1, 0));
@@ -277,7 +288,18 @@ fn what_was_set_aside_and_came_again_rightly_is_not_stored_twice() {
     assert_eq!(v.replicas[1].store.quarantine().unwrap().len(), 1, "set aside without its parent");
     let (now, key) = (v.now, v.replicas[reader].engine.device());
     let (roles, holder) = (Roles::EDITOR, [0; 32]);
-    let grant = Grant { key, roles, subtree: false, from: now, until: None, ticket: false, use_by: None, holder };
+    let grant = Grant {
+        key,
+        roles,
+        subtree: false,
+        from: now,
+        until: None,
+        ticket: false,
+        use_by: None,
+        holder,
+        collections: None,
+        replaces: None,
+    };
     let r = &mut v.replicas[0];
     r.engine.write_charter(&mut *r.store, &mut r.rng, branch, &[Op::Grant(grant)], now).unwrap();
     ok(&v.sync(1, 0));

@@ -7,6 +7,7 @@ mod canaries;
 mod charters;
 mod edges;
 mod forks;
+mod grants;
 mod hostile;
 mod model;
 mod model_random;

@@ -44,8 +44,18 @@ fn stranger(n: u64) -> (ed25519_dalek::SigningKey, Nonce, ActorId) {
 fn grant(v: &mut Village, by: usize, unit: UnitId, n: u64) {
     let (key, now) = (device_id(&stranger(n).0), v.now);
     let (roles, holder) = (Roles::EDITOR, [0; 32]);
-    let op =
-        Op::Grant(Grant { key, roles, subtree: false, from: now, until: None, ticket: false, use_by: None, holder });
+    let op = Op::Grant(Grant {
+        key,
+        roles,
+        subtree: false,
+        from: now,
+        until: None,
+        ticket: false,
+        use_by: None,
+        holder,
+        collections: None,
+        replaces: None,
+    });
     let r = &mut v.replicas[by];
     r.engine.write_charter(&mut *r.store, &mut r.rng, unit, &[op], now).unwrap();
 }
@@ -297,7 +307,18 @@ fn what_is_set_aside_in_a_charter_is_taken_in_any_order() {
         let admin = |n: u64| {
             let (key, now) = (device_id(&stranger(n).0), sampan_core::testing::test_time(5));
             let (roles, holder) = (Roles::ADMIN, [0; 32]);
-            Op::Grant(Grant { key, roles, subtree: true, from: now, until: None, ticket: false, use_by: None, holder })
+            Op::Grant(Grant {
+                key,
+                roles,
+                subtree: true,
+                from: now,
+                until: None,
+                ticket: false,
+                use_by: None,
+                holder,
+                collections: None,
+                replaces: None,
+            })
         };
         let says = |v: &Village, n: u64, op: &Op| {
             let bytes = op.encode();

@@ -95,7 +95,18 @@ impl World {
         let key = device_id(&self.authors[by].key);
         let now = self.v.now;
         let (roles, holder) = (Roles::EDITOR, [0; 32]);
-        let op = Grant { key, roles, subtree: false, from: now, until: None, ticket: false, use_by: None, holder };
+        let op = Grant {
+            key,
+            roles,
+            subtree: false,
+            from: now,
+            until: None,
+            ticket: false,
+            use_by: None,
+            holder,
+            collections: None,
+            replaces: None,
+        };
         let (branch, r) = (self.branch, &mut self.v.replicas[1]);
         r.engine.write_charter(&mut *r.store, &mut r.rng, branch, &[CharterOp::Grant(op)], now).unwrap();
         self.v.sync(1, 0);

@@ -101,8 +101,9 @@ fn charter_operations() {
         Op::Endpoint { .. } => 4,
         Op::Schema { .. } => 5,
         Op::Revoke { .. } => 6,
+        Op::Succeed { .. } => 16,
     };
-    assert_eq!(ops.iter().map(|(_, op, _)| number(op)).collect::<BTreeSet<_>>().len(), 7, "an operation has no vector");
+    assert_eq!(ops.iter().map(|(_, op, _)| number(op)).collect::<BTreeSet<_>>().len(), 8, "an operation has no vector");
     for (name, op, shape) in ops {
         let file = golden(name, &op.encode(), shape);
         same(name, &op.encode(), &file);

@@ -178,6 +178,8 @@ pub fn ops() -> Vec<Named<Op>> {
         ticket: false,
         use_by: None,
         holder: Grant::holder_hash(&[0x44; 16], "Nguyễn Văn An"),
+        collections: None,
+        replaces: None,
     };
     let ticket = Grant {
         ticket: true,
@@ -186,6 +188,14 @@ pub fn ops() -> Vec<Named<Op>> {
         use_by: Some(test_time(900)),
         ..grant.clone()
     };
+    let narrow = Grant {
+        until: Some(test_time(9_000)),
+        collections: Some(["members".to_owned(), "receipts".to_owned()].into()),
+        replaces: Some(device_of(5)),
+        ..grant.clone()
+    };
+    let narrow_shape = "op(variant fields(grant(key roles subtree from until ticket use_by holder \
+                        collections[collection] replaces)))";
     let grant_shape = "op(variant fields(grant(key roles subtree from until ticket use_by holder)))";
     vec![
         (
@@ -211,6 +221,7 @@ pub fn ops() -> Vec<Named<Op>> {
         ),
         ("op_grant", Op::Grant(grant), grant_shape),
         ("op_grant_of_a_ticket", Op::Grant(ticket), grant_shape),
+        ("op_grant_of_some_collections", Op::Grant(narrow), narrow_shape),
         (
             "op_endpoint",
             Op::Endpoint { addresses: vec!["relay.example:7447".into(), "[2001:db8::1]:7447".into()] },
@@ -224,6 +235,7 @@ pub fn ops() -> Vec<Named<Op>> {
             "op(variant fields(version text))",
         ),
         ("op_revoke", Op::Revoke { key: device_of(3), reason: "lost".into() }, "op(variant fields(key reason))"),
+        ("op_succeed", Op::Succeed { root: device_of(6), succession: None }, "op(variant fields(root))"),
     ]
 }
 
@@ -353,6 +365,8 @@ pub fn ticket() -> Ticket {
         ticket: true,
         use_by: Some(test_time(900)),
         holder: Grant::holder_hash(&[0x44; 16], "Nguyễn Văn An"),
+        collections: None,
+        replaces: None,
     };
     let payload = Op::Grant(grant).encode();
     let payload_hash = Entry::hash_payload(EntryKind::Charter, &payload);

@@ -5,7 +5,7 @@
 //! Invariants: whether a log counts never turns from yes to no when more of the charter arrives, so that
 //! what a replica holds does not depend on the order in which it heard of things.
 
-use super::{Charter, Right, reaches};
+use super::{Charter, Right, may, reaches};
 use crate::charter::op::{Grant, Roles};
 use crate::id::{CommitId, DeviceId, Flow, SpaceId, UnitId};
 use crate::log::Commit;
@@ -37,18 +37,18 @@ impl Charter {
     #[must_use]
     pub fn counts(&self, key: &DeviceId, space: &SpaceId) -> bool {
         if space.flow == Flow::Charter {
-            return key.0 == self.org.0
+            return self.root_counts(key, &space.unit)
                 || self.tickets.get(key).is_some_and(|t| t.right.unit == space.unit)
                 || self.beside.tickets.get(key).is_some_and(|all| all.iter().any(|r| r.unit == space.unit))
                 || self.ever_had(key, &space.unit, Roles::RELAY);
         }
-        self.ever_had(key, &space.unit, Roles::EDITOR)
+        self.ever_had(key, &space.unit, Roles::EDITOR) || self.ever_had(key, &space.unit, Roles::INSPECTOR)
     }
     fn ever_had(&self, key: &DeviceId, unit: &UnitId, role: Roles) -> bool {
         self.ever(key).fold(Roles::NONE, |acc, r| acc.union(self.covered(r, unit))).contains(role)
     }
     /// Every right that was given to a key by one who had it to give, as far as that one had seen.
-    fn ever(&self, key: &DeviceId) -> impl Iterator<Item = &Right> {
+    pub(super) fn ever(&self, key: &DeviceId) -> impl Iterator<Item = &Right> {
         self.rights.get(key).into_iter().chain(self.beside.rights.get(key)).flatten()
     }
 
@@ -80,14 +80,14 @@ impl Charter {
         unit: &UnitId,
         grant: &Grant,
     ) -> bool {
-        let outlasts = |r: &Right| r.until.is_some_and(|limit| grant.until.is_none_or(|u| u > limit));
         let mut admin = self.saw_rights(log, commit, author).filter(|r| self.covered(r, unit).contains(Roles::ADMIN));
-        let root = author.0 == self.org.0;
-        self.ever_was(unit) && !grant.roles.is_none() && (root || admin.any(|r| !outlasts(r)))
+        let root = self.saw_root(log, commit, author);
+        let narrows = |r: &Right| !may::outlasts(r, grant) && may::within(r, grant);
+        self.ever_was(unit) && !grant.roles.is_none() && (root || admin.any(narrows))
     }
 
     /// What a right gave on a unit, whatever became of the unit.
-    fn covered(&self, right: &Right, unit: &UnitId) -> Roles {
+    pub(super) fn covered(&self, right: &Right, unit: &UnitId) -> Roles {
         reaches(right, unit, self.was_below(unit, &right.unit))
     }
 
@@ -117,7 +117,7 @@ impl Charter {
 }
 
 /// Whether one of these commits is among the causes of a commit.
-fn had_seen(log: &Log<'_>, commit: &Commit, any: &[CommitId]) -> bool {
+pub(super) fn had_seen(log: &Log<'_>, commit: &Commit, any: &[CommitId]) -> bool {
     let causes = |c: &Commit| -> Vec<CommitId> {
         let h = c.header();
         h.parents.iter().chain(&h.charter_heads).copied().collect()

@@ -43,6 +43,8 @@ fn city(dir: &Path) -> (String, String) {
             holder: "x".into(),
             until: None,
             use_by: None,
+            collections: None,
+            replaces: None,
         };
         line = engine.invite(store, rng, &request, now)?.encode();
         Ok::<_, ReplicaError>((vec![unit], Vec::new()))

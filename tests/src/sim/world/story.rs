@@ -133,6 +133,8 @@ impl World {
             holder: format!("holder of {}", spec.name),
             until: None,
             use_by: None,
+            collections: None,
+            replaces: None,
         };
         let m = &mut self.machines[0];
         let now = m.clock.now();
