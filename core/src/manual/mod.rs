@@ -8,6 +8,7 @@
 //!
 //! - [`formats`]: every form that is signed, hashed, sent or stored.
 //! - [`sync`]: how a session between two replicas goes.
+//! - [`rights`]: who may do what: roles, grants, tickets, handing over a post, the root key.
 //! - [`statuses`]: what becomes of an entry, and why every replica agrees on it.
 //!
 //! # Architecture
@@ -77,5 +78,6 @@
 //! [`sync`](mod@crate::sync): the session, a state machine between a lower and an upper end.
 
 pub mod formats;
+pub mod rights;
 pub mod statuses;
 pub mod sync;

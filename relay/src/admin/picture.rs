@@ -119,8 +119,8 @@ mod tests {
         assert!(rows.iter().all(|r| r.len() == picture.width()));
         let dark = |x: usize, y: usize| match rows[y / 2][x] {
             '█' => false,
-            '▀' => y % 2 == 1,
-            '▄' => y % 2 == 0,
+            '▀' => !y.is_multiple_of(2),
+            '▄' => y.is_multiple_of(2),
             ' ' => true,
             other => panic!("'{other}'"),
         };

@@ -422,7 +422,7 @@ fn nobody_else_names_a_root_key() {
         (SUCCESSION, 1, vec![0]),
         (SUCCESSION, 0, vec![]),
     ] {
-        w.say(by, unit(place), &[op.clone()], &seen);
+        w.say(by, unit(place), std::slice::from_ref(&op), &seen);
     }
     // The key that founded is no successor of itself.
     let itself = Op::Succeed { root: device_id(&w.keys[0]), succession: None };

@@ -104,7 +104,7 @@ fn a_district_admin_grants_inside_its_district_and_nowhere_else() {
     for place in [root, sibling] {
         let heads = v.replicas[0].engine.charter().heads(&place);
         let commit = forged(&v, &key, place, &Op::Grant(grant.clone()), &heads);
-        let would = v.replicas[0].engine.charter_with(&[commit.clone()]);
+        let would = v.replicas[0].engine.charter_with(std::slice::from_ref(&commit));
         assert!(would.roles(&friend, &place).is_none() && would.rights(&friend).next().is_none());
         assert!(would.void().iter().any(|o| o.commit == commit.id()), "listed, with why");
         assert!(!would.counts(&district_key, &SpaceId::charter(place)), "and kept out of the charter");
@@ -189,7 +189,10 @@ fn what_a_grant_does_not_let_write_is_set_aside_at_every_hop_until_a_grant_does(
     };
     for hop in [1, 0] {
         let r = &mut v.replicas[hop];
-        let taken = r.engine.intake(&mut *r.store, &mut r.rng, device, &[group.clone()], &|_, _| true, now).unwrap();
+        let taken = r
+            .engine
+            .intake(&mut *r.store, &mut r.rng, device, std::slice::from_ref(&group), &|_, _| true, now)
+            .unwrap();
         assert_eq!((taken.commits, taken.quarantined), (0, 1), "hop {hop}");
         assert!(r.store.quarantine().unwrap()[0].reason.contains("collection"), "hop {hop}");
         assert!(v.view(hop, id).is_none());

@@ -1,0 +1,77 @@
+//! Who may do what: roles, grants, tickets, handing over a post, and the root key.
+//!
+//! It does not: give the bytes (see [`formats`](super::formats)) or say how a device is let in at the door
+//! (see [`sync`](super::sync)).
+//!
+//! # Roles
+//!
+//! | role | reads | writes | holds |
+//! | --- | --- | --- | --- |
+//! | `reader` | the unit's spaces | nothing | for the unit, with `--subtree` below it too |
+//! | `editor` | the same | its records | the same |
+//! | `inspector` | the same | the collection `inspections`, and no other | the same |
+//! | `relay` | the unit and all below | seals, acknowledges, carries; never edits | for the unit and all below |
+//! | `admin` | the same | everything, and decides who may | for the unit and all below |
+//!
+//! A device may have several grants, of one unit or of many; its rights are their union. Two devices with
+//! the same grant are deputies: neither leads, and what they write merges.
+//!
+//! # What a grant narrows, and where that is enforced
+//!
+//! A grant only narrows its issuer's. Each rule holds where it can be judged alike by everybody:
+//!
+//! | rule | at the keyboard | at every hop | at the relay's door |
+//! | --- | --- | --- | --- |
+//! | the unit, and `subtree` | refused | logs without right stay in quarantine | no grant, no session |
+//! | `--collections A,B` | refused, also before the charter has come (the ticket says it) | a commit with an entry of another collection stays in quarantine, whole, with what follows it | – |
+//! | `--until DATE` | refused after it, by the device's own clock | – (no clock decides about what was written) | refused after it, by the relay's clock |
+//! | who may grant it | refused (exit 3), nothing written | void in the fold, listed, the same everywhere | – |
+//!
+//! Collections narrow *writing*. Reading is by space, and a space knows no collections: whoever may read a
+//! unit's records reads all that travel the same way.
+//!
+//! Whether a commit may carry a collection is judged by every right that its device was *ever* given
+//! ([`Charter::may_carry`](crate::charter::Charter::may_carry)), so that the answer never turns from yes to
+//! no as more of the charter arrives; whether something may be written now by what stands
+//! ([`Charter::may_write`](crate::charter::Charter::may_write)). A wider grant lets in what waited in the
+//! quarantine, without its being sent again.
+//!
+//! When `--until` is over, what was written in time and not sent stays on the device, unsent, and is listed
+//! as such. A new ticket used on the same folder sends it. A device with other grants that still run keeps
+//! the scope of the one that ended until that is cut: scope is a function of the charter and of no clock.
+//!
+//! # Tickets
+//!
+//! A ticket is one line, made without the device and used without a link. `invite` prints it, writes it to
+//! a new file (`--ticket-file`), draws it as a QR picture (`--qr FILE.svg`), or shows that on the screen
+//! (`--qr -`). The picture holds the very line. Its longest form, 2,048 characters, fits the largest QR code
+//! with 15 % correction (2,331 bytes), so that there is no ticket without a picture; a long one is a dense
+//! picture, and addresses make it long. `join DIR TICKET`, `join DIR @FILE` and `join DIR --ticket-file FILE`
+//! are the same. Files are new, for their owner alone, and taken before anything is granted.
+//!
+//! # Handing over a post
+//!
+//! `invite --replaces DEVICE` invites a successor. It changes no right: the grant says whom it takes over
+//! from, `devices` lists the old device as to be retired, and by whom it was replaced once that one has
+//! joined. The old one may still hand in what it had not sent, until it is retired or revoked.
+//!
+//! # The root key
+//!
+//! The organisation's id *is* its first root key, and every chain of grants ends there. Daily work needs
+//! only grants: `root export DIR FILE` takes the key offline (the file is durable and read back before the
+//! folder gives the key up), `root import DIR FILE` brings it back, `root appoint` uses it to make this
+//! device an admin of the root where no admin is left.
+//!
+//! `init` shows a *succession key* once and keeps it nowhere. It can do one thing: name a new root key
+//! (`root succeed DIR --succession-key FILE`), once. From then on:
+//!
+//! - what the first root key signed stands in commits that the naming had seen, and nowhere else: nobody
+//!   can say that it was earlier. In practice the first root key signs the founding and what `appoint`
+//!   writes, both in the root's charter;
+//! - grants that stood, stand: nobody has to be invited again;
+//! - of two namings that had not seen each other the lower commit id stands, the other is void with what
+//!   its key said; `root show` lists both. Whoever names again after seeing one names nothing.
+//!
+//! The founding itself has no earlier word to lean on: whoever steals the *first* root key can sign another
+//! founding. A replica that holds the organisation's charter refuses neither by itself; that one is told
+//! from the other by the commit that everything else builds on.
