@@ -221,7 +221,6 @@ pub fn ops() -> Vec<Named<Op>> {
         ),
         ("op_grant", Op::Grant(grant), grant_shape),
         ("op_grant_of_a_ticket", Op::Grant(ticket), grant_shape),
-        ("op_grant_of_some_collections", Op::Grant(narrow), narrow_shape),
         (
             "op_endpoint",
             Op::Endpoint { addresses: vec!["relay.example:7447".into(), "[2001:db8::1]:7447".into()] },
@@ -236,6 +235,7 @@ pub fn ops() -> Vec<Named<Op>> {
         ),
         ("op_revoke", Op::Revoke { key: device_of(3), reason: "lost".into() }, "op(variant fields(key reason))"),
         ("op_succeed", Op::Succeed { root: device_of(6), succession: None }, "op(variant fields(root))"),
+        ("op_grant_of_some_collections", Op::Grant(narrow), narrow_shape),
     ]
 }
 
