@@ -21,6 +21,9 @@ use crate::wire::frame::Group;
 use std::collections::BTreeSet;
 use std::collections::btree_map::{BTreeMap, Entry};
 
+/// The commits that count, and those that are set aside, with the reason.
+type Split = (Vec<Commit>, Vec<(Commit, String)>);
+
 /// Why a commit lies in the quarantine that a cut leaves outside.
 pub(super) const OUTSIDE: &str = "it lies outside a cut of its device";
 
@@ -224,8 +227,7 @@ impl Engine {
             }
             out.entries += u64::from(h.entries);
             out.charter_grew |= h.space.flow == Flow::Charter;
-            out.twin_found |=
-                from.is_some_and(|f| f != self.device) && h.device == self.device && h.incarnation == self.incarnation;
+            out.twin_found |= from.is_some() && h.device == self.device && h.incarnation == self.incarnation;
             let changes = c.payload().entries.iter();
             out.changes +=
                 changes.filter(|e| matches!(e.entry.kind, EntryKind::Change | EntryKind::Identity)).count() as u64;
@@ -318,7 +320,7 @@ impl Engine {
         space: SpaceId,
         commits: Vec<Commit>,
         mut left_out: BTreeSet<CommitId>,
-    ) -> Result<(Vec<Commit>, Vec<(Commit, String)>), StoreError> {
+    ) -> Result<Split, StoreError> {
         let insides = self.insides(store, space, &commits)?;
         // A charter commit may bring the very grant that makes it count: judge it with all of them.
         let with_new;
@@ -489,7 +491,11 @@ impl Engine {
             }
             // Released and stored in one write: a crash between two would lose it.
             match self.store_commits(store, Some(q.peer), h.space, counting, Some(&q.pack), batch.clone()) {
-                Ok(taken) => out.add(taken),
+                Ok(mut taken) => {
+                    // What a cut took out of this very store was made here and by no twin.
+                    taken.twin_found &= q.peer != self.device || q.reason != OUTSIDE;
+                    out.add(taken);
+                }
                 Err(e @ IntakeError::LocalStore(_)) => return Err(e),
                 // What it says of its parents could not be seen while they were missing; whoever brought
                 // this charter did not bring it.

@@ -1,5 +1,7 @@
 //! The commands of a relay as a person types them, in one process.
 
+mod quarantine;
+
 use super::args::Cli;
 use super::run;
 use clap::{CommandFactory, Parser};

@@ -79,6 +79,13 @@ impl ModelCharter {
         !cut.remaining.contains(Roles::EDITOR) && !rest
     }
 
+    /// Whether every right of a device was taken away for good.
+    #[must_use]
+    pub fn ended(&self, device: &DeviceId) -> bool {
+        let last = self.cuts.get(device).into_iter().flatten().any(|c| c.last);
+        self.revoked.contains(device) || (last && !self.has_right_now(device))
+    }
+
     /// Whether a commit of a unit's spaces was released.
     #[must_use]
     pub fn released(&self, commit: &CommitId, unit: &UnitId) -> bool {

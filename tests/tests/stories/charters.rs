@@ -200,7 +200,7 @@ impl World {
         let mut out = BTreeSet::new();
         for (n, key) in self.keys.iter().enumerate() {
             let key = device_id(key);
-            if engine.revoked(&key).is_some() != model.revoked.contains(&key) {
+            if engine.revoked(&key).is_some() != model.ended(&key) {
                 return Err(format!("{n} is revoked by one of the two"));
             }
             for u in (0..UNITS).map(unit) {
@@ -496,6 +496,7 @@ fn nobody_else_names_a_root_key() {
 #[test]
 fn two_admins_who_cut_each_other_are_both_cut() {
     let mut w = World::new(0, true);
+    w.cuts = true;
     for (by, whom) in [(1, 2), (2, 1)] {
         let (key, logs) = (device_id(&w.keys[whom]), Vec::new());
         let cut = Cut { key, kind: CutKind::Revoke, reason: "nhầm".into(), logs, remaining: Roles::NONE };
@@ -514,6 +515,7 @@ fn two_admins_who_cut_each_other_are_both_cut() {
 #[test]
 fn what_lies_inside_a_cut_stands_and_what_lies_outside_gives_nothing() {
     let mut w = World::new(0, true);
+    w.cuts = true;
     let (before, after) = (w.grant(3, Roles::EDITOR), w.grant(4, Roles::EDITOR));
     w.say(1, unit(0), &[before], &[1]);
     let (key, tip) = (device_id(&w.keys[1]), &w.made[3]);
@@ -541,6 +543,7 @@ fn what_lies_inside_a_cut_stands_and_what_lies_outside_gives_nothing() {
 #[test]
 fn roles_become_fewer_and_a_later_grant_takes_the_log_up_again() {
     let mut w = World::new(0, true);
+    w.cuts = true;
     let editor = w.grant(3, Roles::EDITOR);
     w.say(1, unit(0), &[editor.clone()], &[1]);
     let key = device_id(&w.keys[3]);

@@ -103,7 +103,7 @@ fn a_cut_device_is_refused_at_the_door_and_told_why() {
     cut(&mut v, 1, 2, branch, CutKind::Revoke);
     let end = v.sync(2, 1);
     let refused = end.lower.iter().find_map(|e| match e {
-        Event::Refused { code, text } => Some((*code, text.clone())),
+        Event::Refused { code, text, .. } => Some((*code, text.clone())),
         _ => None,
     });
     assert!(refused.is_some_and(|(code, text)| code == RefuseCode::GrantEnded && text.contains("máy bị mất")));
