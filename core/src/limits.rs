@@ -42,6 +42,15 @@ pub const LOG_TIPS_MAX: usize = 16;
 pub const COMMIT_PARENTS_MAX: usize = 64;
 /// Charter heads that one commit may name.
 pub const CHARTER_HEADS_MAX: usize = 64;
+/// Logs that one cut may name: every space that one device ever wrote in, several times over.
+pub const CUT_LOGS_MAX: usize = 4_096;
+/// Tips that one cut may name in all: 35 bytes each, so that the operation fits a commit several times over.
+pub const CUT_TIPS_MAX: usize = 8_192;
+/// Commits that one release or rejection may name.
+pub const VERDICT_COMMITS_MAX: usize = 4_096;
+/// How long after `until` a closing cut may be written, by its author's clock, in milliseconds: 30 days in
+/// which what was written in time may still arrive.
+pub const CLOSING_CUT_AFTER_MS: u64 = 30 * 86_400_000;
 /// Bytes in the signed header of a commit.
 pub const HEADER_BYTES_MAX: usize = 16 << 10;
 /// Commits waiting for parents or for a charter, per peer.

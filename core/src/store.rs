@@ -152,6 +152,17 @@ pub struct PendingEntry {
     pub entry: EntryPayload,
 }
 
+/// A commit with what it continues.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lineage {
+    /// Its position.
+    pub key: CommitKey,
+    /// Its id.
+    pub id: CommitId,
+    /// Its parents.
+    pub parents: Vec<CommitId>,
+}
+
 /// A commit kept aside because its device has no right there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Quarantined {
@@ -240,6 +251,9 @@ pub struct Batch {
     pub sealed: Vec<PendingKey>,
     /// Commits set aside.
     pub quarantine: Vec<Quarantined>,
+    /// Commits that no longer count: they and their entries leave what is held, and those of them that are
+    /// in `quarantine` too lie there from now on, whatever its quota: nothing that was accepted is lost.
+    pub withdrawn: Vec<CommitId>,
     /// Commits that leave the quarantine (they are in `groups` when they now count).
     pub released: Vec<CommitId>,
     /// Registers already verified; an older counter than the stored one is ignored by the store.
@@ -333,6 +347,13 @@ pub trait Store {
     /// # Errors
     /// [`StoreError`].
     fn missing(&self, log: &LogId, have: &BTreeSet<CommitId>) -> Result<Vec<CommitRow>, StoreError>;
+
+    /// Every commit that is held of a device in a space, of all its logs there, with its position and its
+    /// parents, in order of storage.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn lineage(&self, space: &SpaceId, device: &DeviceId) -> Result<Vec<Lineage>, StoreError>;
 
     /// Truncated ids of every commit of a log.
     ///

@@ -4,11 +4,16 @@
 //!
 //! Invariants: a pure function of the set of commits; an operation without right is void, listed,
 //! with its reason; an operation whose causes have not arrived waits. Order: topological by parents
-//! and charter heads, among the free ones those that narrow first, then the lower commit id.
+//! and charter heads, among the free ones those that narrow first, then the lower commit id. Where a cut
+//! leaves operations of charters outside, a second pass folds without them.
 
 mod beside;
+mod cuts;
 
-use self::beside::{Beside, Log};
+pub use self::cuts::{StandingCut, Word};
+
+use self::beside::{Beside, Log, Past, Wide};
+use self::cuts::{Ruling, Words};
 use super::op::{Grant, Op, Roles, enrol_proves};
 use crate::id::{CommitId, DeviceId, OrgId, UnitId};
 use crate::limits;
@@ -53,6 +58,8 @@ pub struct Right {
     pub until: Option<Millis>,
     /// The commit that granted it.
     pub by: CommitId,
+    /// The commit that brought it to its key: the grant, or the enrolment by a ticket.
+    pub taken: CommitId,
     /// The grant's key: the device itself, or the ticket that enrolled it.
     pub key: DeviceId,
     /// Commitment to the holder's name.
@@ -114,6 +121,16 @@ pub struct Charter {
     heads: BTreeMap<UnitId, BTreeSet<CommitId>>,
     /// Per commit the other units whose commits name it: it is no head for chains with such a unit.
     named_by: BTreeMap<CommitId, BTreeSet<UnitId>>,
+    /// The commit that made each unit.
+    made: BTreeMap<UnitId, CommitId>,
+    /// The cuts that stand, in the order of the fold.
+    cuts: BTreeMap<DeviceId, Vec<StandingCut>>,
+    released: Words,
+    rejected: Words,
+    /// Commits of charters that lie outside a cut.
+    outside: BTreeSet<CommitId>,
+    /// What makes logs of charters count, where it is more than the rest of this says.
+    wide: Option<Box<Wide>>,
 }
 
 impl Charter {
@@ -137,22 +154,50 @@ impl Charter {
             folded: BTreeMap::new(),
             heads: BTreeMap::new(),
             named_by: BTreeMap::new(),
+            made: BTreeMap::new(),
+            cuts: BTreeMap::new(),
+            released: Words::new(),
+            rejected: Words::new(),
+            outside: BTreeSet::new(),
+            wide: None,
         }
     }
 
     /// Folds a set of charter commits, in any order.
     #[must_use]
     pub fn fold<'a>(org: OrgId, commits: impl IntoIterator<Item = &'a Commit>) -> Self {
-        let mut charter = Self::empty(org);
         let mut by_id: Log<'_> = BTreeMap::new();
         for c in commits {
             by_id.insert(c.id(), c);
         }
+        let mut stands = BTreeSet::new();
+        let mut first = Self::pass(Self::empty(org), &by_id, None, &mut stands);
+        let ruling = first.rule(&by_id, stands);
+        let mut charter = if ruling.is_empty() {
+            first
+        } else {
+            let wide = Some(Box::new(first.wide()));
+            let Self { cuts, released, rejected, .. } = first;
+            let base = Self { cuts, released, rejected, wide, ..Self::empty(org) };
+            Self::pass(base, &by_id, Some(&ruling), &mut BTreeSet::new())
+        };
+        charter.outside = ruling.outside;
+        charter.settle_rights();
+        charter
+    }
+
+    /// Folds once: the first time without regard to what lies outside cuts, then by a ruling on that.
+    fn pass(
+        mut charter: Self,
+        by_id: &Log<'_>,
+        ruling: Option<&Ruling>,
+        stands: &mut BTreeSet<(CommitId, u32)>,
+    ) -> Self {
         let mut open: BTreeMap<CommitId, usize> = BTreeMap::new();
         let mut children: BTreeMap<CommitId, Vec<CommitId>> = BTreeMap::new();
         // (does not narrow, id): what narrows comes first, then the lower id.
         let mut free: BTreeSet<(bool, CommitId)> = BTreeSet::new();
-        for (id, c) in &by_id {
+        for (id, c) in by_id {
             let causes: BTreeSet<&CommitId> = c.header().parents.iter().chain(&c.header().charter_heads).collect();
             open.insert(*id, causes.len());
             if causes.is_empty() {
@@ -163,7 +208,7 @@ impl Charter {
             }
         }
         while let Some((_, id)) = free.pop_first() {
-            charter.take(&by_id, by_id[&id]);
+            charter.take(by_id, by_id[&id], ruling, stands);
             for child in children.get(&id).into_iter().flatten() {
                 let Some(n) = open.get_mut(child) else {
                     continue;
@@ -178,13 +223,32 @@ impl Charter {
         charter
     }
 
-    fn take(&mut self, log: &Log<'_>, commit: &Commit) {
+    fn take(
+        &mut self,
+        log: &Log<'_>,
+        commit: &Commit,
+        ruling: Option<&Ruling>,
+        stands: &mut BTreeSet<(CommitId, u32)>,
+    ) {
         let h = commit.header();
         let unit = h.space.unit;
+        let past = Past::of(log, commit);
         for (i, e) in commit.payload().entries.iter().enumerate() {
+            let place = (commit.id(), i as u32);
             let verdict = match Op::decode(&e.payload) {
-                Ok(op) if e.entry.kind == EntryKind::Charter => self.apply(log, commit, unit, &h.device, op),
-                Ok(_) | Err(_) => Err("it is not a charter operation that this version knows"),
+                Ok(_) if e.entry.kind != EntryKind::Charter => Err(UNKNOWN),
+                Ok(op) => match ruling.filter(|r| op.is_ruled() || r.outside.contains(&place.0)) {
+                    Some(ruling) => self.apply_ruled(ruling, place, op),
+                    None => {
+                        let ruled = op.is_ruled();
+                        let verdict = self.apply(&past, place.1, ruling, op);
+                        if ruled && verdict.is_ok() {
+                            stands.insert(place);
+                        }
+                        verdict
+                    }
+                },
+                Err(_) => Err(UNKNOWN),
             };
             if let Err(reason) = verdict {
                 self.void.push(VoidOp { commit: commit.id(), index: i as u32, author: h.device, reason });
@@ -206,16 +270,26 @@ impl Charter {
         }
     }
 
-    fn apply(
-        &mut self,
-        log: &Log<'_>,
-        commit: &Commit,
-        unit: UnitId,
-        author: &DeviceId,
-        op: Op,
-    ) -> Result<(), &'static str> {
+    /// One operation of a second pass whose verdict the first has given already.
+    fn apply_ruled(&mut self, ruling: &Ruling, place: (CommitId, u32), op: Op) -> Result<(), &'static str> {
+        if !op.is_ruled() {
+            return Err("it lies outside a cut of its author");
+        }
+        if !ruling.stands.contains(&place) || (!op.narrows() && ruling.outside.contains(&place.0)) {
+            return Err("its author had no right to it as far as it had seen, or lies outside a cut");
+        }
+        if let Op::Revoke { key, reason } = op {
+            self.beside.revokers.entry(key).or_default().push(place.0);
+            self.revoked.entry(key).or_insert(reason);
+        }
+        Ok(())
+    }
+
+    fn apply(&mut self, past: &Past<'_, '_>, index: u32, ruling: Option<&Ruling>, op: Op) -> Result<(), &'static str> {
+        let commit = past.commit;
+        let (unit, author) = (commit.header().space.unit, &commit.header().device);
         let is_root_key = author.0 == self.org.0;
-        let may = |c: &Self, role: Roles| is_root_key || c.roles(author, &unit).contains(role);
+        let may = |c: &Self, role: Roles| is_root_key || c.held_roles(ruling, commit, author, &unit).contains(role);
         match op {
             Op::Found { name, unit: root, kind, succession: _ } => {
                 if !is_root_key || root != unit || self.root.is_some() {
@@ -227,6 +301,7 @@ impl Charter {
                 let children = BTreeSet::new();
                 let u = Unit { id: root, parent: None, name, code: None, kind, since, depth: 0, children };
                 self.units.insert(root, u);
+                self.made.insert(root, commit.id());
             }
             Op::CreateUnit { unit: id, name, code, kind, since } => {
                 let verdict = if may(self, Roles::ADMIN) {
@@ -243,15 +318,16 @@ impl Charter {
                 } else {
                     Err("its author is no admin of the parent unit")
                 };
-                let saw = is_root_key || self.saw(log, commit, author, &unit).contains(Roles::ADMIN);
-                if verdict.is_err() && saw && self.ever_was(&unit) {
-                    self.beside.units.entry(id).or_default().insert(unit);
+                if verdict.is_ok() {
+                    self.made.insert(id, commit.id());
+                } else if self.ever_was(&unit) && self.saw(past, author, &unit, Roles::ADMIN) {
+                    self.beside.units.entry(id).or_default().entry(unit).or_default().insert(commit.id());
                 }
                 verdict?;
             }
             Op::Grant(grant) => {
-                let verdict = self.apply_grant(commit, unit, author, is_root_key, &grant);
-                if verdict.is_err() && self.saw_may_grant(log, commit, author, &unit, &grant) {
+                let verdict = self.apply_grant(ruling, commit, is_root_key, &grant);
+                if verdict.is_err() && self.saw_may_grant(past, author, &unit, &grant) {
                     let right = right_of(commit, unit, &grant);
                     let to = if grant.ticket { &mut self.beside.tickets } else { &mut self.beside.rights };
                     to.entry(grant.key).or_default().push(right);
@@ -273,6 +349,7 @@ impl Charter {
                     return Err("the device did not agree to this ticket");
                 }
                 if !beside.is_empty() {
+                    let beside = beside.into_iter().map(|r| Right { taken: commit.id(), ..r });
                     self.beside.rights.entry(device).or_default().extend(beside);
                 }
                 let Some(right) = free else {
@@ -286,7 +363,7 @@ impl Charter {
                     ticket.used_by = Some(device);
                 }
                 self.box_keys.insert(device, box_key);
-                self.rights.entry(device).or_default().push(right);
+                self.rights.entry(device).or_default().push(Right { taken: commit.id(), ..right });
             }
             Op::Endpoint { addresses } => {
                 if !may(self, Roles::RELAY) {
@@ -312,7 +389,7 @@ impl Charter {
             }
             Op::Revoke { key, reason } => {
                 // What runs beside a revocation never voids it: two who revoke each other are both revoked.
-                let may = |unit: &UnitId| is_root_key || self.saw(log, commit, author, unit).contains(Roles::ADMIN);
+                let may = |unit: &UnitId| self.saw(past, author, unit, Roles::ADMIN);
                 let below = self.rights.get(&key).is_none_or(|rights| rights.iter().all(|r| may(&r.unit)));
                 if !may(&unit) || !below {
                     return Err("its author is no admin above every right of that key");
@@ -320,6 +397,8 @@ impl Charter {
                 self.beside.revokers.entry(key).or_default().push(commit.id());
                 self.revoked.entry(key).or_insert(reason);
             }
+            Op::Cut(cut) => self.apply_cut(past, index, cut)?,
+            op @ (Op::Release { .. } | Op::Reject { .. }) => self.apply_words(past, &op)?,
         }
         Ok(())
     }
@@ -345,17 +424,17 @@ impl Charter {
 
     fn apply_grant(
         &mut self,
+        ruling: Option<&Ruling>,
         commit: &Commit,
-        unit: UnitId,
-        author: &DeviceId,
         is_root_key: bool,
         grant: &Grant,
     ) -> Result<(), &'static str> {
+        let unit = commit.header().space.unit;
         if !self.units.contains_key(&unit) {
             return Err("the unit does not exist");
         }
         if !is_root_key {
-            let issuer_until = self.admin_until(author, &unit).ok_or("its author is no admin of this unit")?;
+            let issuer_until = self.admin_until(ruling, commit, &unit).ok_or("its author is no admin of this unit")?;
             if let Some(limit) = issuer_until
                 && grant.until.is_none_or(|u| u > limit)
             {
@@ -380,9 +459,10 @@ impl Charter {
     }
 
     /// Until when the author is admin of a unit: `Some(None)` without end, `None` if it is not.
-    fn admin_until(&self, author: &DeviceId, unit: &UnitId) -> Option<Option<Millis>> {
+    fn admin_until(&self, ruling: Option<&Ruling>, commit: &Commit, unit: &UnitId) -> Option<Option<Millis>> {
         let mut best: Option<Option<Millis>> = None;
-        for r in self.standing(author).filter(|r| self.covers(r, unit).contains(Roles::ADMIN)) {
+        let held = self.held(ruling, commit, &commit.header().device);
+        for r in held.filter(|r| self.covers(r, unit).contains(Roles::ADMIN)) {
             best = match (best, r.until) {
                 (Some(None), _) | (_, None) => Some(None),
                 (Some(Some(a)), Some(b)) => Some(Some(a.max(b))),
@@ -394,7 +474,24 @@ impl Charter {
 
     fn standing(&self, key: &DeviceId) -> impl Iterator<Item = &Right> {
         let revoked = self.revoked.contains_key(key);
-        self.rights.get(key).into_iter().flatten().filter(move |r| !revoked && !self.revoked.contains_key(&r.key))
+        let rights = self.rights.get(key).into_iter().flatten();
+        let rights = rights.filter(move |r| !revoked && !self.revoked.contains_key(&r.key));
+        let key = *key;
+        rights.filter(move |r| !self.cut_ends(&key, &r.unit) && !self.cut_ends(&r.key, &r.unit))
+    }
+
+    /// What an author holds in the eyes of the fold when a commit of its is its turn: what a cut leaves
+    /// inside is judged as if there were none.
+    fn held(&self, ruling: Option<&Ruling>, commit: &Commit, author: &DeviceId) -> impl Iterator<Item = Right> {
+        let revoked = self.revoked.contains_key(author);
+        let rights = self.rights.get(author).into_iter().flatten();
+        let rights = rights.filter(move |r| !revoked && !self.revoked.contains_key(&r.key));
+        let id = commit.id();
+        rights.map(move |r| Right { roles: ruling.map_or(r.roles, |ruling| ruling.left(&id, r)), ..r.clone() })
+    }
+
+    fn held_roles(&self, ruling: Option<&Ruling>, commit: &Commit, author: &DeviceId, unit: &UnitId) -> Roles {
+        self.held(ruling, commit, author).fold(Roles::NONE, |acc, r| acc.union(self.covers(&r, unit)))
     }
 
     /// What a right gives on a unit.
@@ -460,10 +557,14 @@ impl Charter {
     pub fn units_of(&self, key: &DeviceId) -> BTreeSet<UnitId> {
         self.standing(key).map(|r| r.unit).collect()
     }
-    /// Whether and why a key was revoked.
+    /// Whether and why a key was revoked: all its rights ended, for good.
     #[must_use]
     pub fn revoked(&self, key: &DeviceId) -> Option<&str> {
-        self.revoked.get(key).map(String::as_str)
+        let ended = || {
+            let cut = self.cuts.get(key)?.iter().find(|c| c.kind.is_final())?;
+            self.standing(key).next().is_none().then_some(cut.reason.as_str())
+        };
+        self.revoked.get(key).map(String::as_str).or_else(ended)
     }
     /// A ticket.
     #[must_use]
@@ -526,6 +627,8 @@ impl Charter {
     }
 }
 
+const UNKNOWN: &str = "it is not a charter operation that this version knows";
+
 fn reaches(right: &Right, unit: &UnitId, below: bool) -> Roles {
     if right.unit == *unit {
         right.roles
@@ -546,6 +649,7 @@ fn right_of(commit: &Commit, unit: UnitId, grant: &Grant) -> Right {
         from: grant.from,
         until: grant.until,
         by: commit.id(),
+        taken: commit.id(),
         key: grant.key,
         holder: grant.holder,
     }

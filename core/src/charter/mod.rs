@@ -2,10 +2,12 @@
 //!
 //! It does not: know records or clocks; the tree log (moves, merges, splits) is a later room.
 
+pub mod cut;
 pub mod fold;
 pub mod op;
 pub mod ticket;
 
-pub use fold::{Charter, Published, Right, Ticket as TicketState, Unit, VoidOp};
+pub use cut::{Cut, CutKind, CutLog};
+pub use fold::{Charter, Published, Right, StandingCut, Ticket as TicketState, Unit, VoidOp, Word};
 pub use op::{Grant, Holder, Op, Roles};
 pub use ticket::{Ticket, TicketError};

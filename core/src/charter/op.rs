@@ -5,8 +5,9 @@
 //! Invariants: an operation is the payload of an entry of kind `Charter` in the charter space of
 //! the unit it is about; numbers are for ever.
 
+use super::cut::Cut;
 use crate::hash::tagged;
-use crate::id::{DeviceId, UnitId};
+use crate::id::{CommitId, DeviceId, UnitId};
 use crate::limits;
 use crate::log::{sign, signature_holds};
 use crate::time::Millis;
@@ -45,6 +46,11 @@ impl Roles {
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         Self::NAMES.iter().find(|(n, _)| *n == name).map(|(_, r)| *r)
+    }
+    /// What is in both.
+    #[must_use]
+    pub fn intersection(self, other: Self) -> Self {
+        Self(self.0 & other.0)
     }
     /// Both together.
     #[must_use]
@@ -158,12 +164,35 @@ pub enum Op {
         #[n(1)]
         text: String,
     },
-    /// Ends every right of a key at the door. (Cuts, which end what it wrote, come later.)
+    /// Ends every right of a key at the door and cuts nothing that it wrote (see [`Op::Cut`]).
     #[n(6)]
     Revoke {
         /// The key.
         #[n(0)]
         key: DeviceId,
+        /// Why, for people.
+        #[n(1)]
+        reason: String,
+    },
+    /// Ends or narrows rights of a key, and names the tips up to which what it wrote counts.
+    #[n(7)]
+    Cut(#[n(0)] Cut),
+    /// Makes commits count that lie outside a cut, or whose device has no right: each by its hash.
+    #[n(8)]
+    Release {
+        /// The commits, of the spaces of the unit whose charter this is, or of a unit below it.
+        #[n(0)]
+        commits: Vec<CommitId>,
+        /// Why, for people.
+        #[n(1)]
+        reason: String,
+    },
+    /// Says that commits in quarantine were looked at and are not to count. Changes nothing that counts.
+    #[n(9)]
+    Reject {
+        /// The commits, as for a release.
+        #[n(0)]
+        commits: Vec<CommitId>,
         /// Why, for people.
         #[n(1)]
         reason: String,
@@ -248,6 +277,14 @@ impl Op {
             }
             Op::Schema { text, .. } => at_most("schema", "SCHEMA_BYTES_MAX", text.len(), limits::SCHEMA_BYTES_MAX)?,
             Op::Revoke { reason, .. } => name(reason)?,
+            Op::Cut(cut) => {
+                name(&cut.reason)?;
+                cut.check()?;
+            }
+            Op::Release { commits, reason } | Op::Reject { commits, reason } => {
+                name(reason)?;
+                at_most("list of commits", "VERDICT_COMMITS_MAX", commits.len(), limits::VERDICT_COMMITS_MAX)?;
+            }
             Op::Grant(_) | Op::Enrol { .. } => {}
         }
         Ok(op)
@@ -256,7 +293,12 @@ impl Op {
     /// Whether it takes something away: such operations go first among concurrent ones.
     #[must_use]
     pub fn narrows(&self) -> bool {
-        matches!(self, Op::Revoke { .. })
+        matches!(self, Op::Revoke { .. } | Op::Cut(_))
+    }
+
+    /// Whether it stands by what its author had seen alone, whatever ran beside it.
+    pub(super) fn is_ruled(&self) -> bool {
+        self.narrows() || matches!(self, Op::Release { .. } | Op::Reject { .. })
     }
 
     /// The enrolment of a device by a ticket.

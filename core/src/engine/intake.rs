@@ -18,7 +18,11 @@ use crate::pack::{self, PackError, PackScope};
 use crate::store::{Batch, CommitKey, NewCommit, NewEntry, NewGroup, Quarantined, Status, Store, StoreError};
 use crate::time::Millis;
 use crate::wire::frame::Group;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::collections::btree_map::{BTreeMap, Entry};
+
+/// Why a commit lies in the quarantine that a cut leaves outside.
+pub(super) const OUTSIDE: &str = "it lies outside a cut of its device";
 
 /// What an intake came to.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -58,7 +62,8 @@ impl Intake {
 /// what another process put there, which is found when the quarantine is judged.
 #[derive(Debug, Default)]
 pub(super) struct Aside {
-    commits: BTreeSet<CommitId>,
+    /// The commits with their parents.
+    pub(super) commits: BTreeMap<CommitId, Vec<CommitId>>,
     parents: BTreeSet<CommitId>,
 }
 
@@ -69,8 +74,8 @@ impl Aside {
         out
     }
 
-    fn add(&mut self, head: &VerifiedHeader) {
-        self.commits.insert(head.id());
+    pub(super) fn add(&mut self, head: &VerifiedHeader) {
+        self.commits.insert(head.id(), head.header().parents.clone());
         self.parents.extend(&head.header().parents);
     }
 }
@@ -180,7 +185,7 @@ impl Engine {
         mut batch: Batch,
     ) -> Result<Intake, IntakeError> {
         let held_aside = self.check_parents(store, &commits)?;
-        let (counting, aside) = self.split_counting(space, commits, held_aside);
+        let (counting, aside) = self.split_counting(store, space, commits, held_aside)?;
         let mut out = Intake::default();
         let scope = PackScope { org: self.org, space };
         if let Some(from) = from {
@@ -191,6 +196,8 @@ impl Engine {
                     self.holdings.advance(&self.charter, h.space, h.device, h.incarnation, id, &h.parents);
                 }
             }
+            // A named tip may show that what lies in the quarantine is inside its cut after all.
+            out.awaited |= aside.iter().any(|(c, _)| self.is_named(c));
             aside.iter().for_each(|(c, _)| self.aside.add(c.head()));
             self.set_aside(&mut batch, &scope, from, aside);
         }
@@ -207,7 +214,7 @@ impl Engine {
         for c in &counting {
             let h = c.header();
             // One that was set aside before counts now: it leaves the quarantine as it is stored.
-            if self.aside.commits.remove(&c.id()) {
+            if self.aside.commits.remove(&c.id()).is_some() {
                 batch.released.push(c.id());
             }
             out.awaited |= self.aside.parents.contains(&c.id());
@@ -217,7 +224,8 @@ impl Engine {
             }
             out.entries += u64::from(h.entries);
             out.charter_grew |= h.space.flow == Flow::Charter;
-            out.twin_found |= from.is_some() && h.device == self.device && h.incarnation == self.incarnation;
+            out.twin_found |=
+                from.is_some_and(|f| f != self.device) && h.device == self.device && h.incarnation == self.incarnation;
             let changes = c.payload().entries.iter();
             out.changes +=
                 changes.filter(|e| matches!(e.entry.kind, EntryKind::Change | EntryKind::Identity)).count() as u64;
@@ -260,7 +268,9 @@ impl Engine {
                 let Some((sequence, device, space)) = found else {
                     // A log that does not count may have lost its parent to a full quarantine: what
                     // follows is set aside too, and costs its bearer nothing.
-                    if self.charter.counts(&h.device, &h.space) || h.space.flow == Flow::Charter {
+                    let counts = self.charter.counts(&h.device, &h.space)
+                        && self.charter.cuts_of(&h.device, &h.space).next().is_none();
+                    if counts || h.space.flow == Flow::Charter {
                         return Err(IntakeError::PeerOrder(c.id()));
                     }
                     out.insert(*parent);
@@ -304,10 +314,12 @@ impl Engine {
     /// Which commits are of logs that count, and which are set aside, with the reason.
     fn split_counting(
         &self,
+        store: &dyn Store,
         space: SpaceId,
         commits: Vec<Commit>,
         mut left_out: BTreeSet<CommitId>,
-    ) -> (Vec<Commit>, Vec<(Commit, String)>) {
+    ) -> Result<(Vec<Commit>, Vec<(Commit, String)>), StoreError> {
+        let insides = self.insides(store, space, &commits)?;
         // A charter commit may bring the very grant that makes it count: judge it with all of them.
         let with_new;
         let charter = if space.flow == Flow::Charter {
@@ -320,12 +332,16 @@ impl Engine {
         let (mut counting, mut aside) = (Vec::new(), Vec::new());
         for c in commits {
             let h = c.header();
-            let reason = if !charter.counts(&h.device, &space) && !canary::sings(Canary::AuthorCheckSkipped) {
+            let released = charter.released(&c.id(), &space.unit);
+            let may = released || charter.counts(&h.device, &space) || canary::sings(Canary::AuthorCheckSkipped);
+            let reason = if !may {
                 if h.charter_heads.iter().all(|head| charter.knows(head)) {
                     Some("its device has no right to write here")
                 } else {
                     Some("the charter that would decide about it has not arrived")
                 }
+            } else if !released && insides.get(&h.device).is_some_and(|inside| !inside.contains(&c.id())) {
+                Some(OUTSIDE)
             } else if h.parents.iter().any(|p| left_out.contains(p)) {
                 Some("it continues a commit that was set aside")
             } else {
@@ -346,7 +362,7 @@ impl Engine {
                 }
             }
         }
-        (counting, aside)
+        Ok((counting, aside))
     }
 
     /// Puts commits into the quarantine; the store keeps its quota.
@@ -418,6 +434,7 @@ impl Engine {
     pub(super) fn judge_quarantine(&mut self, store: &mut dyn Store, now: Millis) -> Result<Intake, IntakeError> {
         let mut out = Intake::default();
         loop {
+            out.touched.extend(self.settle_cuts(store, now)?);
             let pass = self.judge_quarantine_once(store, now)?;
             let stored = pass.commits;
             out.add(pass);
@@ -432,10 +449,21 @@ impl Engine {
         let mut held = store.quarantine()?;
         self.aside = Aside::of(&held);
         held.sort_by_key(|q| q.head.header().sequence);
+        let mut inside: BTreeMap<(SpaceId, DeviceId), Option<BTreeSet<CommitId>>> = BTreeMap::new();
         for q in held {
             let h = q.head.header().clone();
-            if !self.charter.counts(&h.device, &h.space) {
-                continue;
+            let released = self.charter.released(&q.head.id(), &h.space.unit);
+            if !released {
+                if !self.charter.counts(&h.device, &h.space) {
+                    continue;
+                }
+                let left = match inside.entry((h.space, h.device)) {
+                    Entry::Occupied(known) => known.into_mut(),
+                    Entry::Vacant(free) => free.insert(self.inside_of(&*store, &h.space, &h.device, &[])?),
+                };
+                if left.as_ref().is_some_and(|left| !left.contains(&q.head.id())) {
+                    continue;
+                }
             }
             let parents = store.known(&h.parents)?;
             if parents.iter().any(Option::is_none) {
@@ -453,7 +481,7 @@ impl Engine {
             let payload = pack::decode(&scope, &q.pack, &*self.codec)?.into_iter().next();
             let Some(payload) = payload else { continue };
             let commit = Commit::join(q.head.clone(), payload)?;
-            let (counting, _) = self.split_counting(h.space, vec![commit], BTreeSet::new());
+            let (counting, _) = self.split_counting(store, h.space, vec![commit], BTreeSet::new())?;
             if counting.is_empty() {
                 continue;
             }

@@ -8,6 +8,7 @@
 
 mod acks;
 mod authority;
+mod cuts;
 mod edit;
 mod intake;
 mod judge;
@@ -15,6 +16,7 @@ mod seal;
 
 pub use acks::Delivered;
 pub use authority::{InviteRequest, JoinFacts};
+pub use cuts::{Blocked, CutRequest, Laid};
 pub use edit::{EditFailure, NewRecord, Saved};
 pub use intake::{Intake, IntakeError};
 pub use judge::{JudgedRecord, NewRecordEntry, judge};
@@ -110,6 +112,9 @@ pub struct Engine {
     news: VecDeque<News>,
     news_dropped: u64,
     aside: Aside,
+    /// Whether what is held may not be what counts: the charter's cuts changed and the store was not looked
+    /// at since.
+    cuts_changed: bool,
     /// The newest commit that this cache has taken in.
     last: CommitKey,
 }
@@ -149,6 +154,7 @@ impl Engine {
             news: VecDeque::new(),
             news_dropped: 0,
             aside: Aside::default(),
+            cuts_changed: false,
             last: CommitKey(0),
         };
         if store.meta(meta::NONCE)?.is_none() {
@@ -159,6 +165,7 @@ impl Engine {
             store.write(&batch)?;
         }
         engine.reload(store)?;
+        engine.settle_cuts(store, crate::time::Millis::default())?;
         Ok(engine)
     }
 
@@ -236,7 +243,9 @@ impl Engine {
     }
 
     fn refold(&mut self) {
-        self.charter = Charter::fold(self.org, &self.charter_log);
+        let charter = Charter::fold(self.org, &self.charter_log);
+        self.cuts_changed |= !charter.cuts_alike(&self.charter);
+        self.charter = charter;
         self.holdings.tree_changed();
         let published = self.charter.schema();
         if published.map(|p| p.version) != self.schema.as_ref().map(|s| s.version) {

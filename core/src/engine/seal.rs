@@ -84,7 +84,8 @@ impl Engine {
             return Ok(0);
         };
         let (space, nonce) = (first.space, first.nonce);
-        if !self.charter.counts(&self.device, &space) {
+        // What would lie outside a cut stays an edit of this device, which a later grant may let it seal.
+        if !self.charter.counts(&self.device, &space) || self.charter.cuts_of(&self.device, &space).next().is_some() {
             return Ok(0);
         }
         let keys: Vec<PendingKey> = run.iter().map(|p| p.key).collect();

@@ -83,6 +83,15 @@ impl SpaceTips {
         tips.insert(tip);
     }
 
+    /// Replaces the tips of one log; none: the log is not there.
+    pub fn replace(&mut self, device: DeviceId, incarnation: Incarnation, tips: BTreeSet<CommitId>) {
+        if tips.is_empty() {
+            self.logs.remove(&(device, incarnation));
+        } else {
+            self.logs.insert((device, incarnation), tips);
+        }
+    }
+
     /// Takes in a stored commit: it becomes a tip of its log and its parents *in that log* no longer are.
     pub fn advance(&mut self, device: DeviceId, incarnation: Incarnation, id: CommitId, parents: &[CommitId]) {
         let tips = self.logs.entry((device, incarnation)).or_default();

@@ -217,6 +217,13 @@
 //! | 4 | endpoint | list of texts `host:port`, at most 8; empty: no more |
 //! | 5 | schema | version uint (32 bits), TOML text of at most 524288 bytes |
 //! | 6 | revoke | key bytes 32, reason text |
+//! | 7 | cut | one record, below |
+//! | 8 | release | list of at most 4096 commit ids, reason text |
+//! | 9 | reject | list of at most 4096 commit ids, reason text |
+//!
+//! **Cut**: `[key bytes 32, kind uint, reason text, logs, remaining roles uint]`; kind 0 is revoke, 1 lost, 2
+//! retire, 3 narrow, 4 close. `logs` is a list of at most 4096 records `[space, incarnation bytes 16, tips]`,
+//! `tips` a list of commit ids, at most 8192 in all. What it means: [`statuses`](super::statuses).
 //!
 //! **Grant**: `[key bytes 32, roles uint, subtree bool, from time, until time (optional), ticket bool, use by
 //! time (optional), holder bytes 32]`. Roles are bits: reader 1, editor 2, relay 4, admin 8, inspector 16;

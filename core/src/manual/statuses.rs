@@ -15,13 +15,44 @@
 //! **quarantined**: a whole commit, kept apart from everything, in no frontier, under a quota for each
 //! neighbour (`QUARANTINE_COMMITS_MAX`, `QUARANTINE_BYTES_MAX`). Reasons: its device never had the right
 //! to write in the space; the charter that would decide has not arrived; it continues a commit that is
-//! itself set aside; its log has more tips than `LOG_TIPS_MAX`. When the charter grows, the quarantine is
+//! itself set aside; its log has more tips than `LOG_TIPS_MAX`; it lies outside a cut of its device. When the charter grows, the quarantine is
 //! judged again, and what counts now is stored as if it had just come. Nothing in it travels.
 //!
 //! A log counts in a data space if the charter *ever* gave its device the editor's right there; in a
 //! charter space, if the device is the root key, a ticket of that unit, or ever had the relay's right
-//! there. Once it counts it counts: a revoked device's commits still travel, for others have built on
-//! them; its rights end at the door.
+//! there. Once it counts it counts, as far as no *cut* says otherwise: of a device that was revoked without
+//! one the commits still travel, for others have built on them; its rights end at the door.
+//!
+//! # Cuts
+//!
+//! A cut (kinds revoke, lost, retire, narrow, close) ends or narrows rights of a key and names, for each of its
+//! logs, the tips up to which the old right holds. A commit that is neither named nor an ancestor of one that
+//! is named is **outside**: it lies in the quarantine, whether it came before the cut or after it, and whoever
+//! carried it. A log that the cut does not name is outside from its beginning. Of two cuts of one log what both
+//! name stands. Nothing that was accepted is deleted: what a cut takes out of what counts is moved into the
+//! quarantine, whatever its quota, and its records are judged anew.
+//!
+//! Revoke, lost and retire are final for the key, in all units below which their issuer was admin as far as it
+//! had seen; narrow and close hold for the rights on one unit that they had seen, and a right given beside or
+//! after them takes the log up again. A cut stands by what its author had seen, and by nothing else: two who
+//! cut each other are both cut. A close stands 30 days after the right's own end, by its author's label.
+//!
+//! Commits of *charters* that lie outside a cut stay in the charter's frontier, because cuts in them stand all
+//! the same and everybody must find them; their other operations are void and give nobody anything: a device
+//! that was let in by one has logs that do not count. A commit whose named tip is not held here is outside until
+//! that tip comes.
+//!
+//! **Release** names commits by their ids and makes them count whatever was cut, if its author was admin of the
+//! unit as far as it had seen and does not lie outside a cut itself; what builds on them (*pending* until then)
+//! stands with them. A commit counts only with all that it continues. **Reject** says that someone looked and
+//! left a commit where it is: it changes nothing that counts and can be taken back by a release.
+//!
+//! `sampan-relay quarantine DIR list --json` prints a row a commit: `commit`, `device`, `holder`, `unit`,
+//! `sequence`, `entries`, `at` (by its author), `since` (here), `from` (who brought it), `reason`, `state`
+//! (`waiting`, `rejected`), `needs` (commits before it that lie here too), `blocks` (`record`, `change`,
+//! `author` of what waits for it); `show` adds `changes` (`record`, `collection`, `change`, `at`, `fields` of a
+//! creation); `release` and `reject` print `released` or `rejected`, a list of ids. `revoke --json` prints
+//! `device`, `revoked` (whether it was done now), `kind`, `logs` (how many the cut names).
 //!
 //! # The statuses of an entry
 //!

@@ -154,6 +154,7 @@ impl Outbox {
     fn commits_frame(&mut self, store: &dyn Store, lane: u8) -> Result<Outgoing, StoreError> {
         let queue = self.commits.entry(lane).or_default();
         let mut runs: Vec<(SpaceId, Vec<CommitKey>)> = Vec::new();
+        let (mut taken, mut ids) = (Vec::new(), Vec::new());
         let (mut commits, mut entries, mut bytes, mut changes) = (0, 0u32, 0u32, 0u64);
         while let Some((space, row)) = queue.front() {
             let fits = entries + row.entries <= FRAME_ENTRIES_MAX && bytes + row.bytes <= FRAME_PAYLOAD_BYTES_MAX;
@@ -164,14 +165,24 @@ impl Outbox {
                 Some((s, keys)) if s == space => keys.push(row.key),
                 Some(_) | None => runs.push((*space, vec![row.key])),
             }
+            taken.push(row.key);
+            ids.push(row.id);
             commits += 1;
             entries += row.entries;
             bytes += row.bytes;
             changes += if space.flow == Flow::Charter { 0 } else { u64::from(row.changes) };
             queue.pop_front();
         }
+        let held = store.known(&ids)?;
+        let gone: BTreeSet<CommitKey> =
+            taken.into_iter().zip(held).filter(|(_, held)| held.is_none()).map(|(key, _)| key).collect();
         let mut groups = Vec::new();
-        for (space, keys) in runs {
+        for (space, mut keys) in runs {
+            // What a cut took out of what counts since it was offered stays here.
+            keys.retain(|k| !gone.contains(k));
+            if keys.is_empty() {
+                continue;
+            }
             groups.extend(store.groups(&space, &keys)?);
         }
         let frame = Frame::Commits { after: self.sent_lane0, groups };

@@ -11,8 +11,8 @@ use crate::log::{Commit, EntryKind, EntryPayload, Payload, VerifiedHeader};
 use crate::pack::{self, PackScope, Stored};
 use crate::register::{Register, SignedRegister};
 use crate::store::{
-    AckRow, Batch, CommitKey, CommitRow, EntryAt, PendingEntry, PendingKey, Quarantined, RecordEntry, RecordKey,
-    RecordState, Status, Store, StoreError, meta_names,
+    AckRow, Batch, CommitKey, CommitRow, EntryAt, Lineage, PendingEntry, PendingKey, Quarantined, RecordEntry,
+    RecordKey, RecordState, Status, Store, StoreError, meta_names,
 };
 use crate::time::Millis;
 use crate::wire::frame::Group;
@@ -27,6 +27,8 @@ pub struct MemStore {
     epoch: StoreEpoch,
     packs: Vec<StoredPack>,
     commits: Vec<StoredCommit>,
+    /// Positions of commits that were withdrawn: no position is given twice.
+    withdrawn: BTreeSet<CommitKey>,
     by_id: BTreeMap<CommitId, CommitKey>,
     tips: BTreeMap<SpaceId, SpaceTips>,
     records: Vec<RecordState>,
@@ -72,6 +74,7 @@ impl MemStore {
             epoch,
             packs: Vec::new(),
             commits: Vec::new(),
+            withdrawn: BTreeSet::new(),
             by_id: BTreeMap::new(),
             tips: BTreeMap::new(),
             records: Vec::new(),
@@ -95,6 +98,7 @@ impl MemStore {
     fn commit(&self, key: CommitKey) -> Result<&StoredCommit, StoreError> {
         key.0
             .checked_sub(1)
+            .filter(|_| !self.withdrawn.contains(&key))
             .and_then(|i| self.commits.get(i as usize))
             .ok_or_else(|| StoreError::Damaged(format!("there is no commit at position {}", key.0)))
     }
@@ -118,7 +122,36 @@ impl MemStore {
     }
 
     fn of_log(&self, log: &LogId) -> Vec<usize> {
-        (0..self.commits.len()).filter(|i| self.commits[*i].head.header().log() == *log).collect()
+        self.held_from(0).filter(|i| self.commits[*i].head.header().log() == *log).collect()
+    }
+
+    /// Places of the commits that are held, from one on.
+    fn held_from(&self, first: usize) -> impl Iterator<Item = usize> {
+        (first..self.commits.len()).filter(|i| !self.withdrawn.contains(&CommitKey(*i as u64 + 1)))
+    }
+
+    fn withdraw(&mut self, ids: &[CommitId]) {
+        let mut logs = BTreeSet::new();
+        for id in ids {
+            let Some(key) = self.by_id.remove(id) else { continue };
+            self.withdrawn.insert(key);
+            logs.insert(self.commits[key.0 as usize - 1].head.header().log());
+            for entries in self.hist.values_mut() {
+                entries.retain(|at, _| !matches!(at, EntryAt::Sealed(k, _) if *k == key));
+            }
+        }
+        for log in logs {
+            let mut tips = SpaceTips::default();
+            for i in self.of_log(&log) {
+                let h = self.commits[i].head.header();
+                tips.advance(h.device, h.incarnation, self.commits[i].head.id(), &h.parents);
+            }
+            let space = self.tips.entry(log.space).or_default();
+            space.replace(log.device, log.incarnation, tips.tips(log.device, log.incarnation));
+            if space.is_empty() {
+                self.tips.remove(&log.space);
+            }
+        }
     }
 
     fn space_of(&self, at: EntryAt) -> Option<SpaceId> {
@@ -138,6 +171,9 @@ impl MemStore {
             }
         }
         let known = |id: &RecordId| named.contains(id) || self.by_record.contains_key(id);
+        if let Some(id) = batch.withdrawn.iter().find(|id| !self.by_id.contains_key(id)) {
+            return refuse(format!("commit {id} is to be withdrawn and is not held"));
+        }
         let mut payloads = Vec::new();
         let mut ids = BTreeSet::new();
         for g in &batch.groups {
@@ -246,7 +282,9 @@ impl MemStore {
                 continue;
             }
             let bytes: usize = same_peer().map(quarantined_bytes).sum();
-            if same_peer().count() >= limits::QUARANTINE_COMMITS_MAX
+            if batch.withdrawn.contains(&q.head.id()) {
+                self.quarantine.push(q.clone());
+            } else if same_peer().count() >= limits::QUARANTINE_COMMITS_MAX
                 || bytes + quarantined_bytes(q) > limits::QUARANTINE_BYTES_MAX
             {
                 refused += 1;
@@ -314,7 +352,7 @@ impl Store for MemStore {
     }
 
     fn stored_after(&self, after: CommitKey, limit: usize) -> Result<Vec<(LogId, CommitRow)>, StoreError> {
-        let found = (after.0 as usize..self.commits.len()).take(limit);
+        let found = self.held_from(after.0 as usize).take(limit);
         Ok(found.map(|i| (self.commits[i].head.header().log(), self.row(i))).collect())
     }
 
@@ -324,6 +362,20 @@ impl Store for MemStore {
             of_log.iter().map(|i| &self.commits[*i].head).map(|h| (h.id(), h.header().parents.as_slice())).collect();
         let held = ancestors(&commits, have);
         Ok(of_log.into_iter().map(|i| self.row(i)).filter(|r| !held.contains(&r.id)).collect())
+    }
+
+    fn lineage(&self, space: &SpaceId, device: &DeviceId) -> Result<Vec<Lineage>, StoreError> {
+        let of = |i: usize| {
+            let head = &self.commits[i].head;
+            let h = head.header();
+            let key = CommitKey(i as u64 + 1);
+            (h.space == *space && h.device == *device).then(|| Lineage {
+                key,
+                id: head.id(),
+                parents: h.parents.clone(),
+            })
+        };
+        Ok(self.held_from(0).filter_map(of).collect())
     }
 
     fn inventory(&self, log: &LogId) -> Result<Vec<ShortId>, StoreError> {
@@ -387,8 +439,8 @@ impl Store for MemStore {
     }
 
     fn charter_commits(&self) -> Result<Vec<Commit>, StoreError> {
-        self.commits
-            .iter()
+        self.held_from(0)
+            .map(|i| &self.commits[i])
             .filter(|c| c.head.header().space.flow == Flow::Charter)
             .map(|c| {
                 Commit::join(c.head.clone(), self.payload(c).clone()).map_err(|e| StoreError::Damaged(e.to_string()))
@@ -498,6 +550,7 @@ impl Store for MemStore {
                 entries.insert(*at, *status);
             }
         }
+        self.withdraw(&batch.withdrawn);
         self.apply_groups(batch, checked.payloads);
         self.apply_pending(batch);
         self.apply_quarantine(batch);

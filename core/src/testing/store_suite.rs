@@ -569,6 +569,41 @@ fn agrees_with_memory(store: &mut dyn Store, seed: u64, codec: &dyn Codec) {
         made.extend(fresh);
     }
     same(store, &model, &made, &mut rng, codec);
+    for _ in 0..4 {
+        let batch = withdrawal(&model, &made, &mut rng);
+        model.write(&batch).unwrap();
+        store.write(&batch).unwrap();
+        same(store, &model, &made, &mut rng, codec);
+    }
+    let gone = model.quarantine().unwrap();
+    assert_eq!(store.quarantine().unwrap(), gone);
+    // One of them comes back, under a new position.
+    let back = made.iter().find(|c| gone.iter().any(|q| q.head.id() == c.id())).unwrap();
+    let mut batch = batch_of(&model, &[back]);
+    batch.released = vec![back.id()];
+    model.write(&batch).unwrap();
+    store.write(&batch).unwrap();
+    assert_eq!(store.known(&[back.id()]).unwrap()[0].unwrap().0, store.last_commit().unwrap());
+    same(store, &model, &made, &mut rng, codec);
+}
+
+/// A batch that withdraws some commits that nothing continues, never the newest.
+fn withdrawal(model: &MemStore, made: &[Commit], rng: &mut SeededRng) -> Batch {
+    let held: Vec<&Commit> = made.iter().filter(|c| model.known(&[c.id()]).unwrap()[0].is_some()).collect();
+    let last = made.last().map(Commit::id);
+    let ends = held
+        .iter()
+        .filter(|c| Some(c.id()) != last && !held.iter().any(|other| other.header().parents.contains(&c.id())));
+    let mut batch = Batch::at(test_time(99));
+    for c in ends {
+        if batch.withdrawn.is_empty() || rng.one_in(2) {
+            let (head, pack) = (c.head().clone(), vec![1; limits::QUARANTINE_BYTES_MAX / 64]);
+            let (peer, reason, at) = (DeviceId([9; 32]), "cut".into(), test_time(99));
+            batch.withdrawn.push(c.id());
+            batch.quarantine.push(Quarantined { head, pack, peer, reason, at });
+        }
+    }
+    batch
 }
 
 /// Every read of both stores gives the same.
@@ -584,6 +619,7 @@ fn same(store: &dyn Store, model: &MemStore, made: &[Commit], rng: &mut SeededRn
     assert_eq!(store.irregular(&units), model.irregular(&units));
     let logs: BTreeSet<_> = made.iter().map(|c| c.header().log()).collect();
     for log in logs {
+        assert_eq!(store.lineage(&log.space, &log.device), model.lineage(&log.space, &log.device));
         assert_eq!(store.inventory(&log), model.inventory(&log));
         for count in 0..4 {
             let have: BTreeSet<_> = (0..count).map(|_| all[rng.below(all.len() as u64) as usize]).collect();

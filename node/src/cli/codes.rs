@@ -112,6 +112,8 @@ codes! {
     UNKNOWN_ROLE "unknown_role" BadInput "There is no such role.";
     UNKNOWN_DEVICE "unknown_device" BadInput "No device has this id.";
     OWN_DEVICE "own_device" BadInput "A device does not revoke itself.";
+    UNKNOWN_COMMIT "unknown_commit" BadInput "No commit in the quarantine has this id, or several have.";
+    NEEDS_EARLIER "needs_earlier" BadInput "A commit is released only with those before it in its log.";
     BAD_UNIT "bad_unit" BadInput "A unit cannot be added.";
     UNIT_EXISTS "unit_exists" BadInput "The unit is there already.";
     CSV_LEVELS "csv_levels" BadInput "The csv file does not have the columns of a unit list.";

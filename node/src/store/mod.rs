@@ -17,6 +17,7 @@ mod read;
 mod rows;
 mod schema;
 mod verify;
+mod withdraw;
 mod write;
 
 #[cfg(test)]
@@ -42,8 +43,8 @@ use sampan_core::log::Commit;
 use sampan_core::pack::Codec;
 use sampan_core::register::SignedRegister;
 use sampan_core::store::{
-    AckRow, Batch, CommitKey, CommitRow, PendingEntry, Quarantined, RecordEntry, RecordKey, RecordState, Status, Store,
-    StoreError,
+    AckRow, Batch, CommitKey, CommitRow, Lineage, PendingEntry, Quarantined, RecordEntry, RecordKey, RecordState,
+    Status, Store, StoreError,
 };
 use sampan_core::wire::frame::Group;
 use std::cell::{Cell, RefCell};
@@ -423,6 +424,10 @@ impl Store for SqliteStore {
 
     fn missing(&self, log: &LogId, have: &BTreeSet<CommitId>) -> Result<Vec<CommitRow>, StoreError> {
         Ok(self.read_missing(log, have)?)
+    }
+
+    fn lineage(&self, space: &SpaceId, device: &DeviceId) -> Result<Vec<Lineage>, StoreError> {
+        Ok(self.read_lineage(space, device)?)
     }
 
     fn inventory(&self, log: &LogId) -> Result<Vec<ShortId>, StoreError> {

@@ -16,8 +16,8 @@ use sampan_core::id::{
 use sampan_core::log::{BirthOf, Entry, EntryPayload};
 use sampan_core::register::SignedRegister;
 use sampan_core::store::{
-    AckRow, CommitKey, CommitRow, EntryAt, PendingEntry, PendingKey, Quarantined, RecordEntry, RecordKey, RecordState,
-    Status,
+    AckRow, CommitKey, CommitRow, EntryAt, Lineage, PendingEntry, PendingKey, Quarantined, RecordEntry, RecordKey,
+    RecordState, Status,
 };
 use sampan_core::time::Millis;
 use sampan_core::wire;
@@ -211,6 +211,18 @@ impl SqliteStore {
 
     fn rows_of_log(&self, log: i64) -> Result<Vec<CommitRow>, Fault> {
         self.all(&format!("{ROW} WHERE log = ?1 ORDER BY key"), [log], commit_row)
+    }
+
+    pub(super) fn read_lineage(&self, space: &SpaceId, device: &DeviceId) -> Result<Vec<Lineage>, Fault> {
+        let sql = "SELECT c.key, c.id, c.header, c.signature FROM logs l JOIN spaces s ON s.id = l.space
+            JOIN commits c ON c.log = l.id WHERE s.key = ?1 AND l.device = ?2 ORDER BY c.key";
+        self.all(sql, (space.key(), device.0), |r| {
+            Ok(Lineage {
+                key: CommitKey(rows::number(r, 0)?),
+                id: rows::id(r, 1, "a commit id", CommitId::from_slice)?,
+                parents: rows::head(r, 2)?.header().parents.clone(),
+            })
+        })
     }
 
     pub(super) fn read_inventory(&self, log: &LogId) -> Result<Vec<ShortId>, Fault> {

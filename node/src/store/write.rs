@@ -59,6 +59,8 @@ impl SqliteStore {
     pub(super) fn write_batch(&mut self, batch: &Batch) -> Result<(), Fault> {
         lazy::note(batch);
         let mut t = Touched::default();
+        let gone = if batch.withdrawn.is_empty() { BTreeSet::new() } else { self.withdraw(&batch.withdrawn)? };
+        t.dirty.extend(gone);
         self.write_records(batch, &mut t)?;
         self.write_restatus(batch, &mut t)?;
         for group in &batch.groups {
@@ -231,7 +233,9 @@ impl SqliteStore {
                 let id = rows::id(r, 0, "a commit id", CommitId::from_slice)?;
                 Ok((id, rows::number(r, 1)?))
             })?;
-            TouchedLog { id: held.id, fresh: false, forked: held.forked, tips: tips.into_iter().collect() }
+            // All that it had may have been withdrawn: then it begins anew.
+            let fresh = tips.is_empty();
+            TouchedLog { id: held.id, fresh, forked: held.forked, tips: tips.into_iter().collect() }
         } else {
             let space = self.space_place(&log.space, t)?;
             let sql = "INSERT INTO logs (space, device, incarnation, forked) VALUES (?1, ?2, ?3, 0)";
@@ -422,6 +426,11 @@ impl SqliteStore {
         for q in &batch.quarantine {
             let held = "SELECT 1 FROM quarantine WHERE id = ?1";
             if self.one(held, [q.head.id().0], |_| Ok(()))?.is_some() {
+                continue;
+            }
+            // What was accepted once is never refused for want of room.
+            if batch.withdrawn.contains(&q.head.id()) {
+                self.add_quarantined(q)?;
                 continue;
             }
             let quota = match quotas.get_mut(&q.peer.0) {

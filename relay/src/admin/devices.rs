@@ -1,13 +1,13 @@
 //! Devices: who holds which right, and ending all rights of one.
 //!
-//! It does not: cut off what a device wrote (that comes with the narrowing operations that name tips).
+//! It does not: judge what a device wrote: a cut names what this relay holds of it, the fold does the rest.
 //!
 //! Invariants: a holder's name is shown only where it fits the commitment in the grant.
 
 use super::when::{maybe, rfc3339};
 use super::{Failure, decide, no_right};
-use sampan_core::charter::{Charter, Grant, Holder, Op, Roles};
-use sampan_core::engine::meta;
+use sampan_core::charter::{Charter, CutKind, Grant, Holder, Op, Roles};
+use sampan_core::engine::{CutRequest, meta};
 use sampan_core::id::{DeviceId, UnitId};
 use sampan_core::log::EntryKind;
 use sampan_core::register::{Heartbeat, Register, names};
@@ -116,7 +116,12 @@ fn revoked_at(store: &dyn Store) -> Result<BTreeMap<DeviceId, Millis>, StoreErro
     let mut out: BTreeMap<DeviceId, Millis> = BTreeMap::new();
     for commit in store.charter_commits()? {
         for entry in commit.payload().entries.iter().filter(|e| e.entry.kind == EntryKind::Charter) {
-            if let Ok(Op::Revoke { key, .. }) = Op::decode(&entry.payload) {
+            let key = match Op::decode(&entry.payload) {
+                Ok(Op::Revoke { key, .. }) => Some(key),
+                Ok(Op::Cut(cut)) if cut.kind.is_final() => Some(cut.key),
+                Ok(_) | Err(_) => None,
+            };
+            if let Some(key) = key {
                 let at = commit.header().time;
                 out.entry(key).and_modify(|t| *t = at.min(*t)).or_insert(at);
             }
@@ -152,11 +157,22 @@ pub fn rows(charter: &Charter, store: &dyn Store) -> Result<Vec<DeviceRow>, Stor
     Ok(out)
 }
 
-/// Ends every right of a device at the door; `false` if that was done before.
+/// What revoking a device came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Revoked {
+    /// The device.
+    pub device: DeviceId,
+    /// Whether it was done now, not before.
+    pub new: bool,
+    /// Logs that the cut names.
+    pub logs: usize,
+}
+
+/// Ends every right of a device, and cuts what it wrote at what is held here; not if that was done before.
 ///
 /// # Errors
 /// `unknown_device`, `own_device`, `no_right`; nothing was written.
-pub fn revoke(app: &App, replica: &mut Replica, named: &str, reason: &str) -> Result<(DeviceId, bool), CliError> {
+pub fn revoke(app: &App, replica: &mut Replica, named: &str, kind: CutKind, reason: &str) -> Result<Revoked, CliError> {
     let reason = super::found::checked_name(app, "--reason", reason)?.to_owned();
     let own = replica.device();
     decide(app, replica, |desk| {
@@ -171,17 +187,16 @@ pub fn revoke(app: &App, replica: &mut Replica, named: &str, reason: &str) -> Re
             return Err(app.error(&codes::OWN_DEVICE, &[]).into());
         }
         if charter.revoked(&device).is_some() {
-            return Ok((device, false));
+            return Ok(Revoked { device, new: false, logs: 0 });
         }
         let units = units.remove(&device).unwrap_or_default();
         if units.iter().any(|u| !charter.roles(&own, u).contains(Roles::ADMIN)) {
             return Err(no_right(app.lang, "right.revoke", "").into());
         }
         // In the charter of each of its units: the relays there learn it from that one.
-        for unit in units {
-            let op = Op::Revoke { key: device, reason: reason.clone() };
-            desk.engine.write_charter(desk.store, desk.rng, unit, &[op], desk.now)?;
-        }
-        Ok::<_, Failure>((device, true))
+        let logs = desk.engine.cut_logs(&device).len();
+        let request = CutRequest { device, kind, reason: reason.clone(), remaining: Roles::NONE };
+        desk.engine.write_cut(desk.store, desk.rng, &units, &request, desk.now)?;
+        Ok::<_, Failure>(Revoked { device, new: true, logs })
     })
 }

@@ -11,6 +11,7 @@ pub mod children;
 pub mod devices;
 pub mod found;
 pub mod invite;
+pub mod quarantine;
 pub mod resolve;
 pub mod unit_csv;
 pub mod units;

@@ -41,8 +41,8 @@ pub enum Command {
     Devices(DirArgs),
     /// End a device's rights.
     Revoke(RevokeArgs),
-    /// Later.
-    Quarantine(LaterArgs),
+    /// What lies in the quarantine.
+    Quarantine(QuarantineArgs),
     /// Later.
     Rollup(LaterArgs),
     /// Later.
@@ -202,6 +202,55 @@ pub struct RevokeArgs {
     /// The device.
     #[arg(value_name = "DEVICE")]
     pub device: String,
+    /// Why.
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
+    /// The device is lost or stolen.
+    #[arg(long, conflicts_with = "retire")]
+    pub lost: bool,
+    /// Its post was handed over.
+    #[arg(long)]
+    pub retire: bool,
+}
+
+/// `quarantine`.
+#[derive(Debug, Clone, Args)]
+pub struct QuarantineArgs {
+    /// The folder.
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: QuarantineCommand,
+}
+
+/// `quarantine DIR …`.
+#[derive(Debug, Clone, Subcommand)]
+pub enum QuarantineCommand {
+    /// What lies there.
+    List {
+        /// Rejected ones too.
+        #[arg(long)]
+        all: bool,
+    },
+    /// One commit.
+    Show {
+        /// The commit.
+        #[arg(value_name = "COMMIT")]
+        commit: String,
+    },
+    /// Let commits count.
+    Release(VerdictArgs),
+    /// Leave commits out for good.
+    Reject(VerdictArgs),
+}
+
+/// `quarantine DIR release|reject`.
+#[derive(Debug, Clone, Args)]
+pub struct VerdictArgs {
+    /// The commits.
+    #[arg(value_name = "COMMIT", required = true)]
+    pub commits: Vec<String>,
     /// Why.
     #[arg(long, value_name = "TEXT")]
     pub reason: String,

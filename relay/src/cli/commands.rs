@@ -11,7 +11,7 @@ use crate::admin::units::{Place, Plan, Planned, Wanted};
 use crate::admin::{
     Desk, Failure, address, decide, devices, found, in_words, invite, open, resolve, unit_csv, units, when,
 };
-use sampan_core::charter::{Charter, Roles};
+use sampan_core::charter::{Charter, CutKind, Roles};
 use sampan_core::id::UnitId;
 use sampan_node::cli::args::{DirArgs, UpkeepCommand};
 use sampan_node::cli::commands::join::{after_join, join_with, read_ticket};
@@ -34,7 +34,7 @@ pub fn dispatch(command: &Command, app: &mut App) -> Result<ExitCode, CliError> 
         Command::Sync(a) => node::link::sync(a, app),
         Command::Devices(a) => device_list(a, app),
         Command::Revoke(a) => revoke(a, app),
-        Command::Quarantine(a) => later(a, "quarantine", app),
+        Command::Quarantine(a) => super::quarantine::quarantine(a, app),
         Command::Rollup(a) => later(a, "rollup", app),
         Command::Silent(a) => later(a, "silent", app),
         Command::Record(command) => node::record(command, app),
@@ -317,11 +317,17 @@ fn device_list(args: &DirArgs, app: &mut App) -> Result<ExitCode, CliError> {
 
 fn revoke(args: &RevokeArgs, app: &mut App) -> Result<ExitCode, CliError> {
     let mut replica = open(app, &args.dir)?;
-    let (device, new) = devices::revoke(app, &mut replica, &args.device, &args.reason)?;
-    let device = device.to_string();
+    let kind = match (args.lost, args.retire) {
+        (true, _) => CutKind::Lost,
+        (_, true) => CutKind::Retire,
+        (false, false) => CutKind::Revoke,
+    };
+    let done = devices::revoke(app, &mut replica, &args.device, kind, &args.reason)?;
+    let (device, logs) = (done.device.to_string(), done.logs.to_string());
     if app.json {
-        app.out.json(&json!({ "device": device, "revoked": new }))?;
+        app.out.json(&json!({ "device": device, "revoked": done.new, "kind": kind.name(), "logs": done.logs }))?;
     }
-    app.say(if new { "revoke.done" } else { "revoke.already" }, &[("device", &device)]);
+    let said = if done.new { "revoke.done" } else { "revoke.already" };
+    app.say(said, &[("device", &device), ("logs", &logs)]);
     Ok(ExitCode::Done)
 }

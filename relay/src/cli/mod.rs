@@ -7,6 +7,7 @@
 pub mod args;
 mod commands;
 mod link;
+mod quarantine;
 mod status;
 
 pub use status::status_json;

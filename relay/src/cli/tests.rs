@@ -1,5 +1,7 @@
 //! The commands of a relay as a person types them, in one process.
 
+mod quarantine;
+
 use super::args::Cli;
 use super::run;
 use clap::{CommandFactory, Parser};
@@ -127,7 +129,12 @@ fn the_commands_of_the_contract_parse() {
         "run d --listen 127.0.0.1:0 --web 127.0.0.1:0",
         "sync d --timeout 5 --json",
         "revoke d abcd --reason stolen",
-        "quarantine d list",
+        "revoke d abcd --reason stolen --lost",
+        "revoke d abcd --reason moved --retire --json",
+        "quarantine d list --all --json",
+        "quarantine d show 0123ab",
+        "quarantine d release 0123ab 4567cd --reason ours",
+        "quarantine d reject 0123ab --reason forged",
         "rollup d m --period 2026-11",
         "add d members full_name=A",
         "verify d --json",
@@ -359,7 +366,6 @@ fn later_commands_say_so() {
     for words in [
         vec!["unit", "merge", "city", "a", "b"],
         vec!["unit", "rename", "city", "a", "--name", "b"],
-        vec!["quarantine", "city", "list"],
         vec!["rollup", "city", "members", "--period", "2026-11"],
         vec!["silent", "city", "--days", "7"],
     ] {

@@ -5,8 +5,11 @@
 //! Invariants: a function of the set of commits. Commits come after all they name; of those that may
 //! come next, one that narrows goes first, then the lower id. What makes logs count (`ever`) only
 //! grows: it is judged by the revocations that an author had seen, not by those that ran beside it.
+//! What narrows, releases or rejects stands by what its author had seen alone. Where that leaves commits of
+//! charters outside a cut, everything is folded again without their operations.
 
-use sampan_core::charter::{Op, Roles};
+use super::cuts::{self, ModelCut, Verdicts, Words};
+use sampan_core::charter::{CutKind, Op, Roles};
 use sampan_core::hash::signed_string;
 use sampan_core::id::{CommitId, DeviceId, Flow, OrgId, SpaceId, UnitId};
 use sampan_core::limits::{TREE_DEPTH_MAX, UNITS_MAX};
@@ -47,14 +50,18 @@ pub struct ModelRight {
     pub until: Option<Millis>,
     /// The key that the grant names.
     pub key: DeviceId,
+    /// The commit of the grant.
+    pub grant: CommitId,
+    /// The commit that brought it to its holder.
+    pub taken: CommitId,
 }
 
 /// What was given by those who could as far as they had seen, whether it is void now or not.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-struct Ever {
-    /// A unit's parents: several, if it was made several times.
-    parents: BTreeMap<UnitId, BTreeSet<UnitId>>,
-    rights: BTreeMap<DeviceId, Vec<ModelRight>>,
+pub(super) struct Ever {
+    /// A unit's parents, each with the commit that says so: several, if it was made several times.
+    parents: BTreeMap<UnitId, BTreeSet<(UnitId, CommitId)>>,
+    pub(super) rights: BTreeMap<DeviceId, Vec<ModelRight>>,
     /// What a ticket gives to whoever uses it, each time that it was granted.
     tickets: BTreeMap<DeviceId, Vec<ModelRight>>,
 }
@@ -81,15 +88,67 @@ pub struct ModelCharter {
     pub void: BTreeSet<(CommitId, usize)>,
     /// Commits whose causes are not here.
     pub waiting: BTreeSet<CommitId>,
-    ever: Ever,
+    /// The cuts that stand.
+    pub cuts: BTreeMap<DeviceId, Vec<ModelCut>>,
+    pub(super) released: Words,
+    rejected: Words,
+    pub(super) ever: Ever,
+    /// What makes logs of charters count: as if no cut left anything of a charter outside.
+    wide: Ever,
     /// By commit the keys that it or one of its causes revokes.
     ended: BTreeMap<CommitId, BTreeSet<DeviceId>>,
+    /// By commit itself and all its causes.
+    past: BTreeMap<CommitId, BTreeSet<CommitId>>,
+    authors: BTreeMap<CommitId, DeviceId>,
+    /// What stands of that which is judged by its past alone.
+    stands: BTreeSet<(CommitId, usize)>,
 }
+
+/// Cuts, releases, rejections, and what made logs of charters count, of a first pass.
+type Known = (BTreeMap<DeviceId, Vec<ModelCut>>, Words, Words, Ever);
 
 impl ModelCharter {
     /// Folds a set of charter commits.
     #[must_use]
     pub fn fold(org: OrgId, commits: &[&Commit]) -> Self {
+        let first = Self::pass(org, commits, None);
+        let mut verdicts = Verdicts { stands: first.stands.clone(), ..Verdicts::default() };
+        let charters: Vec<&Commit> = commits.iter().copied().filter(|c| first.past.contains_key(&c.id())).collect();
+        for (device, all) in &first.cuts {
+            for cut in all {
+                let inside = cuts::inside(cut, &charters, |s| s.flow == Flow::Charter);
+                let of = charters.iter().filter(|c| c.header().device == *device && !inside.contains(&c.id()));
+                for c in of.filter(|c| first.reaches(cut, &c.header().space.unit)) {
+                    if cut.last {
+                        verdicts.outside.insert(c.id());
+                    }
+                    verdicts.narrowed.extend(cut.targets.iter().map(|t| (c.id(), *t, cut.remaining)));
+                }
+            }
+        }
+        let (mut released, mut rejected) = (first.released.clone(), first.rejected.clone());
+        released.retain(|(_, _, by)| !verdicts.outside.contains(by));
+        rejected.retain(|(_, _, by)| !verdicts.outside.contains(by));
+        let place = |id: &CommitId| charters.iter().find(|c| c.id() == *id).map(|c| c.header().space.unit);
+        verdicts.outside.retain(|id| !place(id).is_some_and(|unit| first.has_word(&released, id, &unit)));
+        let wide = first.ever.clone();
+        // The verdicts hold for both passes: what a cut or a word says was said in the first.
+        let known = (first.cuts, released, rejected, wide);
+        let mut c = Self::pass(org, commits, Some((&verdicts, known)));
+        for (key, all) in &c.cuts {
+            for cut in all.iter().filter(|cut| !cut.last) {
+                let Some(rights) = c.rights.get_mut(key) else { continue };
+                for r in rights.iter_mut().filter(|r| cut.targets.contains(&r.taken)) {
+                    r.roles = r.roles.intersection(cut.remaining);
+                }
+                rights.retain(|r| !r.roles.is_none());
+            }
+        }
+        c.rights.retain(|_, rights| !rights.is_empty());
+        c
+    }
+
+    fn pass(org: OrgId, commits: &[&Commit], known: Option<(&Verdicts, Known)>) -> Self {
         let mut c = Self {
             org,
             root: None,
@@ -101,9 +160,20 @@ impl ModelCharter {
             schema: None,
             void: BTreeSet::new(),
             waiting: BTreeSet::new(),
+            cuts: BTreeMap::new(),
+            released: Words::new(),
+            rejected: Words::new(),
             ever: Ever::default(),
+            wide: Ever::default(),
             ended: BTreeMap::new(),
+            past: BTreeMap::new(),
+            authors: BTreeMap::new(),
+            stands: BTreeSet::new(),
         };
+        let verdicts = known.map(|(verdicts, known)| {
+            (c.cuts, c.released, c.rejected, c.wide) = known;
+            verdicts
+        });
         let mut open: BTreeMap<CommitId, (&Commit, bool)> =
             commits.iter().map(|c| (c.id(), (*c, !narrows(c)))).collect();
         let mut taken: BTreeSet<CommitId> = BTreeSet::new();
@@ -111,7 +181,7 @@ impl ModelCharter {
             let free = open.iter().filter(|(_, (c, _))| causes(c).all(|cause| taken.contains(cause)));
             let Some((_, id)) = free.map(|(id, (_, widens))| (*widens, *id)).min() else { break };
             if let Some((commit, _)) = open.remove(&id) {
-                c.take(commit);
+                c.take(commit, verdicts);
             }
             taken.insert(id);
         }
@@ -119,82 +189,221 @@ impl ModelCharter {
         c
     }
 
-    fn take(&mut self, commit: &Commit) {
+    fn take(&mut self, commit: &Commit, verdicts: Option<&Verdicts>) {
+        let id = commit.id();
+        let mut past: BTreeSet<CommitId> = causes(commit).filter_map(|c| self.past.get(c)).flatten().copied().collect();
+        past.insert(id);
+        self.past.insert(id, past);
+        self.authors.insert(id, commit.header().device);
         let seen: BTreeSet<DeviceId> = causes(commit).filter_map(|c| self.ended.get(c)).flatten().copied().collect();
-        let mut ended = seen.clone();
+        self.ended.insert(id, seen);
         for (index, e) in commit.payload().entries.iter().enumerate() {
             let op = if e.entry.kind == EntryKind::Charter { Op::decode(&e.payload).ok() } else { None };
-            let revokes = op.as_ref().and_then(|op| if let Op::Revoke { key, .. } = op { Some(*key) } else { None });
-            op.iter().for_each(|op| self.remember(commit, &seen, op));
-            if op.is_some_and(|op| self.apply(commit, &seen, op)) {
-                ended.extend(revokes);
-            } else {
-                self.void.insert((commit.id(), index));
+            let stands = op.is_some_and(|op| self.say(commit, (id, index), verdicts, op));
+            if !stands {
+                self.void.insert((id, index));
             }
         }
-        self.ended.insert(commit.id(), ended);
     }
 
-    /// Whether an author had a role as far as it had seen: a right ever given, neither it nor the key
-    /// that the grant names among the revoked keys that it had seen.
-    fn saw(&self, author: &DeviceId, seen: &BTreeSet<DeviceId>, unit: &UnitId, role: Roles) -> bool {
-        author.0 == self.org.0
+    /// One operation; whether it stands.
+    fn say(&mut self, commit: &Commit, at: (CommitId, usize), verdicts: Option<&Verdicts>, op: Op) -> bool {
+        let narrows = matches!(op, Op::Revoke { .. } | Op::Cut(_));
+        let by_past = narrows || matches!(op, Op::Release { .. } | Op::Reject { .. });
+        let out = verdicts.is_some_and(|v| v.outside.contains(&at.0));
+        let stands = match verdicts {
+            Some(v) if by_past => v.stands.contains(&at) && (narrows || !out),
+            Some(_) if out => return false,
+            Some(_) | None => {
+                let saw = self.gives(commit, &op);
+                let stands = self.apply(commit, verdicts, op.clone());
+                if saw || stands {
+                    self.remember(commit, &op);
+                }
+                stands
+            }
+        };
+        if let (true, Op::Revoke { key, .. }) = (stands, &op) {
+            self.revoked.insert(*key);
+            self.ended.entry(at.0).or_default().insert(*key);
+        }
+        if by_past && stands {
+            self.stands.insert(at);
+        }
+        stands
+    }
+
+    /// Whether an author had a role as far as its commit had seen: a right ever given, neither it nor the
+    /// key that the grant names among the revoked or cut keys that it had seen.
+    fn saw(&self, commit: &Commit, unit: &UnitId, role: Roles) -> bool {
+        let h = commit.header();
+        h.device.0 == self.org.0
             || self
-                .saw_rights(author, seen)
-                .map(|r| self.on(r, unit, When::Ever))
+                .saw_rights(commit)
+                .iter()
+                .map(|r| self.saw_on(&commit.id(), r, unit))
                 .fold(Roles::NONE, Roles::union)
                 .contains(role)
     }
 
-    fn saw_rights<'a>(
-        &'a self,
-        author: &DeviceId,
-        seen: &'a BTreeSet<DeviceId>,
-    ) -> impl Iterator<Item = &'a ModelRight> {
-        let all = if seen.contains(author) { None } else { self.ever.rights.get(author) };
-        all.into_iter().flatten().filter(|r| !seen.contains(&r.key))
+    fn saw_rights(&self, commit: &Commit) -> Vec<ModelRight> {
+        let (id, author) = (commit.id(), commit.header().device);
+        let (past, ended) = (&self.past[&id], &self.ended[&id]);
+        let gone = |key: &DeviceId, unit: &UnitId| {
+            let cuts = self.cuts.get(key).into_iter().flatten().filter(|c| c.last && past.contains(&c.by));
+            ended.contains(key)
+                || cuts.into_iter().any(|c| match &c.realm {
+                    None => true,
+                    Some(realm) => realm.iter().any(|r| r == unit || self.saw_above(&id, unit).contains(r)),
+                })
+        };
+        let all = self.ever.rights.get(&author).into_iter().flatten();
+        all.filter(|r| past.contains(&r.taken) && !gone(&author, &r.unit) && !gone(&r.key, &r.unit))
+            .filter(|r| self.rooted(&id, r, &mut BTreeSet::new()))
+            .map(|r| {
+                let cuts = self.cuts.get(&author).into_iter().flatten();
+                let seen = cuts.filter(|c| past.contains(&c.by) && c.targets.contains(&r.taken));
+                ModelRight { roles: seen.fold(r.roles, |left, c| left.intersection(c.remaining)), ..r.clone() }
+            })
+            .collect()
     }
 
-    /// What an operation gives, if its author could as far as it had seen: whatever becomes of it in
-    /// the fold, the logs that it made rightful count.
-    fn remember(&mut self, commit: &Commit, seen: &BTreeSet<DeviceId>, op: &Op) {
-        let (unit, author) = (commit.header().space.unit, commit.header().device);
-        let known = |c: &Self| c.root == Some(unit) || c.ever.parents.contains_key(&unit);
-        match op {
-            Op::CreateUnit { unit: id, .. } => {
-                if known(self) && self.saw(&author, seen, &unit, Roles::ADMIN) {
-                    self.ever.parents.entry(*id).or_default().insert(unit);
-                }
+    /// Whether all that led from the root key to a right was seen.
+    fn rooted(&self, id: &CommitId, right: &ModelRight, way: &mut BTreeSet<CommitId>) -> bool {
+        let Some(giver) = self.authors.get(&right.grant) else { return false };
+        if giver.0 == self.org.0 {
+            return true;
+        }
+        if !self.past[id].contains(&right.grant) || !way.insert(right.taken) {
+            return false;
+        }
+        let of_giver = self.ever.rights.get(giver).into_iter().flatten();
+        for r in of_giver.filter(|r| self.past[id].contains(&r.taken)) {
+            if self.saw_on(id, r, &right.unit).contains(Roles::ADMIN) && self.rooted(id, r, way) {
+                return true;
             }
+        }
+        false
+    }
+
+    /// What a right gives on a unit by the tree that a commit had seen.
+    fn saw_on(&self, id: &CommitId, right: &ModelRight, unit: &UnitId) -> Roles {
+        if right.unit == *unit {
+            return right.roles;
+        }
+        let below = self.saw_above(id, unit).contains(&right.unit);
+        if below { part_below(right) } else { Roles::NONE }
+    }
+
+    fn saw_above(&self, id: &CommitId, unit: &UnitId) -> BTreeSet<UnitId> {
+        let past = &self.past[id];
+        let mut out = BTreeSet::new();
+        let mut todo = vec![*unit];
+        while let Some(at) = todo.pop() {
+            let parents = self.ever.parents.get(&at).into_iter().flatten().filter(|(_, by)| past.contains(by));
+            todo.extend(parents.map(|(p, _)| *p).filter(|p| out.insert(*p)));
+        }
+        out
+    }
+
+    /// The cut that an operation makes; `None` if its author may not, or it narrows nothing.
+    fn make_cut(&self, commit: &Commit, cut: sampan_core::charter::Cut) -> Option<ModelCut> {
+        let (unit, h) = (commit.header().space.unit, commit.header());
+        let last = matches!(cut.kind, CutKind::Revoke | CutKind::Lost | CutKind::Retire);
+        let closing = cut.kind == CutKind::Close;
+        if !self.saw(commit, &unit, if closing { Roles::RELAY } else { Roles::ADMIN }) {
+            return None;
+        }
+        let past = &self.past[&commit.id()];
+        let realm = if !last {
+            Some([unit].into())
+        } else if h.device.0 == self.org.0 {
+            None
+        } else {
+            let admin = self.saw_rights(commit).into_iter().filter(|r| r.roles.contains(Roles::ADMIN));
+            Some(admin.map(|r| r.unit).collect())
+        };
+        let ripe = |r: &ModelRight| !closing || r.until.is_some_and(|u| h.time.0 >= u.0 + 30 * 24 * 3_600_000);
+        let there = |r: &&ModelRight| !last && r.unit == unit && past.contains(&r.taken) && ripe(r);
+        let rights = self.ever.rights.get(&cut.key).into_iter().flatten();
+        let targets: BTreeSet<CommitId> = rights.filter(there).map(|r| r.taken).collect();
+        if !last && targets.is_empty() {
+            return None;
+        }
+        let mut tips: BTreeMap<SpaceId, BTreeSet<CommitId>> = BTreeMap::new();
+        for log in cut.logs {
+            tips.entry(log.space).or_default().extend(log.tips);
+        }
+        let remaining = if cut.kind == CutKind::Narrow { cut.remaining } else { Roles::NONE };
+        Some(ModelCut { by: commit.id(), last, tips, realm, targets, remaining })
+    }
+
+    /// Whether a cut reaches a unit: by where it stands, or if it does not, by wherever it was made.
+    pub(super) fn reaches(&self, cut: &ModelCut, unit: &UnitId) -> bool {
+        let Some(realm) = &cut.realm else { return true };
+        let stands = self.units.contains_key(unit);
+        let above: BTreeSet<UnitId> = if stands { self.up(unit).into_iter().collect() } else { self.ever_above(unit) };
+        realm.contains(unit) || realm.iter().any(|r| above.contains(r))
+    }
+
+    pub(super) fn has_word(&self, words: &Words, commit: &CommitId, unit: &UnitId) -> bool {
+        let mut said = words.iter().filter(|(named, _, _)| named == commit);
+        said.any(|(_, at, _)| at == unit || self.up(unit).contains(at) || self.ever_above(unit).contains(at))
+    }
+
+    /// Whether an operation gives what its author could give as far as it had seen: whatever becomes of it
+    /// in the fold, the logs that it made rightful count.
+    fn gives(&self, commit: &Commit, op: &Op) -> bool {
+        let (unit, author) = (commit.header().space.unit, commit.header().device);
+        let known = self.root == Some(unit) || self.ever.parents.contains_key(&unit);
+        match op {
+            Op::CreateUnit { .. } => known && self.saw(commit, &unit, Roles::ADMIN),
             Op::Grant(g) => {
                 let end = |until: Option<Millis>| until.map_or(u64::MAX, |m| m.0);
                 let lasts = |r: &ModelRight| {
-                    self.on(r, &unit, When::Ever).contains(Roles::ADMIN) && end(r.until) >= end(g.until)
+                    self.saw_on(&commit.id(), r, &unit).contains(Roles::ADMIN) && end(r.until) >= end(g.until)
                 };
-                let may = author.0 == self.org.0 || self.saw_rights(&author, seen).any(lasts);
-                if known(self) && may && !g.roles.is_none() {
-                    let (roles, subtree, until, key) = (g.roles, g.subtree, g.until, g.key);
-                    let to = if g.ticket { &mut self.ever.tickets } else { &mut self.ever.rights };
-                    to.entry(key).or_default().push(ModelRight { unit, roles, subtree, until, key });
-                }
+                let may = author.0 == self.org.0 || self.saw_rights(commit).iter().any(lasts);
+                known && may && !g.roles.is_none()
             }
             Op::Enrol { device, proof, .. } => {
                 let tickets = self.ever.tickets.get(&author).into_iter().flatten();
-                let given: Vec<ModelRight> = tickets.filter(|r| r.unit == unit).cloned().collect();
-                if !given.is_empty() && agreed(device, &author, proof) {
-                    self.ever.rights.entry(*device).or_default().extend(given);
-                }
+                tickets.filter(|r| r.unit == unit).count() > 0 && agreed(device, &author, proof)
+            }
+            Op::Found { .. } | Op::Endpoint { .. } | Op::Schema { .. } | Op::Revoke { .. } => false,
+            Op::Cut(_) | Op::Release { .. } | Op::Reject { .. } => false,
+        }
+    }
+
+    fn remember(&mut self, commit: &Commit, op: &Op) {
+        let (unit, author, at) = (commit.header().space.unit, commit.header().device, commit.id());
+        match op {
+            Op::CreateUnit { unit: id, .. } => {
+                self.ever.parents.entry(*id).or_default().insert((unit, at));
+            }
+            Op::Grant(g) => {
+                let to = if g.ticket { &mut self.ever.tickets } else { &mut self.ever.rights };
+                to.entry(g.key).or_default().push(right(at, unit, g));
+            }
+            Op::Enrol { device, .. } => {
+                let tickets = self.ever.tickets.get(&author).into_iter().flatten().filter(|r| r.unit == unit);
+                let given: Vec<ModelRight> = tickets.map(|r| ModelRight { taken: at, ..r.clone() }).collect();
+                self.ever.rights.entry(*device).or_default().extend(given);
             }
             Op::Found { .. } | Op::Endpoint { .. } | Op::Schema { .. } | Op::Revoke { .. } => {}
+            Op::Cut(_) | Op::Release { .. } | Op::Reject { .. } => {}
         }
     }
 
     /// One operation; false if its author may not, or it fits nothing.
-    fn apply(&mut self, commit: &Commit, seen: &BTreeSet<DeviceId>, op: Op) -> bool {
+    fn apply(&mut self, commit: &Commit, verdicts: Option<&Verdicts>, op: Op) -> bool {
         let (unit, author) = (commit.header().space.unit, commit.header().device);
         let by_root_key = author.0 == self.org.0;
-        let admin = by_root_key || self.has(&author, &unit, Roles::ADMIN, When::Now);
-        let relay = by_root_key || self.has(&author, &unit, Roles::RELAY, When::Now);
+        // In the fold a cut is known by what lies outside it; inside it the old right holds.
+        let held = self.held(commit, verdicts);
+        let roles = held.iter().map(|r| self.on(r, &unit, When::Now)).fold(Roles::NONE, Roles::union);
+        let admin = by_root_key || roles.contains(Roles::ADMIN);
+        let relay = by_root_key || roles.contains(Roles::RELAY);
         match op {
             Op::Found { unit: root, kind, .. } => {
                 let may = by_root_key && root == unit && self.root.is_none();
@@ -214,11 +423,10 @@ impl ModelCharter {
                 may
             }
             Op::Grant(grant) => {
-                let ends_in_time = by_root_key || self.lasts(&author, &unit, grant.until);
+                let ends_in_time = by_root_key || self.lasts(&held, &unit, grant.until);
                 let may = admin && self.units.contains_key(&unit) && ends_in_time && !grant.roles.is_none();
                 if may {
-                    let (roles, subtree, until, key) = (grant.roles, grant.subtree, grant.until, grant.key);
-                    let right = ModelRight { unit, roles, subtree, until, key };
+                    let right = right(commit.id(), unit, &grant);
                     if grant.ticket {
                         self.tickets.entry(grant.key).or_insert((right, None));
                     } else {
@@ -232,7 +440,7 @@ impl ModelCharter {
                 let may = right.unit == unit && used.is_none() && agreed(&device, &author, &proof);
                 if may {
                     *used = Some(device);
-                    let right = right.clone();
+                    let right = ModelRight { taken: commit.id(), ..right.clone() };
                     self.rights.entry(device).or_default().push(right);
                 }
                 may
@@ -257,37 +465,70 @@ impl ModelCharter {
             Op::Revoke { key, .. } => {
                 // By what its author had seen: two who revoke each other are both revoked.
                 let mut units = self.rights.get(&key).into_iter().flatten().map(|r| r.unit).chain([unit]);
-                let may = units.all(|u| self.saw(&author, seen, &u, Roles::ADMIN));
-                if may {
-                    self.revoked.insert(key);
-                }
+                units.all(|u| self.saw(commit, &u, Roles::ADMIN))
+            }
+            Op::Cut(cut) => {
+                let key = cut.key;
+                let made = self.make_cut(commit, cut);
+                let stands = made.is_some();
+                self.cuts.entry(key).or_default().extend(made);
+                stands
+            }
+            Op::Release { commits, .. } => {
+                let may = self.saw(commit, &unit, Roles::ADMIN);
+                self.released.extend(commits.into_iter().filter(|_| may).map(|c| (c, unit, commit.id())));
+                may
+            }
+            Op::Reject { commits, .. } => {
+                let may = self.saw(commit, &unit, Roles::ADMIN);
+                self.rejected.extend(commits.into_iter().filter(|_| may).map(|c| (c, unit, commit.id())));
                 may
             }
         }
     }
 
     /// Whether a grant until then does not outlast the longest right that makes its author admin.
-    fn lasts(&self, author: &DeviceId, unit: &UnitId, until: Option<Millis>) -> bool {
-        let of_admin = self
-            .given(author, When::Now)
+    fn lasts(&self, held: &[ModelRight], unit: &UnitId, until: Option<Millis>) -> bool {
+        let of_admin = held
+            .iter()
             .filter(|r| self.on(r, unit, When::Now).contains(Roles::ADMIN))
             .map(|r| r.until.map_or(u64::MAX, |m| m.0));
         of_admin.max().is_some_and(|limit| until.map_or(u64::MAX, |m| m.0) <= limit)
     }
 
+    /// What an author holds when a commit of its is folded.
+    fn held(&self, commit: &Commit, verdicts: Option<&Verdicts>) -> Vec<ModelRight> {
+        let author = commit.header().device;
+        let gone = |k: &DeviceId| self.revoked.contains(k);
+        let all = self.rights.get(&author).into_iter().flatten().filter(|r| !gone(&author) && !gone(&r.key));
+        let left = |r: &ModelRight| {
+            let narrowed = verdicts.map(|v| v.narrowed.as_slice()).unwrap_or_default().iter();
+            let of = narrowed.filter(|(c, target, _)| *c == commit.id() && *target == r.taken);
+            of.fold(r.roles, |roles, (_, _, remaining)| roles.intersection(*remaining))
+        };
+        all.map(|r| ModelRight { roles: left(r), ..r.clone() }).collect()
+    }
+
     fn given(&self, key: &DeviceId, when: When) -> impl Iterator<Item = &ModelRight> {
         let gone = move |k: &DeviceId| when == When::Now && self.revoked.contains(k);
+        let cut = move |k: &DeviceId, r: &ModelRight| {
+            let mut last = self.cuts.get(k).into_iter().flatten().filter(|c| c.last);
+            when == When::Now && last.any(|c| self.reaches(c, &r.unit))
+        };
         let me = *key;
         let all = match when {
             When::Now => &self.rights,
             When::Ever => &self.ever.rights,
         };
-        all.get(key).into_iter().flatten().filter(move |r| !gone(&me) && !gone(&r.key))
+        all.get(key)
+            .into_iter()
+            .flatten()
+            .filter(move |r| !gone(&me) && !gone(&r.key) && !cut(&me, r) && !cut(&r.key, r))
     }
 
     /// What a right gives on a unit: all of it on its own, admin and relay below, the rest below only
     /// if the grant says so.
-    fn on(&self, right: &ModelRight, unit: &UnitId, when: When) -> Roles {
+    pub(super) fn on(&self, right: &ModelRight, unit: &UnitId, when: When) -> Roles {
         if right.unit == *unit {
             return right.roles;
         }
@@ -295,14 +536,7 @@ impl ModelCharter {
             When::Now => self.up(unit).contains(&right.unit),
             When::Ever => self.ever_above(unit).contains(&right.unit),
         };
-        if !below {
-            return Roles::NONE;
-        }
-        if right.subtree {
-            return right.roles;
-        }
-        let stronger = [Roles::ADMIN, Roles::RELAY].into_iter().find(|r| right.roles.contains(*r));
-        stronger.unwrap_or(Roles::NONE)
+        if below { part_below(right) } else { Roles::NONE }
     }
 
     /// Whether all rights of a device together give it this role on a unit.
@@ -330,9 +564,15 @@ impl ModelCharter {
         let mut out = BTreeSet::new();
         let mut todo = vec![*unit];
         while let Some(at) = todo.pop() {
-            todo.extend(self.ever.parents.get(&at).into_iter().flatten().filter(|p| out.insert(**p)));
+            let parents = self.ever.parents.get(&at).into_iter().flatten();
+            todo.extend(parents.map(|(p, _)| *p).filter(|p| out.insert(*p)));
         }
         out
+    }
+
+    /// As the same charter was before anything of a charter lay outside a cut.
+    fn wide(&self) -> Self {
+        Self { ever: self.wide.clone(), ..self.clone() }
     }
 
     /// Whether a device's logs in a space count: it once had the right to write there.
@@ -340,9 +580,10 @@ impl ModelCharter {
     pub fn counts(&self, device: &DeviceId, space: &SpaceId) -> bool {
         match space.flow {
             Flow::Charter => {
+                let wide = self.wide();
                 device.0 == self.org.0
-                    || self.ever.tickets.get(device).into_iter().flatten().any(|right| right.unit == space.unit)
-                    || self.has(device, &space.unit, Roles::RELAY, When::Ever)
+                    || wide.ever.tickets.get(device).into_iter().flatten().any(|right| right.unit == space.unit)
+                    || wide.has(device, &space.unit, Roles::RELAY, When::Ever)
             }
             Flow::Up | Flow::Down | Flow::Group | Flow::Local | Flow::Inbox => {
                 self.has(device, &space.unit, Roles::EDITOR, When::Ever)
@@ -432,6 +673,20 @@ impl ModelCharter {
     }
 }
 
+/// What a right gives below its unit: all if the grant says so, else admin and relay.
+fn part_below(right: &ModelRight) -> Roles {
+    if right.subtree {
+        return right.roles;
+    }
+    let stronger = [Roles::ADMIN, Roles::RELAY].into_iter().find(|r| right.roles.contains(*r));
+    stronger.unwrap_or(Roles::NONE)
+}
+
+fn right(at: CommitId, unit: UnitId, g: &sampan_core::charter::Grant) -> ModelRight {
+    let (roles, subtree, until, key) = (g.roles, g.subtree, g.until, g.key);
+    ModelRight { unit, roles, subtree, until, key, grant: at, taken: at }
+}
+
 fn causes(commit: &Commit) -> impl Iterator<Item = &CommitId> {
     commit.header().parents.iter().chain(&commit.header().charter_heads)
 }
@@ -446,5 +701,5 @@ fn agreed(device: &DeviceId, ticket: &DeviceId, proof: &[u8; 64]) -> bool {
 
 fn narrows(commit: &Commit) -> bool {
     let mut ops = commit.payload().entries.iter().map(|e| Op::decode(&e.payload));
-    ops.any(|op| matches!(op, Ok(Op::Revoke { .. })))
+    ops.any(|op| matches!(op, Ok(Op::Revoke { .. } | Op::Cut(_))))
 }

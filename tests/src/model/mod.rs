@@ -11,6 +11,7 @@
 
 pub mod change;
 pub mod charter;
+pub mod cuts;
 pub mod diff;
 pub mod record;
 pub mod view;
@@ -84,12 +85,19 @@ impl Model {
         self.charters.entry(key).or_insert_with(|| Rc::new(ModelCharter::fold(org, &set))).clone()
     }
 
-    /// The commits that count: their device once had the right to write in their space, and so has
-    /// every commit that they build on, all of which are held.
+    /// The commits that count: their device once had the right to write in their space, and no cut leaves
+    /// them outside, or they were released; and so does every commit that they build on, all of which are held.
     #[must_use]
     pub fn counting<'a>(&self, charter: &ModelCharter, commits: &'a [Commit]) -> BTreeMap<CommitId, &'a Commit> {
         let mut todo: BTreeMap<CommitId, &Commit> = commits.iter().map(|c| (c.id(), c)).collect();
-        todo.retain(|_, c| charter.counts(&c.header().device, &c.header().space));
+        let held: Vec<&Commit> = todo.values().copied().collect();
+        let mut left: BTreeMap<(DeviceId, SpaceId), Option<BTreeSet<CommitId>>> = BTreeMap::new();
+        todo.retain(|id, c| {
+            let (device, space) = (c.header().device, c.header().space);
+            let left = left.entry((device, space)).or_insert_with(|| charter.left(&device, &space, &held));
+            let inside = left.as_ref().is_none_or(|left| left.contains(id));
+            charter.released(id, &space.unit) || (inside && charter.counts(&device, &space))
+        });
         // Parents have lower sequences, so one pass in that order finds all.
         let mut order: Vec<&Commit> = todo.values().copied().collect();
         order.sort_by_key(|c| (c.header().sequence, c.id()));

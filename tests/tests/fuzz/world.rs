@@ -12,8 +12,8 @@ use sampan_core::log::Commit;
 use sampan_core::pack::Stored;
 use sampan_core::register::SignedRegister;
 use sampan_core::store::{
-    AckRow, Batch, CommitKey, CommitRow, PendingEntry, Quarantined, RecordEntry, RecordKey, RecordState, Status, Store,
-    StoreError,
+    AckRow, Batch, CommitKey, CommitRow, Lineage, PendingEntry, Quarantined, RecordEntry, RecordKey, RecordState,
+    Status, Store, StoreError,
 };
 use sampan_core::sync::{Env, Event, Session, SessionError};
 use sampan_core::testing::village::Village;
@@ -42,6 +42,7 @@ impl Store for Handle {
         known(ids: &[CommitId]) -> Vec<Option<(CommitKey, u64)>>;
         stored_after(after: CommitKey, limit: usize) -> Vec<(LogId, CommitRow)>;
         missing(log: &LogId, have: &BTreeSet<CommitId>) -> Vec<CommitRow>;
+        lineage(space: &SpaceId, device: &DeviceId) -> Vec<Lineage>;
         inventory(log: &LogId) -> Vec<ShortId>;
         missing_from(log: &LogId, inventory: &BTreeSet<ShortId>) -> Vec<CommitRow>;
         groups(space: &SpaceId, keys: &[CommitKey]) -> Vec<Group>;

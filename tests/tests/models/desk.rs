@@ -133,7 +133,7 @@ impl Parcel {
 }
 
 /// What a desk made of a commit handed to it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Taken {
     /// Stored, set aside, or held already.
     Yes(Intake),

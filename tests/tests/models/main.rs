@@ -7,6 +7,7 @@
 //! of steps that leads to it.
 
 mod authority;
+mod cuts;
 mod desk;
 mod ends;
 mod explore;

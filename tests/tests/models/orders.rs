@@ -63,6 +63,10 @@ impl Picture {
             for id in records {
                 let Some(mut state) = store.records(&[*id]).unwrap().remove(0) else { continue };
                 let entries = store.entries(state.key.take().unwrap()).unwrap();
+                // Of a record that lost all it had to a cut the place is left, and nothing else.
+                if entries.is_empty() {
+                    continue;
+                }
                 let view = engine.document(store, *id).ok().map(|(_, _, d)| d.view().map_err(|e| e.to_string()));
                 let view = view.transpose()?;
                 let plain = engines.plain(&entries);
@@ -188,9 +192,10 @@ impl<'a> Orders<'a> {
 
     /// The frontier is the plain model's: every commit taken and not set aside, without the parents.
     fn check_tips(&self, picture: &Picture, taken: &BTreeSet<CommitId>) -> Result<(), String> {
-        let stored = |p: &&Parcel| taken.contains(&p.commit().id()) && !picture.aside.contains(&p.commit().id());
-        let new: Vec<&Parcel> = self.parcels.iter().filter(stored).collect();
-        let expected = plain::tips(self.base.iter().chain(new).map(|p| p.commit()));
+        let new = self.parcels.iter().filter(|p| taken.contains(&p.commit().id()));
+        let counting = |p: &&Parcel| !picture.aside.contains(&p.commit().id());
+        let stored: Vec<&Parcel> = self.base.iter().chain(new).filter(counting).collect();
+        let expected = plain::tips(stored.into_iter().map(|p| p.commit()));
         let shown: BTreeMap<_, _> = picture
             .tips
             .iter()

@@ -5,12 +5,12 @@
 //! Invariants: a mark is set when a write has returned, with the steps of all disks before and after it.
 
 use sampan_core::frontier::{ShortId, SpaceTips};
-use sampan_core::id::{CommitId, LogId, RecordId, SpaceId, StoreEpoch, UnitId};
+use sampan_core::id::{CommitId, DeviceId, LogId, RecordId, SpaceId, StoreEpoch, UnitId};
 use sampan_core::log::Commit;
 use sampan_core::register::SignedRegister;
 use sampan_core::store::{
-    AckRow, Batch, CommitKey, CommitRow, PendingEntry, Quarantined, RecordEntry, RecordKey, RecordState, Status, Store,
-    StoreError,
+    AckRow, Batch, CommitKey, CommitRow, Lineage, PendingEntry, Quarantined, RecordEntry, RecordKey, RecordState,
+    Status, Store, StoreError,
 };
 use sampan_core::testing::MemStore;
 use sampan_core::wire::frame::Group;
@@ -153,6 +153,7 @@ macro_rules! all_reads {
             known(ids: &[CommitId]) -> Vec<Option<(CommitKey, u64)>>;
             stored_after(after: CommitKey, limit: usize) -> Vec<(LogId, CommitRow)>;
             missing(log: &LogId, have: &BTreeSet<CommitId>) -> Vec<CommitRow>;
+            lineage(space: &SpaceId, device: &DeviceId) -> Vec<Lineage>;
             inventory(log: &LogId) -> Vec<ShortId>;
             missing_from(log: &LogId, inventory: &BTreeSet<ShortId>) -> Vec<CommitRow>;
             groups(space: &SpaceId, keys: &[CommitKey]) -> Vec<Group>;

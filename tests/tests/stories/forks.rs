@@ -42,12 +42,12 @@ pub struct Handle(pub Arc<std::sync::Mutex<MemStore>>);
 mod handle {
     use super::Handle;
     use sampan_core::frontier::{ShortId, SpaceTips};
-    use sampan_core::id::{CommitId, LogId, RecordId, SpaceId, StoreEpoch, UnitId};
+    use sampan_core::id::{CommitId, DeviceId, LogId, RecordId, SpaceId, StoreEpoch, UnitId};
     use sampan_core::log::Commit;
     use sampan_core::register::SignedRegister;
     use sampan_core::store::{
-        AckRow, Batch, CommitKey, CommitRow, PendingEntry, Quarantined, RecordEntry, RecordKey, RecordState, Status,
-        Store, StoreError,
+        AckRow, Batch, CommitKey, CommitRow, Lineage, PendingEntry, Quarantined, RecordEntry, RecordKey, RecordState,
+        Status, Store, StoreError,
     };
     use sampan_core::wire::frame::Group;
     use std::collections::{BTreeMap, BTreeSet};
@@ -69,6 +69,9 @@ mod handle {
         }
         fn missing(&self, log: &LogId, have: &BTreeSet<CommitId>) -> R<Vec<CommitRow>> {
             self.0.lock().unwrap().missing(log, have)
+        }
+        fn lineage(&self, space: &SpaceId, device: &DeviceId) -> R<Vec<Lineage>> {
+            self.0.lock().unwrap().lineage(space, device)
         }
         fn inventory(&self, log: &LogId) -> R<Vec<ShortId>> {
             self.0.lock().unwrap().inventory(log)

@@ -5,6 +5,7 @@
 mod authority;
 mod canaries;
 mod charters;
+mod cuts;
 mod edges;
 mod forks;
 mod hostile;

@@ -101,8 +101,15 @@ fn charter_operations() {
         Op::Endpoint { .. } => 4,
         Op::Schema { .. } => 5,
         Op::Revoke { .. } => 6,
+        Op::Cut(_) => 7,
+        Op::Release { .. } => 8,
+        Op::Reject { .. } => 9,
     };
-    assert_eq!(ops.iter().map(|(_, op, _)| number(op)).collect::<BTreeSet<_>>().len(), 7, "an operation has no vector");
+    assert_eq!(
+        ops.iter().map(|(_, op, _)| number(op)).collect::<BTreeSet<_>>().len(),
+        10,
+        "an operation has no vector"
+    );
     for (name, op, shape) in ops {
         let file = golden(name, &op.encode(), shape);
         same(name, &op.encode(), &file);

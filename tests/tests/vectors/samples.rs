@@ -5,7 +5,7 @@
 //! Invariants: everything follows from the seeded keys and constants here; a value that a vector was
 //! made from never changes.
 
-use sampan_core::charter::{Grant, Holder, Op, Roles, Ticket};
+use sampan_core::charter::{Cut, CutKind, CutLog, Grant, Holder, Op, Roles, Ticket};
 use sampan_core::frontier::ShortId;
 use sampan_core::hash::{change_hash, tagged, whole_chunk};
 use sampan_core::id::{
@@ -224,6 +224,31 @@ pub fn ops() -> Vec<Named<Op>> {
             "op(variant fields(version text))",
         ),
         ("op_revoke", Op::Revoke { key: device_of(3), reason: "lost".into() }, "op(variant fields(key reason))"),
+        (
+            "op_cut",
+            Op::Cut(Cut {
+                key: device_of(3),
+                kind: CutKind::Narrow,
+                reason: "moved".into(),
+                logs: vec![CutLog {
+                    space: SpaceId { unit: test_unit(2), flow: Flow::Up, reach: 1 },
+                    incarnation: Incarnation([0x11; 16]),
+                    tips: vec![CommitId([1; 32]), CommitId([2; 32])],
+                }],
+                remaining: Roles::READER,
+            }),
+            "op(variant fields(cut(key kind reason logs[log(space(unit flow reach) incarnation tips[tip])] remaining)))",
+        ),
+        (
+            "op_release",
+            Op::Release { commits: vec![CommitId([1; 32])], reason: "ours".into() },
+            "op(variant fields(commits[commit] reason))",
+        ),
+        (
+            "op_reject",
+            Op::Reject { commits: vec![CommitId([1; 32])], reason: "forged".into() },
+            "op(variant fields(commits[commit] reason))",
+        ),
     ]
 }
 

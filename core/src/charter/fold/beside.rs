@@ -5,10 +5,11 @@
 //! Invariants: whether a log counts never turns from yes to no when more of the charter arrives, so that
 //! what a replica holds does not depend on the order in which it heard of things.
 
-use super::{Charter, Right, reaches};
+use super::{Charter, Right, Ticket, reaches};
 use crate::charter::op::{Grant, Roles};
 use crate::id::{CommitId, DeviceId, Flow, SpaceId, UnitId};
 use crate::log::Commit;
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What was given by one who had the right as far as it had seen, and is void because of something that
@@ -16,11 +17,11 @@ use std::collections::{BTreeMap, BTreeSet};
 ///
 /// It gives no right. But a replica that heard of it first took what was written under it, rightly, and
 /// nothing that arrives later may make that depend on the order of arrival: such logs count everywhere.
-/// (Ending what a log may add is the work of cuts.)
+/// (Ending what a log may add is the work of cuts: see `cuts`.)
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Beside {
-    /// Units with the parents that they would have had.
-    pub(super) units: BTreeMap<UnitId, BTreeSet<UnitId>>,
+    /// Units with the parents that they would have had, and the commits that say so.
+    pub(super) units: BTreeMap<UnitId, BTreeMap<UnitId, BTreeSet<CommitId>>>,
     /// Rights of devices.
     pub(super) rights: BTreeMap<DeviceId, Vec<Right>>,
     /// What tickets would have given.
@@ -32,15 +33,62 @@ pub(super) struct Beside {
 /// The commits being folded, to ask what an author had seen.
 pub(super) type Log<'a> = BTreeMap<CommitId, &'a Commit>;
 
+/// A commit with all that it had seen: itself and its causes, looked up when first asked for.
+pub(super) struct Past<'a, 'log> {
+    pub(super) commit: &'a Commit,
+    log: &'a Log<'log>,
+    seen: OnceCell<BTreeSet<CommitId>>,
+}
+
+impl<'a, 'log> Past<'a, 'log> {
+    pub(super) fn of(log: &'a Log<'log>, commit: &'a Commit) -> Self {
+        Self { commit, log, seen: OnceCell::new() }
+    }
+
+    /// Whether the commit is this one or among its causes.
+    pub(super) fn has(&self, id: &CommitId) -> bool {
+        self.seen.get_or_init(|| self.walk()).contains(id)
+    }
+
+    fn walk(&self) -> BTreeSet<CommitId> {
+        let mut seen = BTreeSet::from([self.commit.id()]);
+        let mut todo = vec![self.commit];
+        while let Some(c) = todo.pop() {
+            for id in c.header().parents.iter().chain(&c.header().charter_heads) {
+                if seen.insert(*id) {
+                    todo.extend(self.log.get(id));
+                }
+            }
+        }
+        seen
+    }
+}
+
+/// Who ever had rights, cuts of charters left out of account: what makes the logs of charters count, so
+/// that what narrows is found by everybody.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Wide {
+    pub(super) rights: BTreeMap<DeviceId, Vec<Right>>,
+    pub(super) tickets: BTreeMap<DeviceId, Ticket>,
+    pub(super) units: BTreeMap<UnitId, BTreeSet<UnitId>>,
+    pub(super) beside: Beside,
+}
+
 impl Charter {
-    /// Whether a key ever had the right to write in a space, which is what makes its logs count.
+    /// Whether a key ever had the right to write in a space, which is what makes its logs count, as far as
+    /// no cut says otherwise ([`Charter::cuts_of`]).
     #[must_use]
     pub fn counts(&self, key: &DeviceId, space: &SpaceId) -> bool {
         if space.flow == Flow::Charter {
-            return key.0 == self.org.0
-                || self.tickets.get(key).is_some_and(|t| t.right.unit == space.unit)
-                || self.beside.tickets.get(key).is_some_and(|all| all.iter().any(|r| r.unit == space.unit))
-                || self.ever_had(key, &space.unit, Roles::RELAY);
+            return match &self.wide {
+                Some(wide) => wide.counts(self, key, &space.unit),
+                None => {
+                    key.0 == self.org.0
+                        || self.tickets.get(key).is_some_and(|t| t.right.unit == space.unit)
+                        || self.beside.tickets.get(key).is_some_and(|all| all.iter().any(|r| r.unit == space.unit))
+                        || self.ever_had(key, &space.unit, Roles::RELAY)
+                }
+            };
         }
         self.ever_had(key, &space.unit, Roles::EDITOR)
     }
@@ -48,47 +96,72 @@ impl Charter {
         self.ever(key).fold(Roles::NONE, |acc, r| acc.union(self.covered(r, unit))).contains(role)
     }
     /// Every right that was given to a key by one who had it to give, as far as that one had seen.
-    fn ever(&self, key: &DeviceId) -> impl Iterator<Item = &Right> {
+    pub(super) fn ever(&self, key: &DeviceId) -> impl Iterator<Item = &Right> {
         self.rights.get(key).into_iter().chain(self.beside.rights.get(key)).flatten()
     }
 
-    /// The roles that an author had on a unit as far as a commit of its had seen.
-    pub(super) fn saw(&self, log: &Log<'_>, commit: &Commit, author: &DeviceId, unit: &UnitId) -> Roles {
-        self.saw_rights(log, commit, author).fold(Roles::NONE, |acc, r| acc.union(self.covered(r, unit)))
+    /// Whether an author had a role on a unit as far as a commit of its had seen.
+    pub(super) fn saw(&self, past: &Past<'_, '_>, author: &DeviceId, unit: &UnitId, role: Roles) -> bool {
+        // One who never had it is told without looking at what it had seen: strangers cost nothing.
+        author.0 == self.org.0
+            || (self.ever_had(author, unit, role)
+                && self
+                    .saw_rights(past, author)
+                    .fold(Roles::NONE, |acc, r| acc.union(self.saw_covered(past, &r, unit)))
+                    .contains(role))
     }
 
-    fn saw_rights<'a>(
-        &'a self,
-        log: &'a Log<'_>,
-        commit: &'a Commit,
-        author: &'a DeviceId,
-    ) -> impl Iterator<Item = &'a Right> {
-        let lost = move |key: &DeviceId| {
-            let revokers = self.beside.revokers.get(key).map(Vec::as_slice).unwrap_or_default();
-            !revokers.is_empty() && had_seen(log, commit, revokers)
+    /// The rights of an author that its commit had seen given and had not seen taken away.
+    pub(super) fn saw_rights(&self, past: &Past<'_, '_>, author: &DeviceId) -> impl Iterator<Item = Right> {
+        let revoked = |key: &DeviceId| self.beside.revokers.get(key).into_iter().flatten().any(|by| past.has(by));
+        let none = self.ever(author).next().is_none() || revoked(author);
+        let stands = move |r: &&Right| {
+            let gone = |key: &DeviceId| self.saw_cut(past, key, &r.unit);
+            !none
+                && past.has(&r.taken)
+                && !revoked(&r.key)
+                && !gone(author)
+                && !gone(&r.key)
+                && self.saw_given(past, r, &mut BTreeSet::new())
         };
-        let none = lost(author);
-        self.ever(author).filter(move |r| !none && !lost(&r.key))
+        self.ever(author).filter(stands).map(move |r| Right { roles: self.saw_left(past, author, r), ..r.clone() })
+    }
+
+    /// Whether a commit had also seen what gave the giver of a right, up to the root key: nothing that is
+    /// kept back and shown later makes an operation rightful that was not.
+    fn saw_given(&self, past: &Past<'_, '_>, right: &Right, on_the_way: &mut BTreeSet<CommitId>) -> bool {
+        let Some(giver) = past.log.get(&right.by).map(|c| c.header().device) else { return false };
+        giver.0 == self.org.0
+            || (past.has(&right.by)
+                && on_the_way.insert(right.taken)
+                && self.ever(&giver).any(|r| {
+                    past.has(&r.taken)
+                        && self.saw_covered(past, r, &right.unit).contains(Roles::ADMIN)
+                        && self.saw_given(past, r, on_the_way)
+                }))
     }
 
     /// Whether an author could give a grant as far as its commit had seen.
-    pub(super) fn saw_may_grant(
-        &self,
-        log: &Log<'_>,
-        commit: &Commit,
-        author: &DeviceId,
-        unit: &UnitId,
-        grant: &Grant,
-    ) -> bool {
+    pub(super) fn saw_may_grant(&self, past: &Past<'_, '_>, author: &DeviceId, unit: &UnitId, grant: &Grant) -> bool {
         let outlasts = |r: &Right| r.until.is_some_and(|limit| grant.until.is_none_or(|u| u > limit));
-        let mut admin = self.saw_rights(log, commit, author).filter(|r| self.covered(r, unit).contains(Roles::ADMIN));
+        let given = || {
+            let mut all = self.saw_rights(past, author).filter(|r| !outlasts(r));
+            all.any(|r| self.saw_covered(past, &r, unit).contains(Roles::ADMIN))
+        };
         let root = author.0 == self.org.0;
-        self.ever_was(unit) && !grant.roles.is_none() && (root || admin.any(|r| !outlasts(r)))
+        self.ever_was(unit)
+            && !grant.roles.is_none()
+            && (root || (self.ever_had(author, unit, Roles::ADMIN) && given()))
     }
 
     /// What a right gave on a unit, whatever became of the unit.
-    fn covered(&self, right: &Right, unit: &UnitId) -> Roles {
+    pub(super) fn covered(&self, right: &Right, unit: &UnitId) -> Roles {
         reaches(right, unit, self.was_below(unit, &right.unit))
+    }
+
+    /// What a right gave on a unit in the eyes of a commit.
+    fn saw_covered(&self, past: &Past<'_, '_>, right: &Right, unit: &UnitId) -> Roles {
+        reaches(right, unit, right.unit != *unit && self.saw_below(past, unit, &right.unit))
     }
 
     /// Whether a unit was ever made, whatever became of it.
@@ -97,39 +170,67 @@ impl Charter {
     }
 
     /// Whether `unit` lies or would lie strictly below `above`, in any of the places where it was made.
-    fn was_below(&self, unit: &UnitId, above: &UnitId) -> bool {
-        // Parents that are void may lead anywhere, also round in a circle.
-        let mut seen = BTreeSet::new();
-        let mut todo = vec![*unit];
-        while let Some(at) = todo.pop() {
-            let stands = self.units.get(&at).and_then(|u| u.parent);
-            for parent in self.beside.units.get(&at).into_iter().flatten().copied().chain(stands) {
-                if parent == *above {
-                    return true;
-                }
-                if seen.insert(parent) {
-                    todo.push(parent);
-                }
-            }
+    pub(super) fn was_below(&self, unit: &UnitId, above: &UnitId) -> bool {
+        climbs(unit, above, |at| {
+            let stands = self.units.get(at).and_then(|u| u.parent);
+            self.beside.units.get(at).into_iter().flat_map(BTreeMap::keys).copied().chain(stands).collect()
+        })
+    }
+
+    /// Whether a unit is another or lies below it, as far as a commit had seen.
+    pub(super) fn saw_below(&self, past: &Past<'_, '_>, unit: &UnitId, above: &UnitId) -> bool {
+        unit == above
+            || climbs(unit, above, |at| {
+                let made = self.made.get(at).is_some_and(|by| past.has(by));
+                let stands = self.units.get(at).filter(|_| made).and_then(|u| u.parent);
+                let void = self.beside.units.get(at).into_iter().flatten();
+                void.filter(|(_, by)| by.iter().any(|by| past.has(by))).map(|(p, _)| *p).chain(stands).collect()
+            })
+    }
+
+    /// What makes the logs of charters count, before what lies outside cuts is taken away.
+    pub(super) fn wide(&self) -> Wide {
+        Wide {
+            rights: self.rights.clone(),
+            tickets: self.tickets.clone(),
+            units: self.units.values().map(|u| (u.id, u.parent.into_iter().collect())).collect(),
+            beside: self.beside.clone(),
         }
-        false
     }
 }
 
-/// Whether one of these commits is among the causes of a commit.
-fn had_seen(log: &Log<'_>, commit: &Commit, any: &[CommitId]) -> bool {
-    let causes = |c: &Commit| -> Vec<CommitId> {
-        let h = c.header();
-        h.parents.iter().chain(&h.charter_heads).copied().collect()
-    };
-    let mut todo = causes(commit);
+impl Wide {
+    fn counts(&self, charter: &Charter, key: &DeviceId, unit: &UnitId) -> bool {
+        let below = |above: &UnitId| {
+            climbs(unit, above, |at| {
+                let stands = self.units.get(at).into_iter().flatten();
+                let void = self.beside.units.get(at).into_iter().flat_map(BTreeMap::keys);
+                stands.chain(void).copied().collect()
+            })
+        };
+        let rights = self.rights.get(key).into_iter().chain(self.beside.rights.get(key)).flatten();
+        key.0 == charter.org.0
+            || self.tickets.get(key).is_some_and(|t| t.right.unit == *unit)
+            || self.beside.tickets.get(key).is_some_and(|all| all.iter().any(|r| r.unit == *unit))
+            || rights
+                .fold(Roles::NONE, |acc, r| acc.union(reaches(r, unit, r.unit != *unit && below(&r.unit))))
+                .contains(Roles::RELAY)
+    }
+}
+
+/// Whether one comes strictly above a unit by its parents. Parents that are void may lead anywhere, also
+/// round in a circle.
+fn climbs(unit: &UnitId, above: &UnitId, parents: impl Fn(&UnitId) -> Vec<UnitId>) -> bool {
     let mut seen = BTreeSet::new();
-    while let Some(id) = todo.pop() {
-        if any.contains(&id) {
-            return true;
-        }
-        if seen.insert(id) {
-            todo.extend(log.get(&id).map(|c| causes(c)).unwrap_or_default());
+    let mut todo = vec![*unit];
+    while let Some(at) = todo.pop() {
+        for parent in parents(&at) {
+            if parent == *above {
+                return true;
+            }
+            if seen.insert(parent) {
+                todo.push(parent);
+            }
         }
     }
     false

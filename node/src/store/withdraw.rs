@@ -1,0 +1,92 @@
+//! Taking commits out of what is held: where a cut leaves them outside.
+//!
+//! It does not: decide which (the engine does), or lose them: the batch puts them into the quarantine.
+//!
+//! Invariants: runs inside the transaction of its batch; what remains of a log has the tips that its
+//! commits leave; a pack goes with its last commit; the newest position of all is never given again,
+//! because the charter that brought the cut was stored later.
+
+use super::SqliteStore;
+use super::error::{Fault, damaged};
+use super::rows::{self, int};
+use sampan_core::frontier::SpaceTips;
+use sampan_core::id::{CommitId, DeviceId, Incarnation};
+use sampan_core::store::Status;
+use std::collections::{BTreeMap, BTreeSet};
+
+impl SqliteStore {
+    /// Removes commits with their entries from what is held; what counts per space and status changes with
+    /// them. Returns the records that they had entries of.
+    pub(super) fn withdraw(&self, ids: &[CommitId]) -> Result<BTreeSet<i64>, Fault> {
+        let mut logs = BTreeSet::new();
+        let mut records = BTreeSet::new();
+        let mut counts: BTreeMap<(i64, Status), i64> = BTreeMap::new();
+        let newest = self.read_last_commit()?;
+        for id in ids {
+            let sql = "SELECT c.key, c.log, c.pack, l.space, c.key - c.place FROM commits c
+                JOIN logs l ON l.id = c.log WHERE c.id = ?1";
+            let found = self.one(sql, [id.0], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?)))?;
+            let Some((key, log, pack, space, first)): Option<(i64, i64, i64, i64, i64)> = found else {
+                return Err(damaged(format!("commit {id} is to be withdrawn and is not held")));
+            };
+            if key == int(newest.0) {
+                return Err(damaged(format!("commit {id} is the newest and cannot be withdrawn")));
+            }
+            logs.insert(log);
+            for (record, status) in self.entries_of(*id, key)? {
+                records.insert(record);
+                *counts.entry((space, status)).or_default() -= 1;
+            }
+            self.conn.prepare_cached("DELETE FROM commits WHERE key = ?1")?.execute([key])?;
+            // The commits of a pack have neighbouring positions: no look at all others.
+            let sql = "DELETE FROM packs WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM commits
+                WHERE key >= ?2 AND key < ?2 + packs.commits AND pack = ?1)";
+            self.conn.prepare_cached(sql)?.execute((pack, first))?;
+        }
+        self.cache.borrow_mut().clear();
+        for log in logs {
+            self.tips_anew(log)?;
+        }
+        let sql = "UPDATE counts SET entries = entries + ?3 WHERE space = ?1 AND status = ?2";
+        let mut change = self.conn.prepare_cached(sql)?;
+        for ((space, status), n) in counts {
+            change.execute((space, status.number(), n))?;
+        }
+        Ok(records)
+    }
+
+    /// Record and status of each entry of a commit; the entries are no longer listed afterwards.
+    fn entries_of(&self, id: CommitId, key: i64) -> Result<Vec<(i64, Status)>, Fault> {
+        let commit = self.opened(sampan_core::store::CommitKey(key as u64))?.commit()?;
+        let sql = "DELETE FROM hist WHERE at = ?2 AND record = (SELECT key FROM records WHERE id = ?1)
+            RETURNING record, status";
+        let named: BTreeSet<_> = commit.payload().entries.iter().map(|e| e.entry.record).collect();
+        let mut out = Vec::new();
+        for record in named {
+            out.extend(self.all(sql, (record.0, key), |r| Ok((r.get(0)?, rows::status(r, 1)?)))?);
+        }
+        if out.len() > commit.payload().entries.len() {
+            return Err(damaged(format!("commit {id} has more entries listed than it holds")));
+        }
+        Ok(out)
+    }
+
+    fn tips_anew(&self, log: i64) -> Result<(), Fault> {
+        let sql = "SELECT id, sequence, header, signature FROM commits WHERE log = ?1 ORDER BY key";
+        let (device, incarnation) = (DeviceId::default(), Incarnation::default());
+        let mut tips = SpaceTips::default();
+        let mut sequences = BTreeMap::new();
+        self.all(sql, [log], |r| {
+            let id = rows::id(r, 0, "a commit id", CommitId::from_slice)?;
+            sequences.insert(id, r.get::<_, i64>(1)?);
+            tips.advance(device, incarnation, id, &rows::head(r, 2)?.header().parents);
+            Ok(())
+        })?;
+        self.conn.prepare_cached("DELETE FROM tips WHERE log = ?1")?.execute([log])?;
+        let mut add = self.conn.prepare_cached("INSERT INTO tips (log, id, sequence) VALUES (?1, ?2, ?3)")?;
+        for tip in tips.tips(device, incarnation) {
+            add.execute((log, tip.0, sequences.get(&tip).copied().unwrap_or_default()))?;
+        }
+        Ok(())
+    }
+}
