@@ -21,6 +21,9 @@ use crate::wire::frame::Group;
 use std::collections::BTreeSet;
 use std::collections::btree_map::{BTreeMap, Entry};
 
+/// The commits that count, and those that are set aside, with the reason.
+type Split = (Vec<Commit>, Vec<(Commit, String)>);
+
 /// Why a commit lies in the quarantine that a cut leaves outside.
 pub(super) const OUTSIDE: &str = "it lies outside a cut of its device";
 
@@ -318,7 +321,7 @@ impl Engine {
         space: SpaceId,
         commits: Vec<Commit>,
         mut left_out: BTreeSet<CommitId>,
-    ) -> Result<(Vec<Commit>, Vec<(Commit, String)>), StoreError> {
+    ) -> Result<Split, StoreError> {
         let insides = self.insides(store, space, &commits)?;
         // A charter commit may bring the very grant that makes it count: judge it with all of them.
         let with_new;
@@ -487,7 +490,11 @@ impl Engine {
             }
             // Released and stored in one write: a crash between two would lose it.
             match self.store_commits(store, Some(q.peer), h.space, counting, Some(&q.pack), batch.clone()) {
-                Ok(taken) => out.add(taken),
+                Ok(mut taken) => {
+                    // What a cut took out of this very store was made here and by no twin.
+                    taken.twin_found &= q.peer != self.device || q.reason != OUTSIDE;
+                    out.add(taken);
+                }
                 Err(e @ IntakeError::LocalStore(_)) => return Err(e),
                 // What it says of its parents could not be seen while they were missing; whoever brought
                 // this charter did not bring it.

@@ -46,8 +46,7 @@ fn names(office: &Office) -> Vec<String> {
 fn a_stolen_pc_is_cut_off_and_what_was_right_is_released() {
     let office = Office::founded();
     office.ok(&["unit", "add", "city", "--name", "Chi bộ 1", "--kind", "branch"]);
-    let line =
-        office.ok(&["invite", "city", "--unit", "Chi bộ 1", "--role", "editor", "--holder", "Nguyễn Thị Hoa"]);
+    let line = office.ok(&["invite", "city", "--unit", "Chi bộ 1", "--role", "editor", "--holder", "Nguyễn Thị Hoa"]);
     let ticket = Ticket::decode(line.trim()).unwrap();
     let open = || Replica::open(&office.dir("city"), &Settings::default()).unwrap();
     let mut branch = Replica::join(&office.dir("branch"), &ticket, Settings::default()).unwrap();
