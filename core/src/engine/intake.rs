@@ -227,8 +227,7 @@ impl Engine {
             }
             out.entries += u64::from(h.entries);
             out.charter_grew |= h.space.flow == Flow::Charter;
-            out.twin_found |=
-                from.is_some_and(|f| f != self.device) && h.device == self.device && h.incarnation == self.incarnation;
+            out.twin_found |= from.is_some() && h.device == self.device && h.incarnation == self.incarnation;
             let changes = c.payload().entries.iter();
             out.changes +=
                 changes.filter(|e| matches!(e.entry.kind, EntryKind::Change | EntryKind::Identity)).count() as u64;
