@@ -74,9 +74,15 @@ impl ModelCharter {
     fn no_right_left(&self, device: &DeviceId, cut: &ModelCut, space: &SpaceId) -> bool {
         let narrowing = || self.cuts.get(device).into_iter().flatten().filter(|c| !c.remaining.contains(Roles::EDITOR));
         let narrowed = |r: &ModelRight| narrowing().any(|c| c.targets.contains(&r.taken));
-        let all = self.ever.rights.get(device).into_iter().flatten().filter(|r| !narrowed(r));
-        let rest = all.map(|r| self.on(r, &space.unit, When::Ever)).fold(false, |a, r| a || r.contains(Roles::EDITOR));
-        !cut.remaining.contains(Roles::EDITOR) && !rest
+        let roles = |taken: bool| {
+            let all = self.ever.rights.get(device).into_iter().flatten().filter(|r| narrowed(r) == taken);
+            all.map(|r| self.on(r, &space.unit, When::Ever)).fold(Roles::NONE, Roles::union)
+        };
+        // An inspector may go on where nobody was more than one.
+        let rest = roles(false);
+        let goes_on =
+            rest.contains(Roles::EDITOR) || (rest.contains(Roles::INSPECTOR) && !roles(true).contains(Roles::EDITOR));
+        !cut.remaining.contains(Roles::EDITOR) && !goes_on
     }
 
     /// Whether every right of a device was taken away for good.

@@ -86,6 +86,8 @@ fn a_bundle_down_speaks_of_the_receivers_line_alone() {
         holder: "x".into(),
         until: None,
         use_by: None,
+        collections: None,
+        replaces: None,
     };
     let now = v.now;
     let r = &mut v.replicas[1];

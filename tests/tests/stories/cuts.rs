@@ -123,6 +123,8 @@ fn a_cut_device_is_refused_at_the_door_and_told_why() {
         ticket: false,
         use_by: None,
         holder: right.holder,
+        collections: None,
+        replaces: None,
     });
     let r = &mut v.replicas[1];
     r.engine.write_charter(&mut *r.store, &mut r.rng, branch, &[op], now).unwrap();

@@ -151,8 +151,7 @@ impl Charter {
         };
         self.ever_was(unit)
             && !grant.roles.is_none()
-            && (self.saw_root(past)
-                || (self.ever_had(author, unit, Roles::ADMIN) && given()))
+            && (self.saw_root(past) || (self.ever_had(author, unit, Roles::ADMIN) && given()))
     }
 
     /// What a right gave on a unit, whatever became of the unit.
