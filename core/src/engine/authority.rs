@@ -22,9 +22,6 @@ use crate::wire::frame::{Group, RelayAddress};
 use ed25519_dalek::SigningKey;
 use std::collections::BTreeSet;
 
-/// Bytes of one unit among those joined by tickets: its id and its depth.
-const JOINED_BYTES: usize = 17;
-
 /// Who is invited, where, and for what.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InviteRequest {
@@ -320,13 +317,9 @@ impl Engine {
         };
         let chain = vec![group(&grant), group(&enrol)];
         let mut batch = Batch::at(now);
-        // Two tickets may be used before any link: both chains travel with the first hello.
-        let mut joined = store.meta(meta::JOINED_UNIT)?.unwrap_or_default();
-        if !joined.chunks_exact(JOINED_BYTES).any(|j| j[..16] == ticket.unit.0) {
-            joined.extend(ticket.unit.0);
-            joined.push(ticket.depth);
-        }
-        batch.meta.insert(meta::JOINED_UNIT.into(), Some(joined));
+        let mut unit = ticket.unit.0.to_vec();
+        unit.push(ticket.depth);
+        batch.meta.insert(meta::JOINED_UNIT.into(), Some(unit));
         batch.meta.insert(meta::chain(&ticket.unit), Some(wire::encode(&chain)));
         let ticket_box = crate::bundle::BoxSecret::of_signer(&key).to_bytes().to_vec();
         batch.meta.insert(meta::ticket_box(&ticket.unit), Some(ticket_box));
@@ -376,7 +369,7 @@ impl Engine {
     pub fn joined_units(&self, store: &dyn Store) -> Result<Vec<UnitId>, StoreError> {
         let mut units = self.charter.units_of(&self.device);
         if let Some(bytes) = store.meta(meta::JOINED_UNIT)? {
-            units.extend(bytes.chunks_exact(JOINED_BYTES).filter_map(|j| UnitId::from_slice(&j[..16])));
+            units.extend(bytes.get(..16).and_then(UnitId::from_slice));
         }
         Ok(units.into_iter().collect())
     }
