@@ -545,7 +545,7 @@ fn roles_become_fewer_and_a_later_grant_takes_the_log_up_again() {
     let mut w = World::new(0, true);
     w.cuts = true;
     let editor = w.grant(3, Roles::EDITOR);
-    w.say(1, unit(0), &[editor.clone()], &[1]);
+    w.say(1, unit(0), std::slice::from_ref(&editor), &[1]);
     let key = device_id(&w.keys[3]);
     let narrow =
         Cut { key, kind: CutKind::Narrow, reason: "đổi việc".into(), logs: Vec::new(), remaining: Roles::READER };
