@@ -8,8 +8,8 @@ use sampan_tests::sim::Options;
 use sampan_tests::sim::canary::{Catch, bait, catches};
 use sampan_tests::sim::swarm::on_threads;
 
-/// A canary and a seed that catches it.
-pub const SURE: (Canary, u64) = (Canary::VerifiedTooEarly, 2);
+/// A canary that every second seed or so catches, and how many are tried.
+pub const SURE: (Canary, u64) = (Canary::VerifiedTooEarly, 20);
 
 /// Nodes of a world at most.
 pub const NODES_MAX: usize = 6;
