@@ -11,6 +11,7 @@ mod authority;
 mod edit;
 mod intake;
 mod judge;
+mod salvage;
 mod seal;
 
 pub use acks::Delivered;

@@ -7,6 +7,7 @@
 //! the tests is one, and is run by them).
 //!
 //! - [`formats`]: every form that is signed, hashed, sent or stored.
+//! - [`at_rest`]: passphrases, backups, damage and what `doctor` says.
 //! - [`sync`]: how a session between two replicas goes.
 //! - [`statuses`]: what becomes of an entry, and why every replica agrees on it.
 //!
@@ -76,6 +77,7 @@
 //!
 //! [`sync`](mod@crate::sync): the session, a state machine between a lower and an upper end.
 
+pub mod at_rest;
 pub mod formats;
 pub mod statuses;
 pub mod sync;

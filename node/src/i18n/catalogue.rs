@@ -2,7 +2,7 @@
 //!
 //! It does not: hold words itself.
 
-use super::{Message, errors, help, records, relay, words};
+use super::{Message, errors, help, records, relay, rest, words};
 
 /// One entry of a table.
 pub(super) const fn m(id: &'static str, vi: &'static str, en: &'static str) -> Message {
@@ -11,5 +11,11 @@ pub(super) const fn m(id: &'static str, vi: &'static str, en: &'static str) -> M
 
 /// Every message.
 pub(super) fn all() -> impl Iterator<Item = &'static Message> {
-    errors::ERRORS.iter().chain(help::HELP).chain(words::WORDS).chain(records::RECORDS).chain(relay::RELAY)
+    errors::ERRORS
+        .iter()
+        .chain(help::HELP)
+        .chain(words::WORDS)
+        .chain(records::RECORDS)
+        .chain(relay::RELAY)
+        .chain(rest::REST)
 }

@@ -11,6 +11,7 @@ mod help;
 mod number;
 mod records;
 mod relay;
+mod rest;
 mod words;
 
 pub use number::{format_bytes, format_decimal, format_int};

@@ -5,12 +5,14 @@
 //! Invariants: `sampan` and `sampan-relay` run the same functions for the same words.
 
 mod add;
+mod backup;
 pub mod common;
 mod doctor;
 mod edit;
 pub mod join;
 pub mod link;
 mod list;
+mod passphrase;
 mod show;
 pub mod status;
 #[cfg(test)]
@@ -62,5 +64,8 @@ pub fn upkeep(command: &UpkeepCommand, app: &mut App) -> Result<ExitCode, CliErr
         UpkeepCommand::Status(args) => status::status(args, app),
         UpkeepCommand::Verify(args) => verify::verify(args, app),
         UpkeepCommand::Doctor(args) => doctor::doctor(args, app),
+        UpkeepCommand::Passphrase(args) => passphrase::passphrase(args, app),
+        UpkeepCommand::Backup(args) => backup::backup(args, app),
+        UpkeepCommand::Restore(args) => backup::restore(args, app),
     }
 }
