@@ -116,7 +116,7 @@ impl LockFile {
     ) -> Result<(), KeyError> {
         let salt = random(rng);
         let path = keys.join(LOCK_NAME);
-        let key = cost.key(new, &salt).ok_or_else(|| KeyError::Memory { mib: cost.memory_kib >> 10 })?;
+        let key = cost.key(new, &salt).ok_or(KeyError::Memory { mib: cost.memory_kib >> 10 })?;
         let sealed = seal(&key, &Self::head(cost, &salt), folder_key, rng);
         let text = Self { cost, salt, sealed }.text();
         write_atomic(&path, text.as_bytes(), 0o600).map_err(KeyError::Dir)
@@ -160,8 +160,7 @@ pub fn open(keys: &Path, passphrase: &Passphrase, pause: &mut dyn FnMut(Duration
     if let Some(length) = pause_before(tries.wrong) {
         pause(length);
     }
-    let key =
-        lock.cost.key(passphrase, &lock.salt).ok_or_else(|| KeyError::Memory { mib: lock.cost.memory_kib >> 10 })?;
+    let key = lock.cost.key(passphrase, &lock.salt).ok_or(KeyError::Memory { mib: lock.cost.memory_kib >> 10 })?;
     let opened = unseal(&key, &LockFile::head(lock.cost, &lock.salt), &lock.sealed)
         .ok_or_else(|| KeyError::Wrong { path: keys.to_owned() })?;
     tries.forget()?;
@@ -345,7 +344,11 @@ mod tests {
     }
 
     /// What version 1 wrote once, and must open for ever.
-    const OF_VERSION_1: &str = "GOLDEN";
+    const OF_VERSION_1: &str = "sampan lock, version 1
+argon2id m=19456 t=2 p=1
+salt=2122232425262728292a2b2c2d2e2f30
+sealed=3132333435363738393a3b3c3d3e3f40414243444546474857d37501961918b472abd4b0699ddcedf4a902cded3d588fb3bcff452e9906fef8a4c81e05ff83cc7980f2eee65a28ae
+";
 
     #[test]
     fn a_lock_of_version_1_opens_for_ever() {

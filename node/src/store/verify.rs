@@ -180,9 +180,8 @@ impl SqliteStore {
                     Ok(r.get::<_, Vec<u8>>(10)? == h.device.0 && r.get::<_, Vec<u8>>(11)? == h.incarnation.0)
                 };
                 let space = || -> Result<bool, Fault> { Ok(r.get::<_, Vec<u8>>(9)? == h.space.key()) };
-                let checks: [(&'static str, &dyn Fn() -> Result<bool, Fault>); 3] =
-                    [("commits", &own), ("logs", &log), ("spaces", &space)];
-                checks.into_iter().find(|(_, check)| !check().unwrap_or(false)).map(|(table, _)| table)
+                let same = [("commits", own()), ("logs", log()), ("spaces", space())];
+                same.into_iter().find(|(_, same)| !matches!(same, Ok(true))).map(|(table, _)| table)
             });
             let row = Row {
                 key: r.get(0)?,
