@@ -143,3 +143,24 @@ pub const BUNDLE_RECEIVERS_MAX: usize = 256;
 pub const BUNDLE_HEADER_BYTES_MAX: usize = 32 << 10;
 /// Logs of one neighbour whose tips are kept from its last bundle, so that the next one for it is short.
 pub const BUNDLE_HELD_LOGS_MAX: usize = 100_000;
+
+/// Characters of a new passphrase at the least: below this no cost of guessing helps.
+pub const PASSPHRASE_CHARS_MIN: usize = 8;
+/// Bytes of a passphrase, or of the file that holds one.
+pub const PASSPHRASE_BYTES_MAX: usize = 4 << 10;
+/// KiB of memory that turning a passphrase into a key takes at the least: what OWASP names for Argon2id.
+pub const ARGON2_MEMORY_KIB_MIN: u32 = 19 << 10;
+/// KiB that it takes at the most when a passphrase is set: an old PC with 2 GiB must still do its work.
+pub const ARGON2_MEMORY_KIB_CHOSEN_MAX: u32 = 128 << 10;
+/// KiB that a key file may ask for at the most, whoever wrote it.
+pub const ARGON2_MEMORY_KIB_MAX: u32 = 512 << 10;
+/// Passes over that memory at the least: what OWASP names beside the least memory.
+pub const ARGON2_PASSES_MIN: u32 = 2;
+/// Passes that a key file may ask for at the most.
+pub const ARGON2_PASSES_MAX: u32 = 64;
+/// Milliseconds that one try of a passphrase should take on the machine where it is set.
+pub const ARGON2_TARGET_MS: u64 = 500;
+/// Wrong passphrases in a row that are answered without a pause: fingers slip.
+pub const PASSPHRASE_TRIES_FREE: u32 = 3;
+/// Seconds of pause before a try at the most: a slip of the fingers must never lock the owner out.
+pub const PASSPHRASE_PAUSE_S_MAX: u64 = 60;

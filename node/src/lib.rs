@@ -6,6 +6,7 @@
 //! outside [`dir`] and [`keys`] knows how DIR is laid out.
 
 pub mod api;
+pub mod backup;
 pub mod bundle;
 pub mod cli;
 pub mod codec;

@@ -14,6 +14,7 @@ mod edit;
 mod intake;
 mod judge;
 mod root;
+mod salvage;
 mod seal;
 
 pub use acks::Delivered;

@@ -7,6 +7,7 @@
 //! the tests is one, and is run by them).
 //!
 //! - [`formats`]: every form that is signed, hashed, sent or stored.
+//! - [`at_rest`]: passphrases, backups, damage and what `doctor` says.
 //! - [`sync`]: how a session between two replicas goes.
 //! - [`bundles`]: the same by a file, where there is no link.
 //! - [`rights`]: who may do what: roles, grants, tickets, handing over a post, the root key.
@@ -84,6 +85,7 @@
 //!
 //! [`bundle`](crate::bundle): the same frames in an encrypted, signed file.
 
+pub mod at_rest;
 pub mod audit;
 pub mod bundles;
 pub mod formats;

@@ -33,6 +33,9 @@ pub struct GlobalArgs {
     /// Which unit, for a device that serves several.
     #[arg(long, global = true, value_name = "UNIT")]
     pub unit: Option<String>,
+    /// Where the passphrase of the folder's keys stands.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub passphrase_file: Option<PathBuf>,
 }
 
 /// The commands of `sampan`.
@@ -87,6 +90,12 @@ pub enum UpkeepCommand {
     /// Files instead of a link.
     #[command(subcommand)]
     Bundle(BundleCommand),
+    /// The passphrase of the keys.
+    Passphrase(PassphraseArgs),
+    /// One file of everything.
+    Backup(BackupArgs),
+    /// A new folder from such a file.
+    Restore(RestoreArgs),
 }
 
 /// `bundle …`.
@@ -162,6 +171,9 @@ pub struct VerifyArgs {
     /// The root key that it must lead to.
     #[arg(long, value_name = "KEY", requires = "audit")]
     pub root: Option<String>,
+    /// Make the database anew where it is damaged.
+    #[arg(long, conflicts_with = "audit")]
+    pub repair: bool,
 }
 
 /// `audit`; its unit is the `--unit` of every command.
@@ -179,6 +191,53 @@ pub struct AuditArgs {
     /// What was touched since then.
     #[arg(long, value_name = "DATE")]
     pub since: Option<String>,
+}
+
+/// What to do with the passphrase.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum PassphraseAction {
+    /// Give the folder one.
+    Set,
+    /// Give it another.
+    Change,
+    /// Take it away.
+    Remove,
+}
+
+/// `passphrase`.
+#[derive(Debug, Clone, Args)]
+pub struct PassphraseArgs {
+    /// The folder.
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+    /// What to do.
+    #[arg(value_name = "set|change|remove", hide_possible_values = true)]
+    pub action: PassphraseAction,
+    /// Where the new one of `change` stands.
+    #[arg(long, value_name = "FILE")]
+    pub new_passphrase_file: Option<PathBuf>,
+}
+
+/// `backup`.
+#[derive(Debug, Clone, Args)]
+pub struct BackupArgs {
+    /// The folder.
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+    /// The file to write.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+}
+
+/// `restore`.
+#[derive(Debug, Clone, Args)]
+pub struct RestoreArgs {
+    /// The backup.
+    #[arg(value_name = "FILE")]
+    pub backup: PathBuf,
+    /// The folder to make.
+    #[arg(value_name = "NEWDIR")]
+    pub new_dir: PathBuf,
 }
 
 /// `join`.

@@ -87,6 +87,8 @@ codes! {
     DATABASE_NEWER "database_newer" Damaged "A newer version wrote the database.";
     DATABASE_BUSY "database_busy" Failed "Another process holds the database.";
     DAMAGE_FOUND "damage_found" Damaged "`verify` found damage.";
+    REPAIR_SYNC "repair_sync" NotInSync "What was damaged is to be fetched again: sync.";
+    REPAIR_LATER "repair_later" Damaged "The database cannot be repaired before a sync.";
 
     CONFIG_UNKNOWN_KEY "config_unknown_key" BadInput "The config has an unknown key.";
     CONFIG_SYNTAX "config_syntax" BadInput "The config cannot be read.";
@@ -95,6 +97,20 @@ codes! {
     KEY_MISSING "key_missing" Failed "A key file is missing.";
     KEY_DAMAGED "key_damaged" Damaged "A key file is damaged.";
     KEY_EXISTS "key_exists" BadInput "A key is there already.";
+    KEY_MEMORY "key_memory" Failed "The memory for opening the keys is not free.";
+
+    PASSPHRASE_NEEDED "passphrase_needed" Refused "The keys are under a passphrase and none was given.";
+    PASSPHRASE_WRONG "passphrase_wrong" Refused "The passphrase is not the one.";
+    PASSPHRASE_UNREADABLE "passphrase_unreadable" BadInput "No passphrase can be read from the file that was named.";
+    PASSPHRASE_WEAK "passphrase_weak" BadInput "A new passphrase is too short or too long.";
+    PASSPHRASE_TWICE "passphrase_twice" BadInput "A new passphrase was typed differently the second time.";
+    PASSPHRASE_SET "passphrase_set" BadInput "The folder has a passphrase already.";
+    PASSPHRASE_NONE "passphrase_none" BadInput "The folder has no passphrase.";
+
+    BACKUP_NOT "backup_not" BadInput "The file is not a backup.";
+    BACKUP_NEWER "backup_newer" BadInput "The backup is of a newer form.";
+    BACKUP_CUT "backup_cut" BadInput "The backup is incomplete.";
+    BACKUP_ALTERED "backup_altered" BadInput "The backup is not as it was written.";
 
     NO_GRANT "no_grant" Refused "The device has no grant.";
     GRANT_ENDED "grant_ended" Refused "The device's grant has ended.";

@@ -4,6 +4,7 @@
 
 use super::codes::{self, Code};
 use super::exit::CliError;
+use crate::backup::BackupError;
 use crate::config::ConfigError;
 use crate::dir::DirError;
 use crate::i18n::{Lang, t};
@@ -69,7 +70,42 @@ impl IntoCli for KeyError {
             Self::Malformed { path, .. } => make(&codes::KEY_DAMAGED, &path),
             Self::Exists { path } => make(&codes::KEY_EXISTS, &path),
             Self::Missing { path } => make(&codes::KEY_MISSING, &path),
+            Self::Locked { path } => make(&codes::PASSPHRASE_NEEDED, &path),
+            Self::Wrong { path } => make(&codes::PASSPHRASE_WRONG, &path),
+            Self::Passphrase { path, reason } => {
+                let file = path.display().to_string();
+                CliError::new(lang, &codes::PASSPHRASE_UNREADABLE, &[("file", &file), ("reason", &reason)]).at(file)
+            }
+            Self::Weak => {
+                let least = sampan_core::limits::PASSPHRASE_CHARS_MIN.to_string();
+                CliError::new(lang, &codes::PASSPHRASE_WEAK, &[("least", &least)])
+            }
+            Self::Memory { mib } => CliError::new(lang, &codes::KEY_MEMORY, &[("mib", &mib.to_string())]),
+            Self::Dir(e) => e.into_cli(lang),
             Self::Io { path, source } => DirError::from_io(&path, source).into_cli(lang),
+        }
+    }
+}
+
+impl IntoCli for BackupError {
+    fn into_cli(self, lang: Lang) -> CliError {
+        let make = |code: &'static Code, path: &Path, what: &str| {
+            let file = path.display().to_string();
+            CliError::new(lang, code, &[("file", &file), ("what", what)]).at(file)
+        };
+        match self {
+            Self::Exists { path } => make(&codes::FILE_EXISTS, &path, ""),
+            Self::NotABackup { path } => make(&codes::BACKUP_NOT, &path, ""),
+            Self::Newer { path } => make(&codes::BACKUP_NEWER, &path, ""),
+            Self::Cut { path } => make(&codes::BACKUP_CUT, &path, ""),
+            Self::Altered { path, part } => make(&codes::BACKUP_ALTERED, &path, &part),
+            Self::Unreadable { path, reason } => {
+                let file = path.display().to_string();
+                CliError::new(lang, &codes::FILE_UNREADABLE, &[("file", &file), ("reason", &reason)]).at(file)
+            }
+            Self::Dir(e) => e.into_cli(lang),
+            Self::Config(e) => e.into_cli(lang),
+            Self::Store(e) => e.into_cli(lang),
         }
     }
 }

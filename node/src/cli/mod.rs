@@ -16,6 +16,7 @@ pub mod import;
 pub mod output;
 pub mod progress;
 pub mod refuse;
+pub mod unlock;
 pub mod usage;
 
 pub use exit::{CliError, ExitCode};
@@ -78,6 +79,7 @@ pub fn run(
     let result = usage::parse::<args::Cli>(arguments, &mut app).and_then(|cli| match cli {
         None => Ok(ExitCode::Done),
         Some(cli) => {
+            unlock::offer(&app, &cli.global);
             app.unit = cli.global.unit;
             match cli.command {
                 Some(command) => commands::dispatch(&command, &mut app),

@@ -28,6 +28,7 @@ impl IntoCli for ReplicaError {
             Self::Edit(e) => e.into_cli(lang),
             Self::Unfinished(dir) => new(&codes::UNFINISHED, &[("dir", &dir)]).at(dir),
             Self::OtherOrganisation => new(&codes::TICKET_OTHER_ORG, &[("dir", "DIR")]),
+            Self::RepairLater => new(&codes::REPAIR_LATER, &[]),
             Self::NoSchema => new(&codes::NO_SCHEMA, &[]),
             Self::NoCollection(name) => unknown_name(lang, &codes::UNKNOWN_COLLECTION, &name, &[], &[]),
             Self::NoRecord(name) => unknown_name(lang, &codes::UNKNOWN_RECORD, &name, &[], &[]),

@@ -52,7 +52,7 @@ fn every_command_and_argument_has_its_words() {
             assert!(i18n::find(&format!("arg.{}", arg.get_id())).is_some(), "{}", arg.get_id());
         }
     }
-    assert_eq!(seen, 16);
+    assert!(seen >= 17, "{seen}");
 }
 
 #[test]
@@ -129,6 +129,11 @@ fn the_commands_of_the_contract_parse() {
         "sampan bundle create d f.bundle",
         "sampan bundle apply d f.bundle --receipt g.bundle --json",
         "sampan bundle inspect d f.bundle --json",
+        "sampan passphrase d set --passphrase-file f",
+        "sampan passphrase d change --passphrase-file f --new-passphrase-file g",
+        "sampan --passphrase-file f passphrase d remove",
+        "sampan backup d f",
+        "sampan restore f d",
     ] {
         assert!(Cli::try_parse_from(arguments(line)).is_ok(), "{line}");
     }

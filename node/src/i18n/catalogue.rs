@@ -2,7 +2,7 @@
 //!
 //! It does not: hold words itself.
 
-use super::{Message, audit, bundle, errors, help, records, relay, words};
+use super::{Message, audit, bundle, errors, help, records, relay, rest, words};
 
 /// One entry of a table.
 pub(super) const fn m(id: &'static str, vi: &'static str, en: &'static str) -> Message {
@@ -19,4 +19,5 @@ pub(super) fn all() -> impl Iterator<Item = &'static Message> {
         .chain(relay::RELAY)
         .chain(bundle::BUNDLE)
         .chain(audit::AUDIT)
+        .chain(rest::REST)
 }

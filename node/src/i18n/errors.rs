@@ -123,7 +123,7 @@ pub(super) const ERRORS: &[Message] = &[
     m("error.io", "Đọc hoặc ghi không được ({dir}): {reason}.", "Reading or writing failed ({dir}): {reason}."),
     m("hint.io", "Kiểm tra ổ đĩa; nếu lỗi lặp lại, sao chép thư mục sang ổ khác.", "Check the disk; if it happens again, copy the folder to another one."),
     m("error.damage_found", "Kiểm tra thấy {count} chỗ hỏng.", "The check found damage in {count} places."),
-    m("hint.damage_found", "Khôi phục bản sao lưu, hoặc tham gia lại để nhận lại từ cấp trên.", "Restore a backup, or join again to get it back from the level above."),
+    m("hint.damage_found", "Sửa: {program} verify DIR --repair (lập lại cơ sở dữ liệu từ những gì còn nguyên; phần mất sẽ về khi đồng bộ).", "Repair it: {program} verify DIR --repair (it makes the database anew of what is whole; the rest comes back with a sync)."),
 
     // Config and keys.
     m("error.config_unknown_key", "{file}, dòng {line}: không có thiết lập '{key}'.", "{file}, line {line}: unknown key '{key}'."),

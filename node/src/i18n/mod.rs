@@ -13,6 +13,7 @@ mod help;
 mod number;
 mod records;
 mod relay;
+mod rest;
 mod words;
 
 pub use number::{format_bytes, format_decimal, format_int};

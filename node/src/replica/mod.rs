@@ -8,10 +8,13 @@
 mod edit;
 mod project;
 mod query;
+mod repair;
 mod status;
+mod verify;
 
 pub use edit::ImportRecord;
 pub use query::{ConflictRow, HistoryField, HistoryStep, RecordView, Shown};
+pub use repair::Repaired;
 pub use status::{BeaconRow, DeliveredRow, META_LAST_ERROR, StatusReport};
 
 use crate::codec::ZstdCodec;
@@ -36,6 +39,10 @@ use std::sync::Arc;
 const META_MACHINE: &str = "machine";
 const META_BOOT: &str = "boot";
 const META_FILE: &str = "file";
+/// Stands in a store from its restoring until it is opened.
+const META_RESTORED: &str = "restored";
+/// When this store last found itself to be a copy: a clone's, or a backup's.
+const META_COPY_AT: &str = "copy_noticed_at";
 
 /// Why a replica cannot be made, opened or used.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +68,9 @@ pub enum ReplicaError {
     /// A ticket of another organisation than the folder's.
     #[error("this ticket is of another organisation than the one in this folder")]
     OtherOrganisation,
+    /// Unsealed edits cannot be carried over before the charter is there.
+    #[error("the database is damaged, and holds edits that cannot be sealed before a sync: sync, then repair")]
+    RepairLater,
     /// No schema has come yet.
     #[error("the schema has not come yet: connect once with 'sync'")]
     NoSchema,
@@ -198,9 +208,11 @@ impl Replica {
     /// Compares machine, boot and file with what stands beside the nonce; draws a new one if any
     /// differs. One that cannot be read counts as unchanged.
     fn notice_clone(&mut self, facts: MachineFacts) -> Result<(), ReplicaError> {
+        let now = self.now();
         let Self { store, engine, rng, .. } = self;
         store.group(|s| {
             let mut batch = Batch::default();
+            let restored = s.meta(META_RESTORED)?.is_some();
             let mut differs = |name: &str, now: Option<[u8; 16]>| -> Result<bool, StoreError> {
                 let Some(now) = now else { return Ok(false) };
                 let before = s.meta(name)?;
@@ -212,13 +224,21 @@ impl Replica {
             let machine = differs(META_MACHINE, facts.machine)?;
             let boot = differs(META_BOOT, facts.boot)?;
             let file = differs(META_FILE, facts.file)?;
+            // A file system may give a restored file the number and the birth of the old one.
+            let elsewhere = machine || file || restored;
+            if restored {
+                batch.meta.insert(META_RESTORED.to_owned(), None);
+            }
+            if elsewhere {
+                batch.meta.insert(META_COPY_AT.to_owned(), Some(now.0.to_le_bytes().to_vec()));
+            }
             if !batch.is_empty() {
                 s.write(&batch)?;
             }
-            let copied = machine || boot || file;
+            let copied = elsewhere || boot;
             if copied && !canary::sings(Canary::ActorKeptAfterRestore) {
-                engine.renew(s, rng, machine || file)?;
-                if machine || file {
+                engine.renew(s, rng, elsewhere)?;
+                if elsewhere {
                     // What was acknowledged by the store that this is a copy of may not be here.
                     s.set_epoch(StoreEpoch(random(rng)))?;
                     engine.reload_epoch(s)?;
@@ -227,6 +247,25 @@ impl Replica {
             Ok::<_, StoreError>(())
         })?;
         Ok(())
+    }
+
+    /// Marks a store that was just put back from a backup: whoever opens it first makes it another store.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn mark_restored(store: &mut SqliteStore) -> Result<(), StoreError> {
+        let mut batch = Batch::default();
+        batch.meta.insert(META_RESTORED.to_owned(), Some(vec![1]));
+        store.write(&batch)
+    }
+
+    /// When this store last found itself to be a copy: a clone's, or a backup's.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn copy_noticed_at(&self) -> Result<Option<Millis>, StoreError> {
+        let at = self.store.meta(META_COPY_AT)?;
+        Ok(at.and_then(|b| b.try_into().ok()).map(|b| Millis(u64::from_le_bytes(b))))
     }
 
     /// Makes a new folder around a new device key; `fill` writes the first facts into the store and
@@ -247,6 +286,11 @@ impl Replica {
     ) -> Result<Self, ReplicaError> {
         let new = Dir::create(path)?;
         let mut rng = SystemEntropy;
+        if let Some(words) = keys::unlock::file_given() {
+            // Under the passphrase from the first byte: no key of this folder ever lies plain on the disk.
+            let words = keys::unlock::read_file(&words)?;
+            keys::set_passphrase(&new.dir().keys(), &words, keys::Cost::calibrated(), &mut rng)?;
+        }
         let secret = keys::create(&new.dir().keys(), KeyKind::Device, &mut rng)?;
         keys::create(&new.dir().keys(), KeyKind::Box, &mut rng)?;
         let config = Config::resolve(&Settings::default(), &Settings::default(), &settings);

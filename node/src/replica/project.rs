@@ -154,12 +154,12 @@ fn project_record(store: &mut SqliteStore, engine: &Engine, schema: &Schema, key
 }
 
 /// Author and time of the newest head.
-fn last_touch(state: &RecordState, entries: &[RecordEntry]) -> (DeviceId, Millis) {
+pub(super) fn last_touch(state: &RecordState, entries: &[RecordEntry]) -> (DeviceId, Millis) {
     let heads = entries.iter().filter(|e| state.heads.contains(&e.hash));
     heads.max_by_key(|e| (e.time, e.hash)).map(|e| (e.author, e.time)).unwrap_or_default()
 }
 
-fn row_of_view(state: &RecordState, view: View, author: DeviceId, updated: Millis) -> ProjectedRow {
+pub(super) fn row_of_view(state: &RecordState, view: View, author: DeviceId, updated: Millis) -> ProjectedRow {
     ProjectedRow {
         id: state.id,
         unit: state.space.unit,

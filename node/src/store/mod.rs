@@ -7,6 +7,7 @@
 //! [`SqliteStore::group`] stored survives a power cut. No checkpoint runs inside an edit: the owner
 //! calls [`SqliteStore::checkpoint`]. A file of a newer version, or not ours, is left untouched.
 
+mod copy;
 mod error;
 pub mod feed;
 mod files;
@@ -15,6 +16,7 @@ mod packs;
 pub mod projection;
 mod read;
 mod rows;
+mod salvage;
 mod schema;
 mod verify;
 mod withdraw;
@@ -28,6 +30,7 @@ use tests::tables_for_tests;
 #[cfg(feature = "testing")]
 pub use files::Files;
 pub use projection::ProjectedRow;
+pub use salvage::Piece;
 pub use verify::{Damage, VerifyReport};
 
 use error::{Fault, damaged};
@@ -300,8 +303,8 @@ impl SqliteStore {
         self.group(|s| {
             s.conn
                 .execute("UPDATE info SET value = ?1 WHERE name = 'epoch'", [epoch.0])
-                .map_err(|e| StoreError::from(Fault::from(e)))
-                .map(|_| ())
+                .map_err(|e| StoreError::from(Fault::from(e)))?;
+            Ok(s.put_meta(write::META_EPOCH, Some(&write::epoch_hash(&epoch)))?)
         })
     }
 
@@ -374,6 +377,10 @@ fn make(files: &dyn Files, path: &Path, org: &OrgId, epoch: &StoreEpoch) -> Resu
     schema::migrations().to_latest(&mut conn).map_err(|e| StoreError::Io(format!("the tables cannot be made: {e}")))?;
     let sql = "INSERT INTO info (name, value) VALUES ('org', ?1), ('epoch', ?2)";
     conn.execute(sql, (org.0, epoch.0))?;
+    let hash = write::epoch_hash(epoch);
+    let sum = write::meta_hash(write::META_EPOCH, &hash);
+    let sql = "INSERT INTO meta (name, value) VALUES (?1, ?2), (?3, ?4)";
+    conn.execute(sql, (write::META_EPOCH, hash, write::META_SUM, sum))?;
     // Closing would do this too, but says nothing when it cannot: the file would get its name without its log.
     let busy: i64 = conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |r| r.get(0))?;
     if busy != 0 {

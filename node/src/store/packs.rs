@@ -42,7 +42,7 @@ impl PackCache {
         *self = Self::new(self.bytes_max);
     }
 
-    fn find(&mut self, pack: i64) -> Option<Arc<Vec<Payload>>> {
+    pub(super) fn find(&mut self, pack: i64) -> Option<Arc<Vec<Payload>>> {
         let held = self.packs.get_mut(&pack)?;
         self.clock += 1;
         self.by_use.remove(&held.used);
@@ -51,7 +51,7 @@ impl PackCache {
         Some(Arc::clone(&held.payloads))
     }
 
-    fn keep(&mut self, pack: i64, payloads: &Arc<Vec<Payload>>) {
+    pub(super) fn keep(&mut self, pack: i64, payloads: &Arc<Vec<Payload>>) {
         let bytes = 256 + payloads.iter().map(in_memory).sum::<usize>();
         if bytes > self.bytes_max || self.packs.contains_key(&pack) {
             return;

@@ -262,6 +262,14 @@ fn what_no_signature_covers_is_computed_again() {
         ("UPDATE counts SET entries = entries + 1", "counts"),
         ("UPDATE commits SET sequence = 9 WHERE key = 2", "commits"),
         ("DELETE FROM packs WHERE id = 2", "packs"),
+        ("UPDATE logs SET forked = 1 - forked", "logs"),
+        ("UPDATE tips SET sequence = sequence + 1", "tips"),
+        ("UPDATE commits SET changes = changes + 1 WHERE key = 2", "commits"),
+        ("UPDATE commits SET bytes = bytes + 1 WHERE key = 2", "commits"),
+        ("INSERT INTO dirty VALUES (999)", "dirty"),
+        ("INSERT INTO meta VALUES ('made_up', x'01')", "meta"),
+        ("UPDATE info SET value = zeroblob(16) WHERE name = 'epoch'", "info"),
+        ("INSERT INTO statements VALUES (77, x'00', x'00')", "statements"),
         ("INSERT INTO packs VALUES (77, 1, 1, x'00', x'00')", "packs"),
     ] {
         let (_dir, _path, mut store) = fresh();
@@ -351,4 +359,63 @@ fn what_another_process_wrote_is_never_missed_also_before_the_first_question() {
     batch.meta.insert("x".into(), Some(vec![1]));
     open(&path).unwrap().write(&batch).unwrap();
     assert!(store.changed_elsewhere().unwrap());
+}
+
+#[test]
+fn small_facts_are_summed_up_whatever_happens_to_them() {
+    let (_dir, path, mut store) = fresh();
+    let put = |store: &mut SqliteStore, name: &str, value: Option<&[u8]>| {
+        let mut batch = Batch::at(test_time(1));
+        batch.meta.insert(name.to_owned(), value.map(<[u8]>::to_vec));
+        store.write(&batch).unwrap();
+        assert_eq!(store.verify(&test_org()).unwrap().damaged, [], "{name} {value:?}");
+    };
+    put(&mut store, "a", Some(b"1"));
+    put(&mut store, "a", Some(b"2"));
+    put(&mut store, "b", Some(b""));
+    put(&mut store, "a", None);
+    put(&mut store, "never there", None);
+    store.set_epoch(sampan_core::id::StoreEpoch([9; 16])).unwrap();
+    assert_eq!(store.verify(&test_org()).unwrap().damaged, []);
+    // A store of before has no sum: it gets one with the next fact, and is not called damaged meanwhile.
+    store.conn.execute("DELETE FROM meta WHERE name = 'sum_of_facts'", []).unwrap();
+    assert_eq!(store.verify(&test_org()).unwrap().damaged, []);
+    put(&mut store, "c", Some(b"3"));
+    store.conn.execute("UPDATE meta SET value = x'34' WHERE name = 'c'", []).unwrap();
+    assert_eq!(store.verify(&test_org()).unwrap().damaged[0].table, "meta");
+    drop(store);
+    drop(path);
+}
+
+#[test]
+fn a_copy_is_the_whole_store_and_replaces_an_older_one() {
+    let (dir, _path, mut store) = fresh();
+    let commits = filled(&mut store);
+    let to = dir.path().join("copy.db");
+    std::fs::write(&to, "what a power cut left").unwrap();
+    store.copy_to(&to).unwrap();
+    let copy = open(&to).unwrap();
+    assert_eq!(copy.verify(&test_org()).unwrap(), store.verify(&test_org()).unwrap());
+    assert_eq!(copy.known(&[commits[2].id()]).unwrap(), store.known(&[commits[2].id()]).unwrap());
+}
+
+#[test]
+fn what_is_seized_is_open_to_nobody_and_hands_out_what_is_whole() {
+    let (_dir, path, mut store) = fresh();
+    let commits = filled(&mut store);
+    let other = open(&path).unwrap();
+    other.tips().unwrap();
+    store.conn.busy_timeout(std::time::Duration::ZERO).unwrap();
+    assert!(matches!(store.seize(), Err(StoreError::Busy(_))), "somebody has it open");
+    drop(other);
+    store.conn.execute("UPDATE packs SET bytes = x'00' WHERE id = 2", []).unwrap();
+    store.seize().unwrap();
+    let other = rusqlite::Connection::open(&path).unwrap();
+    other.busy_timeout(std::time::Duration::ZERO).unwrap();
+    assert!(other.query_row("SELECT count(*) FROM commits", [], |r| r.get::<_, i64>(0)).is_err());
+    let pieces: Vec<_> = (0..=store.last_position().unwrap() + 1).map(|key| store.piece(&test_org(), key)).collect();
+    let whole = pieces.iter().filter(|p| matches!(p, Some(super::Piece::Whole(_)))).count();
+    let lost = pieces.iter().filter(|p| matches!(p, Some(super::Piece::Lost))).count();
+    assert_eq!((whole, lost), (commits.len() - 1, 1));
+    assert!(matches!(store.piece(&OrgId([3; 32]), 1), Some(super::Piece::Lost)), "another organisation's");
 }

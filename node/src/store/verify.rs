@@ -1,17 +1,19 @@
 //! Checking everything held: every signature, every payload, every index that follows from them.
 //!
-//! It does not: repair.
+//! It does not: repair (`salvage` does), or open records (the replica's `verify` does).
 //!
 //! Invariants: reads one snapshot; goes on after damage, so that a report names all of it; what a
 //! signature does not cover (the bytes of a pack as packed, the lists) is checked by its own hash or
 //! by computing it again.
+
+mod beside;
 
 use super::SqliteStore;
 use super::error::{Fault, damaged};
 use super::rows::{self, int};
 use super::write::pack_hash;
 use sampan_core::frontier::SpaceTips;
-use sampan_core::id::{CommitId, OrgId, RecordId, SpaceId};
+use sampan_core::id::{CommitId, LogId, OrgId, RecordId, SpaceId};
 use sampan_core::log::{Commit, Entry, EntryKind, Payload, VerifiedHeader};
 use sampan_core::pack::{self, PackScope};
 use sampan_core::store::{Status, StoreError};
@@ -64,6 +66,30 @@ struct Row {
 struct Computed {
     tips: BTreeMap<SpaceId, SpaceTips>,
     entries: u64,
+    logs: BTreeMap<LogId, ComputedLog>,
+}
+
+/// A log as its commits leave it, in the order of storage.
+#[derive(Default)]
+struct ComputedLog {
+    tips: BTreeMap<CommitId, u64>,
+    forked: bool,
+    commits: u64,
+}
+
+impl ComputedLog {
+    /// What `write` does when it stores a commit.
+    fn advance(&mut self, head: &VerifiedHeader) {
+        let h = head.header();
+        let follows =
+            self.tips.len() == 1 && self.tips.iter().all(|(tip, s)| h.parents.contains(tip) && h.sequence > *s);
+        self.forked |= !((follows || self.commits == 0) && i64::try_from(h.sequence).is_ok());
+        self.commits += 1;
+        for parent in &h.parents {
+            self.tips.remove(parent);
+        }
+        self.tips.insert(head.id(), h.sequence);
+    }
 }
 
 impl SqliteStore {
@@ -89,6 +115,7 @@ impl SqliteStore {
             report.note("registers", registers);
             let quarantine = s.check_quarantine(org, &mut report);
             report.note("quarantine", quarantine);
+            s.check_beside(&computed, &mut report);
             Ok(report)
         })
     }
@@ -140,18 +167,21 @@ impl SqliteStore {
             let signed = rows::signed_header(r, 4);
             let head = signed.map_err(|Fault(e)| e.to_string()).and_then(|s| s.verify(org).map_err(|e| e.to_string()));
             let id: Vec<u8> = r.get(1)?;
-            let columns = head.as_ref().is_ok_and(|head| {
+            // The table whose column contradicts the header, if one does.
+            let culprit = head.as_ref().ok().and_then(|head| {
                 let h = head.header();
-                let same = || -> Result<bool, Fault> {
+                let own = || -> Result<bool, Fault> {
                     Ok(head.id().0[..] == id[..]
                         && rows::number(r, 6)? == h.sequence
                         && rows::number(r, 7)? == u64::from(h.entries)
-                        && rows::number(r, 8)? == h.time.0
-                        && r.get::<_, Vec<u8>>(9)? == h.space.key()
-                        && r.get::<_, Vec<u8>>(10)? == h.device.0
-                        && r.get::<_, Vec<u8>>(11)? == h.incarnation.0)
+                        && rows::number(r, 8)? == h.time.0)
                 };
-                same().unwrap_or(false)
+                let log = || -> Result<bool, Fault> {
+                    Ok(r.get::<_, Vec<u8>>(10)? == h.device.0 && r.get::<_, Vec<u8>>(11)? == h.incarnation.0)
+                };
+                let space = || -> Result<bool, Fault> { Ok(r.get::<_, Vec<u8>>(9)? == h.space.key()) };
+                let same = [("commits", own()), ("logs", log()), ("spaces", space())];
+                same.into_iter().find(|(_, same)| !matches!(same, Ok(true))).map(|(table, _)| table)
             });
             let row = Row {
                 key: r.get(0)?,
@@ -160,14 +190,13 @@ impl SqliteStore {
                 place: rows::index(r, 3)?,
                 head,
             };
-            Ok((row, columns))
+            Ok((row, culprit))
         })?;
         Ok(rows
             .into_iter()
-            .map(|(row, columns)| {
-                if row.head.is_ok() && !columns {
-                    let what = format!("commit {}: its columns contradict its header", row.id);
-                    report.add("commits", None, what);
+            .map(|(row, culprit)| {
+                if let Some(table) = culprit {
+                    report.add(table, None, format!("commit {}: the columns contradict its header", row.id));
                 }
                 row
             })
@@ -233,6 +262,7 @@ impl SqliteStore {
         };
         let h = head.header();
         computed.tips.entry(h.space).or_default().advance(h.device, h.incarnation, head.id(), &h.parents);
+        computed.logs.entry(h.log()).or_default().advance(&head);
         let Some(payload) = payload else {
             // A pack that could not be read is in the report already.
             return Ok(());
@@ -347,11 +377,24 @@ impl SqliteStore {
     }
 
     fn check_quarantine(&self, org: &OrgId, report: &mut VerifyReport) -> Result<(), Fault> {
-        let sql = "SELECT header, signature FROM quarantine";
-        for signed in self.all(sql, [], |r| rows::signed_header(r, 0))? {
+        let sql = "SELECT header, signature, id, pack FROM quarantine";
+        let held =
+            self.all(sql, [], |r| Ok((rows::signed_header(r, 0)?, r.get::<_, Vec<u8>>(2)?, r.get::<_, Vec<u8>>(3)?)))?;
+        for (signed, id, packed) in held {
             report.checked += 1;
-            if let Err(e) = signed.verify(org) {
-                report.add("quarantine", None, e);
+            let head = match signed.verify(org) {
+                Ok(head) => head,
+                Err(e) => {
+                    report.add("quarantine", None, e);
+                    continue;
+                }
+            };
+            let scope = PackScope { org: self.org, space: head.header().space };
+            let payload = pack::decode(&scope, &packed, self.codec.as_ref()).ok().and_then(|p| p.into_iter().next());
+            let joined = payload.and_then(|payload| Commit::join(head.clone(), payload).ok());
+            let whole = head.id().0[..] == id[..] && joined.is_some();
+            if !whole {
+                report.add("quarantine", None, format!("commit {} is not what its header says", head.id()));
             }
         }
         Ok(())

@@ -11,7 +11,7 @@ use super::lazy;
 use super::rows::{self, int};
 use rusqlite::OptionalExtension as _;
 use sampan_core::hash::tagged16;
-use sampan_core::id::{CommitId, LogId, RecordId, SpaceId};
+use sampan_core::id::{CommitId, LogId, RecordId, SpaceId, StoreEpoch};
 use sampan_core::limits;
 use sampan_core::log::EntryKind;
 use sampan_core::register::SignedRegister;
@@ -43,7 +43,7 @@ struct TouchedLog {
 }
 
 /// Whether an entry counts as a change of its own.
-fn is_change(kind: EntryKind) -> bool {
+pub(super) fn is_change(kind: EntryKind) -> bool {
     match kind {
         EntryKind::Change | EntryKind::Identity => true,
         EntryKind::Birth | EntryKind::Charter | EntryKind::Erase => false,
@@ -55,7 +55,38 @@ pub(super) fn pack_hash(bytes: &[u8]) -> [u8; 16] {
     tagged16("stored-pack", &[bytes])
 }
 
+/// The small fact that sums up all others.
+pub(super) const META_SUM: &str = "sum_of_facts";
+/// The small fact that the store's epoch, which lies elsewhere, is compared with.
+pub(super) const META_EPOCH: &str = "hash_of_epoch";
+
+/// What a small fact adds to the sum.
+pub(super) fn meta_hash(name: &str, value: &[u8]) -> [u8; 16] {
+    tagged16("stored-fact", &[&(name.len() as u64).to_be_bytes(), name.as_bytes(), value])
+}
+
+/// Puts a hash into a sum, or takes it out.
+pub(super) fn toggle(sum: &mut [u8; 16], hash: &[u8; 16]) {
+    sum.iter_mut().zip(hash).for_each(|(s, h)| *s ^= h);
+}
+
+/// What is kept beside an epoch.
+pub(super) fn epoch_hash(epoch: &StoreEpoch) -> [u8; 16] {
+    tagged16("stored-epoch", &[&epoch.0])
+}
+
 impl SqliteStore {
+    /// The sum of all small facts, computed anew.
+    pub(super) fn meta_sum(&self) -> Result<[u8; 16], Fault> {
+        let mut sum = [0; 16];
+        self.all("SELECT name, value FROM meta WHERE name <> ?1", [META_SUM], |r| {
+            let (name, value): (String, Vec<u8>) = (r.get(0)?, r.get(1)?);
+            toggle(&mut sum, &meta_hash(&name, &value));
+            Ok(())
+        })?;
+        Ok(sum)
+    }
+
     pub(super) fn write_batch(&mut self, batch: &Batch) -> Result<(), Fault> {
         lazy::note(batch);
         let mut t = Touched::default();
@@ -551,7 +582,17 @@ impl SqliteStore {
         Ok(())
     }
 
-    fn put_meta(&self, name: &str, value: Option<&[u8]>) -> Result<(), Fault> {
+    pub(super) fn put_meta(&self, name: &str, value: Option<&[u8]>) -> Result<(), Fault> {
+        // No signature covers a small fact: their sum tells when one changed by itself.
+        let mut sum = match self.read_meta(META_SUM)? {
+            Some(held) => held.try_into().unwrap_or_default(),
+            None => self.meta_sum()?,
+        };
+        for held in [self.read_meta(name)?.as_deref(), value].into_iter().flatten() {
+            toggle(&mut sum, &meta_hash(name, held));
+        }
+        let put = "INSERT OR REPLACE INTO meta VALUES (?1, ?2)";
+        self.conn.prepare_cached(put)?.execute((META_SUM, sum))?;
         match value {
             Some(v) => self.conn.prepare_cached("INSERT OR REPLACE INTO meta VALUES (?1, ?2)")?.execute((name, v))?,
             None => self.conn.prepare_cached("DELETE FROM meta WHERE name = ?1")?.execute([name])?,

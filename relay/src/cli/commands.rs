@@ -42,12 +42,7 @@ pub fn dispatch(command: &Command, app: &mut App) -> Result<ExitCode, CliError> 
         Command::Silent(a) => later(a, "silent", app),
         Command::Record(command) => node::record(command, app),
         Command::Upkeep(UpkeepCommand::Status(a)) => status::status(a, app),
-        Command::Upkeep(
-            command @ (UpkeepCommand::Verify(_)
-            | UpkeepCommand::Audit(_)
-            | UpkeepCommand::Doctor(_)
-            | UpkeepCommand::Bundle(_)),
-        ) => node::upkeep(command, app),
+        Command::Upkeep(command) => node::upkeep(command, app),
     }
 }
 

@@ -28,6 +28,7 @@ pub fn run(
     let result = usage::parse::<args::Cli>(arguments, &mut app).and_then(|cli| match cli {
         None => Ok(ExitCode::Done),
         Some(cli) => {
+            sampan_node::cli::unlock::offer(&app, &cli.global);
             app.unit = cli.global.unit;
             match cli.command {
                 Some(command) => commands::dispatch(&command, &mut app),

@@ -2,12 +2,15 @@
 //!
 //! They do not: use the libraries, but for generated data and plain SQL over a replica's database.
 
+mod at_rest;
+mod backup;
 mod bad_input;
 mod bad_links;
 mod bundles;
 mod copies;
 mod crash;
 mod cuts;
+mod damage;
 mod enrol;
 mod evidence;
 mod kills;

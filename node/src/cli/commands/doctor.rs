@@ -26,6 +26,11 @@ const UNSENT_AGE_MS: u64 = 7 * 24 * 3_600 * 1_000;
 /// A clock this far from the level above is told: dates of a day's work would be wrong.
 const CLOCK_OFF_MS: u64 = 10 * 60 * 1_000;
 
+/// News from above older than this is told: two weeks, in which a right may have been given or taken.
+const NEWS_AGE_MS: u64 = 14 * 24 * 3_600 * 1_000;
+/// Bytes free on the disk below which work may stop any day.
+const DISK_FREE_BYTES_MIN: u64 = 256 << 20;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Ok,
@@ -45,23 +50,38 @@ pub(super) fn doctor(args: &DirArgs, app: &mut App) -> Result<ExitCode, CliError
     let mut found = vec![
         judged(app, "folder", "doctor.folder", probe(&dir).map_err(|e| e.into_cli(app.lang))),
         judged(app, "config", "doctor.config", ConfigFile::read(&dir.config()).or_cli(app)),
-        judged(app, "keys", "doctor.keys", load_keys(&dir).or_cli(app)),
     ];
-    let sound = found.iter().all(|f| f.state != State::Bad);
-    match Replica::open(&args.dir, &Settings::default()).or_cli(app) {
-        // Without its config or keys it cannot be opened, which has been said.
-        Err(_) if !sound => {}
-        Err(e) => found.push(judged(app, "database", "doctor.database", Err::<(), _>(e))),
-        Ok(mut replica) => {
-            found.push(judged(app, "database", "doctor.database", Ok(())));
-            found.extend(look(app, &mut replica).or_cli(app)?);
-        }
+    found.extend(key_findings(app, &dir));
+    found.extend(disk(app, &dir));
+    if beside_store(&dir, "-damaged").exists() {
+        found.push(finding("damaged_copy", State::Note, app.t("doctor.damaged_copy", &[])));
+    }
+    // Without its config or keys it cannot be opened, which has been said; and a passphrase that was wrong
+    // is not tried a second time.
+    let closed =
+        |f: &Finding| f.check == "locked" || (f.state == State::Bad && f.check != "disk" && f.check != "folder");
+    if !found.iter().any(closed) {
+        found.extend(database(app, &dir)?);
     }
     found.push(match dir.running().or_cli(app)? {
         Running::Daemon(_) | Running::OneShot => good(app, "daemon", "doctor.daemon"),
         Running::Nobody => finding("daemon", State::Note, app.t("doctor.no_daemon", &[])),
     });
     report(app, &found)
+}
+
+/// What the database tells. One that is gone is not begun anew here.
+fn database(app: &App, dir: &Dir) -> Result<Vec<Finding>, CliError> {
+    let opened = super::common::database_is_there(app, dir.root())
+        .and_then(|()| Replica::open(dir.root(), &Settings::default()).or_cli(app));
+    let mut replica = match opened {
+        Ok(replica) => replica,
+        Err(e) => return Ok(vec![judged(app, "database", "doctor.database", Err::<(), _>(e))]),
+    };
+    let mut found = vec![judged(app, "database", "doctor.database", Ok(()))];
+    found.extend(look(app, &mut replica).or_cli(app)?);
+    found.push(soundness(app, &replica));
+    Ok(found)
 }
 
 fn report(app: &mut App, found: &[Finding]) -> Result<ExitCode, CliError> {
@@ -125,6 +145,62 @@ fn load_keys(dir: &Dir) -> Result<(), crate::keys::KeyError> {
     Ok(())
 }
 
+/// How the keys lie: readable, under a passphrase, half-way between.
+fn key_findings(app: &App, dir: &Dir) -> Vec<Finding> {
+    let keys = dir.keys();
+    let mut out = Vec::new();
+    match load_keys(dir) {
+        // Nothing is wrong; the rest of the folder cannot be looked at without the words.
+        Err(crate::keys::KeyError::Locked { .. }) => {
+            out.push(finding("locked", State::Note, app.t("doctor.locked", &[("program", app.program)])));
+        }
+        other => out.push(judged(app, "keys", "doctor.keys", other.or_cli(app))),
+    }
+    if !keys::is_locked(&keys) {
+        out.push(finding("passphrase", State::Note, app.t("doctor.no_passphrase", &[("program", app.program)])));
+    } else if keys::half_locked(&keys).unwrap_or(false) {
+        out.push(finding("passphrase", State::Bad, app.t("doctor.half_locked", &[("program", app.program)])));
+    }
+    out
+}
+
+/// The room on the disk of the folder; nothing where the system does not say.
+fn disk(app: &App, dir: &Dir) -> Option<Finding> {
+    let facts = rustix::fs::statvfs(dir.root()).ok()?;
+    let free = facts.f_bavail.saturating_mul(facts.f_frsize);
+    let database = fs::metadata(dir.store()).map_or(0, |m| m.len());
+    let shown = crate::i18n::format_bytes(app.lang, free);
+    Some(if room_is_low(free, database) {
+        finding("disk", State::Bad, app.t("doctor.disk_low", &[("free", &shown)]))
+    } else {
+        finding("disk", State::Ok, app.t("doctor.disk", &[("free", &shown)]))
+    })
+}
+
+/// Whether a disk has too little room: a backup takes the size of the database twice over.
+fn room_is_low(free: u64, database: u64) -> bool {
+    free < DISK_FREE_BYTES_MIN.max(database.saturating_mul(2))
+}
+
+fn beside_store(dir: &Dir, ending: &str) -> std::path::PathBuf {
+    let mut name = dir.store().into_os_string();
+    name.push(ending);
+    name.into()
+}
+
+/// A quick look at the database file and at records marked as damaged; `verify` looks at everything.
+fn soundness(app: &App, replica: &Replica) -> Finding {
+    match replica.store.quick_check() {
+        Ok(found) if found.is_empty() => good(app, "damage", "doctor.sound"),
+        Ok(found) => {
+            let (count, what) = (found.len().to_string(), found.join("; "));
+            let values = [("count", count.as_str()), ("what", &what), ("program", app.program)];
+            finding("damage", State::Bad, app.t("doctor.unsound", &values))
+        }
+        Err(e) => judged(app, "damage", "doctor.sound", Err::<(), _>(e).or_cli(app)),
+    }
+}
+
 /// What an open replica tells.
 fn look(app: &App, replica: &mut Replica) -> Result<Vec<Finding>, StoreError> {
     let report = replica.status()?;
@@ -148,6 +224,18 @@ fn look(app: &App, replica: &mut Replica) -> Result<Vec<Finding>, StoreError> {
     });
     if report.twins_found > 0 {
         out.push(finding("copy", State::Note, app.t("doctor.clone", &[])));
+    }
+    if let Some(at) = replica.copy_noticed_at()? {
+        out.push(finding("restored", State::Note, app.t("doctor.restored", &[("at", &rfc3339(at))])));
+    }
+    if report.quarantined > 0 {
+        let count = crate::i18n::format_int(app.lang, i64::try_from(report.quarantined).unwrap_or(i64::MAX));
+        out.push(finding("quarantine", State::Note, app.t("doctor.quarantine", &[("count", &count)])));
+    }
+    let old = report.news_from_above_at.filter(|at| now.0.saturating_sub(at.0) > NEWS_AGE_MS);
+    if let Some(at) = old.filter(|_| !root) {
+        let at = rfc3339(at);
+        out.push(finding("news", State::Note, app.t("doctor.news_old", &[("at", &at), ("program", app.program)])));
     }
     Ok(out)
 }
@@ -174,4 +262,18 @@ fn oldest_unsent(replica: &Replica, verified: Option<Millis>, unsent: u64) -> Re
     }
     let pending = replica.store.pending()?.iter().map(|p| p.entry.entry.time).min();
     Ok(pending.into_iter().chain(verified).min())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_is_low_where_a_backup_would_not_fit() {
+        assert!(room_is_low(DISK_FREE_BYTES_MIN - 1, 0));
+        assert!(!room_is_low(DISK_FREE_BYTES_MIN, 0));
+        assert!(room_is_low(3 << 30, 2 << 30));
+        assert!(!room_is_low(4 << 30, 2 << 30));
+        assert!(room_is_low(u64::MAX - 1, u64::MAX));
+    }
 }

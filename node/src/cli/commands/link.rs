@@ -10,14 +10,14 @@ use crate::cli::args::{RunArgs, SyncArgs};
 use crate::cli::codes::Code;
 use crate::cli::progress::{Counts, Progress};
 use crate::cli::{App, CliError, ExitCode, codes};
-use crate::config::Settings;
+use crate::config::{ConfigFile, Settings};
 use crate::daemon::{Daemon, StatusWriter, until_stopped};
 use crate::desk::{Desk, SessionState};
 use crate::dir::{Dir, RunLock, Running};
 use crate::i18n::{Lang, format_bytes, format_int};
 use crate::link::{SyncFailure, SyncReport, sync_once};
 use crate::net::{Endpoint, Options};
-use crate::replica::Replica;
+use crate::replica::{Replica, ReplicaError};
 use std::time::Duration;
 
 /// A runtime for one command.
@@ -44,7 +44,7 @@ pub fn sync(args: &SyncArgs, app: &mut App) -> Result<ExitCode, CliError> {
     let dir = Dir::open(&args.dir).or_cli(app)?;
     let within = Duration::from_secs(args.timeout.max(1));
     check_address(args.relay.as_deref(), app)?;
-    if dir.store().exists() && is_root(&Replica::open(&args.dir, &Settings::default()).or_cli(app)?) {
+    if at_root(&dir).or_cli(app)? {
         app.say("sync.root", &[]);
         print_report(&SyncReport { verified: true, ..SyncReport::default() }, app)?;
         return Ok(ExitCode::Done);
@@ -70,6 +70,18 @@ pub fn sync(args: &SyncArgs, app: &mut App) -> Result<ExitCode, CliError> {
         Ok(()) => Ok(ExitCode::Done),
         Err(failure) => Err(error_of(&failure, lang)),
     }
+}
+
+/// Whether there is nothing above this folder. Where a daemon has the keys open, they are not asked for.
+fn at_root(dir: &Dir) -> Result<bool, ReplicaError> {
+    if !dir.store().exists() {
+        return Ok(false);
+    }
+    if crate::keys::is_locked(&dir.keys()) && matches!(dir.running()?, Running::Daemon(_)) {
+        let file = ConfigFile::read(&dir.config())?;
+        return Ok(file.replica.is_some_and(|table| table.relays.is_empty()));
+    }
+    Ok(is_root(&Replica::open(dir.root(), &Settings::default())?))
 }
 
 /// `--relay` is `host:port` with a port that can be dialled.

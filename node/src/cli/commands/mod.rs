@@ -6,6 +6,7 @@
 
 mod add;
 mod audit;
+mod backup;
 mod bundle;
 pub mod common;
 mod doctor;
@@ -13,6 +14,7 @@ mod edit;
 pub mod join;
 pub mod link;
 mod list;
+mod passphrase;
 mod show;
 pub mod status;
 #[cfg(test)]
@@ -66,5 +68,8 @@ pub fn upkeep(command: &UpkeepCommand, app: &mut App) -> Result<ExitCode, CliErr
         UpkeepCommand::Audit(args) => audit::audit(args, app),
         UpkeepCommand::Doctor(args) => doctor::doctor(args, app),
         UpkeepCommand::Bundle(command) => bundle::bundle(command, app),
+        UpkeepCommand::Passphrase(args) => passphrase::passphrase(args, app),
+        UpkeepCommand::Backup(args) => backup::backup(args, app),
+        UpkeepCommand::Restore(args) => backup::restore(args, app),
     }
 }

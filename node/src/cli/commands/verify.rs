@@ -1,18 +1,19 @@
 //! `verify`: every signature, payload and index of the store, and every record opened once.
 //!
-//! It does not: repair.
+//! It does not: check or rebuild anything itself (the replica does).
 //!
-//! Invariants: damage is exit 5, with all of it named.
+//! Invariants: damage is exit 5, with all of it named, unless it was repaired; nothing is repaired unasked.
 
 use super::audit;
 use super::common::{self, OrCli};
 use crate::cli::args::VerifyArgs;
 use crate::cli::exit::{CliError, ExitCode};
 use crate::cli::{App, codes};
+use crate::config::Settings;
+use crate::dir::Dir;
 use crate::i18n::format_int;
-use crate::replica::Replica;
+use crate::replica::{Repaired, Replica};
 use crate::store::{Damage, VerifyReport};
-use sampan_core::engine::EditFailure;
 use serde_json::json;
 
 /// Runs `verify`.
@@ -22,54 +23,81 @@ pub(super) fn verify(args: &VerifyArgs, app: &mut App) -> Result<ExitCode, CliEr
     }
     // The shape of the command sees to it that one of the two is there.
     let dir = args.dir.as_deref().unwrap_or_else(|| std::path::Path::new("."));
-    let mut replica = common::open(app, dir)?;
-    let mut report = replica.store.verify(&replica.engine.org()).or_cli(app)?;
-    if report.damaged.is_empty() {
-        open_all(app, &mut replica, &mut report)?;
+    let report = match common::open(app, dir) {
+        Ok(mut replica) => replica.verify().or_cli(app)?,
+        // Too damaged for the engine: its tables can be looked at all the same.
+        Err(e) if e.code == codes::DATABASE_DAMAGED.name => match Replica::verify_tables(dir) {
+            Ok(mut report) => {
+                if report.damaged.is_empty() {
+                    report.damaged.push(Damage { table: "file", record: None, what: e.message });
+                }
+                report
+            }
+            Err(_) => return Err(e),
+        },
+        Err(e) => return Err(e),
+    };
+    let sound = report.damaged.is_empty();
+    let repaired = if args.repair && !sound { Some(repair(dir, app)?) } else { None };
+    let (done, left) = repaired.unwrap_or_default();
+    let fixed = if repaired.is_some() {
+        (report.damaged.len() as u64).saturating_sub(done.lost_commits + done.lost_edits).max(1)
+    } else {
+        0
+    };
+    tell(app, &report, fixed, done)?;
+    let count = |n: u64| format_int(app.lang, i64::try_from(n).unwrap_or(i64::MAX));
+    if sound {
+        app.say("verify.clean", &[("count", &count(report.checked))]);
+        return Ok(ExitCode::Done);
     }
+    let damage =
+        |n: usize| Err(app.error(&codes::DAMAGE_FOUND, &[("count", &n.to_string()), ("program", app.program)]));
+    if repaired.is_none() {
+        return damage(report.damaged.len());
+    }
+    app.say("verify.rebuilt", &[("count", &count(fixed))]);
+    if done.lost_edits > 0 {
+        app.say("verify.lost_edits", &[("count", &count(done.lost_edits))]);
+    }
+    if left > 0 {
+        return damage(left);
+    }
+    if done.lost_commits + done.waiting > 0 {
+        let (lost, waiting) = (count(done.lost_commits), count(done.waiting));
+        let values = [("lost", lost.as_str()), ("waiting", &waiting), ("program", app.program)];
+        return Err(app.error(&codes::REPAIR_SYNC, &values));
+    }
+    Ok(ExitCode::Done)
+}
+
+/// Rebuilds the database and checks the new one; how much of it is damaged.
+fn repair(at: &std::path::Path, app: &App) -> Result<(Repaired, usize), CliError> {
+    // A daemon must not have it open; the lock is kept until the new one was checked.
+    let _lock = Dir::open(at).and_then(|dir| dir.lock()).or_cli(app)?;
+    let done = Replica::repair(at).or_cli(app)?;
+    let mut again = Replica::open(at, &Settings::default()).or_cli(app)?;
+    let left = again.verify().or_cli(app)?;
+    Ok((done, left.damaged.len()))
+}
+
+fn tell(app: &mut App, report: &VerifyReport, fixed: u64, done: Repaired) -> Result<(), CliError> {
     let damage = |d: &Damage| json!({ "table": d.table, "record": d.record, "what": d.what });
     if app.json {
         let damaged: Vec<_> = report.damaged.iter().map(damage).collect();
-        app.out.json(&json!({ "checked": report.checked, "damaged": damaged, "repaired": 0 }))?;
+        app.out.json(&json!({
+            "checked": report.checked,
+            "damaged": damaged,
+            "repaired": fixed,
+            "to_fetch": done.lost_commits,
+            "waiting": done.waiting,
+            "lost_edits": done.lost_edits,
+        }))?;
     } else {
         for d in &report.damaged {
             let record = d.record.as_deref().unwrap_or_default();
             let line = app.t("verify.damaged", &[("table", d.table), ("record", record), ("what", &d.what)]);
             app.out.line(&crate::cli::output::printable(&line))?;
-        }
-    }
-    if report.damaged.is_empty() {
-        let count = format_int(app.lang, i64::try_from(report.checked).unwrap_or(i64::MAX));
-        app.say("verify.clean", &[("count", &count)]);
-        return Ok(ExitCode::Done);
-    }
-    Err(app.error(&codes::DAMAGE_FOUND, &[("count", &report.damaged.len().to_string())]))
-}
-
-/// Opens every record and compares it with its row: the store vouches for bytes, this for what they
-/// mean.
-fn open_all(app: &App, replica: &mut Replica, report: &mut VerifyReport) -> Result<(), CliError> {
-    replica.project().or_cli(app)?;
-    let Some(schema) = replica.schema().cloned() else { return Ok(()) };
-    for collection in schema.collections.values() {
-        for row in replica.store.query(collection, None, None, true).or_cli(app)? {
-            report.checked += 1;
-            let mut add = |table, what: String| {
-                report.damaged.push(Damage { table, record: Some(row.id.to_string()), what });
-            };
-            let opened = replica.engine.document(&replica.store, row.id);
-            let view = opened.and_then(|(_, _, d)| d.view().map_err(|e| EditFailure::Damaged(row.id, e)));
-            match view {
-                Ok(mut view) => {
-                    // The table has columns for the schema's fields alone.
-                    view.fields.retain(|name, _| collection.field(name).is_some());
-                    if view.removed != row.removed || view.fields != row.values {
-                        add("projections", "its row does not show what its changes say".to_owned());
-                    }
-                }
-                Err(EditFailure::Store(e)) => return Err(e).or_cli(app),
-                Err(e) => add("records", e.to_string()),
-            }
         }
     }
     Ok(())

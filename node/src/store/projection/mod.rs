@@ -9,6 +9,7 @@
 //! INTEGER, a decimal as the integer of its schema's scale (36,8 with one decimal is 368). Unset is
 //! NULL. Names in SQL come from a parsed schema only, and are quoted; every value is bound.
 
+mod check;
 mod query;
 mod search;
 mod tables;

@@ -1,0 +1,91 @@
+//! At rest: what a thief of the PC, a failing disk and a copied folder come to.
+//!
+//! It does not: describe what goes over the wire (see [`sync`](super::sync)).
+//!
+//! Invariants: what is promised here has a test whose name stands beside it (`tests/tests/e2e`, or beside
+//! the code in `node/src/keys`, `node/src/store`).
+//!
+//! # A passphrase for the keys
+//!
+//! `sampan passphrase DIR set` seals every secret key of a folder: the device's, the one for what is
+//! encrypted to it, and on the first relay the root key. `join` and `init` do so from the first byte where
+//! `--passphrase-file FILE` (or `SAMPAN_PASSPHRASE_FILE`) names one. From then on every command that opens
+//! the folder needs it: from the file, from the variable, or typed at the terminal, where it is not shown.
+//! A daemon is given it once; `sync` beside a running daemon asks the daemon and needs none. `backup` and
+//! `restore` need none.
+//!
+//! **A passphrase protects keys and not records.** The database is plain SQLite: who takes the disk away
+//! reads the records in it, but can neither write in the device's name nor open what was encrypted to it.
+//! Where records must not be read from a stolen disk, encrypt the disk (whole-database encryption is not
+//! part of this version). Revoke the device of a stolen PC in any case.
+//!
+//! How: one random key seals the key files, and is sealed itself in `keys/lock` under a key that Argon2id
+//! makes of the passphrase. XChaCha20-Poly1305 does both; the kind of key is bound to it, so that one file
+//! never passes for another. Memory and passes are measured where the passphrase is set, to take about half
+//! a second ([`ARGON2_TARGET_MS`](crate::limits::ARGON2_TARGET_MS)), between 19 and 128 MiB, and are kept in
+//! the file; a file that asks for more than
+//! [`ARGON2_MEMORY_KIB_MAX`](crate::limits::ARGON2_MEMORY_KIB_MAX) is refused. `change` replaces that one
+//! file; a power cut at any moment leaves a folder that one passphrase (or none) opens. The words are taken
+//! in composed form (NFC), so that another keyboard gives the same.
+//!
+//! A wrong passphrase is exit 3 and changes nothing. After
+//! [`PASSPHRASE_TRIES_FREE`](crate::limits::PASSPHRASE_TRIES_FREE) in a row each try waits, doubling up to a
+//! minute; killing the program does not spare the wait. That slows whoever sits at the PC. Who copied the
+//! disk is slowed by Argon2id alone, so the words must be good: four or five of them.
+//!
+//! What was plain on a disk before is overwritten when a passphrase is set; flash keeps what it likes. On a
+//! new PC set the passphrase with `join`.
+//!
+//! Forgotten words cannot be had back: no one has a second key. The records are in the database and at the
+//! level above; join again with a new ticket.
+//!
+//! Tests: `at_rest::a_passphrase_locks_the_keys_and_is_given_once_a_daemon`,
+//! `at_rest::folders_made_with_a_passphrase_never_hold_a_plain_key`,
+//! `at_rest::damaged_locks_are_told_and_left_alone`,
+//! `a_power_cut_between_any_two_files_leaves_a_folder_that_opens_and_can_be_finished`,
+//! `wrong_tries_are_counted_slowed_and_forgotten_when_the_right_words_come`.
+//!
+//! # Backups
+//!
+//! `sampan backup DIR FILE` writes one file, beside a running daemon if there is one: a consistent snapshot
+//! of the database, `sampan.toml`, and the keys as they lie (sealed where there is a passphrase). Whoever
+//! has an unsealed one can write in the device's name: keep it like a key. It is never written over.
+//!
+//! `sampan restore FILE NEWDIR` reads all of it and checks its hashes before it makes anything, and never
+//! writes into a folder that holds something. What it makes is **another store**: it draws a new epoch and
+//! writes under a new incarnation, so that going on from an old state forks nothing; what was sent after
+//! the backup comes back with the first `sync`, and old ticks count only once confirmed anew. The old
+//! folder may go on as well, and nothing is lost; still, use one of the two.
+//!
+//! The form is text lines and raw bytes: `sampan backup, version 1`, a line of JSON that lists the files
+//! with length and BLAKE3 hash, the hash of that line, then the contents.
+//!
+//! Tests: `backup::a_restored_backup_takes_back_what_was_sent_and_forks_nothing`,
+//! `backup::cut_altered_and_foreign_backups_make_no_folder`, `backup::neither_writes_over_anything`.
+//!
+//! # Damage
+//!
+//! `sampan verify DIR` checks every signature, root and pack, and computes anew all that follows from them:
+//! tips, lists, counts, the state of every record, its row, what search finds it by; small facts that
+//! nothing repeats are covered by a sum. Damage is exit 5, with table and record. Not covered is what only
+//! this place knows and nothing depends on: when something was first seen here, the position of a register, up to where a statement reaches, and how far the lists
+//! have followed (they are made anew from there).
+//!
+//! `verify DIR --repair` makes the database anew of what is whole: every commit with its signature and
+//! payload is taken in again as if a neighbour had sent it, so that all that is derived is right again.
+//! Commits that cannot be read are left out and so are held by nobody here: the next `sync` brings them
+//! (exit 4 until then), and what builds on them waits, set aside, and joins them when they come. Edits that
+//! were not sealed are sealed; one that cannot be read is named. The new database is another store, with a
+//! new epoch and incarnation; the old one stays beside it as `store.db-damaged` until somebody deletes it.
+//! A commit of this device that was damaged before any level above had it is lost: nobody else holds it.
+//!
+//! Tests: `damage::one_bit_in_any_column_of_any_table_is_found_and_named`,
+//! `damage::what_was_lost_comes_back_from_above_and_nothing_else_is_lost`,
+//! `damage::what_follows_from_commits_is_made_anew_without_anyone`.
+//!
+//! # `doctor`
+//!
+//! Says in sentences for the telephone what is wrong and what to do: a folder that cannot be written, keys
+//! that others can read or that are locked, a disk nearly full, a clock that is not set or far off, work
+//! that waits for a week, a link that failed and why, news from above older than two weeks, commits set
+//! aside, a copied or restored folder, damage. It changes nothing and calls nobody.
