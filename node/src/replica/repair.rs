@@ -37,17 +37,20 @@ const COUNTER_LEAP: u64 = 1 << 32;
 /// Why commits are set aside.
 const REASON: &str = "what it builds on was damaged here and is to be fetched again";
 /// Small facts that hold for the new store as well: nothing that counts positions.
-const FACTS: [&str; 7] = [
+const FACTS: [&str; 10] = [
     meta::ADMITTED,
     meta::JOINED_UNIT,
     meta::CLOCK_OFFSET,
     meta::NEWS_FROM_ABOVE_AT,
     meta::TWINS_FOUND,
     meta::REGISTER_COUNTER,
+    meta::BEACON,
+    meta::BEACON_ABOVE,
+    meta::BEACONS_SEEN,
     META_COPY_AT,
 ];
 /// The same, by the beginning of the name.
-const FACT_PREFIXES: [&str; 4] = ["chain/", "peer_epoch/", meta::CHILD_SEEN_AT, meta::CHILD_VERIFIED_AT];
+const FACT_PREFIXES: [&str; 5] = ["chain/", "ticket_box/", "peer_epoch/", meta::CHILD_SEEN_AT, meta::CHILD_VERIFIED_AT];
 
 /// What a repair came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
