@@ -77,7 +77,7 @@ fn neither_writes_over_anything() {
     let (dir, file) = (w.path("branch"), w.path("b"));
     sampan(&["backup", &dir, &file]).ok();
     let first = fs::read(&file).unwrap();
-    sampan(&["backup", &dir, &file]).refused(2, "never written over");
+    sampan(&["backup", &dir, &file]).refused(2, "not overwritten");
     assert_eq!(fs::read(&file).unwrap(), first);
     assert_eq!(std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&file).unwrap().permissions()) & 0o777, 0o600);
     sampan(&["restore", &file, &dir]).refused(2, "Choose another");
