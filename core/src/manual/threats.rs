@@ -27,6 +27,7 @@
 //! | cannot | use a ticket that was used, cut or altered | `a_ticket_is_used_once`, `tickets_that_are_cut_altered_used_or_of_another_organisation` |
 //! | can | cut a link again and again; what was sent whole stays, and a cut resumes | `a_cut_link_resumes_and_sends_nothing_twice`, `a_load_cut_every_10_seconds_goes_on_where_it_was_in_both_directions` |
 //! | can | keep a link half open: nobody then says *verified* | `on_a_half_open_link_nobody_says_verified_and_once_whole_both_do` |
+//! | cannot | read, change or shorten a bundle on a stick that it finds, or put its name to it | `who_is_no_receiver_sees_that_it_is_whole_and_nothing_more`, `every_prefix_is_incomplete_and_every_flipped_bit_is_seen`, `another_signer_cannot_put_its_name_to_it` |
 //! | can | use a ticket before its holder does, if it reads the line: whoever has the line has the right | remains |
 //! | can | hold the whole path closed for as long as it likes | remains |
 //!
@@ -37,6 +38,9 @@
 //! | | what | test |
 //! | --- | --- | --- |
 //! | cannot | come in once it is revoked, and is told why | `a_revoked_device_is_refused_and_told_why`, `a_revoked_device_is_refused_at_the_door` |
+//! | cannot | make count what it writes outside its cut, whoever carries it | `what_a_stolen_device_writes_later_counts_nowhere_whoever_carries_it`, `a_stolen_pc_is_cut_off_and_what_was_right_is_released` |
+//! | cannot | use keys that a passphrase seals; wrong ones are slowed, and harm nothing | `a_passphrase_locks_the_keys_and_is_given_once_a_daemon`, `wrong_tries_are_counted_slowed_and_forgotten_when_the_right_words_come` |
+//! | can | read the records on its disk: a passphrase seals keys, the database is not encrypted | remains |
 //! | cannot | invite another device, or write for another unit | `a_branch_cannot_invite`, `a_reader_cannot_write_and_a_branch_cannot_write_elsewhere` |
 //! | cannot | see more than the branch's scope held: siblings never were there | `a_sibling_never_sees_what_is_not_its_own` |
 //! | cannot | write on two copies of the disk as one: they part, and nothing is lost | `a_cloned_folder_writes_under_a_name_of_its_own`, `a_cloned_disk_that_nobody_noticed_forks_its_log_and_loses_nothing` |
@@ -81,6 +85,9 @@
 //! | --- | --- | --- |
 //! | cannot | use a ticket again, or after its day | `a_ticket_is_used_once`, `an_expired_ticket_is_refused_by_the_relay_and_only_there` |
 //! | cannot | void its own revocation by revoking back: two who do are both revoked, alike everywhere | `two_admins_who_revoke_each_other_are_both_revoked_and_what_was_written_stays`, `mutual_revocations_and_grants_beside_them_fold_alike` |
+//! | cannot | give rights that count once it is cut, or void its cut by cutting back | `what_lies_inside_a_cut_stands_and_what_lies_outside_gives_nothing`, `two_admins_who_cut_each_other_are_both_cut` |
+//! | cannot | rule with the first root key once the succession key has named another | `a_new_root_key_rules_and_the_old_one_can_do_nothing_new` |
+//! | can | with the first root key itself, sign a second founding beside the first | remains |
 //! | cannot | put an old backup back and undo what came since | `an_old_backup_takes_its_own_commits_back`, `an_old_copy_put_back_takes_its_own_commits_back_and_goes_on` |
 //! | cannot | deny what it wrote | `a_file_says_who_did_what_and_holds_under_the_root_key_alone` |
 //! | can | date what it wrote as it likes; both times are shown, and the second is the relay's | `who_did_what_is_shown_to_one_who_has_only_the_root_key` |
@@ -95,6 +102,7 @@
 //! | cannot | crash or damage a record elsewhere: every trick known is refused at the door of admission | `every_trick_becomes_what_the_design_says_and_hurts_nobody`, `what_passes_the_door_does_not_harm_automerge` |
 //! | cannot | make replicas differ: what stands depends on the set of changes alone | `any_set_has_one_meaning`, `none_changes_what_becomes_of_another_in_any_order` |
 //! | cannot | write where it has no right: that is kept aside, shown to nobody, and bounded | `a_commit_without_right_is_kept_aside_and_shown_to_nobody`, `a_commit_whose_parent_a_full_quarantine_refused_costs_its_bearer_nothing` |
+//! | cannot | write a collection that its grant leaves out | `what_a_grant_does_not_let_write_is_set_aside_at_every_hop_until_a_grant_does` |
 //! | cannot | move an entry to another record, or claim a record's id before its creation | `a_claim_that_comes_before_a_record_does_not_say_where_it_belongs`, `what_fails_admission_is_malformed_everywhere_and_never_shown` |
 //! | cannot | make a reader allocate what it only claims | `claims_of_huge_lengths_cost_nothing`, `a_bomb_costs_no_more_than_it_inflates_to` |
 //! | cannot | make a web page or a terminal run its words | `names_cannot_write_markup` |
