@@ -294,8 +294,12 @@ impl Engine {
     }
 }
 
-/// The store that a relay itself last named, in its hello or a later statement, and when by its clock.
-fn told_epoch(store: &dyn Store, relay: &crate::id::DeviceId) -> Result<Option<(StoreEpoch, Millis)>, StoreError> {
+/// The store that a relay itself last named, in its hello or a later statement, and when by its clock. What it says
+/// of another store at an earlier time by its clock shows no tick: nothing tells it from what it said long ago.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn told_epoch(store: &dyn Store, relay: &crate::id::DeviceId) -> Result<Option<(StoreEpoch, Millis)>, StoreError> {
     let Some(bytes) = store.meta(&meta::peer_epoch(relay))? else { return Ok(None) };
     let (epoch, at) = bytes.split_at_checked(16).unwrap_or((&[], &[]));
     let at = at.try_into().map_or(0, u64::from_le_bytes);

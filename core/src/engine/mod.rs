@@ -17,7 +17,7 @@ mod root;
 mod salvage;
 mod seal;
 
-pub use acks::Delivered;
+pub use acks::{Delivered, told_epoch};
 pub use authority::{InviteRequest, JoinFacts};
 pub use beacons::{BeaconTaken, SeenBeacon};
 pub use cuts::{Blocked, CutRequest, Laid};

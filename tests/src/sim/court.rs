@@ -8,6 +8,7 @@
 use super::fault::FaultKind;
 use super::world::World;
 use crate::model::{Model, ModelCharter, When, disagreements};
+use sampan_core::engine::told_epoch;
 use sampan_core::id::{CommitId, DeviceId, Flow, SpaceId, UnitId};
 use sampan_core::limits::{QUARANTINE_BYTES_MAX, QUARANTINE_COMMITS_MAX};
 use sampan_core::log::Commit;
@@ -261,13 +262,29 @@ impl World {
         relays.map(|i| self.unit_ids[self.spec(i).unit]).collect()
     }
 
+    /// Units whose relay lost its store, and whose clock, put right by the relay above it, now shows an earlier
+    /// time than it told this replica when they met: its statements cannot be told from those of before, so they show no tick until the clock is right
+    /// or the two meet again.
+    fn relays_back_in_time(&self, n: usize) -> BTreeSet<UnitId> {
+        let Some(p) = &self.machines[n].process else { return BTreeSet::new() };
+        let relays = (0..self.machines.len()).filter(|i| self.spec(*i).relay);
+        let back = relays.filter(|i| {
+            let Some(q) = &self.machines[*i].process else { return false };
+            let told = told_epoch(&p.replica.store, &q.replica.engine.device()).ok().flatten();
+            let now = q.replica.label().unwrap_or_default();
+            told.is_some_and(|(epoch, at)| epoch != q.replica.engine.epoch() && at > now)
+        });
+        back.map(|i| self.unit_ids[self.spec(i).unit]).collect()
+    }
+
     /// In a healed world every branch sees that all above hold its work.
     fn check_delivered(&mut self, n: usize) {
         if !self.machines[n].runs() || n == 0 {
             return;
         }
         let name = self.machines[n].name.clone();
-        let doubtful = self.doubtful_relays();
+        let mut doubtful = self.doubtful_relays();
+        doubtful.extend(self.relays_back_in_time(n));
         let Some(p) = self.machines[n].process.as_mut() else { return };
         match p.replica.status() {
             Ok(status) => {
