@@ -282,6 +282,32 @@ fn what_no_signature_covers_is_computed_again() {
 }
 
 #[test]
+fn a_log_is_what_is_left_of_it_and_goes_with_its_last_commit() {
+    let (_dir, _path, mut store) = fresh();
+    let [a, b, c, _] = filled(&mut store).try_into().unwrap();
+    let logs = |s: &SqliteStore| s.one("SELECT count(*) FROM logs", [], |r| Ok(r.get::<_, i64>(0)?)).unwrap();
+    assert_eq!(logs(&store), Some(2));
+    // A twin of the second: the log is a tree until the twin is withdrawn.
+    let mut w = Writer::new(2);
+    let twin = w.one(up_space(1), &[&a], &"another second record ".repeat(4));
+    let late = w.one(SpaceId::charter(test_unit(2)), &[], "an operation");
+    let mut batch = batch_of(&store, &[&twin, &late]);
+    batch.groups = vec![group_of(&[&twin]), group_of(&[&late])];
+    store.write(&batch).unwrap();
+    let forked = |s: &SqliteStore| s.one("SELECT max(forked) FROM logs", [], |r| Ok(r.get::<_, bool>(0)?)).unwrap();
+    assert_eq!(forked(&store), Some(true));
+    for gone in [vec![&twin], vec![&c], vec![&b, &a]] {
+        let mut batch = Batch::at(test_time(9));
+        batch.withdrawn = gone.iter().map(|c| c.id()).collect();
+        store.write(&batch).unwrap();
+        let damaged = store.verify(&test_org()).unwrap().damaged;
+        assert!(damaged.iter().all(|d| d.table != "logs" && d.table != "tips"), "{damaged:?}");
+        assert_eq!(forked(&store), Some(false));
+    }
+    assert_eq!(logs(&store), Some(2), "those of the charters");
+}
+
+#[test]
 fn the_feed_and_the_queue_miss_nothing() {
     let (_dir, _path, mut store) = fresh();
     let commits = filled(&mut store);

@@ -71,15 +71,18 @@ struct Computed {
 
 /// A log as its commits leave it, in the order of storage.
 #[derive(Default)]
-struct ComputedLog {
-    tips: BTreeMap<CommitId, u64>,
-    forked: bool,
-    commits: u64,
+pub(super) struct ComputedLog {
+    /// Its tips, each with its sequence.
+    pub(super) tips: BTreeMap<CommitId, u64>,
+    /// Whether it is a tree.
+    pub(super) forked: bool,
+    /// How many commits it has.
+    pub(super) commits: u64,
 }
 
 impl ComputedLog {
     /// What `write` does when it stores a commit.
-    fn advance(&mut self, head: &VerifiedHeader) {
+    pub(super) fn advance(&mut self, head: &VerifiedHeader) {
         let h = head.header();
         let follows =
             self.tips.len() == 1 && self.tips.iter().all(|(tip, s)| h.parents.contains(tip) && h.sequence > *s);

@@ -2,15 +2,15 @@
 //!
 //! It does not: decide which (the engine does), or lose them: the batch puts them into the quarantine.
 //!
-//! Invariants: runs inside the transaction of its batch; what remains of a log has the tips that its
-//! commits leave; a pack goes with its last commit; the newest position of all is never given again,
-//! because the charter that brought the cut was stored later.
+//! Invariants: runs inside the transaction of its batch; what remains of a log is what its commits
+//! say, and a log or a pack goes with its last commit; the newest position of all is never given again, because
+//! the charter that brought the cut was stored later.
 
 use super::SqliteStore;
 use super::error::{Fault, damaged};
 use super::rows::{self, int};
-use sampan_core::frontier::SpaceTips;
-use sampan_core::id::{CommitId, DeviceId, Incarnation};
+use super::verify::ComputedLog;
+use sampan_core::id::CommitId;
 use sampan_core::store::Status;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -45,7 +45,7 @@ impl SqliteStore {
         }
         self.cache.borrow_mut().clear();
         for log in logs {
-            self.tips_anew(log)?;
+            self.log_anew(log)?;
         }
         let sql = "UPDATE counts SET entries = entries + ?3 WHERE space = ?1 AND status = ?2";
         let mut change = self.conn.prepare_cached(sql)?;
@@ -71,21 +71,23 @@ impl SqliteStore {
         Ok(out)
     }
 
-    fn tips_anew(&self, log: i64) -> Result<(), Fault> {
-        let sql = "SELECT id, sequence, header, signature FROM commits WHERE log = ?1 ORDER BY key";
-        let (device, incarnation) = (DeviceId::default(), Incarnation::default());
-        let mut tips = SpaceTips::default();
-        let mut sequences = BTreeMap::new();
+    /// What follows from the commits that remain of a log; a log of none goes, and begins anew should one come back.
+    fn log_anew(&self, log: i64) -> Result<(), Fault> {
+        let sql = "SELECT header, signature FROM commits WHERE log = ?1 ORDER BY key";
+        let mut left = ComputedLog::default();
         self.all(sql, [log], |r| {
-            let id = rows::id(r, 0, "a commit id", CommitId::from_slice)?;
-            sequences.insert(id, r.get::<_, i64>(1)?);
-            tips.advance(device, incarnation, id, &rows::head(r, 2)?.header().parents);
+            left.advance(&rows::head(r, 0)?);
             Ok(())
         })?;
         self.conn.prepare_cached("DELETE FROM tips WHERE log = ?1")?.execute([log])?;
+        if left.commits == 0 {
+            self.conn.prepare_cached("DELETE FROM logs WHERE id = ?1")?.execute([log])?;
+            return Ok(());
+        }
+        self.conn.prepare_cached("UPDATE logs SET forked = ?2 WHERE id = ?1")?.execute((log, left.forked))?;
         let mut add = self.conn.prepare_cached("INSERT INTO tips (log, id, sequence) VALUES (?1, ?2, ?3)")?;
-        for tip in tips.tips(device, incarnation) {
-            add.execute((log, tip.0, sequences.get(&tip).copied().unwrap_or_default()))?;
+        for (tip, sequence) in left.tips {
+            add.execute((log, tip.0, int(sequence)))?;
         }
         Ok(())
     }

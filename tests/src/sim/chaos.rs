@@ -138,6 +138,11 @@ impl World {
             FaultKind::RelayLost => n != 0 && self.spec(n).relay && self.lose(n),
             FaultKind::NewSchema => self.new_schema(),
             FaultKind::Revoked => self.revoke(n),
+            FaultKind::Lost => self.lose_device(n),
+            FaultKind::Narrowed => self.narrow(n),
+            FaultKind::Judged => self.judge_laid(n),
+            FaultKind::Carried => self.carry_bundle(n),
+            FaultKind::Succeeded => self.succeed(),
             FaultKind::HostileWithhold
             | FaultKind::HostileReplay
             | FaultKind::HostileReorder
@@ -323,7 +328,7 @@ impl World {
     }
 
     /// After a write of our own into a replica: what failed was rolled back, and the engine with it.
-    fn mend(&mut self, n: usize, wrote: bool) {
+    pub(super) fn mend(&mut self, n: usize, wrote: bool) {
         if !wrote && let Some(p) = self.machines[n].process.as_mut() {
             let Replica { store, engine, .. } = &mut p.replica;
             // A disk that cannot be read either fails the next transaction, which says so.

@@ -38,11 +38,13 @@ pub(super) struct Court {
     model: Model,
     charter: Option<(usize, Rc<ModelCharter>)>,
     ticks: BTreeMap<usize, Ticks>,
+    /// Devices that may only read any more: nobody waits for a tick of what they had not sent.
+    pub(super) narrowed: BTreeSet<DeviceId>,
 }
 
 impl Court {
     pub(super) fn new(org: sampan_core::id::OrgId) -> Self {
-        Self { model: Model::new(org), charter: None, ticks: BTreeMap::new() }
+        Self { model: Model::new(org), charter: None, ticks: BTreeMap::new(), narrowed: BTreeSet::new() }
     }
 }
 
@@ -91,9 +93,10 @@ impl World {
             return;
         }
         let mut accusations = Vec::new();
+        let laid = self.laid(n);
         for (unit, relay, level, epoch) in claims {
             let there = self.ledger.ever.get(&epoch);
-            for id in &held.order {
+            for id in held.order.iter().filter(|id| !laid.contains(id)) {
                 let Some(c) = self.ledger.commits.get(id) else { continue };
                 let space = c.header().space;
                 let covered = space.unit == unit && space.flow == Flow::Up && space.reach <= level;
@@ -108,6 +111,12 @@ impl World {
         for words in accusations {
             self.ledger.accuse(words);
         }
+    }
+
+    /// What lies in the quarantine of a machine: a cut may have taken it out of what counted.
+    pub(super) fn laid(&self, n: usize) -> BTreeSet<CommitId> {
+        let laid = self.machines[n].process.as_ref().and_then(|p| p.replica.store.quarantine().ok());
+        laid.into_iter().flatten().map(|q| q.head.id()).collect()
     }
 
     /// "Verified" means: what both shared and held when the link opened, both hold now.
@@ -128,6 +137,7 @@ impl World {
         let charter = self.whole_charter();
         let levels: Vec<String> = ["city", "district", "grassroots", "branch"].map(str::to_owned).to_vec();
         let mut accusations = Vec::new();
+        let laid: BTreeSet<CommitId> = nodes.iter().flat_map(|n| self.laid(*n)).collect();
         for from in 0..2 {
             let (a, b) = (nodes[from], nodes[1 - from]);
             let (Some(held), Some(other)) = (self.ledger.held.get(a), self.ledger.held.get(b)) else { return };
@@ -136,7 +146,7 @@ impl World {
                 let space = c.header().space;
                 let both = space.flow != Flow::Local
                     && nodes.iter().all(|n| charter.holds(&self.machines[*n].device, &levels, &space));
-                if both && !other.set.contains(id) {
+                if both && !other.set.contains(id) && !laid.contains(id) {
                     let (who, names) =
                         (&self.machines[nodes[end]].name, [&self.machines[a].name, &self.machines[b].name]);
                     accusations.push(format!(
@@ -154,9 +164,13 @@ impl World {
     /// Nothing that a frame tells may lie outside what its receiver may read.
     pub(super) fn check_frame(&mut self, link: usize, end: usize, bytes: &[u8]) {
         // Upward everything may go that the lower end may read itself; downward a sibling's would leak.
-        if end == 0 {
-            return;
+        if end != 0 {
+            self.check_told(self.links[link].nodes[0], bytes);
         }
+    }
+
+    /// The same of what a machine is told, by a link or a bundle from above.
+    pub(super) fn check_told(&mut self, lower: usize, bytes: &[u8]) {
         let Some(frame) = Self::read(bytes) else { return };
         let told: Vec<SpaceId> = match &frame {
             Frame::Commits { groups, .. } => groups
@@ -175,7 +189,6 @@ impl World {
             | Frame::Acks(_)
             | Frame::Mark(_) => Vec::new(),
         };
-        let lower = self.links[link].nodes[0];
         let device = self.machines[lower].device;
         let charter = self.whole_charter();
         for space in told {
@@ -199,6 +212,8 @@ impl World {
         for n in &living {
             somewhere.extend(self.ledger.held[*n].order.iter().copied());
         }
+        let all: Vec<Commit> = self.ledger.commits.values().map(|c| Commit::clone(c)).collect();
+        let counting: BTreeSet<CommitId> = self.court.model.counting(&charter, &all).into_keys().collect();
         // A dishonest relay can show a charter that it holds to anybody below it: no replica can prevent that.
         let replayed = [FaultKind::HostileReplay, FaultKind::HostileReorder];
         let replayed = replayed.iter().any(|k| self.faults.counts().contains_key(k));
@@ -218,7 +233,8 @@ impl World {
                         .any(|u| charter.level(u, &levels) >= usize::from(h.space.reach) && !doubtful.contains(u));
                 let should = carried && charter.holds(&device, &levels, &h.space);
                 let has = held.contains(id);
-                if should && !has && h.space.flow != Flow::Local && charter.counts(&h.device, &h.space) {
+                let counts = h.space.flow == Flow::Charter && charter.counts(&h.device, &h.space);
+                if should && !has && h.space.flow != Flow::Local && (counts || counting.contains(id)) {
                     self.ledger.accuse(format!("{name} lacks commit {id} of {:?} after everything healed", h.space));
                 }
                 if has && !charter.may_read(&device, &h.space, When::Ever) && !shown_by_hostile(h.space) {
@@ -279,7 +295,7 @@ impl World {
 
     /// In a healed world every branch sees that all above hold its work.
     fn check_delivered(&mut self, n: usize) {
-        if !self.machines[n].runs() || n == 0 {
+        if !self.machines[n].runs() || n == 0 || self.court.narrowed.contains(&self.machines[n].device) {
             return;
         }
         let name = self.machines[n].name.clone();

@@ -102,6 +102,16 @@ faults! {
     HostileFlood = "hostile-flood",
     /// A rightful device sends every change that upsets Automerge.
     HostileChange = "hostile-change",
+    /// A device is lost and cut off at what its relay or the city holds; whoever has it writes on.
+    Lost = "lost",
+    /// A device may only read from now on; what it had not sent lies outside.
+    Narrowed = "narrowed",
+    /// An operator releases or rejects what lies in the quarantine.
+    Judged = "judged",
+    /// A bundle is carried by hand, late, twice, or with a bit of it turned.
+    Carried = "carried",
+    /// The succession key names a new root key.
+    Succeeded = "succeeded",
 }
 
 impl FaultKind {

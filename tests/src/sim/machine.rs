@@ -7,6 +7,7 @@
 
 use crate::disk::Disk;
 use ed25519_dalek::SigningKey;
+use sampan_core::bundle::BoxSecret;
 use sampan_core::charter::Ticket;
 use sampan_core::engine::Engine;
 use sampan_core::entropy::random;
@@ -36,8 +37,15 @@ pub const EPOCH_MS: u64 = BUILD_FLOOR.0 + 365 * 86_400_000;
 
 /// What a new replica begins with.
 pub enum Birth<'a> {
-    /// It founds the organisation: the root key, and the schema's version and text.
-    Found(&'a SigningKey, &'a str),
+    /// It founds the organisation.
+    Found {
+        /// The root key.
+        root: &'a SigningKey,
+        /// The key that may name another.
+        succession: DeviceId,
+        /// The text of the first schema.
+        schema: &'a str,
+    },
     /// It joins by a ticket.
     Join(&'a Ticket),
 }
@@ -186,22 +194,24 @@ impl Machine {
         let codec = Arc::new(ZstdCodec);
         let mut store = SqliteStore::create_on(&self.disk, &path, codec.clone(), self.device, org, epoch, CACHE_MB)?;
         let now = self.clock.now();
+        let box_key = BoxSecret::of_signer(&self.key).public().0;
         let (key, rng) = (self.key.clone(), &mut self.rng);
         let root = store.group(|s| {
             let mut engine = Engine::open(s, org, key, codec, rng)?;
             Ok::<_, StoreError>(match birth {
-                Birth::Found(root, schema) => {
+                Birth::Found { root, succession, schema } => {
                     let facts = (1, (*schema).to_owned(), Some("city".to_owned()));
-                    Some(engine.found(s, rng, root, "City", facts, now)?)
+                    let keys = (*root, Some(*succession));
+                    Some(engine.found_with(s, rng, keys, "City", facts, now)?)
                 }
                 Birth::Join(ticket) => {
-                    engine.join(s, rng, ticket, [7; 32], now)?;
+                    engine.join(s, rng, ticket, box_key, now)?;
                     None
                 }
             })
         })?;
         let (units, relays) = match birth {
-            Birth::Found(..) => (root.into_iter().collect(), Vec::new()),
+            Birth::Found { .. } => (root.into_iter().collect(), Vec::new()),
             Birth::Join(ticket) => {
                 let relays = ticket.relays.iter();
                 let entry = |r: &sampan_core::wire::frame::RelayAddress| RelayEntry {

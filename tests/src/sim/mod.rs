@@ -7,7 +7,9 @@
 //! Invariants: the same seed gives a byte-identical trace; a run that breaks a promise says which, and
 //! how to run it again.
 
+mod authority;
 pub mod canary;
+mod carry;
 pub mod case;
 mod chaos;
 mod court;

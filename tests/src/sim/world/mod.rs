@@ -82,6 +82,8 @@ pub(in crate::sim) enum Happening {
     DiskWell(usize),
     /// An old backup is put in the place of a disk.
     Restore(usize, Box<crate::disk::Image>),
+    /// A bundle arrives by hand, with one bit turned if it says so.
+    Carried { to: usize, bytes: std::rc::Rc<Vec<u8>>, turned: Option<u64> },
 }
 
 /// What may be chosen about a run beside its seed.
@@ -386,6 +388,7 @@ impl World {
             Happening::Start(n) => self.start(n),
             Happening::Join(n) => self.join(n),
             Happening::Restore(n, image) => self.restore(n, &image),
+            Happening::Carried { to, bytes, turned } => self.carried(to, &bytes, turned),
             Happening::DiskWell(n) => {
                 self.machines[n].disk.set_capacity(None);
                 self.machines[n].disk.heal();

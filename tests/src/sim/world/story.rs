@@ -11,7 +11,8 @@ impl World {
     pub(super) fn found(&mut self) {
         let root_key = test_key(self.seed.wrapping_mul(1_000));
         let org = self.org;
-        let made = self.machines[0].make(org, &Birth::Found(&root_key, SCHEMA));
+        let succession = device_id(&self.succession_key());
+        let made = self.machines[0].make(org, &Birth::Found { root: &root_key, succession, schema: SCHEMA });
         let root = made.unwrap_or_else(|e| panic!("founding failed: {e}")).unwrap_or_default();
         self.unit_ids.push(root);
         self.after_step(0);
@@ -163,10 +164,11 @@ impl World {
             return;
         }
         let now = self.machines[node].clock.now();
+        let box_key = self.box_key(node).0;
         for ticket in more {
             let Some(p) = self.machines[node].process.as_mut() else { return };
             let Replica { store, engine, rng, .. } = &mut p.replica;
-            if let Err(e) = store.group(|s| engine.join(s, rng, ticket, [7; 32], now).map(|_| ())) {
+            if let Err(e) = store.group(|s| engine.join(s, rng, ticket, box_key, now).map(|_| ())) {
                 assert!(!self.healed, "joining failed: {e}");
                 self.machines[node].disk.power_off();
                 self.machines[node].process = None;
