@@ -342,7 +342,7 @@ impl Engine {
                 } else {
                     Some("the charter that would decide about it has not arrived")
                 }
-            } else if !may_carry_all(charter, &c) {
+            } else if !released && !may_carry_all(charter, &c) {
                 Some("it carries a collection that its device has no right to write here")
             } else if !released && insides.get(&h.device).is_some_and(|inside| !inside.contains(&c.id())) {
                 Some(OUTSIDE)

@@ -36,11 +36,15 @@ pub enum Canary {
     PriorityForgotten,
     /// Frontiers and digests hold commits of the quarantine.
     QuarantineInFrontier,
+    /// What lies outside a cut goes on counting.
+    CutIgnored,
+    /// A bundle is taken in without a look at the hash and the signature at its end.
+    BundleUnchecked,
 }
 
 impl Canary {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::AckBeforeDurable,
         Self::SealNotDurable,
         Self::AuthorCheckSkipped,
@@ -53,6 +57,8 @@ impl Canary {
         Self::VerifiedTooEarly,
         Self::PriorityForgotten,
         Self::QuarantineInFrontier,
+        Self::CutIgnored,
+        Self::BundleUnchecked,
     ];
 
     /// Its name on a command line and in reports.
@@ -71,6 +77,8 @@ impl Canary {
             Self::VerifiedTooEarly => "verified-too-early",
             Self::PriorityForgotten => "priority-forgotten",
             Self::QuarantineInFrontier => "quarantine-in-frontier",
+            Self::CutIgnored => "cut-ignored",
+            Self::BundleUnchecked => "bundle-unchecked",
         }
     }
 

@@ -40,6 +40,8 @@ pub const fn bait(canary: Canary) -> &'static [FaultKind] {
         Canary::BlockedEntryTicked => &[FaultKind::NewSchema, FaultKind::HostileNoRight, FaultKind::HostileChange],
         Canary::VerifiedTooEarly => &[FaultKind::Flapping, FaultKind::HalfOpen, FaultKind::Delay],
         Canary::PriorityForgotten => &[],
+        Canary::CutIgnored => &[FaultKind::Lost, FaultKind::Narrowed, FaultKind::Outage],
+        Canary::BundleUnchecked => &[FaultKind::Carried],
     }
 }
 

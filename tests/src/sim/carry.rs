@@ -14,6 +14,8 @@ use sampan_core::sync::Env;
 use sampan_node::replica::Replica;
 use std::rc::Rc;
 
+/// Bytes of the hash and the signature that end a bundle.
+const TRAILER: usize = 32 + 64;
 const MINUTE: u64 = 60_000;
 const DAY: u64 = 24 * 60 * MINUTE;
 
@@ -98,8 +100,10 @@ impl World {
         let Some(p) = self.machines[to].process.as_mut() else { return };
         let mut bytes = bytes.to_vec();
         if let Some(seed) = turned {
-            let at = (seed / 8) as usize % bytes.len();
-            bytes[at] ^= 1 << (seed % 8);
+            // Every second time in the hash and the signature at its end: the rest is ciphertext, which shows by itself.
+            let within = if seed % 2 == 0 { TRAILER.min(bytes.len()) } else { bytes.len() };
+            let at = bytes.len() - 1 - (seed / 16) as usize % within;
+            bytes[at] ^= 1 << (seed / 2 % 8);
         }
         let Replica { store, engine, rng, .. } = &mut p.replica;
         let taken: Result<bool, StoreError> = store.group(|s| {

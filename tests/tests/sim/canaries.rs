@@ -15,7 +15,7 @@ pub const SURE: (Canary, u64) = (Canary::VerifiedTooEarly, 20);
 pub const NODES_MAX: usize = 6;
 
 /// Seeds of small worlds with the faults that matter, at least one of which catches the canary.
-const SEEDS: [(Canary, &[u64]); 12] = [
+const SEEDS: [(Canary, &[u64]); 14] = [
     (Canary::AckBeforeDurable, &[16, 21]),
     (Canary::SealNotDurable, &[9, 10, 14]),
     (Canary::AuthorCheckSkipped, &[2, 4]),
@@ -28,6 +28,8 @@ const SEEDS: [(Canary, &[u64]); 12] = [
     (Canary::VerifiedTooEarly, &[2, 3]),
     (Canary::PriorityForgotten, &[2]),
     (Canary::QuarantineInFrontier, &[1]),
+    (Canary::CutIgnored, &[1]),
+    (Canary::BundleUnchecked, &[1]),
 ];
 
 #[test]

@@ -6,6 +6,8 @@
 use crate::forks::{clone_disk, with_copy};
 use crate::tricks::{give, rogue, send_tricks};
 use crate::{ok, three_levels};
+use sampan_core::bundle::format::LENGTH_AT;
+use sampan_core::bundle::{Address, BoxSecret, Reader, Sealer};
 use sampan_core::canary::{Canary, plant};
 use sampan_core::id::{Flow, Nonce, SpaceId};
 use sampan_core::pack::Stored;
@@ -13,7 +15,7 @@ use sampan_core::store::Status;
 use sampan_core::sync::Event;
 use sampan_core::testing::hostile::{self, Place};
 use sampan_core::testing::village::Village;
-use sampan_core::testing::{SeededRng, test_time};
+use sampan_core::testing::{SeededRng, test_key, test_org, test_time};
 
 /// The promise holds, and does not with the bug planted.
 fn breaks(canary: Canary, promise: impl Fn() -> bool) {
@@ -156,6 +158,35 @@ fn priority_forgotten() {
     };
     assert!(planted(false), "the branch has its tick");
     assert!(!planted(true), "the canary does not sing");
+}
+
+#[test]
+fn cut_ignored() {
+    breaks(Canary::CutIgnored, || {
+        let (mut v, branch, record) = crate::cuts::written_after_the_cut(98);
+        ok(&v.sync(1, 0));
+        assert!(v.replicas[1].engine.charter().revoked(&v.replicas[2].engine.device()).is_some(), "{branch}");
+        v.view(1, record).is_none()
+    });
+}
+
+#[test]
+fn bundle_unchecked() {
+    breaks(Canary::BundleUnchecked, || {
+        let (mut out, mut frames) = (Vec::new(), Vec::new());
+        let (key, secrets) = (test_key(1), [BoxSecret::of_signer(&test_key(2))]);
+        let receivers = [secrets[0].public()];
+        let address =
+            Address { org: test_org(), created: test_time(1), down: false, unit: None, receivers: &receivers };
+        let mut rng = SeededRng::new(99);
+        let mut sealer = Sealer::new(&key, &address, &mut rng, &mut out).unwrap();
+        sealer.push(b"a frame", &mut out).unwrap();
+        let length = sealer.finish(&key, &mut out).unwrap();
+        out[LENGTH_AT as usize..][..8].copy_from_slice(&length);
+        *out.last_mut().unwrap() ^= 1;
+        let mut reader = Reader::new(test_org(), &secrets);
+        reader.push(&out, &mut frames).and_then(|()| reader.finish()).is_err()
+    });
 }
 
 #[test]

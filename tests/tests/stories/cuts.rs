@@ -71,6 +71,15 @@ fn stolen(seed: u64) -> (Village, UnitId, UnitId, RecordId) {
     (v, district, branch, before)
 }
 
+/// A record that the district took from the stolen PC and that the city, which then cuts it off, does not know.
+pub fn written_after_the_cut(seed: u64) -> (Village, UnitId, RecordId) {
+    let (mut v, _, branch, _) = stolen(seed);
+    let record = v.create(2, branch, "members", &["full_name=Trần Thị Ba"]);
+    ok(&v.sync(2, 1));
+    cut(&mut v, 0, 2, branch, CutKind::Lost);
+    (v, branch, record)
+}
+
 #[test]
 fn what_a_stolen_device_writes_later_counts_nowhere_whoever_carries_it() {
     let (mut v, _, branch, before) = stolen(700);

@@ -12,7 +12,7 @@ use sampan_core::testing::test_key;
 use sampan_core::testing::village::Village;
 use sampan_core::time::Millis;
 use sampan_core::value::Value;
-use sampan_core::wire::frame::RefuseCode;
+use sampan_core::wire::frame::{Group, RefuseCode};
 use std::collections::BTreeMap;
 
 const DAY: u64 = 24 * 3_600_000;
@@ -136,20 +136,20 @@ fn a_grant_lets_write_its_collections_alone() {
     assert_eq!(v.field(at, member, "full_name"), Some(Value::Str("An".into())));
 }
 
-#[test]
-fn what_a_grant_does_not_let_write_is_set_aside_at_every_hop_until_a_grant_does() {
-    let (mut v, _, branch) = three_levels(402);
+/// A program that does not ask whether its grant lets it write a collection: the villages, its unit, its replica, the
+/// commit that it signed, and the record in it.
+fn beyond_its_grant(seed: u64) -> (Village, UnitId, usize, Group, RecordId) {
+    let (mut v, _, branch) = three_levels(seed);
     let ticket =
         invite(&mut v, 1, &InviteRequest { collections: named(&["receipts"]), ..request(branch, Roles::EDITOR) });
     let at = v.join("forger", &ticket, &mut mem);
     ok(&v.sync(at, 1));
     ok(&v.sync(1, 0));
-    // A program that does not ask: its charter says that it may.
     let schema = v.replicas[at].engine.schema().cloned().unwrap();
     let members = schema.collection("members").unwrap();
     let now = v.now;
     let device = v.replicas[at].engine.device();
-    let key = key_of(402, device);
+    let key = key_of(seed, device);
     let heads = v.replicas[1].engine.charter().heads(&branch);
     let nonce = Nonce([5; 16]);
     let actor = sampan_core::id::ActorId::of(&device, &nonce);
@@ -183,18 +183,27 @@ fn what_a_grant_does_not_let_write_is_set_aside_at_every_hop_until_a_grant_does(
     let entries = vec![EntryPayload { entry, payload: change.bytes }];
     let commit = Commit::seal(&key, header, Payload { secret: [1; 16], entries }).unwrap();
     let scope = sampan_core::pack::PackScope { org: v.org, space };
-    let group = sampan_core::wire::frame::Group {
+    let group = Group {
         headers: vec![commit.head().signed().clone()],
         pack: sampan_core::pack::encode(&scope, &[commit.payload()], &sampan_core::pack::Stored),
     };
+    (v, branch, at, group, id)
+}
+
+fn take(v: &mut Village, hop: usize, from: usize, group: &Group) -> (u64, u64) {
+    let (device, now) = (v.replicas[from].engine.device(), v.now);
+    let r = &mut v.replicas[hop];
+    let groups = std::slice::from_ref(group);
+    let taken = r.engine.intake(&mut *r.store, &mut r.rng, device, groups, &|_, _| true, now).unwrap();
+    (taken.commits, taken.quarantined)
+}
+
+#[test]
+fn what_a_grant_does_not_let_write_is_set_aside_at_every_hop_until_a_grant_does() {
+    let (mut v, branch, at, group, id) = beyond_its_grant(402);
     for hop in [1, 0] {
-        let r = &mut v.replicas[hop];
-        let taken = r
-            .engine
-            .intake(&mut *r.store, &mut r.rng, device, std::slice::from_ref(&group), &|_, _| true, now)
-            .unwrap();
-        assert_eq!((taken.commits, taken.quarantined), (0, 1), "hop {hop}");
-        assert!(r.store.quarantine().unwrap()[0].reason.contains("collection"), "hop {hop}");
+        assert_eq!(take(&mut v, hop, at, &group), (0, 1), "hop {hop}");
+        assert!(v.replicas[hop].store.quarantine().unwrap()[0].reason.contains("collection"), "hop {hop}");
         assert!(v.view(hop, id).is_none());
     }
     // A wider grant, later, lets it in: nothing has to be sent again.
@@ -203,6 +212,22 @@ fn what_a_grant_does_not_let_write_is_set_aside_at_every_hop_until_a_grant_does(
     ok(&v.sync(at, 1));
     assert!(v.view(1, id).is_some());
     assert_eq!(v.replicas[1].store.quarantine().unwrap().len(), 0);
+}
+
+#[test]
+fn an_operator_may_let_in_what_a_grant_did_not_let_write() {
+    let (mut v, branch, at, group, id) = beyond_its_grant(404);
+    assert_eq!(take(&mut v, 1, at, &group), (0, 1));
+    let commits = vec![v.replicas[1].store.quarantine().unwrap()[0].head.id()];
+    let (op, now) = (Op::Release { commits, reason: "đúng là của chi bộ".into() }, v.now);
+    let r = &mut v.replicas[1];
+    r.engine.write_charter(&mut *r.store, &mut r.rng, branch, &[op], now).unwrap();
+    ok(&v.sync(at, 1));
+    ok(&v.sync(1, 0));
+    for hop in [1, 0] {
+        assert!(v.view(hop, id).is_some(), "hop {hop}");
+        assert_eq!(v.replicas[hop].store.quarantine().unwrap().len(), 0, "hop {hop}");
+    }
 }
 
 #[test]
