@@ -156,6 +156,6 @@ fn a_grant_is_narrowed_and_never_widened_and_a_cut_says_what_is_not_held_here() 
     assert_eq!(rows()[0]["role"], "reader");
     // Minutes of a branch reach the district, and the city does not hold them.
     let done = office.json(&["revoke", "city", &device[..10], "--reason", "mất máy"]);
-    assert_eq!(done[0]["not_held"], serde_json::json!(["meetings"]), "{done:?}");
+    assert_eq!(done[0]["not_held"], serde_json::json!(["meetings", "resolutions"]), "{done:?}");
     assert_eq!(office.out(&["verify", "city"]).0, ExitCode::Done);
 }
