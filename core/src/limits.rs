@@ -64,6 +64,16 @@ pub const ORPHAN_COMMITS_MAX: usize = 1_024;
 pub const QUARANTINE_COMMITS_MAX: usize = 1_000;
 /// Bytes kept in quarantine per neighbour.
 pub const QUARANTINE_BYTES_MAX: usize = 16 << 20;
+/// Units that one list of what waits in a quarantine names; the rest is a sum. 26 bytes each.
+pub const WAITING_UNITS_MAX: usize = 1_024;
+/// Commits that a device whose rights have ended may hand in during one session: what the quarantine has room for.
+pub const DEPOSIT_COMMITS_MAX: usize = QUARANTINE_COMMITS_MAX;
+/// Bytes of them.
+pub const DEPOSIT_BYTES_MAX: usize = QUARANTINE_BYTES_MAX;
+/// Tips of its own that such a device is told of at the most: they fit a frame beside the cut.
+pub const DEPOSIT_TIPS_MAX: usize = 4_096;
+/// Bytes of the cut that it is shown.
+pub const DEPOSIT_CUT_BYTES_MAX: usize = 512 << 10;
 /// Collections that one grant names: more than a schema has.
 pub const GRANT_COLLECTIONS_MAX: usize = 256;
 /// Operations in one record; beyond it a record is forwarded and not opened.

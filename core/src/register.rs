@@ -21,6 +21,8 @@ pub mod names {
     pub const HEARTBEAT: &str = "heartbeat";
     /// A relay's daily word about its charter, see [`super::Beacon`].
     pub const BEACON: &str = "beacon";
+    /// What waits in a device's quarantine, see [`super::Waiting`].
+    pub const QUARANTINE: &str = "quarantine";
     /// Prefix of the holder's name of a grant: `holder/<grant key>`.
     pub const HOLDER: &str = "holder/";
 }
@@ -173,6 +175,39 @@ pub struct Beacon {
     /// The newest beacon that it has from above.
     #[n(4)]
     pub above: Option<SignedRegister>,
+}
+
+/// What waits in the quarantine of the device that signs.
+#[derive(Debug, Clone, PartialEq, Eq, Default, minicbor::Encode, minicbor::Decode)]
+pub struct Waiting {
+    /// Per unit, sorted, at most `WAITING_UNITS_MAX`.
+    #[n(0)]
+    pub units: Vec<WaitingUnit>,
+    /// Commits of the units that are not named.
+    #[n(1)]
+    pub more: u64,
+}
+
+impl Waiting {
+    /// How many commits wait.
+    #[must_use]
+    pub fn commits(&self) -> u64 {
+        self.units.iter().map(|u| u.commits).fold(self.more, u64::saturating_add)
+    }
+}
+
+/// What waits of one unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct WaitingUnit {
+    /// The unit whose records they are.
+    #[n(0)]
+    pub unit: UnitId,
+    /// How many commits.
+    #[n(1)]
+    pub commits: u64,
+    /// Since when the oldest lies there, by the signer's clock.
+    #[n(2)]
+    pub oldest: Millis,
 }
 
 /// A device's sign of life, for the relays above it.

@@ -21,13 +21,18 @@ pub struct Side {
     pub relay_units: BTreeSet<UnitId>,
     /// Units of which it reads or edits everything below as well, without being a relay.
     pub below: BTreeSet<UnitId>,
+    /// Units of which a narrowing or a close took it every right: their charters still come, because they say so.
+    pub past: BTreeSet<UnitId>,
 }
 
 impl Side {
     /// The side of a device.
     #[must_use]
     pub fn of(charter: &Charter, device: &DeviceId) -> Self {
-        Self::of_rights(charter.rights(device))
+        let mut side = Self::of_rights(charter.rights(device));
+        let cuts = charter.cuts().filter(|(key, cut)| *key == device && !cut.kind.is_final());
+        side.past = cuts.map(|(_, cut)| cut.unit).filter(|unit| !side.covers(charter, unit)).collect();
+        side
     }
 
     /// The side of whoever has these rights: a device, or the one that will use a ticket.
@@ -95,6 +100,11 @@ impl Shared {
                     out.data.insert(Item::Space(SpaceId { unit: *unit, flow: Flow::Up, reach }));
                 }
                 out.beyond(charter, levels, unit, &over);
+            }
+        }
+        for unit in &lower.past {
+            if nearest(charter, unit, upper).is_some() {
+                out.charter.extend(charter.chain(unit).map(|u| Item::Space(SpaceId::charter(u.id))));
             }
         }
         for unit in lower.subtrees() {
@@ -221,7 +231,11 @@ fn nearest(charter: &Charter, unit: &UnitId, upper: &Side) -> Option<UnitId> {
 pub fn upstream(charter: &Charter, device: &DeviceId) -> Vec<(UnitId, DeviceId, Vec<String>)> {
     let mut out = Vec::new();
     let mut seen = BTreeSet::new();
-    let side = Side::of(charter, device);
+    let mut side = Side::of(charter, device);
+    if side.all().is_empty() {
+        // One whose rights have ended still finds whom to hand in to what it wrote.
+        side = Side::of_rights(charter.ever_given(device));
+    }
     for unit in side.all() {
         let own_relay = side.relay_units.contains(&unit);
         for u in charter.chain(&unit) {

@@ -19,6 +19,9 @@ use std::time::Duration;
 /// How often a relay looks whether its endpoint stands in the charter as it is.
 const PUBLISH_EVERY: Duration = Duration::from_secs(2);
 
+/// How often a relay looks whether a right's time has been over for so long that it is cut.
+const CLOSE_EVERY: Duration = Duration::from_secs(3_600);
+
 /// A running relay.
 pub struct Relay {
     /// The node inside.
@@ -65,7 +68,39 @@ pub async fn start(
             tokio::time::sleep(PUBLISH_EVERY).await;
         }
     }));
+    let desk = daemon.desk.clone();
+    daemon.add_task(tokio::spawn(async move {
+        loop {
+            match desk.call(close).await {
+                None => return,
+                Some(Err(error)) => tracing::error!(%error, "a right whose time was over could not be closed"),
+                Some(Ok(closed)) if closed > 0 => tracing::info!(closed, "rights whose time was over were closed"),
+                Some(Ok(_)) => {}
+            }
+            tokio::time::sleep(CLOSE_EVERY).await;
+        }
+    }));
     Ok(Relay { daemon, listen })
+}
+
+/// Writes the closing cuts that are due at this relay; how many.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn close(replica: &mut Replica) -> Result<usize, StoreError> {
+    let now = replica.label()?;
+    if replica.engine.due_closings(now).is_empty() {
+        return Ok(0);
+    }
+    let Replica { store, engine, rng, .. } = replica;
+    let closed = store.group(|s| {
+        engine.catch_up(s)?;
+        engine.write_closings(s, rng, now)
+    });
+    if closed.is_err() {
+        engine.reload(store)?;
+    }
+    Ok(closed?.len())
 }
 
 /// Publishes where this relay listens, for every unit that it relays; true when something was written.

@@ -22,6 +22,7 @@ use crate::sync::{Env, Role, talk};
 use crate::time::Millis;
 use crate::wire::frame::{Announce, Frame, Group, Hello, Mark, PROTOCOL, RefuseCode, ScopeDigests, SpaceFrontier};
 use crate::wire::{self, WireError};
+use std::collections::BTreeSet;
 
 /// Why a bundle is not taken in.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -102,6 +103,8 @@ pub struct Taken {
     pub equal: Option<bool>,
     /// How often a twin of this device was found.
     pub twins: u64,
+    /// Why its sender's rights ended: then only what it wrote itself was taken, as a deposit.
+    pub deposit: Option<String>,
 }
 
 /// The taking of one bundle.
@@ -120,6 +123,8 @@ pub struct Taking {
     news_at: u64,
     held: Vec<SpaceFrontier>,
     held_logs: usize,
+    /// The sender's rights have ended: what it once shared with this relay, and which commits it handed in.
+    deposit: Option<(Shared, BTreeSet<CommitId>)>,
     taken: Taken,
 }
 
@@ -140,6 +145,7 @@ impl Taking {
             news_at: 0,
             held: Vec::new(),
             held_logs: 0,
+            deposit: None,
             taken: Taken::default(),
         }
     }
@@ -154,6 +160,9 @@ impl Taking {
             return Err(TakeError::PeerOrder(frame.name()));
         }
         self.frames += 1;
+        if self.deposit.is_some() {
+            return self.take_in_deposit(env, frame);
+        }
         match frame {
             Frame::Hello(hello) => self.take_hello(env, &hello),
             Frame::Announce(a) => {
@@ -176,9 +185,12 @@ impl Taking {
                 Ok(())
             }
             Frame::Mark(mark) => self.take_mark(env, &mark),
-            Frame::Acks(_) | Frame::Refuse(..) | Frame::Redirect(_) | Frame::Nodes(_) | Frame::Inventory { .. } => {
-                Err(TakeError::PeerOrder(frame.name()))
-            }
+            Frame::Acks(_)
+            | Frame::Refuse(..)
+            | Frame::Redirect(_)
+            | Frame::Nodes(_)
+            | Frame::Inventory { .. }
+            | Frame::Deposit(_) => Err(TakeError::PeerOrder(frame.name())),
         }
     }
 
@@ -204,8 +216,49 @@ impl Taking {
         match door::judge(env, self.sender, hello)? {
             // There is no other relay to go to: the file is here.
             Door::Open | Door::Redirect(_) => Ok(()),
+            Door::Refused(RefuseCode::GrantEnded, text) => {
+                let shared = env.engine.deposit_scope(&self.sender);
+                if shared.data.is_empty() {
+                    return Err(TakeError::Refused(RefuseCode::GrantEnded, text));
+                }
+                self.taken.deposit = Some(text);
+                self.deposit = Some((shared, BTreeSet::new()));
+                Ok(())
+            }
             Door::Refused(code, text) => Err(TakeError::Refused(code, text)),
         }
+    }
+
+    /// Takes one frame of a sender whose rights have ended: its own commits of records, and nothing else.
+    fn take_in_deposit(&mut self, env: &mut Env<'_>, frame: Frame) -> Result<(), TakeError> {
+        match frame {
+            Frame::Announce(a) => self.taken.announced = a,
+            Frame::Commits { after: _, groups } => {
+                let Some((shared, seen)) = &mut self.deposit else { return Ok(()) };
+                for group in &groups {
+                    let part = env.engine.deposit_part(&self.sender, shared, group);
+                    let own = part.as_ref().map_or(0, |p| p.headers.len());
+                    self.taken.left_out += (group.headers.len() - own) as u64;
+                    let Some(part) = part else { continue };
+                    seen.extend(part.headers.iter().filter_map(|h| h.trust().ok()).map(|h| h.id()));
+                    let one = std::slice::from_ref(&part);
+                    let intake = env.engine.intake(env.store, env.rng, self.sender, one, &|_, _| true, env.now)?;
+                    self.taken.commits += intake.commits;
+                    self.taken.changes += intake.changes;
+                }
+            }
+            Frame::Mark(mark) if mark.frames + 1 == self.frames => self.ended = true,
+            Frame::Frontier(_) | Frame::Registers(_) => {}
+            Frame::Hello(_)
+            | Frame::Acks(_)
+            | Frame::Refuse(..)
+            | Frame::Redirect(_)
+            | Frame::Nodes(_)
+            | Frame::Inventory { .. }
+            | Frame::Mark(_)
+            | Frame::Deposit(_) => return Err(TakeError::PeerOrder(frame.name())),
+        }
+        Ok(())
     }
 
     /// What both ends share, by the charter as it is now.
@@ -300,9 +353,18 @@ impl Taking {
     ///
     /// # Errors
     /// [`TakeError`]; the caller undoes everything.
-    pub fn finish(self, env: &mut Env<'_>) -> Result<Taken, TakeError> {
+    pub fn finish(mut self, env: &mut Env<'_>) -> Result<Taken, TakeError> {
         if !self.ended {
             return Err(TakeError::PeerOrder("end before its Mark"));
+        }
+        if let Some((_, seen)) = self.deposit {
+            // What found no room in the quarantine is not called set aside.
+            let laid = env.store.quarantine()?.into_iter().filter(|q| seen.contains(&q.head.id())).count() as u64;
+            let ids: Vec<CommitId> = seen.into_iter().collect();
+            let held = env.store.known(&ids)?.iter().flatten().count() as u64;
+            self.taken.quarantined = laid;
+            self.taken.left_out += ids.len() as u64 - laid - held;
+            return Ok(self.taken);
         }
         let charter = env.engine.charter();
         if self.role == Role::Lower {

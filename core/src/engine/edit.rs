@@ -47,6 +47,9 @@ pub enum EditFailure {
         /// When.
         at: Millis,
     },
+    /// Its rights were ended for good, as a relay showed by the cut that says so.
+    #[error("the rights of this device were ended: {0}")]
+    Cut(String),
     /// The record would never travel: this device's level is above the collection's reach.
     #[error(
         "records of {collection} do not travel up to this device's level, so one written here would never reach unit {unit}: write it there, or at a level that holds them"
@@ -170,6 +173,10 @@ impl Engine {
         unit: UnitId,
         now: Millis,
     ) -> Result<(), EditFailure> {
+        let told = self.ended(store)?.filter(|e| e.for_good).map(|e| e.reason);
+        if let Some(reason) = told.or_else(|| self.charter().revoked(&self.device).map(str::to_owned)) {
+            return Err(EditFailure::Cut(reason));
+        }
         let space = collection.space(unit);
         let until = if self.is_blank() {
             // Before the charter has come the ticket is all there is; the relay will judge.

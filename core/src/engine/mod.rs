@@ -9,21 +9,27 @@
 mod acks;
 mod authority;
 mod beacons;
+mod closing;
 mod cuts;
+mod deposit;
 mod edit;
 mod intake;
 mod judge;
+mod narrow;
 mod root;
 mod salvage;
 mod seal;
+mod waiting;
 
 pub use acks::{Delivered, told_epoch};
 pub use authority::{InviteRequest, JoinFacts};
 pub use beacons::{BeaconTaken, SeenBeacon};
 pub use cuts::{Blocked, CutRequest, Laid};
+pub use deposit::Ended;
 pub use edit::{EditFailure, NewRecord, Saved};
 pub use intake::{Intake, IntakeError};
 pub use judge::{JudgedRecord, NewRecordEntry, judge};
+pub use narrow::Narrowing;
 pub use root::RootError;
 pub use seal::SealLimits;
 
@@ -96,6 +102,12 @@ pub mod meta {
     pub fn beacon_shown(child: &crate::id::DeviceId) -> String {
         format!("beacon_shown/{child}")
     }
+    /// What this device was told of the end of its rights, see [`Ended`](super::Ended).
+    pub const ENDED: &str = "ended";
+    /// What this device last told upward of its quarantine, see [`Waiting`](crate::register::Waiting).
+    pub const WAITING_SAID: &str = "waiting_said";
+    /// Prefix: a digest of the commits of this device's own in its quarantine that a relay was last handed, 32 bytes.
+    pub const ASIDE_HANDED: &str = "aside_handed/";
     /// How often this replica found commits of its own device and incarnation that it had not made.
     pub const TWINS_FOUND: &str = "twins_found";
 }

@@ -85,8 +85,9 @@
 //! and taken in in one transaction, which is undone when anything is refused or the file is not the one that was
 //! checked.
 //!
-//! - From below: the sender passes the same door as a caller (revoked, ended, ticket used or over: refused), and
-//!   every commit must lie in what both share.
+//! - From below: the sender passes the same door as a caller (ticket used or over: refused), and
+//!   every commit must lie in what both share. Of one whose rights have ended only what it wrote itself is taken, as a
+//!   deposit (see [`sync`](super::sync)); there is no answer.
 //! - From above: charters are taken as in a session; then the sender must be a relay above this device by the charter
 //!   that stands now. Commits outside this device's own scope (its rights may have shrunk since) are left out and
 //!   counted.

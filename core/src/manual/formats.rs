@@ -285,6 +285,8 @@
 //!   uint, above (optional): a signed register, the beacon that it has from above]`, at most 12 in one another. The
 //!   charter's digest is `H("beacon", for each unit from the relay's to the root: unit | space digest of its charter)`
 //!   (section 10); commits is how many these charters have.
+//! - `quarantine`: `[list of at most 1024 [unit bytes 16, commits uint, oldest time], commits of other units uint]`:
+//!   what waits in the quarantine of the device that signs, rejected commits left out.
 //! - `holder/<grant key in lower-case hex>`: `[salt bytes 16, name text]`, which opens a grant's commitment.
 //!
 //! # 10. Digests
@@ -324,6 +326,7 @@
 //! | 8 | Registers | list of signed registers |
 //! | 9 | Acks | list of *ack sets* |
 //! | 10 | Mark | one record `[number uint, frames uint, digests, answer bool, clock time]` |
+//! | 11 | Deposit | one record `[reason text, group (optional), list of space frontiers, taken uint, last bool]` |
 //!
 //! **Hello**: `[oldest version uint, newest version uint, organisation, device, list of units, tree number
 //! uint (0), schema version uint, clock time, store epoch, digests, list of space frontiers (optional),

@@ -36,9 +36,25 @@
 //! ([`Charter::may_write`](crate::charter::Charter::may_write)). A wider grant lets in what waited in the
 //! quarantine, without its being sent again.
 //!
-//! When `--until` is over, what was written in time and not sent stays on the device, unsent, and is listed
-//! as such. A new ticket used on the same folder sends it. A device with other grants that still run keeps
+//! When `--until` is over, what was written in time is pushed by a deposit (see [`sync`](super::sync)), and nothing
+//! comes any more. What says itself that it was written later stays on the device; a new ticket used on the same folder
+//! sends it. A device with other grants that still run keeps
 //! the scope of the one that ended until that is cut: scope is a function of the charter and of no clock.
+//!
+//! # Narrowing a grant, and its end
+//!
+//! `narrow DIR DEVICE --unit UNIT [--role ROLE] [--collections A,B] [--until DATE] --reason TEXT` makes less of what a
+//! device may on one unit; what is not less is refused (`not_narrower`). It is a cut of kind *narrow* that names the tips
+//! held here. Where fewer roles end its writing, what it writes later lies aside; what it had not sent goes into its
+//! relay's quarantine with its next links. Fewer collections or an earlier end are the cut and a grant of what is left
+//! beside it, which takes its logs up again: narrowed collections bind at the keyboard, while what a hop lets a commit
+//! carry is still judged by every right that was *ever* given. (Forged commits of a collection that was taken away count
+//! until the device is revoked: a cut by collection is not built.)
+//!
+//! 30 days after `--until` the relay of the unit (or the nearest above it, where it has none) writes the *closing* cut by
+//! itself, within the hour. Until then what was written in time may still arrive. A device with other grants that run
+//! pushes what it has in ordinary sessions meanwhile; with the close its scope is withdrawn: nothing of the unit comes
+//! any more but its charter, which says so (`status`: `withdrawn`), and what it holds stays with it.
 //!
 //! # Tickets
 //!

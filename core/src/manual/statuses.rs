@@ -42,6 +42,9 @@
 //! that was let in by one has logs that do not count. A commit whose named tip is not held here is outside until
 //! that tip comes.
 //!
+//! What a cut device had not sent is not lost: if it ever comes back it hands it in ([`sync`](super::sync), the deposit
+//! session).
+//!
 //! **Release** names commits by their ids and makes them count whatever was cut, if its author was admin of the
 //! unit as far as it had seen and does not lie outside a cut itself; what builds on them (*pending* until then)
 //! stands with them. A commit counts only with all that it continues. **Reject** says that someone looked and
@@ -52,7 +55,14 @@
 //! (`waiting`, `rejected`), `needs` (commits before it that lie here too), `blocks` (`record`, `change`,
 //! `author` of what waits for it); `show` adds `changes` (`record`, `collection`, `change`, `at`, `fields` of a
 //! creation); `release` and `reject` print `released` or `rejected`, a list of ids. `revoke --json` prints
-//! `device`, `revoked` (whether it was done now), `kind`, `logs` (how many the cut names).
+//! `device`, `revoked` (whether it was done now), `kind`, `logs` (how many the cut names), `not_held` (collections that
+//! this relay does not hold by design: all that the device wrote there is outside, and a person is warned).
+//!
+//! Nothing in a quarantine travels, but a list of it does: each device tells the relays above, in a signed register,
+//! how many commits wait there, by unit, and since when. `quarantine DIR list --below` prints a row a unit and device:
+//! `unit`, `commits`, `oldest_at`, `device`, `holder`, `said_at`; a relay's `status --json` has their sum as
+//! `quarantined_below`. It is said anew when it changes, at once over a link that is up to the next relay, and one level
+//! further with that relay's next exchange.
 //!
 //! # The statuses of an entry
 //!

@@ -48,6 +48,27 @@
 //! and chain. An upper end that holds no charter at all (a relay that came back empty) takes charters
 //! from below first, and judges when they show the peer's right.
 //!
+//! # The deposit session
+//!
+//! A device whose rights have ended (revoked, lost, retired, narrowed to nothing, closed, or its `--until` over) is
+//! refused, but may first hand in what it wrote. In place of a hello the relay sends `Deposit`: why, the commit of a
+//! charter that ended the rights (where there is one that says nothing else), and the tips of the device's *own* logs
+//! that are held or set aside here. The device drops what it was about to send, offers its own commits that are
+//! missing, also those that its own cut took out of what counts there, and ends with a `Mark` that asks for no answer.
+//! The relay answers with a last `Deposit`, which is the acknowledgement, and `Refuse` (code 2). Nothing else leaves
+//! the relay.
+//!
+//! It takes the device's own commits of records in spaces that the device was once given to write and that it holds
+//! itself: no charter, nobody else's work; at most `DEPOSIT_COMMITS_MAX` and `DEPOSIT_BYTES_MAX` a session (the rest
+//! comes with the next one; twice as much ends the session), under the quarantine's own quota. They are judged as
+//! ever: what lies inside a cut counts, what lies outside is set aside until it is released. Where only a time has
+//! ended the right, commits that say themselves that they are later stay on the device.
+//!
+//! The device remembers what it was told (`status --json`: `ended` with `reason`, `at`, `for_good`, `handed_in`, `left`).
+//! Where the commit that it was shown is a final cut by one who is admin as far as it knows, it edits no more. A relay
+//! that lets it in again ends that. The door is judged at every hello, by the charter: a resumed connection is no way
+//! round it. A bundle by such a device is taken the same way, and not answered.
+//!
 //! Any other frame before `Hello`, a second `Hello`, or acknowledgements from the lower end break the
 //! protocol: the session ends with `Refuse`, code 7.
 //!

@@ -39,6 +39,10 @@
 //! | --- | --- | --- |
 //! | cannot | come in once it is revoked, and is told why | `a_revoked_device_is_refused_and_told_why`, `a_revoked_device_is_refused_at_the_door` |
 //! | cannot | make count what it writes outside its cut, whoever carries it | `what_a_stolen_device_writes_later_counts_nowhere_whoever_carries_it`, `a_stolen_pc_is_cut_off_and_what_was_right_is_released` |
+//! | cannot | receive anything once it is revoked but its own cut and word of its own commits, on a resumed connection or a new one | `what_an_old_pc_had_not_sent_is_handed_in_released_and_reaches_the_new_pc`, `a_running_pc_is_cut_off_at_once_and_its_next_link_is_a_deposit` |
+//! | cannot | hand in grants, cuts or others' work through the deposit, or flood it | `a_deposit_takes_no_charter_and_nobody_elses_work_and_tells_nothing_else`, `a_deposit_is_bounded_and_a_flood_of_it_is_cut` |
+//! | cannot | take the rightful holder's unsent work out of the world: if it comes back, that is handed in and released | `a_stolen_pc_comes_back_deposits_and_what_was_right_reaches_the_new_pc` |
+//! | can | hand in for a month after its `--until`, with dates that it invents, what then counts until it is cut: no clock decides a right | remains |
 //! | cannot | use keys that a passphrase seals; wrong ones are slowed, and harm nothing | `a_passphrase_locks_the_keys_and_is_given_once_a_daemon`, `wrong_tries_are_counted_slowed_and_forgotten_when_the_right_words_come` |
 //! | can | read the records on its disk: a passphrase seals keys, the database is not encrypted | remains |
 //! | cannot | invite another device, or write for another unit | `a_branch_cannot_invite`, `a_reader_cannot_write_and_a_branch_cannot_write_elsewhere` |

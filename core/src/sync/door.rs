@@ -99,6 +99,12 @@ pub(crate) fn judge_rights(charter: &Charter, peer: DeviceId, now: Millis) -> Op
     }
     let rights: Vec<_> = charter.rights(&peer).collect();
     if rights.is_empty() {
+        if let Some((_, cut)) = charter.cuts().filter(|(key, _)| **key == peer).last() {
+            return Some(refused(
+                RefuseCode::GrantEnded,
+                format!("the grant of this device has ended: {}", cut.reason),
+            ));
+        }
         return Some(refused(RefuseCode::NoGrant, "this device has no grant in this organisation"));
     }
     let ended = |until: Option<Millis>| until.is_some_and(|u| u < now) && !now.is_unset();

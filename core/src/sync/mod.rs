@@ -8,6 +8,7 @@
 //! be sent; every repair is bounded.
 
 mod beacons;
+mod deposit;
 pub(crate) mod door;
 mod inbox;
 mod orphans;

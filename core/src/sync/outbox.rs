@@ -10,7 +10,7 @@ use crate::canary::{self, Canary};
 use crate::id::{DeviceId, Flow, LogId, SpaceId};
 use crate::limits::{BACKFILL_BYTES_MIN, FRAME_ENTRIES_MAX, FRAME_PAYLOAD_BYTES_MAX};
 use crate::store::{CommitKey, CommitRow, Store, StoreError};
-use crate::wire::frame::{Announce, Frame};
+use crate::wire::frame::{Announce, Frame, Group};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Commits waiting to be sent.
@@ -43,6 +43,21 @@ impl Outbox {
 
     pub(super) fn registers(&mut self, frame: Frame) {
         self.registers.push_back(frame);
+    }
+
+    /// Forgets everything that waits: the peer turned out to want none of it.
+    pub(super) fn drop_all(&mut self) {
+        self.control.clear();
+        self.registers.clear();
+        for (_, row) in std::mem::take(&mut self.commits).into_values().flatten() {
+            self.offered.remove(&row.key);
+        }
+        self.unannounced = Announce::default();
+    }
+
+    /// Queues commits that no position of the store names.
+    pub(super) fn aside(&mut self, groups: Vec<Group>) {
+        self.control(Frame::Commits { after: 0, groups });
     }
 
     /// The peer has this commit: never offer it.

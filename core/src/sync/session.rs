@@ -6,6 +6,7 @@
 //! Invariants: an error that names the peer ends the session and nothing else; an error of our own
 //! store ends it too, before anything is acknowledged.
 
+use super::deposit::Deposit;
 use super::door::{self, Door};
 use super::inbox::Inbox;
 use super::orphans::{Lacks, Orphans};
@@ -75,6 +76,8 @@ pub struct Session {
     marks: u64,
     awaiting: bool,
     verified: Option<Millis>,
+    /// The device's rights have ended: all that remains is the handing in of what it wrote.
+    pub(super) deposit: Option<Deposit>,
 }
 
 impl Session {
@@ -118,6 +121,7 @@ impl Session {
             marks: 0,
             awaiting: false,
             verified: None,
+            deposit: None,
         }
     }
 
@@ -221,8 +225,12 @@ impl Session {
     }
 
     fn take(&mut self, env: &mut Env<'_>, frame: Frame) -> Result<(), SessionError> {
-        if !self.open && !matches!(frame, Frame::Hello(_) | Frame::Refuse(..) | Frame::Redirect(_)) {
+        if !self.open && !matches!(frame, Frame::Hello(_) | Frame::Refuse(..) | Frame::Redirect(_) | Frame::Deposit(_))
+        {
             return Err(SessionError::PeerOrder(frame.name()));
+        }
+        if self.deposit.is_some() && !matches!(frame, Frame::Refuse(..)) {
+            return self.take_in_deposit(env, frame);
         }
         match frame {
             Frame::Hello(h) => self.take_hello(env, *h)?,
@@ -270,6 +278,8 @@ impl Session {
                 self.events.push_back(Event::Acknowledged);
             }
             Frame::Mark(mark) => self.take_mark(env, &mark)?,
+            Frame::Deposit(told) if self.role == Role::Lower && !self.open => self.take_told(env, &told)?,
+            Frame::Deposit(_) => return Err(SessionError::PeerOrder("Deposit")),
         }
         Ok(())
     }
@@ -300,13 +310,18 @@ impl Session {
             let told = [hello.epoch.0.as_slice(), &hello.clock.0.to_le_bytes()].concat();
             let mut batch = Batch::at(env.now);
             batch.meta.insert(name, Some(told));
+            // It is let in again: another grant, or the end was never rightful.
+            if env.store.meta(meta::ENDED)?.is_some() {
+                batch.meta.insert(meta::ENDED.into(), None);
+            }
             env.store.write(&batch)?;
-            return Ok(());
+            return self.hand_in_aside(env);
         }
         self.blank = env.engine.is_blank();
         if !self.blank {
             match door::judge(env, self.peer, &hello)? {
                 Door::Open => {}
+                Door::Refused(RefuseCode::GrantEnded, text) if self.open_deposit(env, &text)? => return Ok(()),
                 Door::Refused(code, text) => {
                     self.refuse(code, text);
                     return Ok(());
@@ -339,7 +354,7 @@ impl Session {
         Ok(())
     }
 
-    fn refuse(&mut self, code: RefuseCode, text: String) {
+    pub(super) fn refuse(&mut self, code: RefuseCode, text: String) {
         self.closing = true;
         self.out.control(Frame::Refuse(code, text.clone()));
         self.events.push_back(Event::Refused { code, text, by_peer: false });
@@ -569,7 +584,7 @@ impl Session {
     /// # Errors
     /// [`SessionError::Local`]; an error of the peer, if what it had brought before can be judged now, and is bad.
     pub fn poke(&mut self, env: &mut Env<'_>) -> Result<(), SessionError> {
-        if !self.open || self.closing {
+        if !self.open || self.closing || self.deposit.is_some() {
             return Ok(());
         }
         if self.shared_version != env.engine.charter_version() {
@@ -594,9 +609,14 @@ impl Session {
         self.mark_due = Some(true);
     }
 
+    /// Ends what is to be said with a mark that asks for none in return.
+    pub(super) fn end_turn(&mut self) {
+        self.mark_due = Some(false);
+    }
+
     /// Starts a turn that asks the peer for a mark: to verify anew.
     pub fn ask_to_verify(&mut self) {
-        if self.open && !self.closing {
+        if self.open && !self.closing && self.deposit.is_none() {
             self.verified = None;
             self.mark_due = Some(true);
         }

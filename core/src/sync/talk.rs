@@ -87,6 +87,9 @@ impl Session {
             self.acknowledge(env)?;
             self.queue_registers(env)?;
         }
+        if self.role == Role::Lower {
+            self.queue_registers(env)?;
+        }
         Ok(())
     }
 
@@ -308,6 +311,17 @@ impl Session {
         Ok(())
     }
 
+    /// Passes on registers that were stored since, without waiting for a turn.
+    ///
+    /// # Errors
+    /// [`SessionError::Local`].
+    pub fn pass_registers(&mut self, env: &mut Env<'_>) -> Result<(), SessionError> {
+        if self.role == Role::Lower && self.open && !self.is_closing() && self.deposit.is_none() {
+            self.queue_registers(env)?;
+        }
+        Ok(())
+    }
+
     /// Registers stored since the last session with this peer that concern it.
     pub(super) fn queue_registers(&mut self, env: &mut Env<'_>) -> Result<(), SessionError> {
         let name = format!("{}{}", meta::REGISTERS_SENT, self.peer);
@@ -372,16 +386,21 @@ pub(crate) fn concerns(charter: &Charter, role: Role, lower: &Side, signed: &Sig
     let Ok(register) = signed.trust() else { return false };
     let in_lower = lower.covers(charter, &register.unit);
     let kind = match role {
-        Role::Lower => register.name == names::HEARTBEAT || register.name.starts_with(names::HOLDER),
+        Role::Lower => goes_up(&register.name) || register.name.starts_with(names::HOLDER),
         Role::Upper => register.name.starts_with(names::HOLDER),
     };
     in_lower && kind
 }
 
+/// What devices say of themselves to the relays above them.
+fn goes_up(name: &str) -> bool {
+    name == names::HEARTBEAT || name == names::QUARANTINE
+}
+
 /// Whether the signer of a register may say it, and to the end that `role` names.
 pub(crate) fn admits(charter: &Charter, role: Role, register: &Register) -> bool {
     let roles = charter.roles(&register.device, &register.unit);
-    if register.name == names::HEARTBEAT {
+    if goes_up(&register.name) {
         role == Role::Upper && !roles.is_none()
     } else {
         register.name.starts_with(names::HOLDER) && roles.contains(Roles::ADMIN)

@@ -47,6 +47,15 @@ pub enum Event {
         /// Whether the peer said it.
         by_peer: bool,
     },
+    /// A device whose rights have ended handed in what it wrote.
+    Deposited {
+        /// Commits that lie inside its cut, and count.
+        counting: u64,
+        /// Commits that lie in the quarantine now.
+        aside: u64,
+        /// Commits that found no room.
+        refused: u64,
+    },
     /// Another relay is nearer: dial it.
     Redirect(Vec<RelayAddress>),
     /// Both ends hold the same, as of this moment.

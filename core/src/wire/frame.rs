@@ -322,6 +322,30 @@ pub enum Frame {
     /// End of a turn.
     #[n(10)]
     Mark(#[n(0)] Mark),
+    /// To a device whose rights have ended, instead of a hello: it may hand in what it wrote, and nothing else
+    /// is said to it.
+    #[n(11)]
+    Deposit(#[n(0)] Box<Deposit>),
+}
+
+/// What a device whose rights have ended is told.
+#[derive(Debug, Clone, PartialEq, Eq, Default, minicbor::Encode, minicbor::Decode)]
+pub struct Deposit {
+    /// Why they ended, in words for people.
+    #[n(0)]
+    pub reason: String,
+    /// The commit of a charter that says so; none where an end that the grant named has come.
+    #[n(1)]
+    pub cut: Option<Group>,
+    /// What is held of the device's own records, counting or not.
+    #[n(2)]
+    pub held: Vec<SpaceFrontier>,
+    /// Commits taken in this session, counting or not.
+    #[n(3)]
+    pub taken: u64,
+    /// Whether this is the answer to what was handed in: the session is over.
+    #[n(4)]
+    pub last: bool,
 }
 
 /// Where a relay listens.
@@ -366,6 +390,7 @@ impl Frame {
             Frame::Registers(_) => "Registers",
             Frame::Acks(_) => "Acks",
             Frame::Mark(_) => "Mark",
+            Frame::Deposit(_) => "Deposit",
         }
     }
 }

@@ -114,6 +114,7 @@ codes! {
 
     NO_GRANT "no_grant" Refused "The device has no grant.";
     GRANT_ENDED "grant_ended" Refused "The device's grant has ended.";
+    DEVICE_CUT "device_cut" Refused "The device's rights were ended for good.";
     NO_RIGHT "no_right" Refused "The device's grants do not allow this.";
 
     UNREACHABLE "unreachable" NotInSync "No relay answered.";
@@ -152,6 +153,7 @@ codes! {
     UNKNOWN_DEVICE "unknown_device" BadInput "No device has this id.";
     OWN_DEVICE "own_device" BadInput "A device does not revoke itself.";
     UNKNOWN_COMMIT "unknown_commit" BadInput "No commit in the quarantine has this id, or several have.";
+    NOT_NARROWER "not_narrower" BadInput "What is asked for is not less than what is granted.";
     NEEDS_EARLIER "needs_earlier" BadInput "A commit is released only with those before it in its log.";
     BAD_UNIT "bad_unit" BadInput "A unit cannot be added.";
     UNIT_EXISTS "unit_exists" BadInput "The unit is there already.";

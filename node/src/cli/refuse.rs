@@ -61,6 +61,7 @@ impl IntoCli for EditFailure {
                 new(&codes::GRANT_ENDED, &[("what", &t(lang, "right.write", &values)), ("when", &when)])
                     .at(unit.to_string())
             }
+            Self::Cut(reason) => new(&codes::DEVICE_CUT, &[("reason", &reason)]),
             Self::OutOfReach { collection, unit } => {
                 let values = [("collection", collection.as_str()), ("unit", &unit.to_string())];
                 new(&codes::NO_RIGHT, &[("what", &t(lang, "right.out_of_reach", &values))]).at(unit.to_string())

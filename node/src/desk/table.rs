@@ -111,13 +111,15 @@ struct Open {
 pub struct Table {
     sessions: BTreeMap<SessionId, Open>,
     seen_news: u64,
+    /// Commits in the quarantine when what waits there was last told.
+    seen_aside: usize,
 }
 
 impl Table {
     /// An empty table for a replica: what its engine told before is nobody's news.
     #[must_use]
     pub fn new(replica: &Replica) -> Self {
-        Self { sessions: BTreeMap::new(), seen_news: replica.engine.news_end() }
+        Self { sessions: BTreeMap::new(), seen_news: replica.engine.news_end(), seen_aside: usize::MAX }
     }
 
     /// The devices of the sessions open now, each once.
@@ -182,6 +184,7 @@ impl Table {
         let Replica { store, engine, rng, .. } = replica;
         let rng = &mut **rng;
         let seen_news = self.seen_news;
+        let seen_aside = &mut self.seen_aside;
         let sessions = &mut self.sessions;
         store.group(|s| {
             if s.changed_elsewhere()? {
@@ -246,6 +249,17 @@ impl Table {
                     touched.insert(*id);
                 }
             }
+            // What waits here is told upward when it changes, to a link that is up as well.
+            if linked && engine.aside_count() != *seen_aside {
+                *seen_aside = engine.aside_count();
+                engine.tell_waiting(s, now)?;
+                for (id, open) in sessions.iter_mut().filter(|(_, o)| !o.closed) {
+                    let mut env = Env { store: s, engine, rng, now };
+                    let passed = open.session.pass_registers(&mut env);
+                    end_session(open, passed)?;
+                    touched.insert(*id);
+                }
+            }
             for id in touched.iter() {
                 let Some(open) = sessions.get_mut(id) else { continue };
                 if !open.closed {
@@ -267,6 +281,10 @@ impl Table {
                 match event {
                     Event::Refused { .. } => open.end = Some(SessionEnd::Refused(event)),
                     Event::Redirect(to) => open.end = Some(SessionEnd::Redirect(to)),
+                    Event::Deposited { counting, aside, refused } => tracing::info!(
+                        device = %open.session.peer(), counting, aside, refused,
+                        "a device whose rights have ended handed in what it had not sent"
+                    ),
                     Event::NotVerified => open.end = Some(SessionEnd::NotVerified),
                     Event::TwinFound => tracing::warn!("another copy of this disk wrote under this device's name"),
                     // They differed for a while, and do no longer.
@@ -321,6 +339,7 @@ fn open_session(env: &mut Env<'_>, role: Role, peer: DeviceId, fallback: bool) -
         }
         Role::Lower => {
             heartbeat(env)?;
+            env.engine.tell_waiting(env.store, env.now)?;
             match Session::lower(env, peer, fallback) {
                 Ok(s) => s,
                 Err(SessionError::Local(e)) => return Err(e),

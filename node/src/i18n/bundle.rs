@@ -40,6 +40,7 @@ pub(super) const BUNDLE: &[Message] = &[
     m("bundle.applied", "Đã nhận: {changes} thay đổi trong {commits} lô, {acks} xác nhận.", "Taken in: {changes} changes in {commits} commits, {acks} acknowledgements."),
     m("bundle.nothing_new", "Gói này không có gì mới ở đây.", "Nothing in this bundle is new here."),
     m("bundle.quarantined", "{count} lô bị cách ly: tác giả của chúng không có quyền ở đó.", "{count} commits were set aside: their authors have no right there."),
+    m("bundle.deposit", "Quyền của người gửi đã hết ({reason}): chỉ nhận những gì chính máy ấy đã ghi, để người phụ trách xem (quarantine); không có gói trả lời.", "The sender's rights have ended ({reason}): only what it wrote itself was taken, for an operator to look at (quarantine); there is no answer."),
     m("bundle.left_out", "{count} lô không thuộc phần của máy này nên không nhận.", "{count} commits are of units that this device has no part in, and were left out."),
     m("bundle.relay_of_ticket", "nơi cấp vé mời", "those that the ticket names"),
     m("bundle.sender", "Người gửi", "Sender"),

@@ -147,6 +147,8 @@ pub(super) const ERRORS: &[Message] = &[
     m("grant.ended_at", " ({at})", " ({at})"),
     m("error.grant_ended", "Bị từ chối: quyền của máy này đã hết{when}.", "Refused: this device's grant has ended{when}."),
     m("hint.grant_ended", "Việc đã làm vẫn an toàn trên máy này; xin cấp trên một vé mới và dùng lại 'join' trên thư mục này: phần chưa gửi sẽ được gửi.", "Your work is safe on this device; ask the level above for a new ticket and 'join' this folder with it: what is unsent then goes."),
+    m("error.device_cut", "Bị từ chối: mọi quyền của máy này đã bị chấm dứt: {reason}.", "Refused: the rights of this device were ended: {reason}."),
+    m("hint.device_cut", "Việc đã ghi vẫn an toàn trên máy này; phần chưa gửi được nộp lên khi chạy 'sync', người phụ trách ở cấp trên sẽ xem. Muốn làm tiếp: xin vé mới và dùng một thư mục mới.", "What was written stays on this device; what was unsent is handed in by 'sync', and an operator above looks at it. To go on, ask for a ticket and join a new folder."),
     m("error.no_right", "Máy này không có quyền {what}.", "This device has no right to {what}."),
     m("hint.no_right", "Xin người quản trị của đơn vị cấp quyền.", "Ask the unit's admin for the right."),
 

@@ -5,7 +5,7 @@
 //! Invariants: a tick is shown only where a signed statement covers all that is here now.
 
 use super::Replica;
-use sampan_core::engine::meta;
+use sampan_core::engine::{Ended, meta};
 use sampan_core::id::{DeviceId, Flow, SpaceId, UnitId};
 use sampan_core::log::EntryKind;
 use sampan_core::scope::Side;
@@ -70,6 +70,10 @@ pub struct StatusReport {
     pub news_from_above_at: Option<Millis>,
     /// How old the news from the top is, by the relays' own signed words.
     pub beacon: Option<BeaconRow>,
+    /// Units that this device had a right on, and has no more, while others still run: unit and reason.
+    pub withdrawn: Vec<(UnitId, String)>,
+    /// What is known here of the end of this device's rights.
+    pub ended: Option<Ended>,
     /// The last error of the link.
     pub last_error: Option<String>,
     /// The newest commit that lists show.
@@ -110,12 +114,21 @@ impl Replica {
             verified_at: when(self, meta::VERIFIED_AT)?,
             news_from_above_at: when(self, meta::NEWS_FROM_ABOVE_AT)?,
             beacon: self.beacon()?,
+            withdrawn: self.withdrawn(),
+            ended: self.engine.ended(&self.store)?,
             last_error: last_error.filter(|e| !e.is_empty()),
             projected_to: self.store.projected_to()?,
             stored_to: self.store.last_commit()?,
             twins_found: when(self, meta::TWINS_FOUND)?.map_or(0, |n| n.0),
             units,
         })
+    }
+
+    fn withdrawn(&self) -> Vec<(UnitId, String)> {
+        let (charter, own) = (self.engine.charter(), self.device());
+        let cuts = charter.cuts().filter(|(key, cut)| **key == own && !cut.kind.is_final());
+        let gone = cuts.filter(|(_, cut)| charter.roles(&own, &cut.unit).is_none());
+        gone.map(|(_, cut)| (cut.unit, cut.reason.clone())).collect::<BTreeMap<_, _>>().into_iter().collect()
     }
 
     /// The newest word of the highest relay above that was heard of.

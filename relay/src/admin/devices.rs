@@ -176,6 +176,8 @@ pub struct Revoked {
     pub new: bool,
     /// Logs that the cut names.
     pub logs: usize,
+    /// Collections that are not held here, with their units: all that the device wrote there is outside.
+    pub unheld: BTreeMap<String, BTreeSet<UnitId>>,
 }
 
 /// Ends every right of a device, and cuts what it wrote at what is held here; not if that was done before.
@@ -197,7 +199,7 @@ pub fn revoke(app: &App, replica: &mut Replica, named: &str, kind: CutKind, reas
             return Err(app.error(&codes::OWN_DEVICE, &[]).into());
         }
         if charter.revoked(&device).is_some() {
-            return Ok(Revoked { device, new: false, logs: 0 });
+            return Ok(Revoked { device, new: false, logs: 0, unheld: BTreeMap::new() });
         }
         let units = units.remove(&device).unwrap_or_default();
         if units.iter().any(|u| !charter.roles(&own, u).contains(Roles::ADMIN)) {
@@ -205,8 +207,9 @@ pub fn revoke(app: &App, replica: &mut Replica, named: &str, kind: CutKind, reas
         }
         // In the charter of each of its units: the relays there learn it from that one.
         let logs = desk.engine.cut_logs(&device).len();
+        let unheld = super::unheld::unheld(desk.engine, &device);
         let request = CutRequest { device, kind, reason: reason.clone(), remaining: Roles::NONE };
         desk.engine.write_cut(desk.store, desk.rng, &units, &request, desk.now)?;
-        Ok::<_, Failure>(Revoked { device, new: true, logs })
+        Ok::<_, Failure>(Revoked { device, new: true, logs, unheld })
     })
 }

@@ -117,18 +117,30 @@ fn collections(app: &App, replica: &Replica, request: &Request) -> Result<Option
         let what = app.t("usage.collections", &[]);
         return Err(app.error(&codes::USAGE, &[("what", &what), ("help", "sampan-relay invite --help")]));
     }
+    known_collections(app, replica, request.collections)
+}
+
+/// Collections that a person named, if any; each must be in the schema.
+pub(super) fn known_collections(
+    app: &App,
+    replica: &Replica,
+    named: &[String],
+) -> Result<Option<BTreeSet<String>>, CliError> {
+    if named.is_empty() {
+        return Ok(None);
+    }
     let schema = replica.engine.schema().ok_or_else(|| app.error(&codes::NO_SCHEMA, &[]))?;
     let known: Vec<&str> = schema.collections.keys().map(String::as_str).collect();
-    for name in request.collections {
+    for name in named {
         if schema.collection(name).is_none() {
             return Err(unknown_name(app.lang, &codes::UNKNOWN_COLLECTION, name, &known, &[]));
         }
     }
-    Ok(Some(request.collections.iter().cloned().collect()))
+    Ok(Some(named.iter().cloned().collect()))
 }
 
 /// The end of a day that must not be over.
-fn day(app: &App, field: &str, text: &str, now: Millis) -> Result<Millis, CliError> {
+pub(super) fn day(app: &App, field: &str, text: &str, now: Millis) -> Result<Millis, CliError> {
     let bad = || app.error(&codes::BAD_DATE, &[("field", field), ("given", text)]).at(field);
     let end = when::end_of(Date::parse_typed(text).map_err(|_| bad())?);
     match end {

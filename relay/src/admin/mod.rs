@@ -13,13 +13,16 @@ pub mod found;
 pub mod handout;
 pub mod invite;
 pub mod key_line;
+pub mod narrow;
 pub mod picture;
 pub mod quarantine;
 pub mod resolve;
 pub mod root;
 pub mod secret_file;
+pub mod unheld;
 pub mod unit_csv;
 pub mod units;
+pub mod waiting;
 pub mod when;
 
 use sampan_core::charter::Roles;

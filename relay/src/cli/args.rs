@@ -44,6 +44,8 @@ pub enum Command {
     Devices(DirArgs),
     /// End a device's rights.
     Revoke(RevokeArgs),
+    /// Narrow a device's right.
+    Narrow(NarrowArgs),
     /// What lies in the quarantine.
     Quarantine(QuarantineArgs),
     /// Later.
@@ -276,6 +278,32 @@ pub struct RevokeArgs {
     pub retire: bool,
 }
 
+/// `narrow`.
+#[derive(Debug, Clone, Args)]
+pub struct NarrowArgs {
+    /// The folder.
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+    /// The device.
+    #[arg(value_name = "DEVICE")]
+    pub device: String,
+    /// The unit.
+    #[arg(long, value_name = "UNIT")]
+    pub unit: String,
+    /// What is left of the roles.
+    #[arg(long, value_name = "ROLE", num_args = 1.., value_delimiter = ',')]
+    pub role: Vec<String>,
+    /// What is left of the collections.
+    #[arg(long, value_name = "A,B,…", value_delimiter = ',')]
+    pub collections: Vec<String>,
+    /// The new last day.
+    #[arg(long, value_name = "DATE")]
+    pub until: Option<String>,
+    /// Why.
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
+}
+
 /// `quarantine`.
 #[derive(Debug, Clone, Args)]
 pub struct QuarantineArgs {
@@ -295,6 +323,9 @@ pub enum QuarantineCommand {
         /// Rejected ones too.
         #[arg(long)]
         all: bool,
+        /// What waits at the levels below, by their own word.
+        #[arg(long, conflicts_with = "all")]
+        below: bool,
     },
     /// One commit.
     Show {

@@ -3,7 +3,7 @@
 //! It does not: parse arguments or print errors.
 
 use super::args::{
-    Command, InitArgs, InviteArgs, JoinArgs, LaterArgs, RevokeArgs, UnitAddArgs, UnitCommand, UnitListArgs,
+    Command, InitArgs, InviteArgs, JoinArgs, LaterArgs, NarrowArgs, RevokeArgs, UnitAddArgs, UnitCommand, UnitListArgs,
 };
 use super::{link, status};
 use crate::admin::found::Founded;
@@ -11,7 +11,7 @@ use crate::admin::handout::Handout;
 use crate::admin::key_line::{self, LineKind};
 use crate::admin::units::{Place, Plan, Planned, Wanted};
 use crate::admin::{
-    Desk, Failure, address, decide, devices, found, in_words, invite, open, resolve, unit_csv, units, when,
+    Desk, Failure, address, decide, devices, found, in_words, invite, narrow, open, resolve, unit_csv, units, when,
 };
 use sampan_core::charter::{Charter, CutKind, Roles};
 use sampan_core::id::UnitId;
@@ -37,6 +37,7 @@ pub fn dispatch(command: &Command, app: &mut App) -> Result<ExitCode, CliError> 
         Command::Sync(a) => node::link::sync(a, app),
         Command::Devices(a) => device_list(a, app),
         Command::Revoke(a) => revoke(a, app),
+        Command::Narrow(a) => narrow_grant(a, app),
         Command::Quarantine(a) => super::quarantine::quarantine(a, app),
         Command::Rollup(a) => later(a, "rollup", app),
         Command::Silent(a) => later(a, "silent", app),
@@ -352,9 +353,44 @@ fn revoke(args: &RevokeArgs, app: &mut App) -> Result<ExitCode, CliError> {
     let done = devices::revoke(app, &mut replica, &args.device, kind, &args.reason)?;
     let (device, logs) = (done.device.to_string(), done.logs.to_string());
     if app.json {
-        app.out.json(&json!({ "device": device, "revoked": done.new, "kind": kind.name(), "logs": done.logs }))?;
+        let unheld: Vec<&String> = done.unheld.keys().collect();
+        app.out.json(&json!({
+            "device": device, "revoked": done.new, "kind": kind.name(), "logs": done.logs, "not_held": unheld,
+        }))?;
     }
     let said = if done.new { "revoke.done" } else { "revoke.already" };
     app.say(said, &[("device", &device), ("logs", &logs)]);
+    if !done.unheld.is_empty() {
+        let names: Vec<&str> = done.unheld.keys().map(String::as_str).collect();
+        app.say("revoke.not_held", &[("names", &names.join(", "))]);
+    }
+    Ok(ExitCode::Done)
+}
+
+fn narrow_grant(args: &NarrowArgs, app: &mut App) -> Result<ExitCode, CliError> {
+    let mut replica = open(app, &args.dir)?;
+    let unit = resolve::unit(app.lang, replica.engine.charter(), &args.unit)?;
+    let roles = (!args.role.is_empty()).then(|| resolve::roles(app.lang, &args.role)).transpose()?;
+    let request = narrow::Request {
+        device: &args.device,
+        unit,
+        roles,
+        collections: &args.collections,
+        until: args.until.as_deref(),
+        reason: &args.reason,
+    };
+    let left = narrow::narrow(app, &mut replica, &request)?;
+    let (device, role) = (left.device.to_string(), left.roles.names().join(","));
+    if app.json {
+        app.out.json(&json!({
+            "device": device,
+            "unit": unit.to_string(),
+            "role": role,
+            "collections": left.collections,
+            "until": left.until.map(when::rfc3339),
+            "logs": left.logs,
+        }))?;
+    }
+    app.say("narrow.done", &[("device", &device), ("role", &role), ("logs", &left.logs.to_string())]);
     Ok(ExitCode::Done)
 }

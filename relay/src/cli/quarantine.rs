@@ -5,8 +5,8 @@
 //! Invariants: rows on stdout, words on stderr.
 
 use super::args::{QuarantineArgs, QuarantineCommand, VerdictArgs};
-use crate::admin::open;
 use crate::admin::quarantine::{self, Verdict};
+use crate::admin::{open, waiting};
 use sampan_core::id::CommitId;
 use sampan_node::cli::convert::IntoCli;
 use sampan_node::cli::{App, CliError, ExitCode};
@@ -18,7 +18,8 @@ use serde_json::json;
 /// What it refuses; nothing was written then.
 pub fn quarantine(args: &QuarantineArgs, app: &mut App) -> Result<ExitCode, CliError> {
     match &args.command {
-        QuarantineCommand::List { all } => list(args, *all, app),
+        QuarantineCommand::List { all: _, below: true } => below(args, app),
+        QuarantineCommand::List { all, below: false } => list(args, *all, app),
         QuarantineCommand::Show { commit } => show(args, commit, app),
         QuarantineCommand::Release(v) => say(args, v, Verdict::Release, app),
         QuarantineCommand::Reject(v) => say(args, v, Verdict::Reject, app),
@@ -45,6 +46,27 @@ fn list(args: &QuarantineArgs, all: bool, app: &mut App) -> Result<ExitCode, Cli
             vec![r.commit, holder, r.path, r.at, entries, blocks, r.reason, r.state.to_owned()]
         })
         .collect();
+    app.out.table(&headings, &cells)?;
+    Ok(ExitCode::Done)
+}
+
+fn below(args: &QuarantineArgs, app: &mut App) -> Result<ExitCode, CliError> {
+    let replica = open(app, &args.dir)?;
+    let rows = waiting::rows(&replica).map_err(|e| e.into_cli(app.lang))?;
+    if app.json {
+        for row in &rows {
+            app.out.json(row)?;
+        }
+        return Ok(ExitCode::Done);
+    }
+    let ids = ["quarantine.unit", "quarantine.count", "quarantine.since", "quarantine.holder", "quarantine.said"];
+    let headings = ids.map(|id| app.t(id, &[]));
+    let headings: Vec<&str> = headings.iter().map(String::as_str).collect();
+    let cell = |r: waiting::WaitingRow| {
+        let unit = if r.unit.is_some() { r.path } else { "…".to_owned() };
+        vec![unit, r.commits.to_string(), r.oldest_at.unwrap_or_default(), r.holder.unwrap_or(r.device), r.said_at]
+    };
+    let cells: Vec<Vec<String>> = rows.into_iter().map(cell).collect();
     app.out.table(&headings, &cells)?;
     Ok(ExitCode::Done)
 }

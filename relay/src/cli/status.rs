@@ -3,7 +3,7 @@
 //! It does not: ask anyone; it says what the store knows, and who is connected when a daemon says so.
 
 use crate::admin::children::{self, ChildRow};
-use crate::admin::{in_words, open};
+use crate::admin::{in_words, open, waiting};
 use sampan_core::id::DeviceId;
 use sampan_core::store::StoreError;
 use sampan_node::cli::args::DirArgs;
@@ -23,6 +23,10 @@ pub fn status_json(report: &StatusReport, connected: &[DeviceId], replica: &mut 
     let mut value = object(report);
     value.insert("projected_to".to_owned(), json!(report.projected_to.0));
     value.insert("stored_to".to_owned(), json!(report.stored_to.0));
+    if let Ok(rows) = waiting::rows(replica) {
+        let commits: u64 = rows.iter().map(|r| r.commits).sum();
+        value.insert("quarantined_below".to_owned(), json!(commits));
+    }
     if let Ok(children) = children_of(replica, connected) {
         value.insert("children".to_owned(), json!(children));
     }
@@ -48,6 +52,14 @@ pub fn status(args: &DirArgs, app: &mut App) -> Result<ExitCode, CliError> {
     let children = children_of(&replica, &[]).map_err(|e| e.into_cli(app.lang))?;
     for line in words(app, &replica, &report)? {
         app.out.line(&printable(&line))?;
+    }
+    let below = waiting::rows(&replica).map_err(|e| e.into_cli(app.lang))?;
+    if !below.is_empty() {
+        let commits: u64 = below.iter().map(|r| r.commits).sum();
+        let mut units: Vec<String> = below.into_iter().filter(|r| r.unit.is_some()).map(|r| r.path).collect();
+        units.dedup();
+        let (commits, units) = (commits.to_string(), units.join(", "));
+        app.out.line(&printable(&app.t("status.quarantined_below", &[("count", &commits), ("units", &units)])))?;
     }
     let none = app.t("status.none", &[]);
     let count = |n: u64| format_int(app.lang, i64::try_from(n).unwrap_or(i64::MAX));

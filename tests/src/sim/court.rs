@@ -178,6 +178,7 @@ impl World {
                 .flat_map(|g| g.headers.iter().filter_map(|h| h.trust().ok()))
                 .map(|h| h.header().space)
                 .collect(),
+            Frame::Deposit(told) => told.held.iter().map(|s| s.space).collect(),
             Frame::Frontier(spaces) => spaces.iter().map(|s| s.space).collect(),
             Frame::Inventory { log, .. } => vec![log.space],
             Frame::Hello(_)

@@ -272,7 +272,7 @@ fn wrong_files_get_one_sentence_and_change_nothing() {
 }
 
 #[test]
-fn a_revoked_sender_and_a_used_ticket_are_refused() {
+fn a_revoked_sender_deposits_and_a_used_ticket_is_refused() {
     let w = Sticks::new();
     w.branch("branch", "001.1");
     sampan(&["add", &w.path("branch"), "members", "full_name=An"]).ok();
@@ -282,7 +282,8 @@ fn a_revoked_sender_and_a_used_ticket_are_refused() {
     w.create("sampan", "branch", None, "second");
     let device = w.status("sampan", "branch")["device"].as_str().unwrap().to_owned();
     relay(&["revoke", &w.path("district"), &device, "--reason", "stolen"]).ok();
-    w.apply("sampan-relay", "district", "second").refused(3, "no right");
+    let out = w.apply("sampan-relay", "district", "second").ok().json();
+    assert_eq!((&out["quarantined"], &out["receipt"]), (&1.into(), &Json::Null), "{out}");
     assert_eq!(w.list("sampan-relay", "district", "members").len(), 1);
     w.try_create("sampan-relay", "district", Some(&device), "back").refused(3, "");
     // One ticket, two devices: the second is told so, wherever it brings its bundle.

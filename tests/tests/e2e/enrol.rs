@@ -247,7 +247,7 @@ fn a_post_is_handed_over_without_a_link_and_the_old_device_still_hands_in() {
     }
     relay(&["revoke", &district, &old_id[..12], "--reason", "handed over"]).ok();
     assert_eq!(of(&district, "branch")["to_retire"], false, "done");
-    sampan(&["sync", &old, "--timeout", "20"]).refused(3, "revoked");
+    sampan(&["sync", &old, "--timeout", "20"]).refused(3, "handed over");
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod copies;
 mod crash;
 mod cuts;
 mod damage;
+mod deposit;
 mod enrol;
 mod evidence;
 mod kills;

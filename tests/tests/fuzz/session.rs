@@ -527,6 +527,7 @@ fn named(frame: &Frame) -> Vec<UnitId> {
         Frame::Inventory { log, .. } => vec![log.space.unit],
         Frame::Registers(all) => all.iter().filter_map(|r| r.trust().ok()).map(|r| r.unit).collect(),
         Frame::Acks(sets) => sets.iter().flat_map(|s| s.leaves.iter().map(|l| l.unit)).collect(),
+        Frame::Deposit(told) => told.held.iter().map(|s| s.space.unit).collect(),
         Frame::Refuse(..) | Frame::Redirect(_) | Frame::Announce(_) | Frame::Mark(_) => Vec::new(),
     }
 }

@@ -165,16 +165,27 @@ fn a_sender_brings_only_what_is_its_own_to_bring() {
 }
 
 #[test]
-fn a_revoked_sender_is_refused_either_way() {
+fn a_revoked_sender_deposits_its_own_and_no_more_and_nothing_is_taken_from_one_above() {
     let (mut v, district, [one, _]) = two_branches(94);
+    let unsent = v.create(2, one, "members", &["full_name=An"]);
     let branch = device(&v, 2);
     let up = frames(&mut v, 2, Target::Above);
     let now = v.now;
     let r = &mut v.replicas[1];
-    let op = sampan_core::charter::Op::Revoke { key: branch, reason: "stolen".into() };
-    r.engine.write_charter(&mut *r.store, &mut r.rng, one, &[op], now).unwrap();
-    let refused = take(&mut v, 1, branch, false, &up);
-    assert!(matches!(refused, Err(TakeError::Refused(RefuseCode::GrantEnded, _))), "{refused:?}");
+    let request = sampan_core::engine::CutRequest {
+        device: branch,
+        kind: sampan_core::charter::CutKind::Lost,
+        reason: "stolen".into(),
+        remaining: Roles::NONE,
+    };
+    r.engine.write_cut(&mut *r.store, &mut r.rng, &[one].into(), &request, now).unwrap();
+    let taken = take(&mut v, 1, branch, false, &up).unwrap();
+    assert!(taken.deposit.as_ref().is_some_and(|why| why.contains("stolen")), "{taken:?}");
+    assert_eq!((taken.commits, taken.quarantined), (0, 1), "{taken:?}");
+    assert!(v.view(1, unsent).is_none());
+    let again = take(&mut v, 1, branch, false, &up).unwrap();
+    assert_eq!(again, taken, "harmless twice");
+    assert_eq!(v.replicas[1].store.quarantine().unwrap().len(), 1);
     assert_eq!(plan(&v, 1, Target::Device(branch)), Err(PlanError::NotRelated(branch)));
     // A deputy at the district whom the city has revoked: a branch that has heard of it takes nothing from it.
     let t = v.invite(0, district, Roles::ADMIN);

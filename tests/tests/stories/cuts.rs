@@ -13,7 +13,7 @@ use sampan_core::wire::frame::RefuseCode;
 use sampan_tests::model::{Model, disagreements};
 
 /// Hands everything of a unit's `up` space from one replica to another by hand, as a stick would.
-fn carry(v: &mut Village, from: usize, to: usize, unit: UnitId) {
+pub(crate) fn carry(v: &mut Village, from: usize, to: usize, unit: UnitId) {
     let r = &v.replicas[from];
     let mut groups = Vec::new();
     for (log, row) in r.store.stored_after(CommitKey(0), usize::MAX >> 1).unwrap() {
@@ -26,21 +26,21 @@ fn carry(v: &mut Village, from: usize, to: usize, unit: UnitId) {
     r.engine.intake(&mut *r.store, &mut r.rng, bearer, &groups, &|_, _| true, now).unwrap();
 }
 
-fn cut(v: &mut Village, by: usize, whom: usize, unit: UnitId, kind: CutKind) {
+pub(crate) fn cut(v: &mut Village, by: usize, whom: usize, unit: UnitId, kind: CutKind) {
     let (device, now) = (v.replicas[whom].engine.device(), v.now);
     let r = &mut v.replicas[by];
     let request = CutRequest { device, kind, reason: "máy bị mất".into(), remaining: Roles::NONE };
     r.engine.write_cut(&mut *r.store, &mut r.rng, &[unit].into(), &request, now).unwrap();
 }
 
-fn release(v: &mut Village, by: usize, unit: UnitId, commits: Vec<CommitId>) {
+pub(crate) fn release(v: &mut Village, by: usize, unit: UnitId, commits: Vec<CommitId>) {
     let now = v.now;
     let r = &mut v.replicas[by];
     let op = Op::Release { commits, reason: "chị ấy ghi trước khi mất máy".into() };
     r.engine.write_charter(&mut *r.store, &mut r.rng, unit, &[op], now).unwrap();
 }
 
-fn aside(v: &Village, at: usize) -> Vec<CommitId> {
+pub(crate) fn aside(v: &Village, at: usize) -> Vec<CommitId> {
     v.replicas[at].engine.laid(&*v.replicas[at].store).unwrap().iter().map(|l| l.held.head.id()).collect()
 }
 
@@ -51,7 +51,7 @@ fn entries(v: &Village, at: usize, id: RecordId) -> Vec<Status> {
 }
 
 /// Every replica is what the plain model says of what it holds.
-fn checked(v: &Village) {
+pub(crate) fn checked(v: &Village) {
     let mut model = Model::new(v.org);
     for r in &v.replicas {
         let found = disagreements(&mut model, &*r.store, &r.engine).unwrap();
@@ -60,7 +60,7 @@ fn checked(v: &Village) {
 }
 
 /// A stolen PC (2) and a second one of the same branch (3), which has all that the first wrote so far.
-fn stolen(seed: u64) -> (Village, UnitId, UnitId, RecordId) {
+pub(crate) fn stolen(seed: u64) -> (Village, UnitId, UnitId, RecordId) {
     let (mut v, district, branch) = three_levels(seed);
     let t = v.invite(1, branch, Roles::EDITOR);
     let other = v.join("second", &t, &mut mem);

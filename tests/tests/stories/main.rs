@@ -8,12 +8,14 @@ mod bundles;
 mod canaries;
 mod charters;
 mod cuts;
+mod deposits;
 mod edges;
 mod forks;
 mod grants;
 mod hostile;
 mod model;
 mod model_random;
+mod narrowing;
 mod sync;
 mod tricks;
 

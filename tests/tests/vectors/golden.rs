@@ -15,7 +15,7 @@ use sampan_core::log::{Commit, EntryKind, EntryPayload, SignedHeader, merkle, sa
 use sampan_core::pack::{self, Stored};
 use sampan_core::record::ids::{birth_actor, identity_actor, identity_id, record_id};
 use sampan_core::record::{birth, identity_creation};
-use sampan_core::register::{Ack, Beacon, Heartbeat, Register, SignedRegister, ack_leaf, ack_root};
+use sampan_core::register::{Ack, Beacon, Heartbeat, Register, SignedRegister, Waiting, ack_leaf, ack_root};
 use sampan_core::scope::{Item, Shared};
 use sampan_core::testing::{Writer, test_org, test_time, test_unit, up_space};
 use sampan_core::value::{Kind, Value};
@@ -63,9 +63,10 @@ fn frames_by_variant() -> Vec<Named<Frame>> {
         Frame::Registers(_) => 8,
         Frame::Acks(_) => 9,
         Frame::Mark(_) => 10,
+        Frame::Deposit(_) => 11,
     };
     let seen: BTreeSet<u8> = frames.iter().map(|(_, f, _)| number(f)).collect();
-    assert_eq!(seen.len(), 11, "a frame has no vector");
+    assert_eq!(seen.len(), 12, "a frame has no vector");
     frames
 }
 
@@ -143,6 +144,7 @@ fn registers() {
         &heartbeat(),
         "heartbeat(version unsent_changes verified_at last_error clock_offset)",
     );
+    plain::<Waiting>("waiting", &waiting(), "waiting(units[unit(unit commits oldest)] more)");
     plain::<Beacon>("beacon", &beacon(), "beacon(number day charter commits above)");
     plain::<Holder>("holder", &holder(), "holder(salt name)");
     hash("ack_leaf", &ack_leaf(&leaves()[0]), "tagged hash `ack-leaf` of the unit 16 x 01 and the digest 32 x 81");

@@ -15,14 +15,14 @@ use sampan_core::log::commit::FORMAT;
 use sampan_core::log::{BirthOf, Commit, Entry, EntryKind, EntryPayload, Header, Payload, SignedHeader, device_id};
 use sampan_core::pack::{self, PackScope, Stored};
 use sampan_core::record::ids::record_id;
-use sampan_core::register::{Ack, Beacon, Heartbeat, Register, SignedRegister, ack_root, names};
+use sampan_core::register::{Ack, Beacon, Heartbeat, Register, SignedRegister, Waiting, WaitingUnit, ack_root, names};
 use sampan_core::testing::{test_key, test_org, test_time, test_unit, up_space};
 use sampan_core::time::Millis;
 use sampan_core::value::Kind;
 use sampan_core::wire;
 use sampan_core::wire::frame::{
-    AckLeaf, AckProof, AckSet, Announce, ChildDigest, Frame, Group, Hello, LogFrontier, Mark, RefuseCode, RelayAddress,
-    ScopeDigests, SpaceFrontier, Tree, TreeNode,
+    AckLeaf, AckProof, AckSet, Announce, ChildDigest, Deposit, Frame, Group, Hello, LogFrontier, Mark, RefuseCode,
+    RelayAddress, ScopeDigests, SpaceFrontier, Tree, TreeNode,
 };
 
 /// A value's name, its bytes, and the shape of them.
@@ -139,6 +139,11 @@ pub fn heartbeat() -> Heartbeat {
         last_error: String::new(),
         clock_offset: -1_500,
     }
+}
+
+pub fn waiting() -> Waiting {
+    let row = |n: u8, commits| WaitingUnit { unit: test_unit(n), commits, oldest: test_time(650) };
+    Waiting { units: vec![row(2, 1), row(3, 300)], more: 24 }
 }
 
 pub fn beacon() -> Beacon {
@@ -325,6 +330,10 @@ pub fn frames() -> Vec<Named<Frame>> {
     let whole = AckSet { register: ack_register(), leaves: leaves(), proof: None };
     let cut = AckSet { register: ack_register(), leaves: vec![leaves()[1]], proof: Some(proof) };
     let mark = Mark { number: 2, frames: 70_000, digests: digests(), answer: true, clock: test_time(801) };
+    let deposit =
+        |cut| Deposit { reason: "máy bị mất".into(), cut, held: vec![frontier()], taken: 0, last: false };
+    let answered = Deposit { taken: 300, last: true, ..deposit(None) };
+    let deposit_shape = leak(format!("frame(variant fields(deposit(reason {GROUP} held[{FRONTIER}] taken last)))"));
     let address = RelayAddress { device: device(5), addresses: vec!["10.0.0.1:7447".into(), "relay:7447".into()] };
     vec![
         ("frame_hello", Frame::Hello(Box::new(hello())), hello_shape),
@@ -375,6 +384,8 @@ pub fn frames() -> Vec<Named<Frame>> {
             Frame::Mark(mark),
             leak(format!("frame(variant fields(mark(number frames {DIGESTS} answer clock)))")),
         ),
+        ("frame_deposit", Frame::Deposit(Box::new(deposit(Some(group())))), deposit_shape),
+        ("frame_deposit_answered", Frame::Deposit(Box::new(answered)), deposit_shape),
     ]
 }
 

@@ -100,6 +100,12 @@ impl Charter {
         self.rights.get(key).into_iter().chain(self.beside.rights.get(key)).flatten()
     }
 
+    /// Every right that was ever given to a key, by one who had it to give as far as that one had seen; what is
+    /// left of it today [`Charter::rights`] says.
+    pub fn ever_given(&self, key: &DeviceId) -> impl Iterator<Item = &Right> {
+        self.ever(key)
+    }
+
     /// Whether an author had a role on a unit as far as a commit of its had seen.
     pub(super) fn saw(&self, past: &Past<'_, '_>, author: &DeviceId, unit: &UnitId, role: Roles) -> bool {
         // One who never had it is told without looking at what it had seen: strangers cost nothing.

@@ -113,6 +113,8 @@ fn apply(args: &BundleApplyArgs, app: &mut App) -> Result<ExitCode, CliError> {
     let (header, taken) = (&applied.header, &applied.taken);
     // What came from below is answered at once: the sender's ticks wait for it.
     let answer = match &args.receipt {
+        // One whose rights have ended is told nothing.
+        _ if taken.deposit.is_some() => None,
         Some(path) => Some((path.clone(), false)),
         None if !header.down => Some((bundle::answer_path(&replica, &header.sender), true)),
         None => None,
@@ -131,6 +133,7 @@ fn apply(args: &BundleApplyArgs, app: &mut App) -> Result<ExitCode, CliError> {
             "changes_received": taken.changes,
             "quarantined": taken.quarantined,
             "left_out": taken.left_out,
+            "deposit": taken.deposit,
             "acknowledgements": taken.acks,
             "equal": taken.equal,
             "receipt": answer.as_ref().map(|a| a.file.display().to_string()),
@@ -143,6 +146,9 @@ fn apply(args: &BundleApplyArgs, app: &mut App) -> Result<ExitCode, CliError> {
     app.say(id, &[("changes", &int(taken.changes)), ("commits", &int(taken.commits)), ("acks", &int(taken.acks))]);
     if taken.quarantined > 0 {
         app.say("bundle.quarantined", &[("count", &int(taken.quarantined))]);
+    }
+    if let Some(reason) = &taken.deposit {
+        app.say("bundle.deposit", &[("reason", reason)]);
     }
     if taken.left_out > 0 {
         app.say("bundle.left_out", &[("count", &int(taken.left_out))]);

@@ -68,8 +68,20 @@ pub fn sync(args: &SyncArgs, app: &mut App) -> Result<ExitCode, CliError> {
     print_report(&report, app)?;
     match result {
         Ok(()) => Ok(ExitCode::Done),
-        Err(failure) => Err(error_of(&failure, lang)),
+        Err(failure) => Err(ended_of(&args.dir, &failure, app).unwrap_or_else(|| error_of(&failure, lang))),
     }
+}
+
+/// Where the relay said that this device's rights have ended: what became of what was unsent, and for an end
+/// that is for good the error that says so.
+fn ended_of(dir: &std::path::Path, failure: &SyncFailure, app: &App) -> Option<CliError> {
+    let refused = matches!(failure, SyncFailure::Refused(word, _) if word == "grant_ended");
+    let replica = Replica::open(dir, &Settings::default()).ok().filter(|_| refused)?;
+    let ended = replica.engine.ended(&replica.store).ok().flatten()?;
+    if !app.json {
+        super::status::ended_words(app, &ended).iter().for_each(|line| crate::cli::output::to_stderr(line));
+    }
+    ended.for_good.then(|| CliError::new(app.lang, &codes::DEVICE_CUT, &[("reason", &ended.reason)]))
 }
 
 /// Whether there is nothing above this folder. Where a daemon has the keys open, they are not asked for.

@@ -13,6 +13,7 @@ use crate::dir::Running;
 use crate::i18n::format_int;
 use crate::replica::{BeaconRow, Replica, StatusReport};
 use crate::stamp::rfc3339;
+use sampan_core::engine::Ended;
 use serde_json::{Map, Value as Json, json};
 
 /// The object that programs read.
@@ -39,6 +40,11 @@ pub fn object(report: &StatusReport) -> Map<String, Json> {
         ("verified_at", json!(report.verified_at.map(rfc3339))),
         ("news_from_above_at", json!(report.news_from_above_at.map(rfc3339))),
         ("beacon", report.beacon.as_ref().map_or(Json::Null, beacon)),
+        (
+            "withdrawn",
+            report.withdrawn.iter().map(|(u, why)| json!({ "unit": u.to_string(), "reason": why })).collect(),
+        ),
+        ("ended", report.ended.as_ref().map_or(Json::Null, ended)),
         ("last_error", json!(report.last_error)),
     ];
     pairs.into_iter().map(|(k, v)| (k.to_owned(), v)).collect()
@@ -52,6 +58,30 @@ fn beacon(b: &BeaconRow) -> Json {
         "age_days": b.age_days,
         "rolled_back": !b.rolled_back.is_empty(),
     })
+}
+
+fn ended(e: &Ended) -> Json {
+    json!({
+        "reason": e.reason,
+        "at": rfc3339(e.at),
+        "for_good": e.for_good,
+        "handed_in": e.handed_in,
+        "left": e.left,
+    })
+}
+
+/// The end of this device's rights in words, and what became of what it had not sent.
+pub fn ended_words(app: &App, e: &Ended) -> Vec<String> {
+    let count = |n: u64| format_int(app.lang, i64::try_from(n).unwrap_or(i64::MAX));
+    let id = if e.for_good { "ended.for_good" } else { "ended.told" };
+    let mut out = vec![app.t(id, &[("reason", &e.reason), ("at", &rfc3339(e.at))])];
+    if e.handed_in > 0 {
+        out.push(app.t("ended.handed_in", &[("count", &count(e.handed_in))]));
+    }
+    if e.left > 0 {
+        out.push(app.t("ended.left", &[("count", &count(e.left))]));
+    }
+    out
 }
 
 fn date(b: &BeaconRow) -> String {
@@ -128,6 +158,12 @@ pub fn words(app: &App, replica: &Replica, report: &StatusReport) -> Result<Vec<
         if n > 0 {
             out.push(app.t(id, &[("count", &count(n))]));
         }
+    }
+    for (unit, reason) in &report.withdrawn {
+        out.push(app.t("status.withdrawn", &[("unit", &common::unit_name(replica, unit)), ("reason", reason)]));
+    }
+    if let Some(ended) = &report.ended {
+        out.extend(ended_words(app, ended));
     }
     if let Some(why) = &report.last_error {
         out.push(app.t("status.why_not", &[("why", why)]));

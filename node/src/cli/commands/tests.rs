@@ -230,6 +230,7 @@ fn status_verify_and_doctor_of_a_sound_replica() {
         "blocked",
         "delivered",
         "device",
+        "ended",
         "last_error",
         "news_from_above_at",
         "pending",
@@ -238,6 +239,7 @@ fn status_verify_and_doctor_of_a_sound_replica() {
         "units",
         "unsent_changes",
         "verified_at",
+        "withdrawn",
     ];
     assert_eq!(keys, wanted);
     assert_eq!((status["records"].clone(), status["unsent_changes"].clone()), (1.into(), 0.into()));

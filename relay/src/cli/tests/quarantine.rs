@@ -105,3 +105,57 @@ fn a_stolen_pc_is_cut_off_and_what_was_right_is_released() {
     assert_eq!(names(&office), ["Ghi trước khi mất", "Nguyễn Văn An"]);
     assert_eq!(office.out(&["verify", "city"]).0, ExitCode::Done);
 }
+
+#[test]
+fn a_grant_is_narrowed_and_never_widened_and_a_cut_says_what_is_not_held_here() {
+    let office = Office::founded();
+    office.ok(&["unit", "add", "city", "--name", "Chi bộ 1", "--kind", "branch"]);
+    let line = office.ok(&["invite", "city", "--unit", "Chi bộ 1", "--role", "editor", "--holder", "Nguyễn Thị Hoa"]);
+    let ticket = Ticket::decode(line.trim()).unwrap();
+    let branch = Replica::join(&office.dir("branch"), &ticket, Settings::default()).unwrap();
+    let mut relay = Replica::open(&office.dir("city"), &Settings::default()).unwrap();
+    take(&mut relay, &branch, &branch.engine.chains(&branch.store).unwrap());
+    drop(relay);
+    let device = branch.device().to_string();
+    let rows = || {
+        let rows = office.json(&["devices", "city"]);
+        rows.into_iter().filter(|d| d["device"] == device.as_str()).collect::<Vec<_>>()
+    };
+    let before = rows();
+    let narrow = |more: &[&'static str]| -> Vec<String> {
+        let base = ["narrow", "city", &device[..10], "--unit", "Chi bộ 1", "--reason", "đổi việc"];
+        base.iter().map(|s| (*s).to_owned()).chain(more.iter().map(|s| (*s).to_owned())).collect()
+    };
+    for (more, code) in [
+        (vec![], "not_narrower"),
+        (vec!["--role", "admin"], "not_narrower"),
+        (vec!["--role", "editor"], "not_narrower"),
+        (vec!["--role", "reader", "--collections", "members"], "not_narrower"),
+        (vec!["--collections", "nothing"], "unknown_collection"),
+        (vec!["--until", "2001-01-01"], "date_past"),
+        (vec!["--until", "soon"], "bad_date"),
+    ] {
+        let words = narrow(&more);
+        let e = office.refused(&words.iter().map(String::as_str).collect::<Vec<_>>());
+        assert_eq!((e.exit, e.code), (ExitCode::BadInput, code), "{words:?}");
+    }
+    assert_eq!(rows(), before, "nothing was written");
+    let words = narrow(&["--collections", "members,meetings", "--until", "2999-12-31"]);
+    let done = office.json(&words.iter().map(String::as_str).collect::<Vec<_>>());
+    assert_eq!(
+        (&done[0]["role"], &done[0]["collections"]),
+        (&"editor".into(), &serde_json::json!(["meetings", "members"]))
+    );
+    let now = rows();
+    assert_eq!((now.len(), &now[0]["holder"]), (1, &"Nguyễn Thị Hoa".into()), "{now:?}");
+    assert!(now[0]["until"].as_str().is_some_and(|u| u.starts_with("2999-12-31")), "{now:?}");
+    let words = narrow(&["--collections", "members,directives"]);
+    assert_eq!(office.refused(&words.iter().map(String::as_str).collect::<Vec<_>>()).code, "not_narrower");
+    let words = narrow(&["--role", "reader"]);
+    office.ok(&words.iter().map(String::as_str).collect::<Vec<_>>());
+    assert_eq!(rows()[0]["role"], "reader");
+    // Minutes of a branch reach the district, and the city does not hold them.
+    let done = office.json(&["revoke", "city", &device[..10], "--reason", "mất máy"]);
+    assert_eq!(done[0]["not_held"], serde_json::json!(["meetings", "resolutions"]), "{done:?}");
+    assert_eq!(office.out(&["verify", "city"]).0, ExitCode::Done);
+}
