@@ -9,6 +9,7 @@
 
 pub mod lock;
 pub mod passphrase;
+pub mod recovery;
 pub mod unlock;
 
 pub use lock::is_locked;

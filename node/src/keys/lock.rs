@@ -172,7 +172,8 @@ pub fn open(keys: &Path, passphrase: &Passphrase, pause: &mut dyn FnMut(Duration
 /// # Errors
 /// [`KeyError::Io`].
 pub(super) fn discard(keys: &Path) -> Result<(), KeyError> {
-    for name in [TRIES_NAME, LOCK_NAME] {
+    // What was left with the level above is of a key that seals nothing any more.
+    for name in [super::recovery::ASKED_NAME, super::recovery::DEPOSIT_NAME, TRIES_NAME, LOCK_NAME] {
         let path = keys.join(name);
         match fs::remove_file(&path) {
             Ok(()) => {}
@@ -181,6 +182,14 @@ pub(super) fn discard(keys: &Path) -> Result<(), KeyError> {
         }
     }
     File::open(keys).and_then(|f| f.sync_all()).map_err(|e| io_error(keys, e))
+}
+
+/// Forgets the wrong tries: the folder was opened in another way than by its words.
+///
+/// # Errors
+/// [`KeyError::Io`].
+pub(super) fn forget_tries(keys: &Path) -> Result<(), KeyError> {
+    Tries::begin(keys)?.forget()
 }
 
 /// The pause before a try, after so many wrong ones: doubling, and bounded.

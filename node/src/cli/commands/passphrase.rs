@@ -41,6 +41,9 @@ pub(super) fn passphrase(args: &PassphraseArgs, app: &mut App) -> Result<ExitCod
         PassphraseAction::Remove => keys::remove_passphrase(&keys, &old(app)?).or_cli(app)?,
     }
     let locked = keys::is_locked(&keys);
+    if locked {
+        super::recovery::made_with_passphrase(&args.dir, app);
+    }
     if app.json {
         app.out.json(&json!({ "passphrase": locked }))?;
     }
@@ -49,7 +52,7 @@ pub(super) fn passphrase(args: &PassphraseArgs, app: &mut App) -> Result<ExitCod
 }
 
 /// A new passphrase: from a file, or typed twice.
-fn new_one(app: &App, file: Option<PathBuf>, place: &str) -> Result<Passphrase, CliError> {
+pub(super) fn new_one(app: &App, file: Option<PathBuf>, place: &str) -> Result<Passphrase, CliError> {
     if let Some(file) = file {
         return read_file(&file).or_cli(app);
     }
