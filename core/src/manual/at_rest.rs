@@ -36,8 +36,29 @@
 //! What was plain on a disk before is overwritten when a passphrase is set; flash keeps what it likes. On a
 //! new PC set the passphrase with `join`.
 //!
-//! Forgotten words cannot be had back: no one has a second key. The records are in the database and at the
-//! level above; join again with a new ticket.
+//! # A passphrase that was forgotten
+//!
+//! When a passphrase is set, or a folder is made with one, the key of the folder is sealed to the relays of the
+//! nearest level above and kept in `keys/recovery`; `recovery make` does so by hand, and each `sync` and start of
+//! a daemon does so anew where the level above has changed. Then, should the words be forgotten:
+//!
+//! 1. The secretary: `sampan recovery ask DIR REQUEST`. It needs no passphrase, writes a file for the level
+//!    above and prints a code of twelve characters. The file may go by any way; the code is read out by telephone.
+//! 2. The operator of the relay above, who knows the voice: `sampan-relay recovery answer DIR REQUEST ANSWER
+//!    --code CODE`. A file that was swapped on its way has another code. Refused: another organisation, a device
+//!    whose right has ended or is not known, one that is not below this relay.
+//! 3. The secretary: `sampan recovery finish DIR ANSWER`, which asks for a new passphrase. The old one holds no
+//!    more. An answer fits the one request that it answers, in the folder that asked, once.
+//!
+//! No secret travels in clear: the folder's key lies in `keys/recovery` and in the request under the relay's
+//! X25519 key, in the answer under a key made for this one time. So the level above, with the folder or a
+//! request from it, can open the keys of a folder below; who does not want that removes `keys/recovery`. At the
+//! root there is nobody above: its root key goes offline on paper, and its devices' words must not be
+//! forgotten. Without an answer the records are at the level above all the same; join again with a new ticket.
+//!
+//! Tests: `recovery::the_district_opens_a_branch_whose_secretary_forgot`,
+//! `recovery::foreign_and_ended_devices_are_not_answered`, `an_answer_sets_a_new_passphrase_once`,
+//! `texts_of_version_1_open_for_ever`.
 //!
 //! Tests: `at_rest::a_passphrase_locks_the_keys_and_is_given_once_a_daemon`,
 //! `at_rest::folders_made_with_a_passphrase_never_hold_a_plain_key`,
