@@ -403,10 +403,7 @@ mod tests {
     fn world() -> World {
         let mut rng = SeededRng::new(7);
         let upper = BoxSecret::from_bytes([5; 32]);
-        let to = [
-            (DeviceId([8; 32]), BoxSecret::from_bytes([4; 32]).public()),
-            (DeviceId([9; 32]), upper.public()),
-        ];
+        let to = [(DeviceId([8; 32]), BoxSecret::from_bytes([4; 32]).public()), (DeviceId([9; 32]), upper.public())];
         let deposit = Deposit::make(&test_key(1), OrgId([3; 32]), Millis(77), &to, &[42; 32], &mut rng).unwrap();
         World { deposit, upper, rng }
     }

@@ -49,6 +49,7 @@ use sampan_core::store::{
     AckRow, Batch, CommitKey, CommitRow, Lineage, PendingEntry, Quarantined, RecordEntry, RecordKey, RecordState,
     Status, Store, StoreError,
 };
+use sampan_core::time::Millis;
 use sampan_core::wire::frame::Group;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -423,6 +424,10 @@ impl Store for SqliteStore {
 
     fn known(&self, ids: &[CommitId]) -> Result<Vec<Option<(CommitKey, u64)>>, StoreError> {
         Ok(self.read_known(ids)?)
+    }
+
+    fn first_seen(&self, ids: &[CommitId]) -> Result<Vec<Option<Millis>>, StoreError> {
+        Ok(self.read_first_seen(ids)?)
     }
 
     fn stored_after(&self, after: CommitKey, limit: usize) -> Result<Vec<(LogId, CommitRow)>, StoreError> {

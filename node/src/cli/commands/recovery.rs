@@ -92,8 +92,7 @@ fn answer(args: &RecoveryAnswerArgs, app: &mut App) -> Result<ExitCode, CliError
     } else {
         app.out.line(&file)?;
     }
-    let values =
-        [("unit", units.join(", ")), ("device", device), ("at", rfc3339(asked.asked)), ("file", file)];
+    let values = [("unit", units.join(", ")), ("device", device), ("at", rfc3339(asked.asked)), ("file", file)];
     let values: Vec<(&str, &str)> = values.iter().map(|(n, v)| (*n, v.as_str())).collect();
     app.say("recovery.answered", &values);
     Ok(ExitCode::Done)
