@@ -10,6 +10,7 @@
 pub mod lock;
 pub mod passphrase;
 pub mod recovery;
+pub mod tickets;
 pub mod unlock;
 
 pub use lock::is_locked;

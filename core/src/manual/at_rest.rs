@@ -8,7 +8,7 @@
 //! # A passphrase for the keys
 //!
 //! `sampan passphrase DIR set` seals every secret key of a folder: the device's, the one for what is
-//! encrypted to it, and on the first relay the root key. `join` and `init` do so from the first byte where
+//! encrypted to it, those that tickets brought, and on the first relay the root key. `join` and `init` do so from the first byte where
 //! `--passphrase-file FILE` (or `SAMPAN_PASSPHRASE_FILE`) names one. From then on every command that opens
 //! the folder needs it: from the file, from the variable, or typed at the terminal, where it is not shown.
 //! A daemon is given it once; `sync` beside a running daemon asks the daemon and needs none. `backup` and
@@ -87,17 +87,18 @@
 //! # Damage
 //!
 //! `sampan verify DIR` checks every signature, root and pack, and computes anew all that follows from them:
-//! tips, lists, counts, the state of every record, its row, what search finds it by; small facts that
-//! nothing repeats are covered by a sum. Damage is exit 5, with table and record. Not covered is what only
-//! this place knows and nothing depends on: when something was first seen here, the position of a register, up to where a statement reaches, and how far the lists
-//! have followed (they are made anew from there).
+//! tips, lists, counts, the state of every record, its row, what search finds it by; what only
+//! this place knows and nothing repeats (small facts, when something was first seen here, the position of a
+//! register, up to where a statement reaches, how far the lists have followed) has a sum beside it. Damage is exit
+//! 5, with table and record.
 //!
 //! `verify DIR --repair` makes the database anew of what is whole: every commit with its signature and
 //! payload is taken in again as if a neighbour had sent it, so that all that is derived is right again.
 //! Commits that cannot be read are left out and so are held by nobody here: the next `sync` brings them
 //! (exit 4 until then), and what builds on them waits, set aside, and joins them when they come. Edits that
 //! were not sealed are sealed; one that cannot be read is named. The new database is another store, with a
-//! new epoch and incarnation; the old one stays beside it as `store.db-damaged` until somebody deletes it.
+//! new epoch and incarnation; the old one stays beside it as `store.db-damaged`, which `doctor` names, until a `verify`
+//! after the next verified session finds nothing and removes it.
 //! A commit of this device that was damaged before any level above had it is lost: nobody else holds it.
 //!
 //! Tests: `damage::one_bit_in_any_column_of_any_table_is_found_and_named`,

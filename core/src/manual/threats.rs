@@ -46,6 +46,7 @@
 //! | cannot | see more than the branch's scope held: siblings never were there | `a_sibling_never_sees_what_is_not_its_own` |
 //! | cannot | write on two copies of the disk as one: they part, and nothing is lost | `a_cloned_folder_writes_under_a_name_of_its_own`, `a_cloned_disk_that_nobody_noticed_forks_its_log_and_loses_nothing` |
 //! | cannot | take the branch's work away: the relays hold what was acknowledged | `a_relay_killed_in_the_middle_loses_nothing_it_acknowledged` |
+//! | cannot | have what it wrote outside its cut pass for standing in a file of evidence | `what_lies_outside_a_cut_is_shown_as_such_by_both_verifiers`, `a_maker_that_shows_what_a_cut_leaves_out_as_standing_is_found_out` |
 //! | cannot | hide behind its revocation: what it wrote stays evidence of its key | `who_did_what_is_shown_to_one_who_has_only_the_root_key` |
 //!
 //! # Curious branch

@@ -86,17 +86,18 @@ pub(super) const REST: &[Message] = &[
 
     // Repair.
     m("error.repair_sync", "Đã lập lại cơ sở dữ liệu; {lost} gói hỏng phải lấy lại, {waiting} gói chờ theo.", "The database was made anew; {lost} damaged commits are to be fetched again, and {waiting} wait for them."),
-    m("hint.repair_sync", "Lấy lại: {program} sync DIR. Cơ sở dữ liệu cũ nằm ở store.db-damaged; khi đồng bộ xong và 'verify' không thấy gì thì xoá nó.", "Fetch them: {program} sync DIR. The old database lies in store.db-damaged; delete it when the sync is done and 'verify' finds nothing."),
+    m("hint.repair_sync", "Lấy lại: {program} sync DIR. Cơ sở dữ liệu cũ nằm ở store.db-damaged; khi đồng bộ xong, 'verify' sẽ xoá nó.", "Fetch them: {program} sync DIR. The old database lies in store.db-damaged; 'verify' removes it once all is in sync and sound."),
     m("error.repair_later", "Cơ sở dữ liệu hỏng và còn thay đổi chưa đóng gói được.", "The database is damaged, and holds edits that cannot be sealed yet."),
     m("hint.repair_later", "Đồng bộ trước: sampan sync DIR; nếu không được, khôi phục bản sao lưu. Chưa có gì thay đổi.", "Sync first: sampan sync DIR; where that fails, restore a backup. Nothing was changed."),
-    m("verify.rebuilt", "Đã lập lại cơ sở dữ liệu từ những gì còn nguyên: sửa {count} chỗ. Cơ sở dữ liệu cũ nằm ở store.db-damaged; xoá khi mọi thứ đã đồng bộ.", "The database was made anew of what is whole: {count} places repaired. The old one lies in store.db-damaged; delete it when all is in sync."),
+    m("verify.discarded", "Đã đồng bộ và không còn chỗ hỏng: đã xoá cơ sở dữ liệu hỏng cũ (store.db-damaged).", "All is in sync and sound: the old damaged database (store.db-damaged) was removed."),
+    m("verify.rebuilt", "Đã lập lại cơ sở dữ liệu từ những gì còn nguyên: sửa {count} chỗ. Cơ sở dữ liệu cũ nằm ở store.db-damaged; 'verify' sẽ xoá nó khi mọi thứ đã đồng bộ.", "The database was made anew of what is whole: {count} places repaired. The old one lies in store.db-damaged; 'verify' removes it once all is in sync."),
     m("verify.lost_edits", "{count} thay đổi vừa gõ chưa đóng gói đã mất; các hồ sơ đó có tên ở trên, hãy gõ lại.", "{count} edits that were not sealed yet are lost; their records are named above, make them again."),
 
     // What doctor finds.
     m("doctor.locked", "Khoá nằm dưới câu mật khẩu; để xem tiếp: {program} doctor DIR --passphrase-file TỆP", "The keys are under a passphrase; to look further: {program} doctor DIR --passphrase-file FILE"),
     m("doctor.no_passphrase", "Khoá không có câu mật khẩu: máy mất là người khác viết được dưới tên bạn; đặt một câu: {program} passphrase DIR set", "The keys have no passphrase: who steals this PC can write in your name; set one: {program} passphrase DIR set"),
     m("doctor.half_locked", "Việc đặt câu mật khẩu bị ngắt giữa chừng, còn khoá chưa niêm; làm nốt với đúng câu đó: {program} passphrase DIR set", "Setting the passphrase was cut off, and a key is not sealed yet; finish with the same passphrase: {program} passphrase DIR set"),
-    m("doctor.damaged_copy", "Còn cơ sở dữ liệu hỏng cũ (store.db-damaged); xoá nó khi đồng bộ đã xong", "The old damaged database is still there (store.db-damaged); delete it when the sync is done"),
+    m("doctor.damaged_copy", "Còn cơ sở dữ liệu hỏng cũ (store.db-damaged); đồng bộ rồi chạy: {program} verify DIR", "The old damaged database is still there (store.db-damaged); sync, then run: {program} verify DIR"),
     m("doctor.sound", "Tệp cơ sở dữ liệu lành lặn (xem nhanh)", "The database file is sound (at a quick look)"),
     m("doctor.unsound", "Cơ sở dữ liệu hỏng {count} chỗ ({what}); chạy: {program} verify DIR --repair", "The database is damaged in {count} places ({what}); run: {program} verify DIR --repair"),
     m("doctor.restored", "Từ {at} thư mục này là bản chép hoặc bản khôi phục, ghi dưới tên mới; nếu thư mục kia vẫn còn, chỉ dùng một trong hai", "Since {at} this folder is a copy or a restored backup and writes under a new name; if the other one is still there, use only one of the two"),

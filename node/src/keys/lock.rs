@@ -43,7 +43,7 @@ pub fn is_locked(keys: &Path) -> bool {
 }
 
 /// Seals 32 bytes under a key; `about` is bound to them.
-pub(super) fn seal(key: &Secret, about: &str, secret: &Secret, rng: &mut dyn Entropy) -> Vec<u8> {
+pub(crate) fn seal(key: &Secret, about: &str, secret: &Secret, rng: &mut dyn Entropy) -> Vec<u8> {
     let nonce = random::<NONCE_BYTES>(rng);
     let cipher = XChaCha20Poly1305::new(&(*key.bytes()).into());
     let sealed = cipher
@@ -54,7 +54,7 @@ pub(super) fn seal(key: &Secret, about: &str, secret: &Secret, rng: &mut dyn Ent
 }
 
 /// The inverse of [`seal`]; `None` = another key, or altered bytes.
-pub(super) fn unseal(key: &Secret, about: &str, sealed: &[u8]) -> Option<Secret> {
+pub(crate) fn unseal(key: &Secret, about: &str, sealed: &[u8]) -> Option<Secret> {
     let (nonce, sealed) = sealed.split_at_checked(NONCE_BYTES)?;
     let nonce: [u8; NONCE_BYTES] = nonce.try_into().ok()?;
     let cipher = XChaCha20Poly1305::new(&(*key.bytes()).into());
