@@ -154,6 +154,8 @@ pub const BUNDLE_HEADER_BYTES_MAX: usize = 32 << 10;
 /// Logs of one neighbour whose tips are kept from its last bundle, so that the next one for it is short.
 pub const BUNDLE_HELD_LOGS_MAX: usize = 100_000;
 
+/// Characters of a recovery file: [`BUNDLE_RECEIVERS_MAX`] wrapped keys in base64, and room beside them.
+pub const RECOVERY_BYTES_MAX: usize = 64 << 10;
 /// Characters of a new passphrase at the least: below this no cost of guessing helps.
 pub const PASSPHRASE_CHARS_MIN: usize = 8;
 /// Bytes of a passphrase, or of the file that holds one.

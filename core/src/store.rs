@@ -335,6 +335,12 @@ pub trait Store {
     /// [`StoreError`].
     fn known(&self, ids: &[CommitId]) -> Result<Vec<Option<(CommitKey, u64)>>, StoreError>;
 
+    /// When this store first saw each commit, by the local clock; `None` for those not held.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn first_seen(&self, ids: &[CommitId]) -> Result<Vec<Option<Millis>>, StoreError>;
+
     /// Commits stored after a position, in order of storage, at most `limit`.
     ///
     /// # Errors

@@ -29,10 +29,11 @@ use std::sync::Arc;
 const HEADER: &str = "sampan backup, version 1";
 /// How the first line of every version begins.
 const HEADER_ANY: &str = "sampan backup, version ";
-/// Bytes in the line of the manifest: six files of a hundred bytes each, with room.
+/// Bytes in the line of the manifest: seven files of a hundred bytes each, with room.
 const MANIFEST_BYTES_MAX: u64 = 8 << 10;
 /// What a backup may hold, by its name inside DIR; other names are refused.
-const NAMES: [&str; 6] = ["sampan.toml", "keys/lock", "keys/device.key", "keys/box.key", "keys/root.key", STORE];
+const NAMES: [&str; 7] =
+    ["sampan.toml", "keys/lock", "keys/recovery", "keys/device.key", "keys/box.key", "keys/root.key", STORE];
 const STORE: &str = "store.db";
 /// MiB of cache for the moment that a store is opened here.
 const CACHE_MB: u32 = 16;

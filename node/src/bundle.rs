@@ -8,6 +8,7 @@
 //! one that was checked. Memory does not grow with the file.
 
 use crate::dir::DirError;
+use crate::keys::tickets::TicketKeyError;
 use crate::keys::{self, KeyError, KeyKind};
 use crate::replica::Replica;
 use sampan_core::bundle::{
@@ -16,7 +17,7 @@ use sampan_core::bundle::{
 };
 use sampan_core::engine::meta;
 use sampan_core::id::{DeviceId, UnitId};
-use sampan_core::store::{Store, StoreError};
+use sampan_core::store::StoreError;
 use sampan_core::sync::Env;
 use sampan_core::wire::frame::{Announce, Frame};
 use std::fs::{self, File, OpenOptions};
@@ -233,8 +234,11 @@ fn secrets(replica: &Replica) -> Result<Vec<BoxSecret>, BundleError> {
     let mut out =
         vec![keys::load(&replica.dir().keys(), KeyKind::Box)?.box_secret(), BoxSecret::of_signer(replica.engine.key())];
     for unit in replica.units() {
-        let secret = replica.store.meta(&meta::ticket_box(&unit))?;
-        out.extend(secret.and_then(|b| b.try_into().ok()).map(BoxSecret::from_bytes));
+        let secret = keys::tickets::load(&replica.store, &replica.dir().keys(), &meta::ticket_box(&unit));
+        out.extend(secret.map_err(|e| match e {
+            TicketKeyError::Key(e) => BundleError::Key(e),
+            TicketKeyError::Store(e) => BundleError::Store(e),
+        })?);
     }
     Ok(out)
 }

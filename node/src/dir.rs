@@ -196,6 +196,11 @@ impl Dir {
     pub fn store(&self) -> PathBuf {
         self.root.join("store.db")
     }
+    /// The damaged database that a repair has replaced.
+    #[must_use]
+    pub fn damaged(&self) -> PathBuf {
+        self.root.join("store.db-damaged")
+    }
     /// The folder of the keys, see [`crate::keys`].
     #[must_use]
     pub fn keys(&self) -> PathBuf {

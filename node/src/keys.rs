@@ -9,6 +9,8 @@
 
 pub mod lock;
 pub mod passphrase;
+pub mod recovery;
+pub mod tickets;
 pub mod unlock;
 
 pub use lock::is_locked;

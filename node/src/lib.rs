@@ -21,6 +21,7 @@ pub mod keys;
 pub mod link;
 pub mod net;
 pub mod observe;
+pub mod recovery;
 pub mod replica;
 pub mod stamp;
 pub mod store;

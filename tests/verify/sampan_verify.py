@@ -471,12 +471,16 @@ def check_ticket(text, org):
 
 # Audit files (audit.rs) ---------------------------------------------------------------------------
 
-OPERATIONS = ["found", "create unit", "grant", "enrol", "endpoint", "schema", "revoke"]
+OPERATIONS = dict(enumerate("found|create unit|grant|enrol|endpoint|schema|revoke|cut|release|reject".split("|")))
+OPERATIONS[16] = "succeed"
+CUTS = "revoke lost retire narrow close".split()
+FINAL = ("revoke", "lost", "retire")
+CHARTER_FLOW, LOCAL_FLOW = 0, 4
 RELAY, ADMIN, EDITOR = 4 | 1, 8 | 4 | 2 | 1, 2 | 1
 COLUMNS = {
     "audit": "line form organisation name made_by made_at of",
-    "charter": "line commit unit author at operations group",
-    "commit": "line commit unit author at header signature",
+    "charter": "line commit unit author at first_seen_at operations group cut",
+    "commit": "line commit unit author at header signature cut",
     "entry": "line commit index record collection kind author unit at first_seen_at status change fields birth"
     " salt proof payload",
     "end": "line lines digest signature",
@@ -484,11 +488,32 @@ COLUMNS = {
 
 
 class Rights:
-    """Who ever had which right, by chains of grants that begin at the root key."""
+    """Who ever had which right, by chains of grants that begin at the root key, and up to where it holds."""
 
-    def __init__(self, org):
-        self.org, self.name, self.root = org, None, None
-        self.parents, self.grants, self.tickets = {}, {}, {}
+    def __init__(self, org, commits):
+        self.org, self.name, self.root, self.succession = org, None, None, None
+        self.log = {cid: h for cid, h, _ in commits}
+        self.ops = [(cid, h, cbor(e["payload"])) for cid, h, (_, es) in commits for e in es if e["kind"] == CHARTER]
+        self.named, self.cuts, self.words, self.pasts, self.outside = {}, {}, [], {}, set()
+        self.learn()
+        self.successions()
+        self.learn()
+        # Cuts, releases and rejections stand by what was given when they were written, then take effect.
+        self.narrow()
+        self.rule()
+        self.learn()
+
+    def past(self, cid):
+        """Everything that a commit had seen."""
+        if cid not in self.pasts:
+            seen, todo = set(), [cid]
+            while todo:
+                h = self.log.get(todo.pop())
+                new = [c for c in (h["parents"] + h["charter_heads"] if h else []) if c not in seen]
+                seen.update(new)
+                todo += new
+            self.pasts[cid] = seen
+        return self.pasts[cid]
 
     def below(self, unit, above):
         seen = set()
@@ -499,57 +524,135 @@ class Rights:
                 return True
         return False
 
+    def covered(self, right, unit):
+        """What a right gives on a unit."""
+        at, given, subtree, _, _ = right
+        if at == unit:
+            return given
+        # Admin and relay hold below without being said.
+        low = ADMIN if given & ADMIN == ADMIN else RELAY if given & RELAY == RELAY else 0
+        return (given if subtree else low) if self.below(unit, at) else 0
+
     def may(self, key, unit, roles):
         have = 0
-        for at, given, subtree in self.grants.get(key, []):
-            if at == unit:
-                have |= given
-            elif self.below(unit, at):
-                # Admin and relay hold below without being said.
-                low = ADMIN if given & ADMIN == ADMIN else RELAY if given & RELAY == RELAY else 0
-                have |= given if subtree else low
+        for right in self.grants.get(key, []):
+            have |= self.covered(right, unit)
         return have & roles == roles
 
-    def learn(self, commits):
+    def rooted(self, author, cid):
+        """Whether a commit spoke with the root key's right as far as it had seen."""
+        if author == self.org:
+            return not any(n in self.past(cid) for n in self.named)
+        return any(root == author and n in self.past(cid) for n, root in self.named.items())
+
+    def learn(self):
         """Takes operations by authors who had the right, until no more of them do."""
-        todo = [(h, e["payload"]) for _, h, (_, entries) in commits for e in entries if e["kind"] == CHARTER]
+        self.name, self.root, self.parents, self.grants, self.tickets = None, None, {}, {}, {}
+        todo = [op for op in self.ops if op[0] not in self.outside]
         while True:
-            left = [(h, payload) for h, payload in todo if not self.apply(h, cbor(payload))]
+            left = [op for op in todo if not self.apply(*op)]
             if len(left) == len(todo):
                 return
             todo = left
 
-    def apply(self, h, op):
+    def apply(self, cid, h, op):
         unit, author = h["space"][0], h["device"]
         number, fields = op[0], op[1]
-        rooted = author == self.org
+        rooted = self.rooted(author, cid)
         if number == 0:
-            if not rooted or fields[1] != unit or self.root is not None:
+            if author != self.org or fields[1] != unit or self.root is not None:
                 return False
-            self.name, self.root = fields[0], unit
+            self.name, self.root, self.founding = fields[0], unit, cid
+            self.succession = fields[2] if len(fields) > 2 else None
         elif number == 1:
             if not (rooted or self.may(author, unit, ADMIN)) or fields[0] in self.parents or fields[0] == self.root:
                 return False
             self.parents[fields[0]] = unit
         elif number == 2:
-            key, roles, subtree, _, _, ticket = fields[0][:6]
+            key, roles, subtree, _, until, ticket = fields[0][:6]
             if not (rooted or self.may(author, unit, ADMIN)):
                 return False
-            (self.tickets if ticket else self.grants).setdefault(key, []).append((unit, roles, subtree))
+            right = (unit, roles, subtree, until, cid)
+            (self.tickets if ticket else self.grants).setdefault(key, []).append(right)
         elif number == 3:
             device, _, proof = fields
             rights = [r for r in self.tickets.get(author, []) if r[0] == unit]
             if not rights:
                 return False
             check_signature("enrol", device, author, proof)
-            self.grants.setdefault(device, []).extend(rights)
+            self.grants.setdefault(device, []).extend(r[:4] + (cid,) for r in rights)
         return True
+
+    def successions(self):
+        """New root keys: named by the succession key, in the root's charter, after the founding and no other."""
+        own = [o for o in self.ops if o[2][0] == 16 and o[1]["device"] == self.succession and self.root is not None]
+        own = [o for o in own if o[1]["space"][0] == self.root and self.founding in self.past(o[0])]
+        ids = {cid for cid, _, op in own if op[1][0] != self.org}
+        self.named = {cid: op[1][0] for cid, _, op in own if cid in ids and not self.past(cid) & ids}
+
+    def narrow(self):
+        for cid, h, op in self.ops:
+            unit, author = h["space"][0], h["device"]
+            rooted = self.rooted(author, cid)
+            if op[0] == 7:
+                key, kind, reason, logs, remaining = op[1][0][:5]
+                kind = CUTS[kind]
+                if not (rooted or self.may(author, unit, RELAY if kind == "close" else ADMIN)):
+                    continue
+                tips = {}
+                for space, _, named in logs:
+                    tips.setdefault(tuple(space), set()).update(named)
+                above = [r[0] for r in self.grants.get(author, []) if r[1] & ADMIN == ADMIN]
+                given = [r[4] for r in self.grants.get(key, []) if r[0] == unit and r[4] in self.past(cid)]
+                final = kind in FINAL
+                if not final and not given:
+                    continue
+                cut = dict(by=cid, kind=kind, reason=reason, tips=tips, issuer=author, final=final,
+                           realm=None if final and rooted else above if final else [unit],
+                           targets=set() if final else set(given), remaining=remaining if kind == "narrow" else 0)
+                self.cuts.setdefault(key, []).append(cut)
+            elif op[0] in (8, 9) and (rooted or self.may(author, unit, ADMIN)):
+                self.words += [(op[0] == 8, c, unit, cid, op[1][1]) for c in op[1][0]]
+
+    def rule(self):
+        """The charter commits whose operations lie outside a final cut of their author."""
+        for key, cuts in self.cuts.items():
+            for cut in cuts:
+                inside, todo = set(), [t for s, ts in cut["tips"].items() if s[1] == CHARTER_FLOW for t in ts]
+                while todo:
+                    cid = todo.pop()
+                    if cid in self.log and cid not in inside:
+                        inside.add(cid)
+                        todo += self.log[cid]["parents"]
+                for cid, h in self.log.items():
+                    if cut["final"] and h["device"] == key and cid not in inside and self.reaches(cut, h["space"][0]):
+                        self.outside.add(cid)
+        self.words = [w for w in self.words if w[3] not in self.outside]
+        self.outside = {c for c in self.outside if not self.word(True, c, self.log[c]["space"][0])}
+
+    def word(self, released, cid, unit):
+        return any(w[0] == released and w[1] == cid and (w[2] == unit or self.below(unit, w[2])) for w in self.words)
+
+    def reaches(self, cut, unit):
+        return cut["realm"] is None or any(unit == at or self.below(unit, at) for at in cut["realm"])
+
+    def cuts_of(self, key, space):
+        """The cuts that bear on what a device wrote in a space of records."""
+        if space[1] in (CHARTER_FLOW, LOCAL_FLOW):
+            return []
+        cuts = self.cuts.get(key, [])
+        less = [c for c in cuts if not c["final"] and c["remaining"] & EDITOR != EDITOR]
+        taken = {t for c in less for t in c["targets"]}
+        other = [r for r in self.grants.get(key, []) if r[4] not in taken]
+        edits = any(self.covered(r, space[0]) & EDITOR == EDITOR for r in other)
+        return [c for c in cuts if self.reaches(c, space[0]) and (c["final"] or (c in less and not edits))]
 
     def counts(self, key, space):
         unit, flow, _ = space
-        if flow == 0:
-            ticket = any(u == unit for u, _, _ in self.tickets.get(key, []))
-            return key == self.org or ticket or self.may(key, unit, RELAY)
+        if flow == CHARTER_FLOW:
+            ticket = any(r[0] == unit for r in self.tickets.get(key, []))
+            royal = key in (self.org, *self.named.values()) or (key == self.succession and unit == self.root)
+            return royal or ticket or self.may(key, unit, RELAY)
         return self.may(key, unit, EDITOR)
 
 
@@ -594,7 +697,8 @@ def check_audit(file, root):
     data = pathlib.Path(file).read_bytes()
     need(data.endswith(b"\n"), "the file is cut: its last line is missing")
     raw = data[:-1].split(b"\n")
-    state = {"charter": [], "rights": None, "commits": {}, "entries": {}, "changes": {}}
+    state = {"charter": [], "cut": {}, "rights": None, "commits": {}, "places": {}, "reached": {}, "entries": {}}
+    state["changes"] = {}
     hasher = blake3(tag("audit"))
     for number, text in enumerate(raw, 1):
         try:
@@ -621,9 +725,21 @@ def check_audit(file, root):
             raise Bad(f"line {number}: {e}") from None
     records = len({e["record"] for e in state["entries"].values()})
     named = "" if root else f"; the file itself names the root key {state['org'].hex()}: compare it"
+    rights = state["rights"]
+    outside = sum(e["status"] == "outside" for e in state["entries"].values())
+    told = f"; {outside} entries lie outside a cut" if outside else ""
+    for key, cuts in sorted(rights.cuts.items()):
+        told += "".join(f"; {key.hex()} is cut ({c['kind']}: {c['reason']})" for c in cuts)
+    for released, cid, _, _, reason in rights.words:
+        if cid in state["commits"]:
+            told += f"; commit {cid.hex()} was {'released' if released else 'rejected'} ({reason})"
+    for key in sorted({e["author"] for e in state["entries"].values()} & set(rights.grants)):
+        ends = [r[3] for r in rights.grants[key]]
+        told += f"; the rights of {key.hex()} last until {utc(max(ends))}" if None not in ends else ""
+    told += "".join(f"; the succession key named the root key {r.hex()}" for r in sorted(rights.named.values()))
     return (
         f"{len(state['charter'])} charter commits, {len(state['entries'])} entries of {records} records,"
-        f" every author's right leads to the root key{named}"
+        f" every author's right leads to the root key{told}{named}"
     )
 
 
@@ -646,21 +762,25 @@ def audit_charter(line, state):
     cid, h, (_, entries) = commits[0]
     need(h["space"][1] == 0, "a charter line with a commit of records")
     numbers = [cbor(e["payload"])[0] for e in entries]
-    names = [OPERATIONS[n] if n < len(OPERATIONS) else f"operation {n}" for n in numbers]
+    names = [OPERATIONS.get(n, f"operation {n}") for n in numbers]
     said = [line[c] for c in ("commit", "unit", "author", "at", "operations")]
     signed = [cid.hex(), h["space"][0].hex(), h["device"].hex(), utc(h["time"]), names]
     need(said == signed, "a column that says something else than the signed bytes")
+    if "first_seen_at" in line:
+        from_utc(line["first_seen_at"])
     state["charter"] += commits
+    state["cut"][cid] = line.get("cut")
 
 
 def audit_rights(state):
     check_chain(state["charter"])
     known = {cid for cid, _, _ in state["charter"]}
     need(len(known) == len(state["charter"]), "a charter commit that stands twice")
-    rights = Rights(state["org"])
-    rights.learn(state["charter"])
+    rights = Rights(state["org"], state["charter"])
     need(rights.root is not None, "a charter that does not begin with a founding by the root key")
-    for _, h, _ in state["charter"]:
+    for cid, h, _ in state["charter"]:
+        outside = "outside" if cid in rights.outside else None
+        need(state["cut"][cid] == outside, f"charter commit {cid.hex()}: the column 'cut' is not what the cuts say")
         need(rights.counts(h["device"], h["space"]), f"a charter commit by {h['device'].hex()}, who has no right")
     need(rights.name == state["head"]["name"], "a name that is not the charter's")
     state["rights"], state["known"] = rights, known
@@ -676,9 +796,31 @@ def audit_commit(line, state, _):
     need(said == signed, "a column that says something else than the signed bytes")
     for c in h["charter_heads"]:
         need(c in state["known"], f"the charter commit {c.hex()} is missing")
-    need(h["space"][1] != 0 and state["rights"].counts(h["device"], h["space"]), f"{h['device'].hex()} has no right")
+    rights, unit = state["rights"], h["space"][0]
+    counts = rights.counts(h["device"], h["space"]) or rights.word(True, cid, unit)
+    need(h["space"][1] != 0 and counts, f"{h['device'].hex()} has no right")
     need(cid not in state["commits"], "a commit that stands twice")
     state["commits"][cid] = h
+    state["places"][cid] = place_of(cid, h, state)
+    need(line.get("cut") == state["places"][cid], "the column 'cut' says something else than the cuts in the charter")
+
+
+def place_of(cid, h, state):
+    """Where a commit lies to the cuts of its author; what is inside comes newest first, and leads to its parents."""
+    rights, space = state["rights"], tuple(h["space"])
+    log = h["device"], space
+    if log not in state["reached"]:
+        state["reached"][log] = [set(c["tips"].get(space, ())) for c in rights.cuts_of(h["device"], h["space"])]
+    reached = state["reached"][log]
+    inside = all(cid in r for r in reached)
+    for r in reached:
+        if cid in r:
+            r.update(h["parents"])
+    if rights.word(True, cid, space[0]):
+        return "released"
+    if inside:
+        return "inside" if reached else None
+    return "rejected" if rights.word(False, cid, space[0]) else "outside"
 
 
 def audit_entry(line, state, _):
@@ -702,7 +844,10 @@ def audit_entry(line, state, _):
     need(said == signed, "a column that says something else than the signed bytes")
     from_utc(line["first_seen_at"])
     need((cid, index) not in state["entries"], "an entry that stands twice")
-    state["entries"][cid, index] = {"record": record, "status": line["status"], "change": digest, "deps": deps}
+    state["entries"][cid, index] = {"author": h["device"], "record": record, "status": line["status"], "change": digest, "deps": deps}
+    stands = state["places"][cid] in (None, "inside", "released")
+    need((line["status"] == "outside") != stands, "the column 'status' says something else than the cuts")
+    need(stands or line["fields"] == {}, "an entry outside a cut that is told as if it stood")
     if line["status"] == "accepted":
         need(kind != CHANGE or actor == H16("actor", h["device"], h["nonce"]), "a change under another's name")
         born = kind != CHANGE or deps or record == H16("record", space_key(h["space"]), digest)

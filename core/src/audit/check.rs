@@ -7,6 +7,7 @@
 //! signed.
 
 use super::FORM;
+use super::cuts::{Cuts, OUTSIDE, Place};
 use super::error::{AuditError, Finding};
 use super::line::{CharterLine, CommitLine, EndLine, EntryLine, HeadLine, Line, utc};
 use super::make::operations;
@@ -31,8 +32,44 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct Author {
     /// Entries of its own.
     pub entries: u64,
+    /// Entries of its own that a cut leaves out: signed by it, and counting nowhere.
+    pub outside: u64,
     /// Why its key was revoked, if the charter in the file says so.
     pub revoked: Option<String>,
+    /// Until when its rights were given, where all of them end.
+    pub until: Option<Millis>,
+}
+
+/// A cut that stands by the charter in a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CutTold {
+    /// The device that is cut.
+    pub device: DeviceId,
+    /// Who said so.
+    pub issuer: DeviceId,
+    /// When, by the issuer's clock.
+    pub at: Millis,
+    /// What kind of cut: its name.
+    pub kind: &'static str,
+    /// Why, in words for people.
+    pub reason: String,
+    /// The path of the unit whose charter holds it.
+    pub unit: String,
+}
+
+/// What somebody said of a commit in a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WordTold {
+    /// The commit.
+    pub commit: CommitId,
+    /// Whether it was released; else it was rejected.
+    pub released: bool,
+    /// Who said so.
+    pub issuer: DeviceId,
+    /// When, by the issuer's clock.
+    pub at: Millis,
+    /// Why.
+    pub reason: String,
 }
 
 /// What a file that holds is about.
@@ -56,8 +93,17 @@ pub struct Report {
     pub records: u64,
     /// Entries.
     pub entries: u64,
+    /// Entries among them that do not stand: a cut leaves their commits out.
+    pub outside: u64,
     /// Who wrote them.
     pub authors: BTreeMap<DeviceId, Author>,
+    /// The cuts that stand.
+    pub cuts: Vec<CutTold>,
+    /// Releases and rejections of commits in the file.
+    pub words: Vec<WordTold>,
+    /// The root key that the chain of grants ends at: the organisation's own, or the one that the succession
+    /// key named.
+    pub root_key: DeviceId,
 }
 
 /// An entry with its bytes.
@@ -67,6 +113,7 @@ struct Open {
     header: Header,
     entry: Entry,
     payload: Vec<u8>,
+    place: Place,
 }
 
 /// Checks one file.
@@ -76,8 +123,12 @@ pub struct Verifier {
     line: u64,
     head: Option<(HeadLine, OrgId, DeviceId)>,
     charter_log: Vec<Commit>,
+    /// What each of them says of cuts.
+    charter_cut: Vec<Option<String>>,
     charter: Option<(Charter, Option<Schema>)>,
-    commits: BTreeMap<CommitId, Header>,
+    commits: BTreeMap<CommitId, (Header, Place)>,
+    cuts: Cuts,
+    outside: u64,
     record: Option<(RecordId, Vec<Open>)>,
     records: BTreeSet<RecordId>,
     used: BTreeSet<(CommitId, u32)>,
@@ -108,8 +159,11 @@ impl Verifier {
             line: 0,
             head: None,
             charter_log: Vec::new(),
+            charter_cut: Vec::new(),
             charter: None,
             commits: BTreeMap::new(),
+            cuts: Cuts::default(),
+            outside: 0,
             record: None,
             records: BTreeSet::new(),
             used: BTreeSet::new(),
@@ -193,8 +247,10 @@ impl Verifier {
         column("unit", c.unit == h.space.unit.to_string())?;
         column("author", c.author == h.device.to_string())?;
         column("at", c.at == utc(h.time))?;
+        column("first_seen_at", c.first_seen_at.as_deref().is_none_or(|at| millis(at).is_some()))?;
         column("operations", c.operations == operations(&commit))?;
         self.charter_log.push(commit);
+        self.charter_cut.push(c.cut.clone());
         Ok(())
     }
 
@@ -226,6 +282,10 @@ impl Verifier {
                     return Err(Finding::NoRight { device: h.device, unit: h.space.unit });
                 }
             }
+            for (c, said) in self.charter_log.iter().zip(&self.charter_cut) {
+                let outside = charter.outside().contains(&c.id());
+                column("cut", said.as_deref() == outside.then_some(OUTSIDE))?;
+            }
             let said = self.head.as_ref().map(|(h, _, _)| h.name.as_str());
             column("name", said == Some(charter.name()))?;
             let schema = charter.schema().and_then(|p| schema::parse(&p.text).ok());
@@ -248,12 +308,17 @@ impl Verifier {
         if let Some(missing) = h.charter_heads.iter().find(|c| !charter.knows(c)) {
             return Err(Finding::CharterMissing(*missing));
         }
-        if h.space.flow == Flow::Charter || !charter.counts(&h.device, &h.space) {
+        let counts = charter.counts(&h.device, &h.space) || charter.released(&commit, &h.space.unit);
+        if h.space.flow == Flow::Charter || !counts {
             return Err(Finding::NoRight { device: h.device, unit: h.space.unit });
         }
-        if self.commits.insert(commit, h.clone()).is_some() {
+        if self.commits.contains_key(&commit) {
             return Err(Finding::Twice(format!("commit {commit}")));
         }
+        let Some((charter, _)) = &self.charter else { return Err(Finding::NoFounding) };
+        let place = self.cuts.place(charter, &commit, h);
+        column("cut", c.cut.as_deref() == place.word())?;
+        self.commits.insert(commit, (h.clone(), place));
         Ok(())
     }
 
@@ -266,7 +331,7 @@ impl Verifier {
             }
         }
         let commit: CommitId = id(&text.commit, "its commit")?;
-        let header = self.commits.get(&commit).cloned().ok_or(Finding::CommitMissing(commit))?;
+        let (header, place) = self.commits.get(&commit).cloned().ok_or(Finding::CommitMissing(commit))?;
         let kind = KINDS.iter().find(|(_, name)| *name == text.kind).ok_or(Finding::Column("kind"))?.0;
         let (payload, salt) = (base64(&text.payload)?, base64(&text.salt)?);
         let salt: [u8; 16] = salt.try_into().map_err(|_| Finding::Unreadable("a salt's width"))?;
@@ -302,7 +367,7 @@ impl Verifier {
         if !self.used.insert((commit, text.index)) {
             return Err(Finding::Twice(format!("entry {} of commit {commit}", text.index)));
         }
-        let open = Open { line: self.line, text, header, entry, payload };
+        let open = Open { line: self.line, text, header, entry, payload, place };
         match &mut self.record {
             Some((_, entries)) => entries.push(open),
             None => self.record = Some((record, vec![open])),
@@ -314,8 +379,23 @@ impl Verifier {
     fn settle(&mut self) -> Result<(), Finding> {
         let Some((record, entries)) = self.record.take() else { return Ok(()) };
         let org = self.org()?;
+        let (standing, outside): (Vec<Open>, Vec<Open>) = entries.into_iter().partition(|o| o.place.stands());
+        let now = self.line;
+        for open in &outside {
+            self.line = open.line;
+            column("status", open.text.status == OUTSIDE)?;
+            column("fields", open.text.fields.is_empty())?;
+            self.outside += 1;
+            if open.entry.kind == EntryKind::Change {
+                self.authors.entry(open.header.device).or_default().outside += 1;
+            }
+        }
+        self.line = now;
+        if standing.is_empty() {
+            return Ok(());
+        }
         let (_, schema) = self.fold()?;
-        let all: Vec<NewRecordEntry<'_>> = entries
+        let all: Vec<NewRecordEntry<'_>> = standing
             .iter()
             .map(|o| NewRecordEntry {
                 space: o.header.space,
@@ -328,8 +408,7 @@ impl Verifier {
             })
             .collect();
         let told = tell(&org, schema.as_ref(), record, &all);
-        let now = self.line;
-        for (open, told) in entries.iter().zip(told) {
+        for (open, told) in standing.iter().zip(told) {
             // What is wrong with a record is said at its own line, not at the one that showed its end.
             self.line = open.line;
             column("status", open.text.status == told.status)?;
@@ -372,7 +451,25 @@ impl Verifier {
         };
         for (device, author) in &mut self.authors {
             author.revoked = charter.revoked(device).map(str::to_owned);
+            let ends: Option<Vec<Millis>> = charter.rights(device).map(|r| r.until).collect();
+            author.until = ends.and_then(|ends| ends.into_iter().max());
         }
+        let cuts = charter.cuts().map(|(device, c)| CutTold {
+            device: *device,
+            issuer: c.issuer,
+            at: c.at,
+            kind: c.kind.name(),
+            reason: c.reason.clone(),
+            unit: charter.path(&c.unit),
+        });
+        let words = self.commits.keys().flat_map(|id| charter.words(id).map(move |(released, w)| (id, released, w)));
+        let words = words.map(|(id, released, w)| WordTold {
+            commit: *id,
+            released,
+            issuer: w.issuer,
+            at: w.at,
+            reason: w.reason.clone(),
+        });
         let made_for = charter.all_rights().find(|(d, _)| **d == made_by).map(|(_, r)| charter.path(&r.unit));
         Ok(Report {
             organisation,
@@ -384,6 +481,10 @@ impl Verifier {
             commits: self.commits.len() as u64,
             records: self.records.len() as u64,
             entries: self.used.len() as u64,
+            outside: self.outside,
+            cuts: cuts.collect(),
+            words: words.collect(),
+            root_key: charter.root_key(),
             authors: self.authors,
         })
     }

@@ -69,10 +69,16 @@ pub struct CharterLine {
     pub author: String,
     /// The author's label of time.
     pub at: String,
+    /// When the maker of the file first saw it: the maker's word.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_seen_at: Option<String>,
     /// What its operations are, by name.
     pub operations: Vec<String>,
     /// The commit: a group of one (manual, section 4) with a stored pack.
     pub group: String,
+    /// `outside` where a cut of its author leaves its operations without effect.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cut: Option<String>,
 }
 
 /// A commit of records.
@@ -90,6 +96,10 @@ pub struct CommitLine {
     pub header: String,
     /// The signature.
     pub signature: String,
+    /// Where it lies to the cuts of its author: `inside`, `outside`, `released` or `rejected`; nothing where no
+    /// cut bears on it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cut: Option<String>,
 }
 
 /// What a change did to one field.
@@ -122,7 +132,7 @@ pub struct EntryLine {
     pub at: String,
     /// When the maker of the file first saw it: the maker's word.
     pub first_seen_at: String,
-    /// What it counts for.
+    /// What it counts for; `outside` for an entry of a commit that lies outside a cut or was rejected.
     pub status: String,
     /// The change's hash.
     pub change: String,

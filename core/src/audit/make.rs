@@ -7,13 +7,14 @@
 //! out goes into the file in this order and unchanged, for the last line signs it.
 
 use super::FORM;
+use super::cuts::{Cuts, OUTSIDE};
 use super::line::{CharterLine, CommitLine, EndLine, EntryLine, HeadLine, Line, OfLine, utc};
 use super::tell::{KINDS, tell};
 use crate::engine::{Engine, NewRecordEntry};
 use crate::hash::Tagged;
-use crate::id::{CommitId, RecordId, SpaceId, UnitId};
+use crate::id::{CommitId, DeviceId, Flow, RecordId, SpaceId, UnitId};
 use crate::limits::AUDIT_COMMITS_KEPT;
-use crate::log::{Commit, EntryKind, entry::salt, merkle, sign};
+use crate::log::{Commit, EntryKind, VerifiedHeader, entry::salt, merkle, sign};
 use crate::pack::{self, PackScope, Stored};
 use crate::store::{CommitKey, EntryAt, RecordEntry, Store, StoreError};
 use crate::time::Millis;
@@ -47,15 +48,39 @@ pub struct AuditWriter<'a> {
     lines: u64,
     opened: BTreeMap<CommitKey, Opened>,
     told: BTreeSet<CommitId>,
+    cuts: Cuts,
+    /// Logs of cut devices whose commits were told.
+    chained: BTreeSet<(DeviceId, SpaceId)>,
+    /// Commits that do not stand, with when they were put aside, and their entries by record.
+    aside: Vec<(Opened, Millis)>,
+    aside_of: BTreeMap<RecordId, Vec<(usize, u32)>>,
 }
 
 impl<'a> AuditWriter<'a> {
     /// Begins a file about records of these units: its first line and the charters that show who may
     /// write there, and that the maker is of the organisation.
-    #[must_use]
-    pub fn begin(engine: &'a Engine, of: Selection, units: &BTreeSet<UnitId>, now: Millis) -> (Self, String) {
-        let mut w =
-            Self { engine, of, hasher: Tagged::new("audit"), lines: 0, opened: BTreeMap::new(), told: BTreeSet::new() };
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn begin(
+        engine: &'a Engine,
+        store: &dyn Store,
+        of: Selection,
+        units: &BTreeSet<UnitId>,
+        now: Millis,
+    ) -> Result<(Self, String), StoreError> {
+        let mut w = Self {
+            engine,
+            of,
+            hasher: Tagged::new("audit"),
+            lines: 0,
+            opened: BTreeMap::new(),
+            told: BTreeSet::new(),
+            cuts: Cuts::default(),
+            chained: BTreeSet::new(),
+            aside: Vec::new(),
+            aside_of: BTreeMap::new(),
+        };
         let mut out = String::new();
         let head = HeadLine {
             form: FORM,
@@ -70,11 +95,111 @@ impl<'a> AuditWriter<'a> {
             },
         };
         w.put(&mut out, &Line::Audit(head));
-        for commit in w.charters(units) {
-            let line = charter_line(commit);
+        let charters = w.charters(units);
+        let ids: Vec<CommitId> = charters.iter().map(|c| c.id()).collect();
+        for (commit, seen) in charters.iter().zip(store.first_seen(&ids)?) {
+            let outside = engine.charter().outside().contains(&commit.id());
+            let line = charter_line(commit, seen, outside);
             w.put(&mut out, &line);
         }
-        (w, out)
+        w.lay_aside(store, units, &ids.into_iter().collect())?;
+        Ok((w, out))
+    }
+
+    /// Finds what lies in the quarantine because a cut leaves it out, or somebody rejected it.
+    fn lay_aside(
+        &mut self,
+        store: &dyn Store,
+        units: &BTreeSet<UnitId>,
+        told: &BTreeSet<CommitId>,
+    ) -> Result<(), StoreError> {
+        let charter = self.engine.charter();
+        for held in store.quarantine()? {
+            let (id, h) = (held.head.id(), held.head.header());
+            let of_file = h.space.flow != Flow::Charter && units.contains(&h.space.unit);
+            let cut = charter.counts(&h.device, &h.space) && charter.cuts_of(&h.device, &h.space).next().is_some();
+            let judged = h.charter_heads.iter().all(|c| told.contains(c)) && !charter.released(&id, &h.space.unit);
+            // What cannot be opened is no evidence.
+            let Some(commit) = (of_file && cut && judged).then(|| self.engine.open_laid(&held).ok()).flatten() else {
+                continue;
+            };
+            for (index, e) in commit.payload().entries.iter().enumerate() {
+                let wanted = self.of.record.is_none_or(|r| r == e.entry.record);
+                if wanted && KINDS.iter().any(|(k, _)| *k == e.entry.kind) {
+                    let place = (self.aside.len(), index as u32);
+                    self.aside_of.entry(e.entry.record).or_default().push(place);
+                }
+            }
+            let tree = merkle::Tree::new(commit.payload().leaves());
+            self.aside.push((Opened { commit, tree }, held.at));
+        }
+        Ok(())
+    }
+
+    /// Records that something was written to which does not stand.
+    #[must_use]
+    pub fn set_aside(&self) -> Vec<RecordId> {
+        self.aside_of.keys().copied().collect()
+    }
+
+    /// The line of a commit, if it was not told; before it, where a cut bears on its device, those of all that
+    /// counts of it, newest first: they show that what is inside is.
+    fn commit_lines(&mut self, store: &dyn Store, head: &VerifiedHeader, out: &mut String) -> Result<(), StoreError> {
+        let (charter, h) = (self.engine.charter(), head.header());
+        let log = (h.device, h.space);
+        if charter.cuts_of(&h.device, &h.space).next().is_some() && self.chained.insert(log) {
+            let held = store.lineage(&h.space, &h.device)?;
+            let keys: Vec<CommitKey> = held.iter().rev().map(|c| c.key).collect();
+            for keys in keys.chunks(AUDIT_COMMITS_KEPT) {
+                let mut heads = Vec::new();
+                for group in store.groups(&h.space, keys)? {
+                    for head in group.headers {
+                        let bad = |e| StoreError::Damaged(format!("a commit cannot be read: {e}"));
+                        heads.push(head.verify(&self.engine.org()).map_err(bad)?);
+                    }
+                }
+                heads.sort_by_key(|head| std::cmp::Reverse(held.iter().find(|c| c.id == head.id()).map(|c| c.key)));
+                heads.iter().for_each(|head| self.commit_line(head, out));
+            }
+        }
+        self.commit_line(head, out);
+        Ok(())
+    }
+
+    fn commit_line(&mut self, head: &VerifiedHeader, out: &mut String) {
+        let (id, h) = (head.id(), head.header());
+        if !self.told.insert(id) {
+            return;
+        }
+        let signed = head.signed();
+        let place = self.cuts.place(self.engine.charter(), &id, h);
+        let line = Line::Commit(CommitLine {
+            commit: id.to_string(),
+            unit: h.space.unit.to_string(),
+            author: h.device.to_string(),
+            at: utc(h.time),
+            header: BASE64.encode(&signed.bytes),
+            signature: BASE64.encode(&signed.signature),
+            cut: place.word().map(str::to_owned),
+        });
+        self.put(out, &line);
+    }
+
+    /// The lines of what was written to a record and does not stand.
+    fn outside(&mut self, store: &dyn Store, id: RecordId, out: &mut String) -> Result<(), StoreError> {
+        for (at, index) in self.aside_of.get(&id).cloned().unwrap_or_default() {
+            let Some(head) = self.aside.get(at).map(|(o, _)| o.commit.head().clone()) else { continue };
+            // First what stands: whether this does is seen from it.
+            let known = self.told.contains(&head.id());
+            if !known && self.cuts.look(self.engine.charter(), &head.id(), head.header()).stands() {
+                continue;
+            }
+            self.commit_lines(store, &head, out)?;
+            let Some((opened, seen)) = self.aside.get(at) else { continue };
+            let Some(line) = aside_line(opened, *seen, index) else { continue };
+            self.put(out, &Line::Entry(line));
+        }
+        Ok(())
     }
 
     fn put(&mut self, out: &mut String, line: &Line) {
@@ -111,8 +236,10 @@ impl<'a> AuditWriter<'a> {
     pub fn record(&mut self, store: &dyn Store, id: RecordId) -> Result<String, StoreError> {
         let mut out = String::new();
         let state = store.records(&[id])?.into_iter().next().flatten();
-        let Some(key) = state.and_then(|s| s.key) else { return Ok(out) };
-        let entries = store.entries(key)?;
+        let entries = match state.and_then(|s| s.key) {
+            Some(key) => store.entries(key)?,
+            None => Vec::new(),
+        };
         let sealed: Vec<(CommitKey, u32, &RecordEntry)> = entries
             .iter()
             .filter_map(|e| match e.at {
@@ -121,7 +248,10 @@ impl<'a> AuditWriter<'a> {
             })
             .collect();
         let recent = |e: &RecordEntry| self.of.since.is_none_or(|since| e.time >= since || e.first_seen >= since);
-        if !sealed.iter().any(|(_, _, e)| recent(e)) {
+        let aside = self.aside_of.get(&id).into_iter().flatten().filter_map(|(at, _)| self.aside.get(*at));
+        let late = aside.map(|(o, at)| o.commit.header().time.max(*at)).max();
+        let touched = late.is_some_and(|at| self.of.since.is_none_or(|since| at >= since));
+        if !touched && !sealed.iter().any(|(_, _, e)| recent(e)) {
             return Ok(out);
         }
         let all: Vec<NewRecordEntry<'_>> = sealed.iter().map(|(_, _, e)| NewRecordEntry::stored(e)).collect();
@@ -134,17 +264,7 @@ impl<'a> AuditWriter<'a> {
             let proof = opened.tree.proof(index as usize).ok_or_else(lost)?.concat();
             let header = commit.header();
             let (author, unit) = (header.device.to_string(), header.space.unit.to_string());
-            let head = (self.told.insert(commit.id())).then(|| {
-                let signed = commit.head().signed();
-                Line::Commit(CommitLine {
-                    commit: commit.id().to_string(),
-                    unit: unit.clone(),
-                    author: author.clone(),
-                    at: utc(header.time),
-                    header: BASE64.encode(&signed.bytes),
-                    signature: BASE64.encode(&signed.signature),
-                })
-            });
+            let head = commit.head().clone();
             let kind = KINDS.iter().find(|(k, _)| *k == e.kind).ok_or_else(lost)?.1;
             let line = Line::Entry(EntryLine {
                 commit: commit.id().to_string(),
@@ -164,10 +284,10 @@ impl<'a> AuditWriter<'a> {
                 proof: BASE64.encode(&proof),
                 payload: BASE64.encode(&e.bytes),
             });
-            for line in head.iter().chain([&line]) {
-                self.put(&mut out, line);
-            }
+            self.commit_lines(store, &head, &mut out)?;
+            self.put(&mut out, &line);
         }
+        self.outside(store, id, &mut out)?;
         Ok(out)
     }
 
@@ -207,7 +327,32 @@ impl<'a> AuditWriter<'a> {
     }
 }
 
-fn charter_line(commit: &Commit) -> Line {
+/// An entry of a commit that does not stand.
+fn aside_line(opened: &Opened, seen: Millis, index: u32) -> Option<EntryLine> {
+    let (commit, h) = (&opened.commit, opened.commit.header());
+    let held = commit.payload().entries.get(index as usize)?;
+    let e = &held.entry;
+    Some(EntryLine {
+        commit: commit.id().to_string(),
+        index,
+        record: e.record.to_string(),
+        collection: e.collection.clone(),
+        kind: KINDS.iter().find(|(k, _)| *k == e.kind)?.1.to_owned(),
+        author: (e.kind == EntryKind::Change).then(|| h.device.to_string()),
+        unit: h.space.unit.to_string(),
+        at: utc(e.time),
+        first_seen_at: utc(seen),
+        status: OUTSIDE.to_owned(),
+        change: e.change().to_string(),
+        fields: BTreeMap::new(),
+        birth: e.birth.as_ref().map(|b| (b.field.clone(), b.kind as u8)),
+        salt: BASE64.encode(&salt(&commit.payload().secret, index)),
+        proof: BASE64.encode(&opened.tree.proof(index as usize)?.concat()),
+        payload: BASE64.encode(&held.payload),
+    })
+}
+
+fn charter_line(commit: &Commit, seen: Option<Millis>, outside: bool) -> Line {
     let h = commit.header();
     let scope = PackScope { org: h.org, space: h.space };
     let group = Group {
@@ -219,19 +364,24 @@ fn charter_line(commit: &Commit) -> Line {
         unit: h.space.unit.to_string(),
         author: h.device.to_string(),
         at: utc(h.time),
+        first_seen_at: seen.map(utc),
         operations: operations(commit),
         group: BASE64.encode(&wire::encode(&group)),
+        cut: outside.then(|| OUTSIDE.to_owned()),
     })
 }
 
 /// The names of a charter's operations by their number, so that those of later versions have one too.
 pub(super) fn operations(commit: &Commit) -> Vec<String> {
-    const NAMES: [&str; 7] = ["found", "create unit", "grant", "enrol", "endpoint", "schema", "revoke"];
+    const NAMES: [&str; 10] =
+        ["found", "create unit", "grant", "enrol", "endpoint", "schema", "revoke", "cut", "release", "reject"];
+    const SUCCEED: u32 = 16;
     let number = |payload: &[u8]| {
         let mut d = minicbor::Decoder::new(payload);
         d.array().ok().and_then(|_| d.u32().ok())
     };
-    let name = |n: u32| NAMES.get(n as usize).map_or_else(|| format!("operation {n}"), |n| (*n).to_owned());
+    let named = |n: u32| if n == SUCCEED { Some("succeed") } else { NAMES.get(n as usize).copied() };
+    let name = |n: u32| named(n).map_or_else(|| format!("operation {n}"), str::to_owned);
     let all = commit.payload().entries.iter();
     all.map(|e| number(&e.payload).map_or_else(|| "unreadable".to_owned(), name)).collect()
 }

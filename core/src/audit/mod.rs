@@ -8,6 +8,7 @@
 //! nothing was left out) stands under the maker's own signature.
 
 mod check;
+mod cuts;
 mod error;
 mod line;
 mod make;
@@ -15,7 +16,7 @@ mod tell;
 #[cfg(test)]
 mod tests;
 
-pub use check::{Author, Report, Verifier};
+pub use check::{Author, CutTold, Report, Verifier, WordTold};
 pub use error::{AuditError, Finding};
 pub use line::{ChangedField, CharterLine, CommitLine, EndLine, EntryLine, HeadLine, Line, OfLine, utc};
 pub use make::{AuditWriter, Selection};

@@ -44,7 +44,7 @@ impl Case {
     fn file(&self, at: usize, of: Selection) -> String {
         let r = &self.v.replicas[at];
         let units = BTreeSet::from([self.unit]);
-        let (mut w, mut text) = AuditWriter::begin(&r.engine, of, &units, self.v.now);
+        let (mut w, mut text) = AuditWriter::begin(&r.engine, &*r.store, of, &units, self.v.now).unwrap();
         for id in &self.records {
             text.push_str(&w.record(&*r.store, *id).unwrap());
         }
@@ -289,4 +289,62 @@ fn labels_of_time_have_one_text() {
     ] {
         assert_eq!(utc(Millis(ms)), text);
     }
+}
+
+#[test]
+fn a_maker_that_shows_what_a_cut_leaves_out_as_standing_is_found_out() {
+    let mut c = case();
+    let (device, now) = (c.v.replicas[c.branch].engine.device(), c.v.now);
+    let r = &mut c.v.replicas[0];
+    let request = crate::engine::CutRequest {
+        device,
+        kind: crate::charter::CutKind::Lost,
+        reason: "lost".into(),
+        remaining: Roles::NONE,
+    };
+    r.engine.write_cut(&mut *r.store, &mut r.rng, &[c.unit].into(), &request, now).unwrap();
+    // What the stolen device writes later comes by another way, and is set aside.
+    c.v.set(c.branch, "members", c.records[0], &["full_name=Kẻ gian"]);
+    c.v.seal(c.branch);
+    let from = &c.v.replicas[c.branch];
+    let mut groups = Vec::new();
+    for (log, row) in from.store.stored_after(crate::store::CommitKey(0), 1_000).unwrap() {
+        if log.space.flow == crate::id::Flow::Up {
+            groups.extend(from.store.groups(&log.space, &[row.key]).unwrap());
+        }
+    }
+    let r = &mut c.v.replicas[0];
+    r.engine.intake(&mut *r.store, &mut r.rng, device, &groups, &|_, _| true, now).unwrap();
+
+    let text = c.file(0, Selection::default());
+    let report = check(text.as_bytes(), None).unwrap();
+    assert_eq!((report.outside, report.cuts.len(), report.authors[&device].outside), (1, 1, 1));
+    assert_eq!(report.authors[&device].entries, 3, "what stands is counted apart");
+
+    // Said to stand, said to be inside, or both: the charter in the file says otherwise.
+    let find = |l: &Line| matches!(l, Line::Entry(e) if e.status == "outside");
+    let column = |lines: &[Line]| check(c.resealed(lines).as_bytes(), None).unwrap_err().what;
+    let mut lie = lines(&text);
+    let at = lie.iter().position(find).unwrap();
+    if let Line::Entry(e) = &mut lie[at] {
+        e.status = "accepted".into();
+    }
+    assert_eq!(column(&lie), Finding::Column("status"));
+    for word in [None, Some("inside".to_owned()), Some("released".to_owned())] {
+        let mut lie = lines(&text);
+        for line in &mut lie {
+            if let Line::Commit(l) = line
+                && l.cut.as_deref() == Some("outside")
+            {
+                l.cut.clone_from(&word);
+            }
+        }
+        assert_eq!(column(&lie), Finding::Column("cut"), "{word:?}");
+    }
+    // A commit that continues what is inside, shown before it, is not inside for that.
+    let mut lie = lines(&text);
+    let inside = lie.iter().position(|l| matches!(l, Line::Commit(c) if c.cut.as_deref() == Some("inside"))).unwrap();
+    let moved = lie.remove(inside);
+    lie.insert(inside + 1, moved);
+    assert_eq!(column(&lie), Finding::Column("cut"), "the newest stands first");
 }

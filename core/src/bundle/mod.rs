@@ -3,7 +3,7 @@
 //! It does not: open files (node's `bundle` does), or judge commits in another way than a session does.
 //!
 //! `keys` wraps a key for its receivers; `format` is the file; `plan` says who receives what, and `take` takes
-//! it in. The manual's page is [`crate::manual::bundles`].
+//! it in; `recovery` uses the same wrapping for the key of a folder whose passphrase was forgotten. The manual's page is [`crate::manual::bundles`].
 //!
 //! Invariants: what goes in is what `scope` says that its receivers share with the sender, and nothing else; a
 //! bundle is taken in as a whole or not at all (the caller's transaction); twice, or in any order, is harmless.
@@ -11,6 +11,7 @@
 pub mod format;
 pub mod keys;
 mod plan;
+pub mod recovery;
 mod take;
 
 pub use format::{Address, Checked, FormatError, Header, Reader, Sealer};

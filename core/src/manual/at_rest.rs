@@ -8,7 +8,7 @@
 //! # A passphrase for the keys
 //!
 //! `sampan passphrase DIR set` seals every secret key of a folder: the device's, the one for what is
-//! encrypted to it, and on the first relay the root key. `join` and `init` do so from the first byte where
+//! encrypted to it, those that tickets brought, and on the first relay the root key. `join` and `init` do so from the first byte where
 //! `--passphrase-file FILE` (or `SAMPAN_PASSPHRASE_FILE`) names one. From then on every command that opens
 //! the folder needs it: from the file, from the variable, or typed at the terminal, where it is not shown.
 //! A daemon is given it once; `sync` beside a running daemon asks the daemon and needs none. `backup` and
@@ -36,8 +36,29 @@
 //! What was plain on a disk before is overwritten when a passphrase is set; flash keeps what it likes. On a
 //! new PC set the passphrase with `join`.
 //!
-//! Forgotten words cannot be had back: no one has a second key. The records are in the database and at the
-//! level above; join again with a new ticket.
+//! # A passphrase that was forgotten
+//!
+//! When a passphrase is set, or a folder is made with one, the key of the folder is sealed to the relays of the
+//! nearest level above and kept in `keys/recovery`; `recovery make` does so by hand, and each `sync` and start of
+//! a daemon does so anew where the level above has changed. Then, should the words be forgotten:
+//!
+//! 1. The secretary: `sampan recovery ask DIR REQUEST`. It needs no passphrase, writes a file for the level
+//!    above and prints a code of twelve characters. The file may go by any way; the code is read out by telephone.
+//! 2. The operator of the relay above, who knows the voice: `sampan-relay recovery answer DIR REQUEST ANSWER
+//!    --code CODE`. A file that was swapped on its way has another code. Refused: another organisation, a device
+//!    whose right has ended or is not known, one that is not below this relay.
+//! 3. The secretary: `sampan recovery finish DIR ANSWER`, which asks for a new passphrase. The old one holds no
+//!    more. An answer fits the one request that it answers, in the folder that asked, once.
+//!
+//! No secret travels in clear: the folder's key lies in `keys/recovery` and in the request under the relay's
+//! X25519 key, in the answer under a key made for this one time. So the level above, with the folder or a
+//! request from it, can open the keys of a folder below; who does not want that removes `keys/recovery`. At the
+//! root there is nobody above: its root key goes offline on paper, and its devices' words must not be
+//! forgotten. Without an answer the records are at the level above all the same; join again with a new ticket.
+//!
+//! Tests: `recovery::the_district_opens_a_branch_whose_secretary_forgot`,
+//! `recovery::foreign_and_ended_devices_are_not_answered`, `an_answer_sets_a_new_passphrase_once`,
+//! `texts_of_version_1_open_for_ever`.
 //!
 //! Tests: `at_rest::a_passphrase_locks_the_keys_and_is_given_once_a_daemon`,
 //! `at_rest::folders_made_with_a_passphrase_never_hold_a_plain_key`,
@@ -66,17 +87,18 @@
 //! # Damage
 //!
 //! `sampan verify DIR` checks every signature, root and pack, and computes anew all that follows from them:
-//! tips, lists, counts, the state of every record, its row, what search finds it by; small facts that
-//! nothing repeats are covered by a sum. Damage is exit 5, with table and record. Not covered is what only
-//! this place knows and nothing depends on: when something was first seen here, the position of a register, up to where a statement reaches, and how far the lists
-//! have followed (they are made anew from there).
+//! tips, lists, counts, the state of every record, its row, what search finds it by; what only
+//! this place knows and nothing repeats (small facts, when something was first seen here, the position of a
+//! register, up to where a statement reaches, how far the lists have followed) has a sum beside it. Damage is exit
+//! 5, with table and record.
 //!
 //! `verify DIR --repair` makes the database anew of what is whole: every commit with its signature and
 //! payload is taken in again as if a neighbour had sent it, so that all that is derived is right again.
 //! Commits that cannot be read are left out and so are held by nobody here: the next `sync` brings them
 //! (exit 4 until then), and what builds on them waits, set aside, and joins them when they come. Edits that
 //! were not sealed are sealed; one that cannot be read is named. The new database is another store, with a
-//! new epoch and incarnation; the old one stays beside it as `store.db-damaged` until somebody deletes it.
+//! new epoch and incarnation; the old one stays beside it as `store.db-damaged`, which `doctor` names, until a `verify`
+//! after the next verified session finds nothing and removes it.
 //! A commit of this device that was damaged before any level above had it is lost: nobody else holds it.
 //!
 //! Tests: `damage::one_bit_in_any_column_of_any_table_is_found_and_named`,

@@ -19,16 +19,28 @@
 //! | --- | --- |
 //! | which device wrote each change of a record, and its bytes | the author's signature |
 //! | what the change did to which field, and what it counts for | computed again from all the changes in the file |
+//! | what lies outside a cut of its author's device, was released or was rejected | the charter: signed cuts that name commits, computed again |
 //! | when, *claimed* (`at`) | the author's label of time, under its signature |
 //! | that the author had the right | a chain of grants that begins at the root key |
-//! | when *first seen* (`first_seen_at`) | the word of the device that made the file, under its signature |
+//! | when *first seen* (`first_seen_at`), a change or a commit of the charter | the word of the device that made the file, under its signature |
 //! | that the newest changes, whole records, or a late revocation were not left out | the same |
 //!
 //! Taking a change from the middle of a record's history shows, for what builds on it would not stand;
 //! so does taking a part of the charter that anything in the file rests on. Leaving out what nothing in
 //! the file names does not show: ask a second holder (the level above) for its file and compare.
-//! `revoked` beside an author in the result says that the charter in the file revokes the key. What the
-//! key wrote stays evidence of who wrote it.
+//! `revoked` beside an author in the result says that the charter in the file revokes the key, `until` how long
+//! its rights last. What the key wrote stays evidence of who wrote it.
+//!
+//! # Cuts
+//!
+//! What a cut leaves out, and the maker holds in its quarantine, is in the file as well, with the status
+//! `outside` and no `fields`: it is signed by its author and counts nowhere. The result counts it apart, lists the
+//! cuts (whom, why, by whom, when), the releases and rejections of commits in the file, and the root key that a
+//! succession named. A file that shows such an entry as standing is false evidence (exit 5).
+//!
+//! A commit is inside a cut if the cut names it or a descendant of it is inside. For a device that is cut in a
+//! space the file therefore has the `commit` lines of all that counts of it there, newest first, before the first
+//! of its entries: reading downward, a reader knows at each line whether it was named or led to.
 //!
 //! # Exits
 //!
@@ -48,16 +60,21 @@
 //!
 //! - `audit`: `line form organisation name made_by made_at of`. `form` is 1. `of` is an object with those
 //!   of `record`, `unit`, `since` that were asked for.
-//! - `charter`: `line commit unit author at operations group`. `group` is a group of one commit with a pack
+//! - `charter`: `line commit unit author at first_seen_at operations group cut`. `first_seen_at` may be left out
+//!   (files before it was written have none). `cut` is left out, or `outside`: a final cut of its author leaves
+//!   its operations without effect, but for those that narrow. `group` is a group of one commit with a pack
 //!   of form 0 (formats, section 4). `operations` are the names of its operations: found, create unit,
-//!   grant, enrol, endpoint, schema, revoke; `operation N` for later numbers.
-//! - `commit`: `line commit unit author at header signature`: the two parts of a signed header.
+//!   grant, enrol, endpoint, schema, revoke, cut, release, reject, succeed (number 16); `operation N` for others.
+//! - `commit`: `line commit unit author at header signature cut`: the two parts of a signed header. `cut` is left
+//!   out where no cut bears on the author in this space; else `inside`, `outside`, `released` (whatever else), or
+//!   `rejected` (outside, and rejected).
 //! - `entry`: `line commit index record collection kind author unit at first_seen_at status change fields
 //!   birth salt proof payload`. `kind` is `change`, `identity` or `birth`; `author` is the commit's device,
 //!   or null but for `change`, for every replica computes the others. `birth` (left out but for a birth) is
 //!   `[field, number of its kind]`. `salt` is the entry's own, not the commit's secret: the other entries
 //!   of the commit stay hidden. `proof` is the siblings one after the other. `payload` is the whole change.
-//!   `change` is its hash. `status` is accepted, pending, blocked, malformed or needs_newer
+//!   `change` is its hash. `status` is `outside` for all entries of a commit that is outside or rejected; else accepted,
+//!   pending, blocked, malformed or needs_newer
 //!   ([`statuses`](super::statuses)), of the record as it is in the file. `fields` is, for what is
 //!   accepted, an object from field to `{"old":…,"new":…}` (sorted; values as `--json` shows them): what the
 //!   author saw and what stood afterwards.

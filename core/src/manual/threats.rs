@@ -44,11 +44,13 @@
 //! | cannot | take the rightful holder's unsent work out of the world: if it comes back, that is handed in and released | `a_stolen_pc_comes_back_deposits_and_what_was_right_reaches_the_new_pc` |
 //! | can | hand in for a month after its `--until`, with dates that it invents, what then counts until it is cut: no clock decides a right | remains |
 //! | cannot | use keys that a passphrase seals; wrong ones are slowed, and harm nothing | `a_passphrase_locks_the_keys_and_is_given_once_a_daemon`, `wrong_tries_are_counted_slowed_and_forgotten_when_the_right_words_come` |
+//! | cannot | have its keys opened by the level above once its right has ended, or without the code that the operator hears | `foreign_and_ended_devices_are_not_answered`, `the_district_opens_a_branch_whose_secretary_forgot` |
 //! | can | read the records on its disk: a passphrase seals keys, the database is not encrypted | remains |
 //! | cannot | invite another device, or write for another unit | `a_branch_cannot_invite`, `a_reader_cannot_write_and_a_branch_cannot_write_elsewhere` |
 //! | cannot | see more than the branch's scope held: siblings never were there | `a_sibling_never_sees_what_is_not_its_own` |
 //! | cannot | write on two copies of the disk as one: they part, and nothing is lost | `a_cloned_folder_writes_under_a_name_of_its_own`, `a_cloned_disk_that_nobody_noticed_forks_its_log_and_loses_nothing` |
 //! | cannot | take the branch's work away: the relays hold what was acknowledged | `a_relay_killed_in_the_middle_loses_nothing_it_acknowledged` |
+//! | cannot | have what it wrote outside its cut pass for standing in a file of evidence | `what_lies_outside_a_cut_is_shown_as_such_by_both_verifiers`, `a_maker_that_shows_what_a_cut_leaves_out_as_standing_is_found_out` |
 //! | cannot | hide behind its revocation: what it wrote stays evidence of its key | `who_did_what_is_shown_to_one_who_has_only_the_root_key` |
 //!
 //! # Curious branch
@@ -76,6 +78,7 @@
 //! | cannot | say *verified* where nothing is shared, or before all arrived | `two_ends_that_share_nothing_never_say_verified`, `verified_too_early` |
 //! | cannot | doctor evidence: a changed, moved or added entry shows, though it signs the file | `a_maker_that_lies_is_found_out_although_it_signs_what_it_changed` |
 //! | cannot | lose the work by being lost: children and parent refill its successor | `an_empty_relay_takes_a_charter_and_is_refilled_by_its_children` |
+//! | can | open the keys of a folder below it, if it has that folder or a request from it: that is what its recovery rests on | `the_district_opens_a_branch_whose_secretary_forgot` |
 //! | can | delay and withhold, up and down. Its children see how old the news from the top is (`status`), their missing ticks above it, and may dial the next relay | `a_branch_knows_how_old_the_news_of_the_city_is_though_it_speaks_only_to_its_district` |
 //! | can | leave the newest changes out of a file of evidence that it makes | remains |
 //! | can | let in at its own door whom others have revoked, as long as it withholds the revocation from itself | remains |

@@ -351,6 +351,11 @@ impl Store for MemStore {
         Ok(ids.iter().map(of).collect())
     }
 
+    fn first_seen(&self, ids: &[CommitId]) -> Result<Vec<Option<Millis>>, StoreError> {
+        let of = |id| Some(self.commits.get(self.by_id.get(id)?.0 as usize - 1)?.first_seen);
+        Ok(ids.iter().map(of).collect())
+    }
+
     fn stored_after(&self, after: CommitKey, limit: usize) -> Result<Vec<(LogId, CommitRow)>, StoreError> {
         let found = self.held_from(after.0 as usize).take(limit);
         Ok(found.map(|i| (self.commits[i].head.header().log(), self.row(i))).collect())

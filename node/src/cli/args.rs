@@ -92,6 +92,9 @@ pub enum UpkeepCommand {
     Bundle(BundleCommand),
     /// The passphrase of the keys.
     Passphrase(PassphraseArgs),
+    /// A passphrase that was forgotten.
+    #[command(subcommand)]
+    Recovery(RecoveryCommand),
     /// One file of everything.
     Backup(BackupArgs),
     /// A new folder from such a file.
@@ -214,6 +217,61 @@ pub struct PassphraseArgs {
     #[arg(value_name = "set|change|remove", hide_possible_values = true)]
     pub action: PassphraseAction,
     /// Where the new one of `change` stands.
+    #[arg(long, value_name = "FILE")]
+    pub new_passphrase_file: Option<PathBuf>,
+}
+
+/// `recovery …`.
+#[derive(Debug, Subcommand)]
+pub enum RecoveryCommand {
+    /// Leave the key with the level above.
+    Make(DirArgs),
+    /// Ask the level above.
+    Ask(RecoveryAskArgs),
+    /// Answer a level below.
+    Answer(RecoveryAnswerArgs),
+    /// Take the answer.
+    Finish(RecoveryFinishArgs),
+}
+
+/// `recovery ask`.
+#[derive(Debug, Clone, Args)]
+pub struct RecoveryAskArgs {
+    /// The folder.
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+    /// The file to write.
+    #[arg(value_name = "REQUEST")]
+    pub request: PathBuf,
+}
+
+/// `recovery answer`.
+#[derive(Debug, Clone, Args)]
+pub struct RecoveryAnswerArgs {
+    /// The folder.
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+    /// What was asked.
+    #[arg(value_name = "REQUEST")]
+    pub request: PathBuf,
+    /// The file to write.
+    #[arg(value_name = "ANSWER")]
+    pub answer: PathBuf,
+    /// What the other side read out.
+    #[arg(id = "read_code", long = "code", value_name = "CODE")]
+    pub code: String,
+}
+
+/// `recovery finish`.
+#[derive(Debug, Clone, Args)]
+pub struct RecoveryFinishArgs {
+    /// The folder.
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+    /// The answer.
+    #[arg(value_name = "ANSWER")]
+    pub answer: PathBuf,
+    /// Where the new passphrase stands.
     #[arg(long, value_name = "FILE")]
     pub new_passphrase_file: Option<PathBuf>,
 }

@@ -107,6 +107,16 @@ codes! {
     PASSPHRASE_SET "passphrase_set" BadInput "The folder has a passphrase already.";
     PASSPHRASE_NONE "passphrase_none" BadInput "The folder has no passphrase.";
 
+    RECOVERY_NOT "recovery_not" BadInput "The file is not the recovery file that is asked for.";
+    RECOVERY_NEWER "recovery_newer" BadInput "The recovery file is of a newer form.";
+    RECOVERY_DAMAGED "recovery_damaged" BadInput "The recovery file is incomplete or was altered.";
+    RECOVERY_NOT_FOR_US "recovery_not_for_us" Refused "The recovery file is sealed to other devices.";
+    RECOVERY_OTHER "recovery_other" BadInput "The answer is to another request than this folder's.";
+    RECOVERY_NONE "recovery_none" Refused "The folder's key was never left with the level above.";
+    RECOVERY_NOT_ASKED "recovery_not_asked" BadInput "The folder waits for no answer.";
+    RECOVERY_CODE "recovery_code" Refused "The code is not that of the request.";
+    RECOVERY_REFUSED "recovery_refused" Refused "The device that asks is not one to be answered here.";
+
     BACKUP_NOT "backup_not" BadInput "The file is not a backup.";
     BACKUP_NEWER "backup_newer" BadInput "The backup is of a newer form.";
     BACKUP_CUT "backup_cut" BadInput "The backup is incomplete.";

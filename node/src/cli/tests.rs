@@ -132,6 +132,10 @@ fn the_commands_of_the_contract_parse() {
         "sampan passphrase d set --passphrase-file f",
         "sampan passphrase d change --passphrase-file f --new-passphrase-file g",
         "sampan --passphrase-file f passphrase d remove",
+        "sampan recovery make d --passphrase-file f",
+        "sampan recovery ask d f --json",
+        "sampan recovery answer d f g --code AAAA-BBBB-CCCC",
+        "sampan recovery finish d g --new-passphrase-file f",
         "sampan backup d f",
         "sampan restore f d",
     ] {

@@ -16,6 +16,12 @@ pub(super) const AUDIT: &[Message] = &[
     m("audit.holds", "Bằng chứng đúng: {entries} mục của {records} hồ sơ, tổ chức '{name}'. Tệp do máy {maker} ({unit}) lập lúc {at}; lúc thấy lần đầu và tính đầy đủ là lời của máy đó.", "The evidence holds: {entries} entries of {records} records of '{name}'. The file was made by device {maker} ({unit}) at {at}; when things were first seen, and that nothing was left out, is that device's word."),
     m("audit.author", "{device}: {entries} mục", "{device}: {entries} entries"),
     m("audit.revoked", "đã bị thu hồi: {reason}", "revoked: {reason}"),
+    m("audit.outside", "{count} mục nằm ngoài mốc cắt, không tính", "{count} entries lie outside a cut and do not count"),
+    m("audit.until", "quyền có hạn đến {at}", "its rights last until {at}"),
+    m("audit.cut", "Máy {device} bị cắt ({kind}): {reason} (máy {by}, {at})", "Device {device} is cut ({kind}): {reason} (by {by}, {at})"),
+    m("audit.released", "Lần ký {commit} được cho tính lại: {reason} (máy {by}, {at})", "Commit {commit} was released: {reason} (by {by}, {at})"),
+    m("audit.rejected", "Lần ký {commit} bị loại: {reason} (máy {by}, {at})", "Commit {commit} was rejected: {reason} (by {by}, {at})"),
+    m("audit.new_root", "Khoá kế vị đã nêu khoá gốc mới {root}.", "The succession key has named a new root key, {root}."),
     m("audit.root", "Mọi chữ ký dẫn về khoá gốc {root}.", "Every signature leads to the root key {root}."),
     m("audit.root_named", "Tệp tự nêu khoá gốc {root}: hãy so với khoá bạn được trao, hoặc chạy lại với --root KHOÁ.", "The file itself names the root key {root}: compare it with the one you were given, or run again with --root KEY."),
 

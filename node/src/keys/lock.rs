@@ -43,7 +43,7 @@ pub fn is_locked(keys: &Path) -> bool {
 }
 
 /// Seals 32 bytes under a key; `about` is bound to them.
-pub(super) fn seal(key: &Secret, about: &str, secret: &Secret, rng: &mut dyn Entropy) -> Vec<u8> {
+pub(crate) fn seal(key: &Secret, about: &str, secret: &Secret, rng: &mut dyn Entropy) -> Vec<u8> {
     let nonce = random::<NONCE_BYTES>(rng);
     let cipher = XChaCha20Poly1305::new(&(*key.bytes()).into());
     let sealed = cipher
@@ -54,7 +54,7 @@ pub(super) fn seal(key: &Secret, about: &str, secret: &Secret, rng: &mut dyn Ent
 }
 
 /// The inverse of [`seal`]; `None` = another key, or altered bytes.
-pub(super) fn unseal(key: &Secret, about: &str, sealed: &[u8]) -> Option<Secret> {
+pub(crate) fn unseal(key: &Secret, about: &str, sealed: &[u8]) -> Option<Secret> {
     let (nonce, sealed) = sealed.split_at_checked(NONCE_BYTES)?;
     let nonce: [u8; NONCE_BYTES] = nonce.try_into().ok()?;
     let cipher = XChaCha20Poly1305::new(&(*key.bytes()).into());
@@ -172,7 +172,8 @@ pub fn open(keys: &Path, passphrase: &Passphrase, pause: &mut dyn FnMut(Duration
 /// # Errors
 /// [`KeyError::Io`].
 pub(super) fn discard(keys: &Path) -> Result<(), KeyError> {
-    for name in [TRIES_NAME, LOCK_NAME] {
+    // What was left with the level above is of a key that seals nothing any more.
+    for name in [super::recovery::ASKED_NAME, super::recovery::DEPOSIT_NAME, TRIES_NAME, LOCK_NAME] {
         let path = keys.join(name);
         match fs::remove_file(&path) {
             Ok(()) => {}
@@ -181,6 +182,14 @@ pub(super) fn discard(keys: &Path) -> Result<(), KeyError> {
         }
     }
     File::open(keys).and_then(|f| f.sync_all()).map_err(|e| io_error(keys, e))
+}
+
+/// Forgets the wrong tries: the folder was opened in another way than by its words.
+///
+/// # Errors
+/// [`KeyError::Io`].
+pub(super) fn forget_tries(keys: &Path) -> Result<(), KeyError> {
+    Tries::begin(keys)?.forget()
 }
 
 /// The pause before a try, after so many wrong ones: doubling, and bounded.

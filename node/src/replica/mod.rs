@@ -101,6 +101,15 @@ pub enum ReplicaError {
     },
 }
 
+impl From<keys::tickets::TicketKeyError> for ReplicaError {
+    fn from(e: keys::tickets::TicketKeyError) -> Self {
+        match e {
+            keys::tickets::TicketKeyError::Key(e) => Self::Key(e),
+            keys::tickets::TicketKeyError::Store(e) => Self::Store(e),
+        }
+    }
+}
+
 /// Where a replica reads the time.
 pub type Clock = Arc<dyn Fn() -> Millis + Send + Sync>;
 
@@ -328,8 +337,13 @@ impl Replica {
                 return Err(ReplicaError::OtherOrganisation);
             }
             let box_key = keys::load(&replica.dir.keys(), KeyKind::Box)?.box_key().0;
+            let (keys, name) = (replica.dir.keys(), [meta::ticket_box(&ticket.unit)]);
             let Self { store, engine, rng, .. } = &mut replica;
-            store.group(|s| engine.join(s, rng, ticket, box_key, now).map(|_| ()))?;
+            store.group(|s| {
+                engine.join(s, rng, ticket, box_key, now)?;
+                // In the same transaction: it never lies plain in a folder with a lock.
+                Ok::<_, ReplicaError>(keys::tickets::seal(s, &keys, &name).map(|_| ())?)
+            })?;
             if let Some(table) = &mut replica.file.replica {
                 if !table.units.contains(&ticket.unit) {
                     table.units.push(ticket.unit);
@@ -346,8 +360,29 @@ impl Replica {
         Self::create(path, ticket.org, settings, |store, engine, rng, dir| {
             let box_key = keys::load(&dir.keys(), KeyKind::Box)?.box_key().0;
             engine.join(store, rng, ticket, box_key, now)?;
+            keys::tickets::seal(store, &dir.keys(), &[meta::ticket_box(&ticket.unit)])?;
             Ok((vec![ticket.unit], relays))
         })
+    }
+
+    /// Seals what secrets of tickets lie plain in a folder with a lock, and wipes where they lay.
+    ///
+    /// # Errors
+    /// [`ReplicaError`].
+    pub fn seal_tickets(&mut self) -> Result<(), ReplicaError> {
+        let names: Vec<String> = self.units().iter().map(meta::ticket_box).collect();
+        let keys = self.dir.keys();
+        self.store.wiping(|s| keys::tickets::seal(s, &keys, &names).map(|_| ()).map_err(ReplicaError::from))
+    }
+
+    /// The inverse of [`Replica::seal_tickets`]: before the lock goes.
+    ///
+    /// # Errors
+    /// [`ReplicaError`].
+    pub fn unseal_tickets(&mut self) -> Result<(), ReplicaError> {
+        let names: Vec<String> = self.units().iter().map(meta::ticket_box).collect();
+        let keys = self.dir.keys();
+        self.store.group(|s| keys::tickets::unseal(s, &keys, &names).map_err(ReplicaError::from))
     }
 
     /// The folder.

@@ -6,9 +6,9 @@
 //! Invariants: a record whose standing changed is in a commit after the cursor or in the queue, so
 //! nothing is missed by one who empties both.
 
-use super::SqliteStore;
 use super::error::{Fault, damaged};
 use super::rows::{self, int};
+use super::{SqliteStore, sums};
 use sampan_core::log::{Commit, EntryKind};
 use sampan_core::store::{CommitKey, RecordKey, RecordState, Status, StoreError};
 use sampan_core::time::Millis;
@@ -74,8 +74,9 @@ impl SqliteStore {
     /// [`StoreError`].
     pub fn projected_to(&self) -> Result<CommitKey, StoreError> {
         let sql = "SELECT value FROM info WHERE name = 'projected_to'";
-        let held: Option<[u8; 8]> = self.one(sql, [], |r| Ok(r.get(0)?))?;
-        Ok(CommitKey(held.map_or(0, u64::from_le_bytes)))
+        let held: Option<Vec<u8>> = self.one(sql, [], |r| Ok(r.get(0)?))?;
+        // A cursor that is damaged counts as none: the lists are then made anew from the beginning.
+        Ok(CommitKey(held.and_then(|bytes| sums::number(&bytes)).unwrap_or(0)))
     }
 
     /// Moves the cursor: in the transaction that projects what lies before it.
@@ -85,7 +86,7 @@ impl SqliteStore {
     pub fn set_projected_to(&mut self, key: CommitKey) -> Result<(), StoreError> {
         self.group(|s| {
             let sql = "INSERT OR REPLACE INTO info VALUES ('projected_to', ?1)";
-            s.execute(sql, [key.0.to_le_bytes()])
+            s.execute(sql, [sums::with_sum(key.0)])
         })
     }
 

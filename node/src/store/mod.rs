@@ -18,6 +18,7 @@ mod read;
 mod rows;
 mod salvage;
 mod schema;
+mod sums;
 mod verify;
 mod withdraw;
 mod write;
@@ -49,6 +50,7 @@ use sampan_core::store::{
     AckRow, Batch, CommitKey, CommitRow, Lineage, PendingEntry, Quarantined, RecordEntry, RecordKey, RecordState,
     Status, Store, StoreError,
 };
+use sampan_core::time::Millis;
 use sampan_core::wire::frame::Group;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -199,9 +201,13 @@ impl SqliteStore {
             return Err(StoreError::Io(why).into());
         }
         settle(&conn)?;
+        let before: u32 = conn.pragma_query_value(None, "user_version", |r| r.get(0))?;
         schema::migrations()
             .to_latest(&mut conn)
             .map_err(|e| damaged(format!("its tables cannot be brought up to date: {e}")))?;
+        if before < schema::WITH_SUMS {
+            sums::fill(&conn)?;
+        }
         let cache_kib = u64::from(cache_mb.max(4)) * 1_024;
         conn.pragma_update(None, "cache_size", -((cache_kib * 3 / 4) as i64))?;
         let held: Vec<u8> = conn.query_row("SELECT value FROM info WHERE name = 'org'", [], |r| r.get(0))?;
@@ -328,6 +334,22 @@ impl SqliteStore {
     fn run_row(&self, sql: &str) -> Result<(), StoreError> {
         self.conn.query_row(sql, [], |_| Ok(())).map_err(|e| Fault::from(e).into())
     }
+
+    /// Runs writes whose old values must not be left in the file: freed places are overwritten, and the
+    /// write-ahead log is emptied.
+    ///
+    /// # Errors
+    /// What the writes say; [`StoreError`].
+    pub fn wiping<R, E: From<StoreError>>(&mut self, f: impl FnOnce(&mut Self) -> Result<R, E>) -> Result<R, E> {
+        let set = |s: &Self, on: &str| s.run(&format!("PRAGMA secure_delete = {on}")).map_err(StoreError::from);
+        set(self, "ON")?;
+        let done = self.group(f);
+        set(self, "OFF")?;
+        let done = done?;
+        // Whoever reads at this moment keeps the log a little longer; the next checkpoint empties it.
+        self.run("PRAGMA wal_checkpoint(TRUNCATE)").map_err(StoreError::from)?;
+        Ok(done)
+    }
 }
 
 fn connect(files: &dyn Files, path: &Path, create: bool) -> Result<Connection, Fault> {
@@ -343,6 +365,7 @@ fn connect(files: &dyn Files, path: &Path, create: bool) -> Result<Connection, F
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, !create)?;
     conn.busy_timeout(BUSY_TIMEOUT)?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+    sums::register(&conn)?;
     Ok(conn)
 }
 
@@ -423,6 +446,10 @@ impl Store for SqliteStore {
 
     fn known(&self, ids: &[CommitId]) -> Result<Vec<Option<(CommitKey, u64)>>, StoreError> {
         Ok(self.read_known(ids)?)
+    }
+
+    fn first_seen(&self, ids: &[CommitId]) -> Result<Vec<Option<Millis>>, StoreError> {
+        Ok(self.read_first_seen(ids)?)
     }
 
     fn stored_after(&self, after: CommitKey, limit: usize) -> Result<Vec<(LogId, CommitRow)>, StoreError> {

@@ -145,6 +145,11 @@ impl SqliteStore {
         ids.iter().map(|id| self.one(sql, [id.0], of)).collect()
     }
 
+    pub(super) fn read_first_seen(&self, ids: &[CommitId]) -> Result<Vec<Option<Millis>>, Fault> {
+        let sql = "SELECT first_seen FROM commits WHERE id = ?1";
+        ids.iter().map(|id| self.one(sql, [id.0], |r| Ok(Millis(rows::number(r, 0)?)))).collect()
+    }
+
     pub(super) fn read_stored_after(&self, after: CommitKey, limit: usize) -> Result<Vec<(LogId, CommitRow)>, Fault> {
         let sql =
             "SELECT c.key, c.id, c.sequence, c.entries, c.changes, c.bytes, c.time, s.key, l.device, l.incarnation

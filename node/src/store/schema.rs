@@ -14,7 +14,19 @@ pub(super) const APPLICATION_ID: i32 = 0x5341_4d50;
 /// Newest version known.
 pub(super) const VERSION: u32 = MIGRATIONS.len() as u32;
 
-const MIGRATIONS: &[M<'static>] = &[M::up(LOG_AND_RECORDS)];
+/// The first version whose rows have sums.
+pub(super) const WITH_SUMS: u32 = 2;
+
+const MIGRATIONS: &[M<'static>] = &[M::up(LOG_AND_RECORDS), M::up(SUMS)];
+
+// What only this place knows has a sum beside it (`sums`); 0 until it is filled.
+const SUMS: &str = "
+ALTER TABLE commits ADD COLUMN sum INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE pending ADD COLUMN sum INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE registers ADD COLUMN sum INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE acks ADD COLUMN sum INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE quarantine ADD COLUMN sum INTEGER NOT NULL DEFAULT 0;
+";
 
 pub(super) fn migrations() -> Migrations<'static> {
     Migrations::from_slice(MIGRATIONS)

@@ -329,8 +329,8 @@ impl SqliteStore {
         let signed = commit.head.signed();
         let mut add = self.conn.prepare_cached(
             "INSERT INTO commits (id, log, sequence, pack, place, entries, changes,
-             bytes, first_seen, time, header, signature)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+             bytes, first_seen, time, header, signature, sum)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, row_sum('commits', ?1, ?9))",
         )?;
         Ok(add.insert((
             id.0,
@@ -389,7 +389,8 @@ impl SqliteStore {
             .conn
             .prepare_cached(
                 "INSERT INTO pending (space, nonce, kind, record, collection, hash, time, birth,
-                 first_seen, payload) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                 first_seen, payload, sum)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, row_sum('pending', ?4, ?6, ?9))",
             )?
             .insert((
                 space,
@@ -491,8 +492,8 @@ impl SqliteStore {
         let signed = q.head.signed();
         self.conn
             .prepare_cached(
-                "INSERT INTO quarantine (id, peer, reason, at, header, signature, pack)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                "INSERT INTO quarantine (id, peer, reason, at, header, signature, pack, sum)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, row_sum('quarantine', ?1, ?2, ?3, ?4))",
             )?
             .execute((q.head.id().0, q.peer.0, &q.reason, int(q.at.0), &signed.bytes, signed.signature, &q.pack))?;
         Ok(())
@@ -517,7 +518,8 @@ impl SqliteStore {
         if let Some((position, _)) = held {
             self.conn.prepare_cached("DELETE FROM registers WHERE position = ?1")?.execute([position])?;
         }
-        self.conn.prepare_cached("INSERT INTO registers VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?.execute((
+        let sql = "INSERT INTO registers VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, row_sum('registers', ?7, ?1))";
+        self.conn.prepare_cached(sql)?.execute((
             next,
             r.unit.0,
             &r.name,
@@ -535,8 +537,8 @@ impl SqliteStore {
         }
         let mut put = self.conn.prepare_cached(
             "INSERT OR REPLACE INTO acks (leaf, relay_unit, digest, relay, level, epoch, counter,
-             at, statement, proof, through, complete)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+             at, statement, proof, through, complete, sum)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, row_sum('acks', ?1, ?2, ?11, ?12))",
         )?;
         let mut last: Option<(&AckRow, i64)> = None;
         for ack in acks {

@@ -27,6 +27,7 @@ pub fn run(args: &RunArgs, app: &mut App) -> Result<ExitCode, CliError> {
         let what = app.t("right.relay", &[]);
         return Err(app.error(&codes::NO_RIGHT, &[("what", &what)]).at(args.dir.display().to_string()));
     }
+    sampan_node::recovery::refreshed(&replica);
     let lock = replica.dir().lock().map_err(|e| e.into_cli(lang))?;
     let level = replica.config().log.clone();
     sampan_node::observe::install(&replica.dir().logs(), "relay", &level).map_err(|e| failed(lang, &e.to_string()))?;

@@ -35,6 +35,12 @@ fn find(dir: &Path, needle: &[u8]) -> Option<String> {
     None
 }
 
+/// The secret of the ticket that a folder was made with, as it lies in the database.
+fn ticket_secret(dir: &str) -> Vec<u8> {
+    let db = rusqlite::Connection::open(Path::new(dir).join("store.db")).unwrap();
+    db.query_row("SELECT value FROM meta WHERE name LIKE 'ticket\\_box/%' ESCAPE '\\'", [], |r| r.get(0)).unwrap()
+}
+
 fn silent(out: &Out, hidden: &[String]) {
     for secret in hidden {
         assert!(!out.stdout.contains(secret.as_str()) && !out.stderr.contains(secret.as_str()), "{out:?}");
@@ -48,6 +54,8 @@ fn a_passphrase_locks_the_keys_and_is_given_once_a_daemon() {
     let (right, wrong) = (words(&w, "right", WORDS), words(&w, "wrong", OTHER));
     let hidden = secrets(&dir);
     assert_eq!(hidden.len(), 2, "device and box");
+    let ticket = ticket_secret(&dir);
+    assert_eq!(ticket.len(), 32);
     let device = fs::read_to_string(Path::new(&dir).join("keys/device.key")).unwrap();
     let device = device.lines().nth(1).unwrap().to_owned();
     sampan(&["passphrase", &dir, "change", "--passphrase-file", &right]).refused(2, "has no passphrase");
@@ -62,6 +70,8 @@ fn a_passphrase_locks_the_keys_and_is_given_once_a_daemon() {
     }
     let device = data_encoding::HEXLOWER.decode(device.as_bytes()).unwrap();
     assert_eq!(find(Path::new(&dir), &device), None, "nor as bytes, in the database and beside it");
+    assert_eq!(find(Path::new(&dir), &ticket), None, "nor what the ticket brought, free pages and logs included");
+    assert_eq!(ticket_secret(&dir).len(), 72);
     for (file, what) in [("device.key", "sealed"), ("box.key", "sealed"), ("lock", "argon2id")] {
         let path = Path::new(&dir).join("keys").join(file);
         assert!(fs::read_to_string(&path).unwrap().contains(what), "{file}");
@@ -109,6 +119,7 @@ fn a_passphrase_locks_the_keys_and_is_given_once_a_daemon() {
     sampan(&["passphrase", &dir, "change", "--passphrase-file", &right, "--new-passphrase-file", &wrong]).ok();
     sampan(&["list", &dir, "members", "--passphrase-file", &right]).refused(3, "not the passphrase");
     sampan(&["passphrase", &dir, "remove", "--passphrase-file", &wrong]).ok();
+    assert_eq!(ticket_secret(&dir), ticket);
     let mut after = secrets(&dir);
     after.sort();
     let mut hidden = hidden;

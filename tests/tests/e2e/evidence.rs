@@ -174,3 +174,68 @@ fn hostile(w: &World, file: &str, org: &str, id: &str, other: &str) {
     sampan(&["audit", &w.path("branch"), &place, "--since", "soon"]).refused(2, "not a date");
     sampan(&["audit", &w.path("branch"), &place, "--record", "ffff"]).refused(2, "no record");
 }
+
+#[test]
+fn what_lies_outside_a_cut_is_shown_as_such_by_both_verifiers() {
+    let mut w = World::three_levels();
+    let id = w.add("branch", "members", &["full_name=Nguyễn Văn An"]);
+    w.sync("branch");
+    w.sync_relay("district");
+    let device = sampan(&["status", &w.path("branch"), "--json"]).ok().json()["device"].as_str().unwrap().to_owned();
+    // The city hears nothing of what is written now; what it knows is what its cut names.
+    w.city_daemon.take().unwrap().stop();
+    sampan(&["set", &w.path("branch"), &id, "phone=666"]).ok();
+    w.sync("branch");
+    let forged = w.add("branch", "members", &["full_name=Kẻ gian"]);
+    w.sync("branch");
+    relay(&["revoke", &w.path("city"), &device, "--lost", "--reason", "mất máy"]).ok();
+    w.city_daemon = Some(crate::world::Daemon::start("sampan-relay", &["run", &w.path("city")]));
+    w.sync_relay("district");
+    let set_aside = relay(&["quarantine", &w.path("district"), "list", "--json"]).ok().lines();
+    assert_eq!(set_aside.len(), 2, "{set_aside:?}");
+
+    let python = Python::find(&w.dir.path().join("packages"));
+    let both = |name: &str, words: &[&str]| -> (Json, Vec<Json>) {
+        let file = w.path(name);
+        relay(&["audit", &w.path("district"), &file]).ok();
+        let told = sampan(&["verify", "--audit", &file, "--json"]).ok().json();
+        let said = sampan(&["verify", "--audit", &file]).ok().stdout;
+        for word in words {
+            assert!(said.contains(word), "'{word}' is not in {said}");
+        }
+        if let Some((code, said)) = python.as_ref().and_then(|p| p.output(&["--audit", &file])) {
+            assert_eq!(code, 0, "{said}");
+            for word in words {
+                assert!(said.contains(word), "Python: '{word}' is not in {said}");
+            }
+        }
+        (told, read(&file))
+    };
+    let entry = |lines: &[Json], status: &str| lines.iter().filter(|l| l["status"] == status).count();
+
+    let (told, lines) = both("cut.jsonl", &["mất máy", "lost", "outside a cut"]);
+    assert_eq!((&told["outside"], &told["cuts"][0]["kind"]), (&2.into(), &"lost".into()), "{told}");
+    assert_eq!(told["cuts"][0]["device"], device.as_str());
+    assert_eq!((told["authors"][0]["entries"].clone(), told["authors"][0]["outside"].clone()), (1.into(), 2.into()));
+    assert_eq!((entry(&lines, "accepted"), entry(&lines, "outside")), (1, 2));
+    let places: Vec<&Json> = lines.iter().filter(|l| l["line"] == "commit").map(|l| &l["cut"]).collect();
+    assert_eq!(places, ["inside", "outside", "outside"]);
+    let outside: Vec<&Json> = lines.iter().filter(|l| l["status"] == "outside").collect();
+    assert!(outside.iter().all(|l| l["fields"] == serde_json::json!({})), "{outside:?}");
+    assert!(outside.iter().any(|l| l["record"] == forged.as_str()), "a record that nothing else is known of");
+    let charter: Vec<&Json> = lines.iter().filter(|l| l["line"] == "charter").collect();
+    assert!(charter.iter().all(|l| l["first_seen_at"].is_string()), "{charter:?}");
+    assert!(charter.iter().any(|l| l["operations"] == serde_json::json!(["cut"])), "{charter:?}");
+
+    // One is let in, the other left out for good: both verifiers say which.
+    let commit = |n: usize| set_aside[n]["commit"].as_str().unwrap().to_owned();
+    relay(&["quarantine", &w.path("district"), "release", &commit(0), "--reason", "chị Hoa ghi"]).ok();
+    relay(&["quarantine", &w.path("district"), "reject", &commit(1), "--reason", "giả"]).ok();
+    let (told, lines) = both("words.jsonl", &["chị Hoa ghi", "released", "giả", "rejected"]);
+    assert_eq!((told["outside"].clone(), told["verdicts"].as_array().unwrap().len()), (1.into(), 2));
+    assert_eq!((entry(&lines, "accepted"), entry(&lines, "outside")), (2, 1));
+    let mut places: Vec<&str> =
+        lines.iter().filter(|l| l["line"] == "commit").filter_map(|l| l["cut"].as_str()).collect();
+    places.sort_unstable();
+    assert_eq!(places, ["inside", "rejected", "released"]);
+}

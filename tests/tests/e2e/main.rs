@@ -20,4 +20,5 @@ mod levels;
 mod links;
 mod one_pc;
 mod readme;
+mod recovery;
 mod world;

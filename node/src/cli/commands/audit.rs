@@ -11,7 +11,7 @@ use crate::cli::exit::{CliError, ExitCode};
 use crate::cli::{App, codes};
 use crate::i18n::{Lang, format_int, t};
 use crate::replica::{Replica, ReplicaError};
-use sampan_core::audit::{AuditError, AuditWriter, Finding, Report, Selection, Verifier};
+use sampan_core::audit::{AuditError, AuditWriter, Finding, Report, Selection, Verifier, utc};
 use sampan_core::date::Date;
 use sampan_core::id::{DeviceId, OrgId, RecordId, UnitId};
 use sampan_core::limits::AUDIT_LINE_BYTES_MAX;
@@ -129,10 +129,15 @@ fn make(
         }
         Ok(out.write_all(text.as_bytes())?)
     };
-    let (mut writer, head) = AuditWriter::begin(&replica.engine, of, &units, replica.now());
+    let (mut writer, head) = AuditWriter::begin(&replica.engine, &replica.store, of, &units, replica.now())?;
     put(&head)?;
     for (id, _) in chosen {
         put(&writer.record(&replica.store, *id)?)?;
+    }
+    // What was written and never counted, of records that nothing else is known of.
+    let told: BTreeSet<RecordId> = chosen.iter().map(|(id, _)| *id).collect();
+    for id in writer.set_aside().into_iter().filter(|id| !told.contains(id)) {
+        put(&writer.record(&replica.store, id)?)?;
     }
     put(&writer.end())?;
     verifier.report().map_err(Failed::False)
@@ -189,10 +194,34 @@ pub(super) fn verify(file: &Path, args: &VerifyArgs, app: &mut App) -> Result<Ex
 
 fn told(report: &Report, compared: bool, app: &mut App) -> Result<(), CliError> {
     if app.json {
-        let authors = report
-            .authors
-            .iter()
-            .map(|(device, a)| json!({ "device": device.to_string(), "entries": a.entries, "revoked": a.revoked }));
+        let authors = report.authors.iter().map(|(device, a)| {
+            json!({
+                "device": device.to_string(),
+                "entries": a.entries,
+                "outside": a.outside,
+                "revoked": a.revoked,
+                "until": a.until.map(utc),
+            })
+        });
+        let cuts = report.cuts.iter().map(|c| {
+            json!({
+                "device": c.device.to_string(),
+                "kind": c.kind,
+                "unit": c.unit,
+                "by": c.issuer.to_string(),
+                "at": utc(c.at),
+                "reason": c.reason,
+            })
+        });
+        let words = report.words.iter().map(|w| {
+            json!({
+                "commit": w.commit.to_string(),
+                "released": w.released,
+                "by": w.issuer.to_string(),
+                "at": utc(w.at),
+                "reason": w.reason,
+            })
+        });
         app.out.json(&json!({
             "holds": true,
             "organisation": report.organisation.to_string(),
@@ -205,7 +234,11 @@ fn told(report: &Report, compared: bool, app: &mut App) -> Result<(), CliError> 
             "commits": report.commits,
             "records": report.records,
             "entries": report.entries,
+            "outside": report.outside,
             "authors": authors.collect::<Vec<_>>(),
+            "cuts": cuts.collect::<Vec<_>>(),
+            "verdicts": words.collect::<Vec<_>>(),
+            "root_key": report.root_key.to_string(),
         }))?;
         return Ok(());
     }
@@ -226,7 +259,27 @@ fn told(report: &Report, compared: bool, app: &mut App) -> Result<(), CliError> 
         if let Some(reason) = &author.revoked {
             line = format!("{line} ({})", app.t("audit.revoked", &[("reason", reason)]));
         }
+        if author.outside > 0 {
+            let outside = number(app, author.outside);
+            line = format!("{line} ({})", app.t("audit.outside", &[("count", &outside)]));
+        }
+        if let Some(until) = author.until {
+            line = format!("{line} ({})", app.t("audit.until", &[("at", &utc(until))]));
+        }
         lines.push(line);
+    }
+    for c in &report.cuts {
+        let (device, by, at) = (short(&c.device), short(&c.issuer), utc(c.at));
+        let values = [("device", device.as_str()), ("by", &by), ("at", &at), ("kind", c.kind), ("reason", &c.reason)];
+        lines.push(app.t("audit.cut", &values));
+    }
+    for w in &report.words {
+        let (commit, by, at) = (w.commit.to_string(), short(&w.issuer), utc(w.at));
+        let values = [("commit", commit.as_str()), ("by", &by), ("at", &at), ("reason", &w.reason)];
+        lines.push(app.t(if w.released { "audit.released" } else { "audit.rejected" }, &values));
+    }
+    if report.root_key.0 != report.organisation.0 {
+        lines.push(app.t("audit.new_root", &[("root", &report.root_key.to_string())]));
     }
     let root = report.organisation.to_string();
     lines.push(app.t(if compared { "audit.root" } else { "audit.root_named" }, &[("root", &root)]));

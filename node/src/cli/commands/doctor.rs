@@ -54,7 +54,7 @@ pub(super) fn doctor(args: &DirArgs, app: &mut App) -> Result<ExitCode, CliError
     found.extend(key_findings(app, &dir));
     found.extend(disk(app, &dir));
     if beside_store(&dir, "-damaged").exists() {
-        found.push(finding("damaged_copy", State::Note, app.t("doctor.damaged_copy", &[])));
+        found.push(finding("damaged_copy", State::Note, app.t("doctor.damaged_copy", &[("program", app.program)])));
     }
     // Without its config or keys it cannot be opened, which has been said; and a passphrase that was wrong
     // is not tried a second time.

@@ -96,6 +96,7 @@ pub fn join_with(args: &JoinArgs, settings: Settings, app: &mut App, ask: &mut A
         return Err(error);
     }
     super::common::written(&replica);
+    crate::recovery::refreshed(&replica);
     if app.json {
         app.out.json(&json!({
             "organisation": ticket.org.to_string(),

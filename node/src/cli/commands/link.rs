@@ -62,7 +62,9 @@ pub fn sync(args: &SyncArgs, app: &mut App) -> Result<ExitCode, CliError> {
         Running::Nobody | Running::OneShot => {
             let replica = Replica::open(&args.dir, &Settings::default()).or_cli(app)?;
             let lock = dir.lock().or_cli(app)?;
-            alone(replica, lock, args.relay.clone(), within, lang)?.1
+            let (replica, outcome) = alone(replica, lock, args.relay.clone(), within, lang)?;
+            replica.iter().for_each(crate::recovery::refreshed);
+            outcome
         }
     };
     print_report(&report, app)?;
@@ -229,6 +231,7 @@ pub fn run(args: &RunArgs, app: &mut App) -> Result<ExitCode, CliError> {
     let flags = Settings { web: args.web, ..Settings::default() };
     let replica = Replica::open(&args.dir, &flags).or_cli(app)?;
     let lock = replica.dir().lock().or_cli(app)?;
+    crate::recovery::refreshed(&replica);
     let level = replica.config().log.clone();
     crate::observe::install(&replica.dir().logs(), "sampan", &level).map_err(|e| failed(lang, &e.to_string()))?;
     let web = replica.config().web;

@@ -15,6 +15,7 @@ pub mod join;
 pub mod link;
 mod list;
 mod passphrase;
+mod recovery;
 mod show;
 pub mod status;
 #[cfg(test)]
@@ -69,6 +70,7 @@ pub fn upkeep(command: &UpkeepCommand, app: &mut App) -> Result<ExitCode, CliErr
         UpkeepCommand::Doctor(args) => doctor::doctor(args, app),
         UpkeepCommand::Bundle(command) => bundle::bundle(command, app),
         UpkeepCommand::Passphrase(args) => passphrase::passphrase(args, app),
+        UpkeepCommand::Recovery(command) => recovery::recovery(command, app),
         UpkeepCommand::Backup(args) => backup::backup(args, app),
         UpkeepCommand::Restore(args) => backup::restore(args, app),
     }

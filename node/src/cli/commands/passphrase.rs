@@ -8,10 +8,12 @@ use super::common::OrCli;
 use crate::cli::args::{PassphraseAction, PassphraseArgs};
 use crate::cli::exit::{CliError, ExitCode};
 use crate::cli::{App, codes, unlock};
+use crate::config::Settings;
 use crate::dir::Dir;
 use crate::entropy::SystemEntropy;
 use crate::keys::unlock::{ask, file_given, given, read_file};
 use crate::keys::{self, Cost, KeyError, Passphrase};
+use crate::replica::Replica;
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -38,9 +40,19 @@ pub(super) fn passphrase(args: &PassphraseArgs, app: &mut App) -> Result<ExitCod
             let new = new_one(app, args.new_passphrase_file.clone(), &place)?;
             keys::change_passphrase(&keys, &old, &new, Cost::calibrated(), &mut SystemEntropy).or_cli(app)?;
         }
-        PassphraseAction::Remove => keys::remove_passphrase(&keys, &old(app)?).or_cli(app)?,
+        PassphraseAction::Remove => {
+            let old = old(app)?;
+            if dir.store().exists() {
+                Replica::open(&args.dir, &Settings::default()).and_then(|mut r| r.unseal_tickets()).or_cli(app)?;
+            }
+            keys::remove_passphrase(&keys, &old).or_cli(app)?;
+        }
     }
     let locked = keys::is_locked(&keys);
+    if locked && dir.store().exists() {
+        Replica::open(&args.dir, &Settings::default()).and_then(|mut r| r.seal_tickets()).or_cli(app)?;
+        super::recovery::made_with_passphrase(&args.dir, app);
+    }
     if app.json {
         app.out.json(&json!({ "passphrase": locked }))?;
     }
@@ -49,7 +61,7 @@ pub(super) fn passphrase(args: &PassphraseArgs, app: &mut App) -> Result<ExitCod
 }
 
 /// A new passphrase: from a file, or typed twice.
-fn new_one(app: &App, file: Option<PathBuf>, place: &str) -> Result<Passphrase, CliError> {
+pub(super) fn new_one(app: &App, file: Option<PathBuf>, place: &str) -> Result<Passphrase, CliError> {
     if let Some(file) = file {
         return read_file(&file).or_cli(app);
     }

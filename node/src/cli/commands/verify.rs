@@ -49,6 +49,9 @@ pub(super) fn verify(args: &VerifyArgs, app: &mut App) -> Result<ExitCode, CliEr
     let count = |n: u64| format_int(app.lang, i64::try_from(n).unwrap_or(i64::MAX));
     if sound {
         app.say("verify.clean", &[("count", &count(report.checked))]);
+        if discard_damaged(dir, app)? {
+            app.say("verify.discarded", &[]);
+        }
         return Ok(ExitCode::Done);
     }
     let damage =
@@ -69,6 +72,22 @@ pub(super) fn verify(args: &VerifyArgs, app: &mut App) -> Result<ExitCode, CliEr
         return Err(app.error(&codes::REPAIR_SYNC, &values));
     }
     Ok(ExitCode::Done)
+}
+
+/// Removes the damaged database that a repair left, once a session after it has said that both ends hold the
+/// same: until then it may be the only one that has something.
+fn discard_damaged(at: &std::path::Path, app: &App) -> Result<bool, CliError> {
+    let dir = Dir::open(at).or_cli(app)?;
+    let copy = dir.damaged();
+    let Ok(left) = std::fs::metadata(&copy).and_then(|m| m.modified()) else { return Ok(false) };
+    let left = left.duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64);
+    let mut replica = Replica::open(at, &Settings::default()).or_cli(app)?;
+    let verified = replica.status().or_cli(app)?.verified_at;
+    if verified.is_none_or(|at| at.0 <= left) {
+        return Ok(false);
+    }
+    std::fs::remove_file(&copy).map_err(|e| crate::dir::DirError::from_io(&copy, e)).or_cli(app)?;
+    Ok(true)
 }
 
 /// Rebuilds the database and checks the new one; how much of it is damaged.

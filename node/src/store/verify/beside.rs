@@ -1,15 +1,15 @@
 //! Checking what lies beside the commits: what follows from them, and what follows from other signed
 //! bytes.
 //!
-//! It does not: check what only this place knows and nothing repeats: when a commit or an edit was first
-//! seen here, who handed a quarantined commit over and when, up to which commit a statement reaches.
+//! It does not: know what the right value of a fact was that only this place knows: its sum shows that it is
+//! not what was written.
 //!
 //! Invariants: as those of `verify`: it goes on after damage.
 
 use super::{Computed, VerifyReport};
 use crate::store::error::Fault;
 use crate::store::write::{META_EPOCH, META_SUM, epoch_hash, is_change};
-use crate::store::{SqliteStore, rows};
+use crate::store::{SqliteStore, rows, sums};
 use sampan_core::id::{CommitId, DeviceId, Incarnation, LogId, SpaceId};
 use sampan_core::log::merkle;
 use sampan_core::register::{Ack, SignedRegister, ack_leaf};
@@ -18,7 +18,8 @@ use std::collections::BTreeMap;
 
 impl SqliteStore {
     pub(super) fn check_beside(&self, computed: &Computed, report: &mut VerifyReport) {
-        let checks: [(&'static str, Result<(), Fault>); 7] = [
+        let checks: [(&'static str, Result<(), Fault>); 8] = [
+            ("file", self.check_sums(report)),
             ("logs", self.check_logs(computed, report)),
             ("commits", self.check_sizes(report)),
             ("registers", self.check_register_columns(report)),
@@ -189,6 +190,18 @@ impl SqliteStore {
         Ok(())
     }
 
+    /// What only this place knows, against the sum beside it.
+    fn check_sums(&self, report: &mut VerifyReport) -> Result<(), Fault> {
+        for (table, covered, name) in sums::TABLES {
+            let sql = format!("SELECT {name} FROM {table} WHERE sum IS NOT row_sum('{table}', {covered})");
+            for row in self.all(&sql, [], |r| Ok(r.get::<_, String>(0)?))? {
+                let record = (table == "pending").then(|| row.clone());
+                report.add(table, record, format!("{row}: a fact that only this place knows changed by itself"));
+            }
+        }
+        Ok(())
+    }
+
     fn check_info(&self, report: &mut VerifyReport) -> Result<(), Fault> {
         let org: Option<Vec<u8>> = self.one("SELECT value FROM info WHERE name = 'org'", [], |r| Ok(r.get(0)?))?;
         if org.is_none_or(|org| org != self.org.0) {
@@ -197,6 +210,11 @@ impl SqliteStore {
         let names = "SELECT count(*) FROM info WHERE name NOT IN ('org', 'epoch', 'projected_to')";
         if self.one(names, [], |r| rows::number(r, 0))? != Some(0) {
             report.add("info", None, "a fact of a name that there is not");
+        }
+        let sql = "SELECT value FROM info WHERE name = 'projected_to'";
+        let cursor: Option<Vec<u8>> = self.one(sql, [], |r| Ok(r.get(0)?))?;
+        if cursor.is_some_and(|bytes| sums::number(&bytes).is_none()) {
+            report.add("info", None, "up to where the lists have followed changed by itself");
         }
         let epoch = self.read_epoch()?;
         if self.read_meta(META_EPOCH)?.is_some_and(|hash| hash != epoch_hash(&epoch)) {
