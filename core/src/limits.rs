@@ -122,6 +122,16 @@ pub const ACK_LEAVES_MAX: usize = 4_096;
 pub const EARLY_ACKS_MAX: usize = TREE_DEPTH_MAX * FRAME_SPACES_MAX;
 /// Relays above whose newest beacon a replica remembers: a few to a level of its line.
 pub const BEACONS_KEPT_MAX: usize = 64;
+/// Links that one device may have open at a relay: two copies of a disk, and a few whose end was not noticed
+/// yet. Of more the oldest is closed.
+pub const LINKS_PER_DEVICE_MAX: usize = 8;
+/// Refusals and failed handshakes at one address (of IPv6: one network of 64 bits) beyond which keys that the
+/// charter does not know wait: a training day with a room full of wrong tickets stays below.
+pub const REFUSALS_PER_ADDRESS_MAX: u32 = 64;
+/// One refusal of an address is forgiven each so many milliseconds.
+pub const REFUSAL_FORGIVEN_EVERY_MS: u64 = 2_000;
+/// Addresses whose refusals a relay counts.
+pub const ADDRESSES_KEPT_MAX: usize = 4_096;
 /// Commits in the chain that a device shows at the door: two for each of its tickets, of which one works for
 /// many units. Each costs the relay a signature check before it knows who asks.
 pub const CHAIN_COMMITS_MAX: usize = 256;
