@@ -7,7 +7,8 @@
 
 use sampan_core::id::DeviceId;
 use sampan_core::limits::{
-    ADDRESSES_KEPT_MAX, LINKS_PER_DEVICE_MAX, REFUSAL_FORGIVEN_EVERY_MS, REFUSALS_PER_ADDRESS_MAX,
+    ADDRESSES_KEPT_MAX, DEVICE_LINK_EVERY_MS, DEVICE_LINKS_BURST, LINKS_PER_DEVICE_MAX, QUOTA_DEVICES_MAX,
+    REFUSAL_FORGIVEN_EVERY_MS, REFUSALS_PER_ADDRESS_MAX,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
@@ -32,6 +33,8 @@ struct State {
     next: u64,
     /// Refusals that are not forgiven yet, and when they were last counted.
     addresses: BTreeMap<IpAddr, (u32, Instant)>,
+    /// Links that devices opened lately, and when that was last counted.
+    opened: BTreeMap<DeviceId, (u32, Instant)>,
 }
 
 /// One link's place; dropping it frees the place.
@@ -75,22 +78,48 @@ impl Gate {
         Pass { gate: self.clone(), device, number }
     }
 
+    /// Whether a device may open one more link, which is counted; else the seconds until it may. A device that
+    /// dials again and again costs a session at the desk each time, and its neighbours wait for it.
+    ///
+    /// # Errors
+    /// The seconds.
+    pub fn may_open(&self, device: DeviceId, now: Instant) -> Result<(), u64> {
+        let mut state = self.lock();
+        if state.opened.len() >= QUOTA_DEVICES_MAX && !state.opened.contains_key(&device) {
+            state.opened.retain(|_, (count, at)| left(*count, *at, now, DEVICE_LINK_EVERY_MS) > 0);
+            if state.opened.len() >= QUOTA_DEVICES_MAX {
+                let least = state.opened.iter().min_by_key(|(_, (count, at))| (*count, *at)).map(|(d, _)| *d);
+                least.map(|d| state.opened.remove(&d));
+            }
+        }
+        let entry = state.opened.entry(device).or_insert((0, now));
+        let kept = left(entry.0, entry.1, now, DEVICE_LINK_EVERY_MS);
+        if kept >= DEVICE_LINKS_BURST {
+            // Dialling on in vain makes nobody wait longer: the count is as it was.
+            return Err(u64::from(kept - DEVICE_LINKS_BURST + 1) * DEVICE_LINK_EVERY_MS.div_ceil(1_000));
+        }
+        // Time that was not counted as forgiven yet is not lost.
+        let at = if kept == 0 { now } else { entry.1 + every(entry.0 - kept, DEVICE_LINK_EVERY_MS) };
+        *entry = (kept + 1, at);
+        Ok(())
+    }
+
     /// Somebody at this address was refused at the door, or failed its handshake.
     pub fn refused(&self, address: IpAddr, now: Instant) {
         let mut state = self.lock();
         let address = place(address);
         if state.addresses.len() >= ADDRESSES_KEPT_MAX && !state.addresses.contains_key(&address) {
-            state.addresses.retain(|_, (count, at)| left(*count, *at, now) > 0);
+            state.addresses.retain(|_, (count, at)| left(*count, *at, now, REFUSAL_FORGIVEN_EVERY_MS) > 0);
             // Still full: the one with the fewest makes room, which forgives it little.
             if state.addresses.len() >= ADDRESSES_KEPT_MAX {
-                let least = state.addresses.iter().min_by_key(|(_, (count, at))| left(*count, *at, now));
+                let least = state.addresses.iter().min_by_key(|(_, (count, at))| left(*count, *at, now, REFUSAL_FORGIVEN_EVERY_MS));
                 if let Some(least) = least.map(|(a, _)| *a) {
                     state.addresses.remove(&least);
                 }
             }
         }
         let entry = state.addresses.entry(address).or_insert((0, now));
-        let kept = left(entry.0, entry.1, now);
+        let kept = left(entry.0, entry.1, now, REFUSAL_FORGIVEN_EVERY_MS);
         // What is over the limit is not counted up: it is forgiven as soon as the knocking ends.
         *entry = ((kept + 1).min(REFUSALS_PER_ADDRESS_MAX + 1), now);
     }
@@ -102,15 +131,19 @@ impl Gate {
         state
             .addresses
             .get(&place(address))
-            .is_some_and(|(count, at)| left(*count, *at, now) > REFUSALS_PER_ADDRESS_MAX)
+            .is_some_and(|(count, at)| left(*count, *at, now, REFUSAL_FORGIVEN_EVERY_MS) > REFUSALS_PER_ADDRESS_MAX)
     }
 }
 
-/// What of a count is not forgiven yet.
-fn left(count: u32, at: Instant, now: Instant) -> u32 {
-    let forgiven =
-        now.saturating_duration_since(at).as_millis() / Duration::from_millis(REFUSAL_FORGIVEN_EVERY_MS).as_millis();
+/// What of a count is not forgiven yet, of which one is each so many milliseconds.
+fn left(count: u32, at: Instant, now: Instant, every_ms: u64) -> u32 {
+    let forgiven = now.saturating_duration_since(at).as_millis() / u128::from(every_ms);
     count.saturating_sub(u32::try_from(forgiven).unwrap_or(u32::MAX))
+}
+
+/// How long it takes to forgive so many.
+fn every(count: u32, every_ms: u64) -> Duration {
+    Duration::from_millis(u64::from(count) * every_ms)
 }
 
 /// Whoever has one address of IPv6 has 2^64 of them.
@@ -188,5 +221,31 @@ mod tests {
         }
         assert!(many.load(Ordering::Relaxed) <= ADDRESSES_KEPT_MAX);
         assert!(gate.is_suspect(v6(0), now), "those who were refused most are kept");
+    }
+
+    #[test]
+    fn a_device_that_dials_again_and_again_waits_and_its_neighbours_do_not() {
+        let gate = Gate::default();
+        let start = Instant::now();
+        let (bad, good) = (DeviceId([1; 32]), DeviceId([2; 32]));
+        for _ in 0..DEVICE_LINKS_BURST {
+            assert_eq!(gate.may_open(bad, start), Ok(()));
+        }
+        for _ in 0..1_000 {
+            assert_eq!(gate.may_open(bad, start), Err(2));
+        }
+        assert_eq!(gate.may_open(good, start), Ok(()));
+        let later = start + every(1, DEVICE_LINK_EVERY_MS);
+        assert_eq!(gate.may_open(bad, later), Ok(()));
+        assert!(gate.may_open(bad, later).is_err(), "one at a time");
+        let rested = later + every(DEVICE_LINKS_BURST, DEVICE_LINK_EVERY_MS);
+        assert!((0..DEVICE_LINKS_BURST).all(|_| gate.may_open(bad, rested).is_ok()));
+        for n in 0..QUOTA_DEVICES_MAX as u32 + 10 {
+            let mut id = [9; 32];
+            id[..4].copy_from_slice(&n.to_le_bytes());
+            assert!(gate.may_open(DeviceId(id), rested).is_ok());
+        }
+        assert!(gate.lock().opened.len() <= QUOTA_DEVICES_MAX);
+        assert!(gate.may_open(bad, rested).is_err(), "those that dialled most are kept");
     }
 }

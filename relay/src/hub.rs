@@ -8,7 +8,7 @@
 
 use crate::gate::Gate;
 use sampan_core::id::DeviceId;
-use sampan_core::sync::Role;
+use sampan_core::sync::{Event, Role};
 use sampan_node::desk::{Desk, SessionEnd};
 use sampan_node::link::pump;
 use sampan_node::net::{Endpoint, Incoming, code};
@@ -36,6 +36,12 @@ async fn serve(desk: Desk, gate: Gate, incoming: Incoming) {
         }
     };
     let peer = connection.peer();
+    if let Err(seconds) = gate.may_open(peer, Instant::now()) {
+        let words = format!("this device dials too often (DEVICE_LINKS_BURST); try again in {seconds} s");
+        connection.control.close(BUSY, &words);
+        tracing::warn!(%peer, %remote, seconds, "a device that dials too often waits");
+        return;
+    }
     // Only where many were refused is the desk asked before it is given a session: an honest relay's day
     // costs it nothing.
     if gate.is_suspect(remote.ip(), Instant::now()) && !is_known(&desk, peer).await {
@@ -49,7 +55,8 @@ async fn serve(desk: Desk, gate: Gate, incoming: Incoming) {
     let pass = gate.enter(peer, Box::new(close));
     let end = pump(&desk, connection, Role::Upper, false, |_| false).await;
     drop(pass);
-    if matches!(end.state.end, Some(SessionEnd::Refused(_))) {
+    // A device over its quota is known here, and says nothing of its neighbours.
+    if matches!(&end.state.end, Some(SessionEnd::Refused(Event::Refused { retry_after: None, .. }))) {
         gate.refused(remote.ip(), Instant::now());
     }
     tracing::info!(%peer, %remote, end = ?end.transport, "a link ended");

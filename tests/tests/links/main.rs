@@ -1,5 +1,7 @@
 //! Replicas on disk, real QUIC on loopback, in one process.
 
+mod quotas;
+
 use sampan_core::charter::Roles;
 use sampan_core::id::StoreEpoch;
 use sampan_core::limits::{LINKS_PER_DEVICE_MAX, REFUSALS_PER_ADDRESS_MAX};
@@ -158,7 +160,7 @@ fn strangers_who_are_refused_again_and_again_wait_and_their_neighbours_do_not() 
             match link.receiver.recv().await {
                 Ok(Some((_, bytes))) => {
                     let frame = Frame::decode(&bytes).unwrap();
-                    assert!(matches!(frame, Frame::Refuse(RefuseCode::Busy | RefuseCode::NoGrant, _)), "{frame:?}");
+                    assert!(matches!(frame, Frame::Refuse(RefuseCode::Busy | RefuseCode::NoGrant, ..)), "{frame:?}");
                 }
                 Ok(None) => panic!("closed without a word"),
                 Err(e) => told.push(e.to_string()),
