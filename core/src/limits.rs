@@ -145,6 +145,11 @@ pub const DEVICE_COMMITS_PER_S: u64 = 500;
 pub const DEVICE_LINKS_BURST: u32 = 240;
 /// One more link of a device is allowed each so many milliseconds.
 pub const DEVICE_LINK_EVERY_MS: u64 = 2_000;
+/// Milliseconds between two handshakes with addresses at which a device dials too often: of all of them together
+/// so that they cost no more than a twentieth of a core.
+pub const SLOW_HANDSHAKE_EVERY_MS: u64 = 50;
+/// Handshakes that wait for that; more are refused, and try again.
+pub const SLOW_HANDSHAKES_MAX: usize = 32;
 /// Devices of which a relay counts what they bring: of more, those that brought least are forgotten.
 pub const QUOTA_DEVICES_MAX: usize = 32_768;
 /// Seconds that a device over its quota waits at the most, and that it waits at a relay's word: a relay's clock
@@ -159,9 +164,9 @@ pub const DESK_SLICE_BYTES: usize = 64 << 10;
 /// Bytes of one group at the desk, one transaction: bounds how long others wait for its end.
 pub const DESK_GROUP_BYTES: usize = 1 << 20;
 /// Milliseconds of the desk's time that one device below may take at once before it gives way to others.
-pub const DESK_BURST_MS: u64 = 1_000;
+pub const DESK_BURST_MS: u64 = 500;
 /// A device that took more rests this many times as long as its last turn took, while others work.
-pub const DESK_REST_FACTOR: u32 = 9;
+pub const DESK_REST_FACTOR: u32 = 19;
 /// Commits in the chain that a device shows at the door: two for each of its tickets, of which one works for
 /// many units. Each costs the relay a signature check before it knows who asks.
 pub const CHAIN_COMMITS_MAX: usize = 256;

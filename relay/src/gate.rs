@@ -8,12 +8,13 @@
 use sampan_core::id::DeviceId;
 use sampan_core::limits::{
     ADDRESSES_KEPT_MAX, DEVICE_LINK_EVERY_MS, DEVICE_LINKS_BURST, LINKS_PER_DEVICE_MAX, QUOTA_DEVICES_MAX,
-    REFUSAL_FORGIVEN_EVERY_MS, REFUSALS_PER_ADDRESS_MAX,
+    REFUSAL_FORGIVEN_EVERY_MS, REFUSALS_PER_ADDRESS_MAX, SLOW_HANDSHAKE_EVERY_MS, SLOW_HANDSHAKES_MAX,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+use tokio::sync::Semaphore;
 
 /// Ends a link.
 pub type Close = Box<dyn Fn() + Send>;
@@ -22,9 +23,20 @@ pub type Close = Box<dyn Fn() + Send>;
 type Links = VecDeque<(u64, Close)>;
 
 /// Counts links and refusals; clones share it.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Gate {
     state: Arc<Mutex<State>>,
+    /// Handshakes that may wait for the slow way.
+    slow: Arc<Semaphore>,
+    /// The slow way: one at a time.
+    one: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl Default for Gate {
+    fn default() -> Self {
+        let slow = Arc::new(Semaphore::new(SLOW_HANDSHAKES_MAX));
+        Self { state: Arc::default(), slow, one: Arc::default() }
+    }
 }
 
 #[derive(Default)]
@@ -35,6 +47,8 @@ struct State {
     addresses: BTreeMap<IpAddr, (u32, Instant)>,
     /// Links that devices opened lately, and when that was last counted.
     opened: BTreeMap<DeviceId, (u32, Instant)>,
+    /// Addresses at which a device dials too often, and since when it was last seen to.
+    hasty: BTreeMap<IpAddr, Instant>,
 }
 
 /// One link's place; dropping it frees the place.
@@ -83,7 +97,7 @@ impl Gate {
     ///
     /// # Errors
     /// The seconds.
-    pub fn may_open(&self, device: DeviceId, now: Instant) -> Result<(), u64> {
+    pub fn may_open(&self, device: DeviceId, address: IpAddr, now: Instant) -> Result<(), u64> {
         let mut state = self.lock();
         if state.opened.len() >= QUOTA_DEVICES_MAX && !state.opened.contains_key(&device) {
             state.opened.retain(|_, (count, at)| left(*count, *at, now, DEVICE_LINK_EVERY_MS) > 0);
@@ -95,6 +109,13 @@ impl Gate {
         let entry = state.opened.entry(device).or_insert((0, now));
         let kept = left(entry.0, entry.1, now, DEVICE_LINK_EVERY_MS);
         if kept >= DEVICE_LINKS_BURST {
+            let slow_for = every(1, DEVICE_LINK_EVERY_MS);
+            if state.hasty.len() >= ADDRESSES_KEPT_MAX {
+                state.hasty.retain(|_, at| now.saturating_duration_since(*at) < slow_for);
+            }
+            if state.hasty.len() < ADDRESSES_KEPT_MAX {
+                state.hasty.insert(place(address), now);
+            }
             // Dialling on in vain makes nobody wait longer: the count is as it was.
             return Err(u64::from(kept - DEVICE_LINKS_BURST + 1) * DEVICE_LINK_EVERY_MS.div_ceil(1_000));
         }
@@ -102,6 +123,19 @@ impl Gate {
         let at = if kept == 0 { now } else { entry.1 + every(entry.0 - kept, DEVICE_LINK_EVERY_MS) };
         *entry = (kept + 1, at);
         Ok(())
+    }
+
+    /// Waits before a handshake with an address at which a device dials too often: a handshake is most of what
+    /// such a link costs. False when too many wait already. Others at that address wait a little too, and are served.
+    pub async fn approach(&self, address: IpAddr, now: Instant) -> bool {
+        let hasty = self.lock().hasty.get(&place(address)).copied();
+        if hasty.is_none_or(|at| now.saturating_duration_since(at) >= every(1, DEVICE_LINK_EVERY_MS)) {
+            return true;
+        }
+        let Ok(_waits) = self.slow.try_acquire() else { return false };
+        let _one = self.one.lock().await;
+        tokio::time::sleep(Duration::from_millis(SLOW_HANDSHAKE_EVERY_MS)).await;
+        true
     }
 
     /// Somebody at this address was refused at the door, or failed its handshake.
@@ -112,7 +146,10 @@ impl Gate {
             state.addresses.retain(|_, (count, at)| left(*count, *at, now, REFUSAL_FORGIVEN_EVERY_MS) > 0);
             // Still full: the one with the fewest makes room, which forgives it little.
             if state.addresses.len() >= ADDRESSES_KEPT_MAX {
-                let least = state.addresses.iter().min_by_key(|(_, (count, at))| left(*count, *at, now, REFUSAL_FORGIVEN_EVERY_MS));
+                let least = state
+                    .addresses
+                    .iter()
+                    .min_by_key(|(_, (count, at))| left(*count, *at, now, REFUSAL_FORGIVEN_EVERY_MS));
                 if let Some(least) = least.map(|(a, _)| *a) {
                     state.addresses.remove(&least);
                 }
@@ -229,23 +266,42 @@ mod tests {
         let start = Instant::now();
         let (bad, good) = (DeviceId([1; 32]), DeviceId([2; 32]));
         for _ in 0..DEVICE_LINKS_BURST {
-            assert_eq!(gate.may_open(bad, start), Ok(()));
+            assert_eq!(gate.may_open(bad, v4(1), start), Ok(()));
         }
         for _ in 0..1_000 {
-            assert_eq!(gate.may_open(bad, start), Err(2));
+            assert_eq!(gate.may_open(bad, v4(1), start), Err(2));
         }
-        assert_eq!(gate.may_open(good, start), Ok(()));
+        assert_eq!(gate.may_open(good, v4(1), start), Ok(()));
         let later = start + every(1, DEVICE_LINK_EVERY_MS);
-        assert_eq!(gate.may_open(bad, later), Ok(()));
-        assert!(gate.may_open(bad, later).is_err(), "one at a time");
+        assert_eq!(gate.may_open(bad, v4(1), later), Ok(()));
+        assert!(gate.may_open(bad, v4(1), later).is_err(), "one at a time");
         let rested = later + every(DEVICE_LINKS_BURST, DEVICE_LINK_EVERY_MS);
-        assert!((0..DEVICE_LINKS_BURST).all(|_| gate.may_open(bad, rested).is_ok()));
+        assert!((0..DEVICE_LINKS_BURST).all(|_| gate.may_open(bad, v4(1), rested).is_ok()));
         for n in 0..QUOTA_DEVICES_MAX as u32 + 10 {
             let mut id = [9; 32];
             id[..4].copy_from_slice(&n.to_le_bytes());
-            assert!(gate.may_open(DeviceId(id), rested).is_ok());
+            assert!(gate.may_open(DeviceId(id), v4(2), rested).is_ok());
         }
         assert!(gate.lock().opened.len() <= QUOTA_DEVICES_MAX);
-        assert!(gate.may_open(bad, rested).is_err(), "those that dialled most are kept");
+        assert!(gate.may_open(bad, v4(1), rested).is_err(), "those that dialled most are kept");
+    }
+
+    #[tokio::test]
+    async fn where_a_device_dials_too_often_handshakes_wait_and_only_there() {
+        let gate = Gate::default();
+        let (start, bad, here, there) = (Instant::now(), DeviceId([1; 32]), v4(1), v4(2));
+        assert!(gate.approach(here, start).await);
+        while gate.may_open(bad, here, start).is_ok() {}
+        let mut waiting: Vec<_> = (0..SLOW_HANDSHAKES_MAX).map(|_| Box::pin(gate.approach(here, start))).collect();
+        let none = std::future::poll_fn(|cx| {
+            std::task::Poll::Ready(waiting.iter_mut().all(|one| one.as_mut().poll(cx).is_pending()))
+        });
+        assert!(none.await, "all of them wait");
+        assert!(!gate.approach(here, start).await, "one too many");
+        assert!(gate.approach(there, start).await);
+        for one in waiting {
+            assert!(one.await, "each is let in");
+        }
+        assert!(gate.approach(here, start + every(1, DEVICE_LINK_EVERY_MS)).await);
     }
 }

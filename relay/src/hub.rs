@@ -27,6 +27,10 @@ pub async fn accept(desk: Desk, endpoint: Endpoint) {
 
 async fn serve(desk: Desk, gate: Gate, incoming: Incoming) {
     let remote = incoming.remote();
+    if !gate.approach(remote.ip(), Instant::now()).await {
+        tracing::info!(%remote, "a handshake was refused: a device at its address dials too often");
+        return;
+    }
     let connection = match incoming.accept().await {
         Ok(connection) => connection,
         Err(error) => {
@@ -36,7 +40,7 @@ async fn serve(desk: Desk, gate: Gate, incoming: Incoming) {
         }
     };
     let peer = connection.peer();
-    if let Err(seconds) = gate.may_open(peer, Instant::now()) {
+    if let Err(seconds) = gate.may_open(peer, remote.ip(), Instant::now()) {
         let words = format!("this device dials too often (DEVICE_LINKS_BURST); try again in {seconds} s");
         connection.control.close(BUSY, &words);
         tracing::warn!(%peer, %remote, seconds, "a device that dials too often waits");

@@ -361,11 +361,7 @@ impl Engine {
         })
     }
 
-    fn chains_where(
-        &self,
-        store: &dyn Store,
-        wanted: impl Fn(&[Group]) -> bool,
-    ) -> Result<Vec<Group>, StoreError> {
+    fn chains_where(&self, store: &dyn Store, wanted: impl Fn(&[Group]) -> bool) -> Result<Vec<Group>, StoreError> {
         let mut out = Vec::new();
         for unit in self.joined_units(store)? {
             if let Some(bytes) = store.meta(&meta::chain(&unit))? {

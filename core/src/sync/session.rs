@@ -220,7 +220,9 @@ impl Session {
             | SessionError::PeerIdentity { .. }
             | SessionError::PeerFlood
             | SessionError::Peer(_)
-            | SessionError::PeerRegister(_) => Some(Frame::Refuse(RefuseCode::Protocol, error.to_string(), None).encode()),
+            | SessionError::PeerRegister(_) => {
+                Some(Frame::Refuse(RefuseCode::Protocol, error.to_string(), None).encode())
+            }
         }
     }
 

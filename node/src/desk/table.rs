@@ -380,8 +380,7 @@ fn hold_back(open: &mut Open, over: Over) {
     let (text, retry_after) = (over.words(), Some(over.retry_after));
     tracing::warn!(peer = %open.session.peer(), quota = ?over.kind, seconds = over.retry_after, "a device is over its quota");
     open.refusal = Some(Frame::Refuse(RefuseCode::Busy, text.clone(), retry_after).encode());
-    open.end =
-        Some(SessionEnd::Refused(Event::Refused { code: RefuseCode::Busy, text, by_peer: false, retry_after }));
+    open.end = Some(SessionEnd::Refused(Event::Refused { code: RefuseCode::Busy, text, by_peer: false, retry_after }));
     open.closed = true;
 }
 

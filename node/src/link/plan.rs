@@ -85,9 +85,7 @@ pub fn retry_after(end: Option<&SessionEnd>) -> Option<u32> {
         Some(SessionEnd::Refused(Event::Refused { retry_after, by_peer: true, .. })) => {
             retry_after.map(|s| s.min(QUOTA_WAIT_S_MAX))
         }
-        Some(
-            SessionEnd::Refused(_) | SessionEnd::Redirect(_) | SessionEnd::NotVerified | SessionEnd::Failed(_),
-        )
+        Some(SessionEnd::Refused(_) | SessionEnd::Redirect(_) | SessionEnd::NotVerified | SessionEnd::Failed(_))
         | None => None,
     }
 }
@@ -150,7 +148,8 @@ mod tests {
         let route = vec![hop(1), Hop { distance: 1, ..hop(2) }, Hop { distance: 2, ..hop(3) }];
         assert_eq!(plan.hops(route.clone()), route);
         let text = String::new();
-        let busy = SessionEnd::Refused(Event::Refused { code: RefuseCode::Busy, text, by_peer: true, retry_after: None });
+        let busy =
+            SessionEnd::Refused(Event::Refused { code: RefuseCode::Busy, text, by_peer: true, retry_after: None });
         plan.ended(&hop(1), Some(&busy), false);
         assert_eq!(plan.wait(&mut rng), Duration::ZERO);
         assert_eq!(plan.hops(route.clone()), route[1..]);

@@ -118,10 +118,7 @@ fn told_to_wait(state: &SessionState) -> Option<u32> {
 fn a_load_over_the_quota_is_told_when_to_come_back_and_finishes_and_no_sibling_waits() {
     let dir = tempfile::tempdir().unwrap();
     let clock: Clock = Arc::new(AtomicU64::new(sampan_node::replica::system_clock()().0));
-    let rates = QuotaRates {
-        bytes: Rate { burst: 100_000, per_s: 1_000 },
-        commits: Rate { burst: 1_000, per_s: 1 },
-    };
+    let rates = QuotaRates { bytes: Rate { burst: 100_000, per_s: 1_000 }, commits: Rate { burst: 1_000, per_s: 1 } };
     let mut city = Place::new(found(&dir.path().join("city"), "Thành phố"), &clock, rates);
     let units = ["Chi bộ 1", "Chi bộ 2"].map(|name| unit(&mut city.replica, name));
     let tickets = units.map(|u| invite(&mut city.replica, u));
