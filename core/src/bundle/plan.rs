@@ -163,11 +163,7 @@ impl Plan {
             epoch: engine.epoch(),
             digests,
             frontier: None,
-            chain: match (self.down, admitted) {
-                (true, _) => Vec::new(),
-                (false, true) => engine.chains_unseen(env.store)?,
-                (false, false) => engine.chains(env.store)?,
-            },
+            chain: if self.down || admitted { Vec::new() } else { engine.chains(env.store)? },
             // Whoever carries a file has chosen whom to carry it to.
             fallback: true,
         })

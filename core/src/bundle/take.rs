@@ -231,7 +231,8 @@ impl Taking {
             && env.store.meta(meta::ADMITTED)?.is_none()
         {
             let chain = env.engine.chains(env.store)?;
-            env.engine.intake_chains(env.store, env.rng, self.sender, &chain, env.now)?;
+            let only_charter = |_: &Charter, space: &SpaceId| space.flow == Flow::Charter;
+            env.engine.intake(env.store, env.rng, self.sender, &chain, &only_charter, env.now)?;
         }
         self.refresh(env.engine);
         Ok(())

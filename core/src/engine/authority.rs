@@ -6,10 +6,10 @@
 //! Invariants: a commit of the charter is signed by the key that has the right: the root key, this
 //! device, or a one-time ticket key; it is durable before this returns.
 
-use super::{Engine, IntakeError, meta};
+use super::{Engine, meta};
 use crate::charter::{Charter, Grant, Holder, Op, Roles, Ticket};
 use crate::entropy::{Entropy, random};
-use crate::id::{CommitId, DeviceId, Flow, Incarnation, Nonce, SpaceId, UnitId};
+use crate::id::{CommitId, DeviceId, Incarnation, Nonce, SpaceId, UnitId};
 use crate::limits::COMMIT_ENTRIES_MAX;
 use crate::log::commit::FORMAT;
 use crate::log::{Commit, Entry, EntryKind, EntryPayload, Header, Payload, device_id};
@@ -21,9 +21,6 @@ use crate::wire;
 use crate::wire::frame::{Group, RelayAddress};
 use ed25519_dalek::SigningKey;
 use std::collections::BTreeSet;
-
-/// Bytes of one unit among those joined by tickets: its id and its depth.
-const JOINED_BYTES: usize = 17;
 
 /// Who is invited, where, and for what.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -320,19 +317,9 @@ impl Engine {
         };
         let chain = vec![group(&grant), group(&enrol)];
         let mut batch = Batch::at(now);
-        // Several tickets may be used before any link: until the charter shows it, each unit is remembered.
-        let seen = self.charter.units_of(&self.device);
-        let before = store.meta(meta::JOINED_UNIT)?.unwrap_or_default();
-        let mut joined: Vec<u8> = Vec::with_capacity(before.len() + JOINED_BYTES);
-        for one in before.chunks_exact(JOINED_BYTES) {
-            let unit = UnitId::from_slice(&one[..16]);
-            if unit.is_some_and(|u| u != ticket.unit && !seen.contains(&u)) {
-                joined.extend(one);
-            }
-        }
-        joined.extend(ticket.unit.0);
-        joined.push(ticket.depth);
-        batch.meta.insert(meta::JOINED_UNIT.into(), Some(joined));
+        let mut unit = ticket.unit.0.to_vec();
+        unit.push(ticket.depth);
+        batch.meta.insert(meta::JOINED_UNIT.into(), Some(unit));
         batch.meta.insert(meta::chain(&ticket.unit), Some(wire::encode(&chain)));
         let ticket_box = crate::bundle::BoxSecret::of_signer(&key).to_bytes().to_vec();
         batch.meta.insert(meta::ticket_box(&ticket.unit), Some(ticket_box));
@@ -346,63 +333,15 @@ impl Engine {
     /// # Errors
     /// [`StoreError`].
     pub fn chains(&self, store: &dyn Store) -> Result<Vec<Group>, StoreError> {
-        self.chains_where(store, |_| true)
-    }
-
-    /// The chains that show what the charter held here does not show yet: relays above have not taken them, or
-    /// could not place them, even if they have let this device in by another.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub fn chains_unseen(&self, store: &dyn Store) -> Result<Vec<Group>, StoreError> {
-        let unseen = |id: &CommitId| !self.charter.knows(id);
-        self.chains_where(store, |chain| {
-            chain.iter().flat_map(|g| &g.headers).filter_map(|h| h.trust().ok()).any(|h| unseen(&h.id()))
-        })
-    }
-
-    fn chains_where(&self, store: &dyn Store, wanted: impl Fn(&[Group]) -> bool) -> Result<Vec<Group>, StoreError> {
         let mut out = Vec::new();
         for unit in self.joined_units(store)? {
             if let Some(bytes) = store.meta(&meta::chain(&unit))? {
-                let chain: Vec<Group> =
-                    wire::decode("chain", &bytes).map_err(|e| StoreError::Damaged(e.to_string()))?;
-                if wanted(&chain) {
-                    out.extend(chain);
-                }
+                out.extend(
+                    wire::decode::<Vec<Group>>("chain", &bytes).map_err(|e| StoreError::Damaged(e.to_string()))?,
+                );
             }
         }
         Ok(out)
-    }
-
-    /// Takes the chains that show a device's rights, each as far as the charter held here can place it: one that
-    /// builds on what has not arrived is left out, and keeps no other from being taken. Its device shows it again.
-    ///
-    /// # Errors
-    /// [`IntakeError`], but for a commit before its parents.
-    pub(crate) fn intake_chains(
-        &mut self,
-        store: &mut dyn Store,
-        rng: &mut dyn Entropy,
-        from: DeviceId,
-        chains: &[Group],
-        now: Millis,
-    ) -> Result<(), IntakeError> {
-        let only_charter = |_: &Charter, space: &SpaceId| space.flow == Flow::Charter;
-        let space = |g: &Group| g.headers.first().and_then(|h| h.trust().ok()).map(|h| h.header().space);
-        let mut early = BTreeSet::new();
-        for group in chains {
-            // What enrols by a grant that was left out would lie in the quarantine for nothing.
-            if space(group).is_some_and(|s| early.contains(&s)) {
-                continue;
-            }
-            match self.intake(store, rng, from, std::slice::from_ref(group), &only_charter, now) {
-                Ok(_) => {}
-                Err(IntakeError::PeerOrder(_)) => early.extend(space(group)),
-                Err(e) => return Err(e),
-            }
-        }
-        Ok(())
     }
 
     /// What the tickets that this device used grant it, before the charter has come and said so.
@@ -430,7 +369,7 @@ impl Engine {
     pub fn joined_units(&self, store: &dyn Store) -> Result<Vec<UnitId>, StoreError> {
         let mut units = self.charter.units_of(&self.device);
         if let Some(bytes) = store.meta(meta::JOINED_UNIT)? {
-            units.extend(bytes.chunks_exact(JOINED_BYTES).filter_map(|one| UnitId::from_slice(&one[..16])));
+            units.extend(bytes.get(..16).and_then(UnitId::from_slice));
         }
         Ok(units.into_iter().collect())
     }

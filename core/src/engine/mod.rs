@@ -69,7 +69,7 @@ pub mod meta {
     pub const CLOCK_OFFSET: &str = "clock_offset";
     /// 1 once an upper end has let this device in: the chain need not travel any more.
     pub const ADMITTED: &str = "admitted";
-    /// The units that tickets named, before the charter has come: for each 16 bytes and its depth.
+    /// The unit that a ticket named, before the charter has come: 16 bytes and its depth.
     pub const JOINED_UNIT: &str = "joined_unit";
     /// The chain of commits that shows the right of a ticket on a unit.
     #[must_use]

@@ -42,9 +42,8 @@
 //!
 //! # Tickets
 //!
-//! A ticket is one line, made without the device and used without a link. (Several may
-//! be used on one folder before any link: each is shown at the door until the charter shows it, and one that a
-//! relay cannot place yet keeps the others from nothing.) `invite` prints it, writes it to
+//! A ticket is one line, made without the device and used without a link. (Of two tickets used on one folder
+//! before any link only the last holds: sync in between.) `invite` prints it, writes it to
 //! a new file (`--ticket-file`), draws it as a QR picture (`--qr FILE.svg`), or shows that on the screen
 //! (`--qr -`). The picture holds the very line. Its longest form, 2,048 characters, fits the largest QR code
 //! with 15 % correction (2,331 bytes), so that there is no ticket without a picture; a long one is a dense

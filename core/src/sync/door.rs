@@ -38,13 +38,14 @@ pub(crate) fn judge(env: &mut Env<'_>, peer: DeviceId, hello: &Hello) -> Result<
     if let Some(refusal) = judge_tickets(env, hello, if worth { &commits } else { &[] }) {
         return Ok(refusal);
     }
+    let only_charter = |_: &Charter, space: &crate::id::SpaceId| space.flow == Flow::Charter;
     if worth {
         let known = env.engine.charter().rights(&peer).next().is_some();
         // A device that the charter shows already may send its chain again; strangers' chains are
         // taken only when they end in a right, so that nobody fills the quarantine at the door.
         let would = env.engine.charter_with(&commits);
         if known || would.rights(&peer).next().is_some() {
-            env.engine.intake_chains(env.store, env.rng, peer, &hello.chain, env.now)?;
+            env.engine.intake(env.store, env.rng, peer, &hello.chain, &only_charter, env.now)?;
         }
     }
     let verdict = judge_rights(env.engine.charter(), peer, env.now);

@@ -158,11 +158,7 @@ impl Session {
             }
         }
         let admitted = env.store.meta(meta::ADMITTED)?.is_some();
-        let chain = match (self.role, admitted) {
-            (Role::Upper, _) => Vec::new(),
-            (Role::Lower, true) => engine.chains_unseen(env.store)?,
-            (Role::Lower, false) => engine.chains(env.store)?,
-        };
+        let chain = if self.role == Role::Upper || admitted { Vec::new() } else { engine.chains(env.store)? };
         Ok(Hello {
             version_min: PROTOCOL,
             version_max: PROTOCOL,
