@@ -107,5 +107,8 @@
 //! | cannot | move an entry to another record, or claim a record's id before its creation | `a_claim_that_comes_before_a_record_does_not_say_where_it_belongs`, `what_fails_admission_is_malformed_everywhere_and_never_shown` |
 //! | cannot | make a reader allocate what it only claims | `claims_of_huge_lengths_cost_nothing`, `a_bomb_costs_no_more_than_it_inflates_to` |
 //! | cannot | hold many links open at a relay | `a_device_that_opens_link_after_link_keeps_only_the_newest`, `a_device_has_so_many_links_and_the_oldest_goes_first` |
+//! | cannot | bring more than its quota: it is told when to come back, what arrived is kept, siblings are served | `a_load_over_the_quota_is_told_when_to_come_back_and_finishes_and_no_sibling_waits`, `a_device_over_its_quota_waits_and_is_let_in_again_and_others_do_not_wait` |
+//! | cannot | take more than its share of a relay's time while others work | `a_device_over_its_share_rests_while_others_work_and_only_then`, `a_group_takes_from_every_link_before_it_takes_much_from_one` |
+//! | cannot | dial again and again: it waits, and handshakes at its address go the slow way | `a_device_that_dials_again_and_again_waits_and_its_neighbours_do_not`, `where_a_device_dials_too_often_handshakes_wait_and_only_there` |
 //! | cannot | make a web page or a terminal run its words | `names_cannot_write_markup` |
 //! | can | write nonsense in its own unit's records, within the limits, as fast as its link and relay take it | remains |
