@@ -132,6 +132,51 @@ pub const ACK_LEAVES_MAX: usize = 4_096;
 pub const EARLY_ACKS_MAX: usize = TREE_DEPTH_MAX * FRAME_SPACES_MAX;
 /// Relays above whose newest beacon a replica remembers: a few to a level of its line.
 pub const BEACONS_KEPT_MAX: usize = 64;
+/// Links that one device may have open at a relay: two copies of a disk, and a few whose end was not noticed
+/// yet. Of more the oldest is closed.
+pub const LINKS_PER_DEVICE_MAX: usize = 8;
+/// Refusals and failed handshakes at one address (of IPv6: one network of 64 bits) beyond which keys that the
+/// charter does not know wait: a training day with a room full of wrong tickets stays below.
+pub const REFUSALS_PER_ADDRESS_MAX: u32 = 64;
+/// One refusal of an address is forgiven each so many milliseconds.
+pub const REFUSAL_FORGIVEN_EVERY_MS: u64 = 2_000;
+/// Addresses whose refusals a relay counts.
+pub const ADDRESSES_KEPT_MAX: usize = 4_096;
+/// Bytes of frames that one device may bring a relay at once: the first load of a district with half a million
+/// records. What is over it waits ([`DEVICE_BYTES_PER_S`]), and nothing that was taken is lost.
+pub const DEVICE_BYTES_BURST: u64 = 256 << 20;
+/// Bytes of frames that one device may bring in the long run, a second: four times what a fast field link carries.
+pub const DEVICE_BYTES_PER_S: u64 = 512 << 10;
+/// Commits, and frames of any kind, that one device may bring a relay at once: a branch's work of decades.
+pub const DEVICE_COMMITS_BURST: u64 = 100_000;
+/// The same in the long run, a second: twenty times what somebody who types makes, one tenth of a core.
+pub const DEVICE_COMMITS_PER_S: u64 = 500;
+/// Links that one device may open at a relay one after the other: hours of a link that is cut every minute.
+pub const DEVICE_LINKS_BURST: u32 = 240;
+/// One more link of a device is allowed each so many milliseconds.
+pub const DEVICE_LINK_EVERY_MS: u64 = 2_000;
+/// Milliseconds between two handshakes with addresses at which a device dials too often: of all of them together
+/// so that they cost no more than a twentieth of a core.
+pub const SLOW_HANDSHAKE_EVERY_MS: u64 = 50;
+/// Handshakes that wait for that; more are refused, and try again.
+pub const SLOW_HANDSHAKES_MAX: usize = 32;
+/// Devices of which a relay counts what they bring: of more, those that brought least are forgotten.
+pub const QUOTA_DEVICES_MAX: usize = 32_768;
+/// Seconds that a device over its quota waits at the most, and that it waits at a relay's word: a relay's clock
+/// or word that is wrong must keep nobody out for long.
+pub const QUOTA_WAIT_S_MAX: u32 = 600;
+/// Bytes of frames of one link that wait at the desk of a replica: one frame of the greatest size, or many.
+pub const LINK_INPUT_BYTES_MAX: usize = 1 << 20;
+/// Bytes of frames of all links together that wait at the desk of a replica.
+pub const DESK_INPUT_BYTES_MAX: usize = 64 << 20;
+/// Bytes that a link may put into one group at the desk while others wait, unless its first frame has more.
+pub const DESK_SLICE_BYTES: usize = 64 << 10;
+/// Bytes of one group at the desk, one transaction: bounds how long others wait for its end.
+pub const DESK_GROUP_BYTES: usize = 1 << 20;
+/// Milliseconds of the desk's time that one device below may take at once before it gives way to others.
+pub const DESK_BURST_MS: u64 = 500;
+/// A device that took more rests this many times as long as its last turn took, while others work.
+pub const DESK_REST_FACTOR: u32 = 19;
 /// Commits in the chain that a device shows at the door: two for each of its tickets, of which one works for
 /// many units. Each costs the relay a signature check before it knows who asks.
 pub const CHAIN_COMMITS_MAX: usize = 256;

@@ -6,5 +6,6 @@
 
 pub mod admin;
 pub mod cli;
+pub mod gate;
 pub mod hub;
 pub mod serve;

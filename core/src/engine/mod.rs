@@ -64,6 +64,8 @@ pub mod meta {
     pub const CHILD_VERIFIED_AT: &str = "child_verified_at/";
     /// Prefix: when a child was last seen, 8 bytes.
     pub const CHILD_SEEN_AT: &str = "child_seen_at/";
+    /// When a child was last over its quota and told to come back later, 8 bytes.
+    pub const CHILD_HELD_BACK_AT: &str = "child_held_back_at/";
     /// The last commit that this replica held when it last verified with its upper end, 8 bytes: what
     /// both share of it is there.
     pub const VERIFIED_THROUGH: &str = "verified_through";

@@ -316,7 +316,7 @@
 //! | # | frame | fields |
 //! | --- | --- | --- |
 //! | 0 | Hello | one record, below |
-//! | 1 | Refuse | code uint, text |
+//! | 1 | Refuse | code uint, text, seconds uint (optional, left out when absent) |
 //! | 2 | Redirect | list of `[device bytes 32, list of texts]`, at most 8 addresses each |
 //! | 3 | Frontier | list of *space frontiers* |
 //! | 4 | Nodes | list of `[unit, tree, own digest bytes 32, list of [child unit, digest]]` |
@@ -337,7 +337,7 @@
 //! there, in order, with one exactly the leaf that it proves.
 //!
 //! Codes of Refuse: 0 wrong organisation, 1 no grant, 2 grant ended, 3 ticket used, 4 ticket expired,
-//! 5 version, 6 busy, 7 protocol. Writers sort spaces, logs, tips, units and children; readers do not
+//! 5 version, 6 busy (with seconds: come back to this relay after them), 7 protocol. Writers sort spaces, logs, tips, units and children; readers do not
 //! rely on it.
 //!
 //! ```

@@ -23,6 +23,7 @@
 //! | cannot | break a session with bytes of its own making, once in: garbage ends it with a reason and changes nothing | `garbage_ends_a_session_with_a_reason_and_changes_nothing`, `broken_framing_closes_the_connection_with_a_sentence` |
 //! | cannot | make a relay fold its charter, or keep anything, by signing what it likes | `a_chain_of_strangers_is_not_worth_a_fold_and_an_honest_one_is` |
 //! | cannot | fill a relay's memory before it has said who it is | `a_stranger_without_a_hello_cannot_fill_a_relays_memory` |
+//! | cannot | keep a relay busy with refusals: so many at one address, and unknown keys there wait, known ones do not | `strangers_who_are_refused_again_and_again_wait_and_their_neighbours_do_not`, `refusals_of_an_address_are_counted_and_forgiven` |
 //! | cannot | be answered at another's address under load | `under_load_strangers_prove_their_address_first` |
 //! | cannot | use a ticket that was used, cut or altered | `a_ticket_is_used_once`, `tickets_that_are_cut_altered_used_or_of_another_organisation` |
 //! | can | cut a link again and again; what was sent whole stays, and a cut resumes | `a_cut_link_resumes_and_sends_nothing_twice`, `a_load_cut_every_10_seconds_goes_on_where_it_was_in_both_directions` |
@@ -112,5 +113,9 @@
 //! | cannot | write a collection that its grant leaves out | `what_a_grant_does_not_let_write_is_set_aside_at_every_hop_until_a_grant_does` |
 //! | cannot | move an entry to another record, or claim a record's id before its creation | `a_claim_that_comes_before_a_record_does_not_say_where_it_belongs`, `what_fails_admission_is_malformed_everywhere_and_never_shown` |
 //! | cannot | make a reader allocate what it only claims | `claims_of_huge_lengths_cost_nothing`, `a_bomb_costs_no_more_than_it_inflates_to` |
+//! | cannot | hold many links open at a relay | `a_device_that_opens_link_after_link_keeps_only_the_newest`, `a_device_has_so_many_links_and_the_oldest_goes_first` |
+//! | cannot | bring more than its quota: it is told when to come back, what arrived is kept, siblings are served | `a_load_over_the_quota_is_told_when_to_come_back_and_finishes_and_no_sibling_waits`, `a_device_over_its_quota_waits_and_is_let_in_again_and_others_do_not_wait` |
+//! | cannot | take more than its share of a relay's time while others work | `a_device_over_its_share_rests_while_others_work_and_only_then`, `a_group_takes_from_every_link_before_it_takes_much_from_one` |
+//! | cannot | dial again and again: it waits, and handshakes at its address go the slow way | `a_device_that_dials_again_and_again_waits_and_its_neighbours_do_not`, `where_a_device_dials_too_often_handshakes_wait_and_only_there` |
 //! | cannot | make a web page or a terminal run its words | `names_cannot_write_markup` |
 //! | can | write nonsense in its own unit's records, within the limits, as fast as its link and relay take it | remains |

@@ -17,7 +17,7 @@ use crate::charter::Charter;
 use crate::engine::{Engine, IntakeError, meta};
 use crate::frontier::{ShortId, SpaceTips};
 use crate::id::{CommitId, DeviceId, Flow, LogId, SpaceId, UnitId};
-use crate::limits::{BEFORE_HELLO_BYTES_MAX, EARLY_ACKS_MAX, HELLO_LOGS_MAX, WAITING_BYTES_MAX};
+use crate::limits::{BEFORE_HELLO_BYTES_MAX, EARLY_ACKS_MAX, FRAME_ENTRIES_MAX, HELLO_LOGS_MAX, WAITING_BYTES_MAX};
 use crate::scope::{Shared, Side};
 use crate::store::Batch;
 use crate::time::Millis;
@@ -220,7 +220,9 @@ impl Session {
             | SessionError::PeerIdentity { .. }
             | SessionError::PeerFlood
             | SessionError::Peer(_)
-            | SessionError::PeerRegister(_) => Some(Frame::Refuse(RefuseCode::Protocol, error.to_string()).encode()),
+            | SessionError::PeerRegister(_) => {
+                Some(Frame::Refuse(RefuseCode::Protocol, error.to_string(), None).encode())
+            }
         }
     }
 
@@ -234,16 +236,17 @@ impl Session {
         }
         match frame {
             Frame::Hello(h) => self.take_hello(env, *h)?,
-            Frame::Refuse(code, text) => {
+            Frame::Refuse(code, text, retry_after) => {
                 self.closing = true;
                 // A relay that was restored from before this device joined, or has not heard of its unit yet,
                 // does not know it: the next hello shows the chain again.
-                if matches!(code, RefuseCode::NoGrant | RefuseCode::Busy) && self.role == Role::Lower {
+                let unknown = matches!(code, RefuseCode::NoGrant | RefuseCode::Busy) && retry_after.is_none();
+                if unknown && self.role == Role::Lower {
                     let mut batch = Batch::at(env.now);
                     batch.meta.insert(meta::ADMITTED.into(), None);
                     env.store.write(&batch)?;
                 }
-                self.events.push_back(Event::Refused { code, text, by_peer: true });
+                self.events.push_back(Event::Refused { code, text, by_peer: true, retry_after });
             }
             Frame::Redirect(relays) => {
                 self.closing = true;
@@ -259,7 +262,15 @@ impl Session {
                 self.progress.announce(&a);
                 self.events.push_back(Event::Announced(a));
             }
-            Frame::Commits { after: _, groups } => self.take_commits(env, &groups)?,
+            Frame::Commits { after: _, groups } => {
+                // Each costs a signature check: one frame is one unit of work for everybody who waits.
+                let commits = groups.iter().map(|g| g.headers.len()).sum::<usize>();
+                self.stats.commits_shown += commits as u64;
+                if commits > FRAME_ENTRIES_MAX as usize {
+                    return Err(SessionError::PeerFlood);
+                }
+                self.take_commits(env, &groups)?;
+            }
             Frame::Inventory { log, commits } => {
                 if self.may_bring(env.engine.charter(), &log.space) {
                     self.peer_inventories.push((log, commits.into_iter().collect()));
@@ -356,8 +367,8 @@ impl Session {
 
     pub(super) fn refuse(&mut self, code: RefuseCode, text: String) {
         self.closing = true;
-        self.out.control(Frame::Refuse(code, text.clone()));
-        self.events.push_back(Event::Refused { code, text, by_peer: false });
+        self.out.control(Frame::Refuse(code, text.clone(), None));
+        self.events.push_back(Event::Refused { code, text, by_peer: false, retry_after: None });
     }
 
     /// Keeps what the peer says of a space that both share. Another is left out: the peer may know a

@@ -46,6 +46,8 @@ pub enum Event {
         text: String,
         /// Whether the peer said it.
         by_peer: bool,
+        /// After how many seconds to come back to this relay, if it named them.
+        retry_after: Option<u32>,
     },
     /// A device whose rights have ended handed in what it wrote.
     Deposited {
@@ -109,6 +111,8 @@ pub struct Stats {
     pub commits_sent: u64,
     /// Commits received that were new.
     pub commits_received: u64,
+    /// Commits received, new or not, counting or not.
+    pub commits_shown: u64,
     /// Changes of data spaces sent, births excluded.
     pub changes_sent: u64,
     /// Changes of data spaces received that were new, births excluded.
@@ -164,7 +168,8 @@ pub enum SessionError {
     },
     /// The peer sent more than may wait.
     #[error(
-        "the peer sent more than WAITING_COMMITS_MAX, WAITING_BYTES_MAX or ORPHAN_COMMITS_MAX before what it waits for"
+        "the peer sent more than WAITING_COMMITS_MAX, WAITING_BYTES_MAX or ORPHAN_COMMITS_MAX before what it waits for, \
+         or more than FRAME_ENTRIES_MAX commits in one frame"
     )]
     PeerFlood,
     /// The peer's commits.

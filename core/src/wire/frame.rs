@@ -263,8 +263,8 @@ pub enum RefuseCode {
     /// No common protocol version.
     #[n(5)]
     Version,
-    /// Not now: too many connections, or the charter that would decide has not arrived here; try the next
-    /// relay above, and this one again later.
+    /// Not now. With seconds beside it: the device is over its quota, and is to come back after them. Without:
+    /// the charter that would decide has not arrived here; try the next relay above, and this one again later.
     #[n(6)]
     Busy,
     /// The peer broke the protocol.
@@ -278,9 +278,9 @@ pub enum Frame {
     /// Opens a session.
     #[n(0)]
     Hello(#[n(0)] Box<Hello>),
-    /// Ends it at the door.
+    /// Ends it, mostly at the door; with `Busy` perhaps the seconds after which to come back to this very relay.
     #[n(1)]
-    Refuse(#[n(0)] RefuseCode, #[n(1)] String),
+    Refuse(#[n(0)] RefuseCode, #[n(1)] String, #[n(2)] Option<u32>),
     /// Another relay is right: its device and addresses.
     #[n(2)]
     Redirect(#[n(0)] Vec<RelayAddress>),

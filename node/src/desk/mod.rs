@@ -5,26 +5,33 @@
 //!
 //! Invariants: everything taken in one group is one transaction, and nothing that a session has to
 //! say leaves before that transaction is durable; when it fails, no session of the group survives and
-//! the engine is read anew.
+//! the engine is read anew; no link makes another wait for more than its share (`turns`).
 
+pub mod quota;
 pub mod table;
+mod turns;
 mod work;
 
 pub use table::{Table, TableInput, TableOutput};
 
 use crate::replica::Replica;
 use sampan_core::id::DeviceId;
+use sampan_core::limits::{DESK_INPUT_BYTES_MAX, LINK_INPUT_BYTES_MAX};
 use sampan_core::sync::{Event, Progress, Role, Stats};
 use sampan_core::time::Millis;
+use std::sync::Arc;
 use std::thread::JoinHandle;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
-/// Inputs that may wait at the desk; a link that brings more waits itself, and QUIC's flow control
-/// holds its peer back.
+/// Inputs that may be on their way to the desk. What waits there for its turn is bounded in bytes, a link's and
+/// all links'; a link that brings more waits itself, and QUIC's flow control holds its peer back.
 const INPUTS_MAX: usize = 1_024;
 
+/// A frame's room at the desk: of its link, and of all.
+type Room = (OwnedSemaphorePermit, OwnedSemaphorePermit);
+
 /// One session's name at the desk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SessionId(pub u64);
 
 /// What the desk wants of a link.
@@ -75,13 +82,17 @@ pub struct Port {
     pub outgoing: mpsc::UnboundedReceiver<Outgoing>,
     /// How it stands.
     pub state: watch::Receiver<SessionState>,
+    /// Bytes of its frames that may still wait at the desk.
+    room: Arc<Semaphore>,
 }
 
 type Call = Box<dyn FnOnce(&mut Replica) + Send>;
 
 enum Input {
     Open { role: Role, peer: DeviceId, fallback: bool, reply: oneshot::Sender<Port> },
-    Link(TableInput),
+    Frame { id: SessionId, lane: u8, bytes: Vec<u8>, room: Room },
+    Link(SessionId, TableInput),
+    Settle(SessionId, oneshot::Sender<()>),
     Call(Call),
     Nudge,
     Stop,
@@ -92,6 +103,7 @@ enum Input {
 pub struct Desk {
     inputs: mpsc::Sender<Input>,
     connected: watch::Receiver<Vec<DeviceId>>,
+    room: Arc<Semaphore>,
 }
 
 /// The desk's thread; dropping it without [`DeskThread::stop`] leaves the thread to end by itself.
@@ -116,7 +128,8 @@ impl Desk {
         let (connected_in, connected) = watch::channel(Vec::new());
         let runtime = tokio::runtime::Handle::current();
         let handle = std::thread::spawn(move || work::Work::new(replica, receiver, connected_in, runtime).run());
-        (Self { inputs: inputs.clone(), connected }, DeskThread { handle, inputs })
+        let room = Arc::new(Semaphore::new(DESK_INPUT_BYTES_MAX));
+        (Self { inputs: inputs.clone(), connected, room }, DeskThread { handle, inputs })
     }
 
     /// Opens a session; `None` when the desk has stopped.
@@ -126,24 +139,36 @@ impl Desk {
         port.await.ok()
     }
 
-    /// Hands over a frame; waits while the desk is behind.
-    pub async fn frame(&self, id: SessionId, lane: u8, bytes: Vec<u8>) -> bool {
-        self.inputs.send(Input::Link(TableInput::Frame { id, lane, bytes })).await.is_ok()
+    /// Hands over a frame; waits while too much of this link, or of all, waits at the desk already.
+    pub async fn frame(&self, port: &Port, lane: u8, bytes: Vec<u8>) -> bool {
+        // Frames are bounded by the transport; one larger than the room takes all of it.
+        let size = u32::try_from(bytes.len().min(LINK_INPUT_BYTES_MAX)).unwrap_or(u32::MAX);
+        let Ok(own) = port.room.clone().acquire_many_owned(size).await else { return false };
+        let Ok(all) = self.room.clone().acquire_many_owned(size).await else { return false };
+        self.inputs.send(Input::Frame { id: port.id, lane, bytes, room: (own, all) }).await.is_ok()
+    }
+
+    /// Waits until everything that this link handed over before has been taken.
+    pub async fn settle(&self, id: SessionId) {
+        let (reply, done) = oneshot::channel();
+        if self.inputs.send(Input::Settle(id, reply)).await.is_ok() {
+            let _ = done.await;
+        }
     }
 
     /// A frame was accepted by the transport.
     pub async fn sent(&self, id: SessionId, lane: u8) {
-        let _ = self.inputs.send(Input::Link(TableInput::Sent { id, lane })).await;
+        let _ = self.inputs.send(Input::Link(id, TableInput::Sent { id, lane })).await;
     }
 
     /// The link is gone.
     pub async fn closed(&self, id: SessionId) {
-        let _ = self.inputs.send(Input::Link(TableInput::Closed { id })).await;
+        let _ = self.inputs.send(Input::Link(id, TableInput::Closed { id })).await;
     }
 
     /// Asks the peer for a new comparison.
     pub async fn verify(&self, id: SessionId) {
-        let _ = self.inputs.send(Input::Link(TableInput::Verify { id })).await;
+        let _ = self.inputs.send(Input::Link(id, TableInput::Verify { id })).await;
     }
 
     /// Another process edited: look at once.
@@ -151,7 +176,8 @@ impl Desk {
         let _ = self.inputs.send(Input::Nudge).await;
     }
 
-    /// Runs something on the replica between two groups; `None` when the desk has stopped.
+    /// Runs something on the replica between two groups, before what links have waiting; `None` when the desk
+    /// has stopped.
     pub async fn call<R: Send + 'static>(&self, f: impl FnOnce(&mut Replica) -> R + Send + 'static) -> Option<R> {
         let (reply, answer) = oneshot::channel();
         let call: Call = Box::new(move |replica| {

@@ -6,6 +6,7 @@
 //! Invariants: outputs are returned only after the transaction that made them is durable; when it
 //! fails, no session survives and the engine is read anew.
 
+use super::quota::{Over, QuotaRates, Quotas};
 use super::{SessionEnd, SessionId, SessionState};
 use crate::replica::{META_LAST_ERROR, Replica};
 use sampan_core::canary::{self, Canary};
@@ -15,7 +16,7 @@ use sampan_core::register::Heartbeat;
 use sampan_core::store::{Batch, Store, StoreError};
 use sampan_core::sync::{Env, Event, Role, Session, SessionError, Waiting};
 use sampan_core::time::Millis;
-use sampan_core::wire::frame::Frame;
+use sampan_core::wire::frame::{Frame, RefuseCode};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Frames handed to a link's lane before the link says that they went out.
@@ -113,13 +114,21 @@ pub struct Table {
     seen_news: u64,
     /// Commits in the quarantine when what waits there was last told.
     seen_aside: usize,
+    quotas: Quotas,
 }
 
 impl Table {
     /// An empty table for a replica: what its engine told before is nobody's news.
     #[must_use]
     pub fn new(replica: &Replica) -> Self {
-        Self { sessions: BTreeMap::new(), seen_news: replica.engine.news_end(), seen_aside: usize::MAX }
+        Self::with_quotas(replica, QuotaRates::default())
+    }
+
+    /// The same, with other quotas for devices below.
+    #[must_use]
+    pub fn with_quotas(replica: &Replica, rates: QuotaRates) -> Self {
+        let (seen_news, quotas) = (replica.engine.news_end(), Quotas::new(rates));
+        Self { sessions: BTreeMap::new(), seen_news, seen_aside: usize::MAX, quotas }
     }
 
     /// The devices of the sessions open now, each once.
@@ -186,6 +195,7 @@ impl Table {
         let seen_news = self.seen_news;
         let seen_aside = &mut self.seen_aside;
         let sessions = &mut self.sessions;
+        let quotas = &mut self.quotas;
         store.group(|s| {
             if s.changed_elsewhere()? {
                 engine.catch_up(s)?;
@@ -198,15 +208,28 @@ impl Table {
                         if role == Role::Lower {
                             env.engine.seal(env.store, env.rng, limits, now)?;
                         }
-                        let open = open_session(&mut env, role, peer, fallback)?;
+                        let mut open = open_session(&mut env, role, peer, fallback)?;
+                        if let Some(over) = quotas.waits(&peer, now).filter(|_| role == Role::Upper) {
+                            hold_back(&mut open, over);
+                        }
                         sessions.insert(id, open);
                         touched.insert(id);
                     }
                     TableInput::Frame { id, lane, bytes } => {
                         if let Some(open) = sessions.get_mut(&id).filter(|o| !o.closed) {
                             touched.insert(id);
+                            let before = open.session.stats().commits_shown;
                             let taken = open.session.receive(&mut env, lane, &bytes);
                             end_session(open, taken)?;
+                            let commits = open.session.stats().commits_shown - before;
+                            if open.session.role() == Role::Upper {
+                                let peer = open.session.peer();
+                                let over = quotas.spend(peer, bytes.len() as u64, commits + 1, now);
+                                if let Some(over) = over.filter(|_| !open.closed) {
+                                    note_held_back(&mut env, peer)?;
+                                    hold_back(open, over);
+                                }
+                            }
                         }
                     }
                     TableInput::Sent { id, lane } => {
@@ -369,6 +392,26 @@ fn note_seen(env: &mut Env<'_>, peer: DeviceId) -> Result<(), StoreError> {
     let mut batch = Batch::at(env.now);
     let name = format!("{}{peer}", meta::CHILD_SEEN_AT);
     batch.meta.insert(name, Some(env.now.0.to_le_bytes().to_vec()));
+    env.store.write(&batch)
+}
+
+/// Tells a device over its quota when to come back. What it brought is taken, and stored with this group.
+fn hold_back(open: &mut Open, over: Over) {
+    let (text, retry_after) = (over.words(), Some(over.retry_after));
+    tracing::warn!(peer = %open.session.peer(), quota = ?over.kind, seconds = over.retry_after, "a device is over its quota");
+    open.refusal = Some(Frame::Refuse(RefuseCode::Busy, text.clone(), retry_after).encode());
+    open.end = Some(SessionEnd::Refused(Event::Refused { code: RefuseCode::Busy, text, by_peer: false, retry_after }));
+    open.closed = true;
+}
+
+/// Keeps for the operator which device of the organisation was held back last, and when.
+fn note_held_back(env: &mut Env<'_>, peer: DeviceId) -> Result<(), StoreError> {
+    if env.engine.charter().rights(&peer).next().is_none() {
+        return Ok(());
+    }
+    let mut batch = Batch::at(env.now);
+    let at = Some(env.now.0.to_le_bytes().to_vec());
+    batch.meta.insert(format!("{}{peer}", meta::CHILD_HELD_BACK_AT), at);
     env.store.write(&batch)
 }
 

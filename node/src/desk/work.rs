@@ -2,19 +2,21 @@
 //!
 //! It does not: wait for a peer, or know what a session says (`table` does).
 //!
-//! Invariants: see the parent module. Projection runs only when no input waits.
+//! Invariants: see the parent module. Projection runs only when no input may be taken.
 
 use super::table::{Table, TableInput, TableOutput};
-use super::{Input, Outgoing, Port, SessionId, SessionState};
+use super::turns::{Group, Turns, Waiting};
+use super::{Call, Input, Outgoing, Port, SessionId, SessionState};
 use crate::replica::Replica;
 use sampan_core::id::DeviceId;
+use sampan_core::limits::LINK_INPUT_BYTES_MAX;
+use sampan_core::sync::Role;
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
-/// Inputs worked through in one transaction: bounds how long an answer waits for its neighbours.
-const GROUP_INPUTS_MAX: usize = 256;
 /// How often the desk looks whether another process wrote, or edits wait too long.
 const TICK: Duration = Duration::from_millis(500);
 
@@ -31,6 +33,10 @@ pub(super) struct Work {
     connected: watch::Sender<Vec<DeviceId>>,
     runtime: Handle,
     links: BTreeMap<SessionId, Link>,
+    turns: Turns,
+    calls: Vec<Call>,
+    /// Who asked for a session, until it is open.
+    opening: BTreeMap<SessionId, (oneshot::Sender<Port>, Port)>,
     next: u64,
     look_for_pending: bool,
     projecting: bool,
@@ -52,6 +58,9 @@ impl Work {
             connected,
             runtime,
             links: BTreeMap::new(),
+            turns: Turns::default(),
+            calls: Vec::new(),
+            opening: BTreeMap::new(),
             next: 0,
             look_for_pending: true,
             projecting: true,
@@ -61,9 +70,9 @@ impl Work {
 
     pub(super) fn run(mut self) -> Replica {
         while !self.stop {
-            let inputs = self.gather();
-            let quiet = inputs.is_empty();
-            self.group(inputs);
+            let group = self.gather();
+            let quiet = group.inputs.is_empty() && self.calls.is_empty();
+            self.group(group);
             if quiet {
                 self.idle();
             }
@@ -74,12 +83,11 @@ impl Work {
         self.replica
     }
 
-    /// The inputs of the next group: at once when there are any, else what comes within a tick.
-    fn gather(&mut self) -> Vec<Input> {
-        let mut out = Vec::new();
-        while out.len() < GROUP_INPUTS_MAX {
+    /// The inputs of the next group: at once when there are any that may go, else what comes within a tick.
+    fn gather(&mut self) -> Group {
+        loop {
             match self.inputs.try_recv() {
-                Ok(input) => out.push(input),
+                Ok(input) => self.sort(input),
                 Err(mpsc::error::TryRecvError::Empty) => break,
                 Err(mpsc::error::TryRecvError::Disconnected) => {
                     self.stop = true;
@@ -87,16 +95,43 @@ impl Work {
                 }
             }
         }
-        if out.is_empty() && !self.stop && !self.projecting {
-            let inputs = &mut self.inputs;
-            let first = self.runtime.block_on(async { tokio::time::timeout(TICK, inputs.recv()).await });
-            match first {
-                Ok(Some(input)) => out.push(input),
-                Ok(None) => self.stop = true,
-                Err(_) => self.look_for_pending = true,
-            }
+        let now = Instant::now();
+        let group = self.turns.pick(now);
+        let idle = group.inputs.is_empty() && self.calls.is_empty() && !self.look_for_pending;
+        if !idle || self.stop || self.projecting {
+            return group;
         }
-        out
+        let wait = self.turns.wakes().map_or(TICK, |at| at.saturating_duration_since(now).min(TICK));
+        let inputs = &mut self.inputs;
+        let first = self.runtime.block_on(async { tokio::time::timeout(wait, inputs.recv()).await });
+        match first {
+            Ok(Some(input)) => self.sort(input),
+            Ok(None) => self.stop = true,
+            Err(_) => self.look_for_pending |= wait == TICK,
+        }
+        self.turns.pick(Instant::now())
+    }
+
+    /// Puts an input where it waits for its turn.
+    fn sort(&mut self, input: Input) {
+        match input {
+            Input::Call(call) => self.calls.push(call),
+            Input::Nudge => self.look_for_pending = true,
+            Input::Stop => self.stop = true,
+            Input::Open { role, peer, fallback, reply } => {
+                let id = SessionId(self.next);
+                self.next += 1;
+                let port = self.port(id);
+                self.opening.insert(id, (reply, port));
+                let first = Waiting::Table(TableInput::Open { id, role, peer, fallback }, None);
+                self.turns.open(id, peer, role == Role::Upper, first);
+            }
+            Input::Frame { id, lane, bytes, room } => {
+                self.turns.put(id, Waiting::Table(TableInput::Frame { id, lane, bytes }, Some(room)));
+            }
+            Input::Link(id, input) => self.turns.put(id, Waiting::Table(input, None)),
+            Input::Settle(id, reply) => self.turns.put(id, Waiting::Settle(reply)),
+        }
     }
 
     /// What is done when nobody waits: a slice of projection, a checkpoint.
@@ -118,29 +153,32 @@ impl Work {
         }
     }
 
-    fn group(&mut self, inputs: Vec<Input>) {
-        let mut group = Vec::new();
-        let mut replies = Vec::new();
-        for input in inputs {
-            match input {
-                Input::Call(call) => {
-                    self.transaction(std::mem::take(&mut group), std::mem::take(&mut replies));
-                    call(&mut self.replica);
-                    self.look_for_pending = true;
+    fn group(&mut self, mut group: Group) {
+        let weights = group.take_weights();
+        let (mut inputs, mut rooms, mut settled) = (Vec::new(), Vec::new(), Vec::new());
+        for waiting in group.inputs {
+            match waiting {
+                Waiting::Table(input, room) => {
+                    inputs.push(input);
+                    rooms.extend(room);
                 }
-                Input::Nudge => self.look_for_pending = true,
-                Input::Stop => self.stop = true,
-                Input::Open { role, peer, fallback, reply } => {
-                    let id = SessionId(self.next);
-                    self.next += 1;
-                    replies.push((reply, self.port(id)));
-                    group.push(TableInput::Open { id, role, peer, fallback });
-                }
-                Input::Link(input) => group.push(input),
+                Waiting::Settle(reply) => settled.push(reply),
             }
         }
-        if !group.is_empty() || self.look_for_pending {
-            self.transaction(group, replies);
+        if !inputs.is_empty() || self.look_for_pending {
+            let began = Instant::now();
+            self.transaction(inputs);
+            let now = Instant::now();
+            self.turns.charge(&weights, now.saturating_duration_since(began), now);
+        }
+        drop(rooms);
+        for reply in settled {
+            // A link that is gone waits for nothing.
+            let _ = reply.send(());
+        }
+        for call in std::mem::take(&mut self.calls) {
+            call(&mut self.replica);
+            self.look_for_pending = true;
         }
     }
 
@@ -148,17 +186,19 @@ impl Work {
         let (outgoing, receiver) = mpsc::unbounded_channel();
         let (state_in, state) = watch::channel(SessionState::default());
         self.links.insert(id, Link { outgoing, state: state_in });
-        Port { id, outgoing: receiver, state }
+        Port { id, outgoing: receiver, state, room: Arc::new(Semaphore::new(LINK_INPUT_BYTES_MAX)) }
     }
 
     /// One transaction of the table; links hear of it only when it is durable.
-    fn transaction(&mut self, inputs: Vec<TableInput>, replies: Vec<(oneshot::Sender<Port>, Port)>) {
+    fn transaction(&mut self, inputs: Vec<TableInput>) {
+        let opened: Vec<SessionId> =
+            inputs.iter().filter_map(|i| if let TableInput::Open { id, .. } = i { Some(*id) } else { None }).collect();
         let closed: Vec<SessionId> =
             inputs.iter().filter_map(|i| if let TableInput::Closed { id } = i { Some(*id) } else { None }).collect();
         let look = std::mem::take(&mut self.look_for_pending);
         let (outputs, stored) = self.table.transact(&mut self.replica, inputs, look);
         self.projecting |= stored;
-        for (reply, port) in replies {
+        for (reply, port) in opened.iter().filter_map(|id| self.opening.remove(id)) {
             // A link that is gone already says so itself.
             let _ = reply.send(port);
         }
@@ -179,6 +219,7 @@ impl Work {
         }
         for id in closed {
             self.links.remove(&id);
+            self.turns.close(id);
         }
         let now = self.table.connected();
         self.connected.send_if_modified(|old| {

@@ -160,6 +160,7 @@ All other commands: {program} --help"),
     m("children.unsent", "Chưa gửi", "Unsent"),
     m("children.verified", "Xác nhận đồng bộ", "Verified"),
     m("children.none", "Chưa có máy cấp dưới nào.", "No device below yet."),
+    m("children.held_back", "Máy {device} đã gửi quá hạn mức lúc {at} và được yêu cầu quay lại sau; hãy xem máy đó, hoặc thu hồi nó: {program} revoke", "Device {device} was over its quota at {at} and was told to come back later; look at that device, or revoke it: {program} revoke"),
     m("children.lag", "Danh sách còn chậm {count} gói so với dữ liệu đã nhận", "Lists are {count} commits behind what was received"),
 
     // What may be wrong with a unit.

@@ -128,5 +128,6 @@ pub(super) const WORDS: &[Message] = &[
     m("doctor.no_daemon", "Chương trình nền không chạy; khởi động: sampan run DIR", "The daemon is not running; start it: sampan run DIR"),
     m("doctor.unsent_old", "Có thay đổi chưa gửi từ {at}; hãy đồng bộ", "Changes have been waiting since {at}; sync"),
     m("doctor.clone", "Có dấu hiệu ổ đĩa được nhân bản; máy này ghi dưới tên mới", "This looks like a copied disk; this device writes under a new name"),
+    m("doctor.held_back", "{count} máy cấp dưới đã gửi quá hạn mức trong 24 giờ qua; xem: {program} status DIR", "{count} devices below were over their quota in the last 24 hours; see: {program} status DIR"),
     m("doctor.all_good", "Mọi thứ đều tốt.", "All is well."),
 ];

@@ -5,7 +5,7 @@
 //! Invariants: "verified" is said only as the session machine said it, after everything that was
 //! unsealed here had been sealed and sent.
 
-use super::plan::{beyond, is_busy, nearer};
+use super::plan::{beyond, is_busy, nearer, retry_after};
 use super::pump::{is_done, pump, refusal};
 use super::route::{Hop, route};
 use crate::desk::{Desk, SessionEnd, SessionState};
@@ -193,6 +193,13 @@ async fn attempt(
                     tried.push(text);
                     hops = rest;
                     at = 0;
+                    continue;
+                }
+                // Over the quota there: what is left is taken if there is time to wait as long as was asked.
+                let asked = retry_after(other.as_ref()).map(|s| Duration::from_secs(u64::from(s)));
+                if let Some(wait) = asked.filter(|wait| Instant::now() + *wait < deadline) {
+                    tokio::time::sleep(wait).await;
+                    at -= 1;
                     continue;
                 }
                 if let Some((code, text)) = refusal(other) {

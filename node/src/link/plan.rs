@@ -4,11 +4,13 @@
 //!
 //! Invariants: it never gives up; the wait doubles from failure to failure up to its bound and starts
 //! anew after a session that verified; a redirect is followed at once, with the relay that sent it as
-//! the last resort; where a relay cannot serve now, those above it are tried at once.
+//! the last resort; where a relay cannot serve now, those above it are tried at once; a relay that named a
+//! time is not dialled before it, nor is another in its place.
 
 use super::route::Hop;
 use crate::desk::SessionEnd;
 use sampan_core::entropy::{Entropy, random};
+use sampan_core::limits::QUOTA_WAIT_S_MAX;
 use sampan_core::sync::Event;
 use sampan_core::wire::frame::RefuseCode;
 use std::time::Duration;
@@ -21,13 +23,15 @@ pub struct Plan {
     redirected: Vec<Hop>,
     /// What the last attempt had to try.
     last: Vec<Hop>,
+    /// Seconds that a relay asked to wait.
+    asked_s: u64,
 }
 
 impl Plan {
     /// A fresh plan; `backoff_s`: the first and the longest wait, in seconds.
     #[must_use]
     pub fn new(backoff_s: (u64, u64)) -> Self {
-        Self { backoff_s, delay_s: backoff_s.0.max(1), redirected: Vec::new(), last: Vec::new() }
+        Self { backoff_s, delay_s: backoff_s.0.max(1), redirected: Vec::new(), last: Vec::new(), asked_s: 0 }
     }
 
     /// The relays to try now, in order: those that a redirect named, else those that the charter and
@@ -45,6 +49,7 @@ impl Plan {
         if verified || !self.redirected.is_empty() {
             self.delay_s = self.backoff_s.0.max(1);
         }
+        self.asked_s = u64::from(retry_after(end).unwrap_or(0));
         if is_busy(end) {
             self.redirected = beyond(&self.last, hop);
         }
@@ -55,10 +60,13 @@ impl Plan {
     pub fn wait(&mut self, rng: &mut dyn Entropy) -> Duration {
         let wait = if self.redirected.is_empty() {
             let share = u64::from(u16::from_le_bytes(random(rng)));
-            Duration::from_millis(self.delay_s * 500 + self.delay_s * 500 * share / 65_535)
+            let own = Duration::from_millis(self.delay_s * 500 + self.delay_s * 500 * share / 65_535);
+            // A little later than asked, and not all at once.
+            own.max(Duration::from_millis(self.asked_s * 1_000 + self.asked_s * 100 * share / 65_535))
         } else {
             Duration::ZERO
         };
+        self.asked_s = 0;
         self.delay_s = (self.delay_s * 2).min(self.backoff_s.1.max(1));
         wait
     }
@@ -67,7 +75,19 @@ impl Plan {
 /// Whether a relay said that it cannot serve this device now: another above it may.
 #[must_use]
 pub fn is_busy(end: Option<&SessionEnd>) -> bool {
-    matches!(end, Some(SessionEnd::Refused(Event::Refused { code: RefuseCode::Busy, .. })))
+    matches!(end, Some(SessionEnd::Refused(Event::Refused { code: RefuseCode::Busy, retry_after: None, .. })))
+}
+
+/// The seconds after which a relay asked this device, which is over its quota there, to come back.
+#[must_use]
+pub fn retry_after(end: Option<&SessionEnd>) -> Option<u32> {
+    match end {
+        Some(SessionEnd::Refused(Event::Refused { retry_after, by_peer: true, .. })) => {
+            retry_after.map(|s| s.min(QUOTA_WAIT_S_MAX))
+        }
+        Some(SessionEnd::Refused(_) | SessionEnd::Redirect(_) | SessionEnd::NotVerified | SessionEnd::Failed(_))
+        | None => None,
+    }
 }
 
 /// The relays of a route behind one that cannot serve now, told so.
@@ -128,11 +148,32 @@ mod tests {
         let route = vec![hop(1), Hop { distance: 1, ..hop(2) }, Hop { distance: 2, ..hop(3) }];
         assert_eq!(plan.hops(route.clone()), route);
         let text = String::new();
-        let busy = SessionEnd::Refused(Event::Refused { code: RefuseCode::Busy, text, by_peer: true });
+        let busy =
+            SessionEnd::Refused(Event::Refused { code: RefuseCode::Busy, text, by_peer: true, retry_after: None });
         plan.ended(&hop(1), Some(&busy), false);
         assert_eq!(plan.wait(&mut rng), Duration::ZERO);
         assert_eq!(plan.hops(route.clone()), route[1..]);
         plan.ended(&hop(3), Some(&busy), false);
         assert!(plan.wait(&mut rng) > Duration::ZERO);
+    }
+
+    #[test]
+    fn a_relay_that_names_a_time_is_not_dialled_before_it_and_no_other_is() {
+        let mut rng = SeededRng::new(1);
+        let mut plan = Plan::new((1, 8));
+        let route = vec![hop(1), Hop { distance: 1, ..hop(2) }];
+        plan.hops(route.clone());
+        let busy = |s| {
+            let (code, text) = (RefuseCode::Busy, String::new());
+            SessionEnd::Refused(Event::Refused { code, text, by_peer: true, retry_after: Some(s) })
+        };
+        plan.ended(&hop(1), Some(&busy(90)), false);
+        let wait = plan.wait(&mut rng);
+        assert!(wait >= Duration::from_secs(90) && wait <= Duration::from_secs(99), "{wait:?}");
+        assert_eq!(plan.hops(route.clone()), route);
+        plan.ended(&hop(1), Some(&busy(u32::MAX)), false);
+        assert!(plan.wait(&mut rng) <= Duration::from_secs(u64::from(QUOTA_WAIT_S_MAX) * 11 / 10));
+        plan.ended(&hop(1), None, true);
+        assert!(plan.wait(&mut rng) <= Duration::from_secs(1));
     }
 }

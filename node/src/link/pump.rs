@@ -94,7 +94,7 @@ pub async fn pump(
             frame = connection.receiver.recv() => match frame {
                 Ok(Some((lane, bytes))) => {
                     asked = Instant::now();
-                    if !desk.frame(port.id, lane, bytes).await {
+                    if !desk.frame(&port, lane, bytes).await {
                         closing = Some((code::STOPPING, "this side is stopping".into()));
                     }
                 }
@@ -166,12 +166,11 @@ async fn flush(
 /// Hands over what arrived before a close, and waits until the desk has taken it.
 async fn drain(connection: &mut Connection, desk: &Desk, port: &Port) {
     while let Ok(Some((lane, bytes))) = connection.receiver.recv().await {
-        if !desk.frame(port.id, lane, bytes).await {
+        if !desk.frame(port, lane, bytes).await {
             return;
         }
     }
-    // Inputs are taken in order: when this call runs, the frames before it have been.
-    let _ = desk.call(|_| ()).await;
+    desk.settle(port.id).await;
 }
 
 fn last_state(state: &watch::Receiver<SessionState>) -> SessionState {

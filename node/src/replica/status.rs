@@ -131,6 +131,24 @@ impl Replica {
         gone.map(|(_, cut)| (cut.unit, cut.reason.clone())).collect::<BTreeMap<_, _>>().into_iter().collect()
     }
 
+    /// The devices below a relay that were over their quota, and when last.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn held_back(&self) -> Result<Vec<(DeviceId, Millis)>, StoreError> {
+        let charter = self.engine.charter();
+        if Side::of(charter, &self.device()).relay_units.is_empty() {
+            return Ok(Vec::new());
+        }
+        let devices: BTreeSet<DeviceId> = charter.all_rights().map(|(d, _)| *d).collect();
+        let mut out = Vec::new();
+        for device in devices {
+            let at = self.store.meta(&format!("{}{device}", meta::CHILD_HELD_BACK_AT))?;
+            out.extend(at.and_then(|b| b.try_into().ok()).map(|b| (device, Millis(u64::from_le_bytes(b)))));
+        }
+        Ok(out)
+    }
+
     /// The newest word of the highest relay above that was heard of.
     fn beacon(&self) -> Result<Option<BeaconRow>, StoreError> {
         const DAY_MS: u64 = 86_400_000;

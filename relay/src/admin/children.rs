@@ -29,6 +29,8 @@ pub struct ChildRow {
     pub unsent_changes: Option<u64>,
     /// When it last verified with this relay.
     pub verified_at: Option<String>,
+    /// When it was last over its quota here and told to come back later.
+    pub held_back_at: Option<String>,
     /// Its units by path, for people.
     #[serde(skip)]
     pub paths: Vec<String>,
@@ -72,6 +74,7 @@ pub fn rows(
             last_seen: maybe(last_seen(store, &told, &device)?.max(verified)),
             unsent_changes: beat.map(|b| b.unsent_changes),
             verified_at: maybe(verified),
+            held_back_at: maybe(fact(store, meta::CHILD_HELD_BACK_AT, &device)?),
             paths: units.iter().map(|u| charter.path(u)).collect(),
         });
     }

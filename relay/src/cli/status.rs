@@ -72,6 +72,8 @@ pub fn status(args: &DirArgs, app: &mut App) -> Result<ExitCode, CliError> {
         app.say("children.none", &[]);
         return Ok(ExitCode::Done);
     }
+    let held: Vec<(String, String)> =
+        children.iter().filter_map(|c| c.held_back_at.clone().map(|at| (short(&c.device), at))).collect();
     let ids = ["children.title", "status.units", "devices.last_seen", "children.unsent", "children.verified"];
     let headings = ids.map(|id| app.t(id, &[]));
     let headings: Vec<&str> = headings.iter().map(String::as_str).collect();
@@ -84,6 +86,9 @@ pub fn status(args: &DirArgs, app: &mut App) -> Result<ExitCode, CliError> {
         })
         .collect();
     app.out.table(&headings, &cells)?;
+    for (device, at) in held {
+        app.say("children.held_back", &[("device", &device), ("at", &at), ("program", app.program)]);
+    }
     Ok(ExitCode::Done)
 }
 

@@ -1,6 +1,14 @@
 //! Replicas on disk, real QUIC on loopback, in one process.
 
+mod quotas;
+
 use sampan_core::charter::Roles;
+use sampan_core::id::StoreEpoch;
+use sampan_core::limits::{LINKS_PER_DEVICE_MAX, REFUSALS_PER_ADDRESS_MAX};
+use sampan_core::log::device_id;
+use sampan_core::testing::test_key;
+use sampan_core::wire::frame::{Frame, Hello, RefuseCode, ScopeDigests};
+use sampan_node::net::{Connection, Endpoint, Options};
 use sampan_tests::city::{Branch, add_members, found, relay, relay_at, ticket, unit};
 
 fn runtime() -> tokio::runtime::Runtime {
@@ -102,6 +110,94 @@ fn two_devices_of_one_branch_stay_in_step_over_many_sessions() {
                 assert_eq!(result, Ok(()), "round {round}: {report:?}; the last state was {last:?}");
             }
         }
+        city.daemon.stop().await;
+    });
+}
+
+/// A link of a key that nobody knows to a relay.
+async fn knock(endpoint: &Endpoint, relay: &sampan_relay::serve::Relay) -> Connection {
+    let device = relay.daemon.desk.call(|r| r.device()).await.unwrap();
+    let within = std::time::Duration::from_secs(30);
+    endpoint.connect(&relay.listen.to_string(), &[device], within).await.unwrap()
+}
+
+#[test]
+fn strangers_who_are_refused_again_and_again_wait_and_their_neighbours_do_not() {
+    let dir = tempfile::tempdir().unwrap();
+    runtime().block_on(async {
+        let city = relay(found(&dir.path().join("city"), "Thành phố")).await;
+        let org = city.daemon.desk.call(|r| r.engine.org()).await.unwrap();
+        let root = city.daemon.desk.call(|r| r.engine.charter().root().unwrap()).await.unwrap();
+        let line = ticket(&city.daemon.desk, root, Roles::READER).await;
+        let neighbour = Branch::join(&dir.path().join("neighbour"), &line);
+        neighbour.sync_ok().await;
+        let mut told = Vec::new();
+        let mut knocks = 0;
+        // A slow machine's refusals are forgiven while it knocks, so that their number is not fixed.
+        while told.len() < 3 {
+            knocks += 1;
+            assert!(knocks < 50 * u64::from(REFUSALS_PER_ADDRESS_MAX), "nobody is made to wait");
+            let key = test_key(5_000 + knocks);
+            let endpoint = Endpoint::client(&key, Options::default()).unwrap();
+            let mut link = knock(&endpoint, &city).await;
+            let hello = Hello {
+                version_min: 1,
+                version_max: 1,
+                org,
+                device: device_id(&key),
+                units: Vec::new(),
+                tree_number: 0,
+                schema_version: 0,
+                clock: sampan_core::testing::test_time(1),
+                epoch: StoreEpoch::default(),
+                digests: ScopeDigests::default(),
+                frontier: None,
+                chain: Vec::new(),
+                fallback: false,
+            };
+            // Where the gate has closed the link already there is nothing to send it on.
+            let _ = link.sender.send(0, Frame::Hello(Box::new(hello)).encode()).await;
+            match link.receiver.recv().await {
+                Ok(Some((_, bytes))) => {
+                    let frame = Frame::decode(&bytes).unwrap();
+                    assert!(matches!(frame, Frame::Refuse(RefuseCode::Busy | RefuseCode::NoGrant, ..)), "{frame:?}");
+                }
+                Ok(None) => panic!("closed without a word"),
+                Err(e) => told.push(e.to_string()),
+            }
+            // Its own end is not awaited: the relay counts it when it has closed.
+            link.control.close(1, "");
+        }
+        assert!(knocks > u64::from(REFUSALS_PER_ADDRESS_MAX), "a few wrong tickets are nothing: {knocks}");
+        assert!(told.iter().all(|t| t.contains("too many were refused")), "{told:?}");
+        neighbour.sync_ok().await;
+        city.daemon.stop().await;
+    });
+}
+
+#[test]
+fn a_device_that_opens_link_after_link_keeps_only_the_newest() {
+    let dir = tempfile::tempdir().unwrap();
+    runtime().block_on(async {
+        let city = relay(found(&dir.path().join("city"), "Thành phố")).await;
+        let endpoint = Endpoint::client(&test_key(6_000), Options::default()).unwrap();
+        let mut links = Vec::new();
+        for _ in 0..=LINKS_PER_DEVICE_MAX {
+            links.push(knock(&endpoint, &city).await);
+        }
+        // Handshakes may end in another order at the relay: which of the first it is does not matter.
+        let mut waiting: Vec<_> =
+            links.into_iter().map(|mut l| Box::pin(async move { l.receiver.recv().await.map(|_| ()) })).collect();
+        let closed = std::future::poll_fn(|cx| {
+            for link in &mut waiting {
+                if let std::task::Poll::Ready(end) = link.as_mut().poll(cx) {
+                    return std::task::Poll::Ready(end);
+                }
+            }
+            std::task::Poll::Pending
+        });
+        let words = closed.await.unwrap_err().to_string();
+        assert!(words.contains("more links than one device needs"), "{words}");
         city.daemon.stop().await;
     });
 }

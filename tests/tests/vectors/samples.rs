@@ -340,8 +340,13 @@ pub fn frames() -> Vec<Named<Frame>> {
         ("frame_hello_short", Frame::Hello(Box::new(with_nothing)), hello_shape),
         (
             "frame_refuse",
-            Frame::Refuse(RefuseCode::TicketUsed, "this ticket was used already".into()),
+            Frame::Refuse(RefuseCode::TicketUsed, "this ticket was used already".into(), None),
             "frame(variant fields(code text))",
+        ),
+        (
+            "frame_refuse_wait",
+            Frame::Refuse(RefuseCode::Busy, "come back in 90 s".into(), Some(90)),
+            "frame(variant fields(code text retry_after))",
         ),
         (
             "frame_redirect",

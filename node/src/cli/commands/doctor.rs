@@ -28,6 +28,8 @@ const CLOCK_OFF_MS: u64 = 10 * 60 * 1_000;
 
 /// News from above older than this is told: two weeks, in which a right may have been given or taken.
 const NEWS_AGE_MS: u64 = 14 * 24 * 3_600 * 1_000;
+/// A device below that was over its quota is told of for a day.
+const FLOOD_TOLD_MS: u64 = 24 * 3_600 * 1_000;
 /// Bytes free on the disk below which work may stop any day.
 const DISK_FREE_BYTES_MIN: u64 = 256 << 20;
 
@@ -231,6 +233,12 @@ fn look(app: &App, replica: &mut Replica) -> Result<Vec<Finding>, StoreError> {
     if report.quarantined > 0 {
         let count = crate::i18n::format_int(app.lang, i64::try_from(report.quarantined).unwrap_or(i64::MAX));
         out.push(finding("quarantine", State::Note, app.t("doctor.quarantine", &[("count", &count)])));
+    }
+    let held = replica.held_back()?.into_iter().filter(|(_, at)| now.0.saturating_sub(at.0) < FLOOD_TOLD_MS).count();
+    if held > 0 {
+        let values = [("count", held.to_string()), ("program", app.program.to_owned())];
+        let values = values.each_ref().map(|(name, value)| (*name, value.as_str()));
+        out.push(finding("quota", State::Note, app.t("doctor.held_back", &values)));
     }
     let old = report.news_from_above_at.filter(|at| now.0.saturating_sub(at.0) > NEWS_AGE_MS);
     if let Some(at) = old.filter(|_| !root) {
