@@ -64,6 +64,8 @@ pub const ORPHAN_COMMITS_MAX: usize = 1_024;
 pub const QUARANTINE_COMMITS_MAX: usize = 1_000;
 /// Bytes kept in quarantine per neighbour.
 pub const QUARANTINE_BYTES_MAX: usize = 16 << 20;
+/// Erasures that one confirmation names, the newest of them: eight bytes each, half of a register.
+pub const ERASED_CONFIRMED_MAX: usize = 4_096;
 /// Collections that one grant names: more than a schema has.
 pub const GRANT_COLLECTIONS_MAX: usize = 256;
 /// Operations in one record; beyond it a record is forwarded and not opened.

@@ -13,7 +13,7 @@ use crate::engine::{Engine, NewRecordEntry};
 use crate::hash::Tagged;
 use crate::id::{CommitId, RecordId, SpaceId, UnitId};
 use crate::limits::AUDIT_COMMITS_KEPT;
-use crate::log::{Commit, EntryKind, entry::salt, merkle, sign};
+use crate::log::{Commit, EntryKind, merkle, sign};
 use crate::pack::{self, PackScope, Stored};
 use crate::store::{CommitKey, EntryAt, RecordEntry, Store, StoreError};
 use crate::time::Millis;
@@ -160,7 +160,7 @@ impl<'a> AuditWriter<'a> {
                 change: e.hash.to_string(),
                 fields: told.fields,
                 birth: e.birth.as_ref().map(|b| (b.field.clone(), b.kind as u8)),
-                salt: BASE64.encode(&salt(&commit.payload().secret, index)),
+                salt: BASE64.encode(&commit.payload().secret.salt(index)),
                 proof: BASE64.encode(&proof),
                 payload: BASE64.encode(&e.bytes),
             });

@@ -11,6 +11,7 @@ mod authority;
 mod beacons;
 mod cuts;
 mod edit;
+mod erase;
 mod intake;
 mod judge;
 mod root;
@@ -22,6 +23,7 @@ pub use authority::{InviteRequest, JoinFacts};
 pub use beacons::{BeaconTaken, SeenBeacon};
 pub use cuts::{Blocked, CutRequest, Laid};
 pub use edit::{EditFailure, NewRecord, Saved};
+pub use erase::ErasureRow;
 pub use intake::{Intake, IntakeError};
 pub use judge::{JudgedRecord, NewRecordEntry, judge};
 pub use root::RootError;
@@ -96,6 +98,10 @@ pub mod meta {
     pub fn beacon_shown(child: &crate::id::DeviceId) -> String {
         format!("beacon_shown/{child}")
     }
+    /// Digest of the erasures that this store has carried out, 16 bytes.
+    pub const ERASED: &str = "erased";
+    /// Stands while traces of what was erased may lie on the disk.
+    pub const ERASED_UNCLEAN: &str = "erased_unclean";
     /// How often this replica found commits of its own device and incarnation that it had not made.
     pub const TWINS_FOUND: &str = "twins_found";
 }
@@ -188,6 +194,7 @@ impl Engine {
         }
         engine.reload(store)?;
         engine.settle_cuts(store, crate::time::Millis::default())?;
+        engine.settle_erasures(store, crate::time::Millis::default())?;
         Ok(engine)
     }
 

@@ -98,7 +98,7 @@ pub fn batch_of(store: &dyn Store, commits: &[&Commit]) -> Batch {
         batch.groups.push(group_of(&[c]));
         for e in &c.payload().entries {
             let known = store.records(&[e.entry.record]).unwrap()[0].is_some();
-            if e.entry.kind != EntryKind::Charter && !known && named.insert(e.entry.record) {
+            if !matches!(e.entry.kind, EntryKind::Charter | EntryKind::Hole) && !known && named.insert(e.entry.record) {
                 batch.records.push(fresh_state(c.header().space, e, c.header().actor()));
             }
         }

@@ -46,8 +46,13 @@ struct TouchedLog {
 pub(super) fn is_change(kind: EntryKind) -> bool {
     match kind {
         EntryKind::Change | EntryKind::Identity => true,
-        EntryKind::Birth | EntryKind::Charter | EntryKind::Erase => false,
+        EntryKind::Birth | EntryKind::Charter | EntryKind::Erase | EntryKind::Hole => false,
     }
+}
+
+/// Whether entries of a kind have no record that lists them.
+pub(super) fn is_unlisted(kind: EntryKind) -> bool {
+    matches!(kind, EntryKind::Charter | EntryKind::Hole)
 }
 
 /// The check value of a stored pack: a flipped bit shows even where zstd would not mind it.
@@ -92,6 +97,7 @@ impl SqliteStore {
         let mut t = Touched::default();
         let gone = if batch.withdrawn.is_empty() { BTreeSet::new() } else { self.withdraw(&batch.withdrawn)? };
         t.dirty.extend(gone);
+        self.erase(batch)?;
         self.write_records(batch, &mut t)?;
         self.write_restatus(batch, &mut t)?;
         for group in &batch.groups {
@@ -112,10 +118,12 @@ impl SqliteStore {
             }
         }
         self.write_counts(&t)?;
+        self.forget(&batch.forgotten)?;
         self.write_quarantine(batch)?;
         for register in &batch.registers {
             self.write_register(register)?;
         }
+        self.unsay(&batch.unsaid)?;
         self.write_acks(&batch.acks)?;
         self.write_meta(batch)?;
         let mut mark = self.conn.prepare_cached("INSERT OR IGNORE INTO dirty VALUES (?1)")?;
@@ -353,8 +361,8 @@ impl SqliteStore {
             .conn
             .prepare_cached("INSERT INTO hist (record, at, place, kind, status) VALUES (?1, ?2, ?3, ?4, ?5)")?;
         for (place, e) in commit.entries.iter().enumerate() {
-            // Operations of a charter have no record state.
-            if e.kind == EntryKind::Charter {
+            // Operations of a charter and holes have no record state.
+            if is_unlisted(e.kind) {
                 continue;
             }
             let record = self.record_place(&e.record, t)?;

@@ -56,7 +56,7 @@ pub fn made(bytes: &[u8]) {
         let secret = d.array();
         let count = 1 + if d.byte() == 255 { COMMIT_ENTRIES_MAX - 1 } else { d.below(6) };
         let entries = (0..count).map(|_| entry(&mut d, &mut known)).collect();
-        payloads.push(Payload { secret, entries });
+        payloads.push(Payload { secret: secret.into(), entries });
     }
     same(&payloads, &Stored);
     same(&payloads, &ZstdCodec);
@@ -91,7 +91,7 @@ fn entry(d: &mut Draw<'_>, known: &mut Vec<RecordId>) -> EntryPayload {
     let payload_hash = Entry::hash_payload(kind, &payload);
     let computed = match kind {
         EntryKind::Charter => RecordId::from_slice(&payload_hash[..16]).expect("16 bytes"),
-        EntryKind::Change | EntryKind::Identity | EntryKind::Birth | EntryKind::Erase => {
+        EntryKind::Change | EntryKind::Identity | EntryKind::Birth | EntryKind::Erase | EntryKind::Hole => {
             record_id(&scope().space, &ChangeHash(payload_hash))
         }
     };
@@ -104,7 +104,7 @@ fn entry(d: &mut Draw<'_>, known: &mut Vec<RecordId>) -> EntryPayload {
     known.push(record);
     let collection = match kind {
         EntryKind::Charter => String::new(),
-        EntryKind::Change | EntryKind::Identity | EntryKind::Birth | EntryKind::Erase => {
+        EntryKind::Change | EntryKind::Identity | EntryKind::Birth | EntryKind::Erase | EntryKind::Hole => {
             ["members", "minutes", "", "x", "receipts"][d.below(5)].to_owned()
         }
     };

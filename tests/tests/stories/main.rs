@@ -9,6 +9,7 @@ mod canaries;
 mod charters;
 mod cuts;
 mod edges;
+mod erase;
 mod forks;
 mod grants;
 mod hostile;

@@ -11,7 +11,7 @@ use sampan_core::frontier::SpaceTips;
 use sampan_core::frontier::tree::Holdings;
 use sampan_core::hash::tagged;
 use sampan_core::id::{ActorId, ChangeHash, CommitId, Digest, Flow, Incarnation, Nonce, OrgId, RecordId, SpaceId};
-use sampan_core::log::{Commit, EntryKind, EntryPayload, SignedHeader, merkle, salt};
+use sampan_core::log::{Commit, EntryKind, EntryPayload, Secret, SignedHeader, merkle, salt};
 use sampan_core::pack::{self, Stored};
 use sampan_core::record::ids::{birth_actor, identity_actor, identity_id, record_id};
 use sampan_core::record::{birth, identity_creation};
@@ -182,7 +182,7 @@ fn merkle_roots() {
 #[test]
 fn entries_and_ids() {
     let payloads = payloads();
-    let secret = payloads[0].secret;
+    let Secret::Whole(secret) = payloads[0].secret else { panic!("the sample has its secret") };
     let entry = &payloads[0].entries[2].entry;
     hash("salt", &salt(&secret, 2), "salt of entry 2 under the secret 16 x a1");
     hash(

@@ -62,7 +62,7 @@ pub fn payloads() -> Vec<Payload> {
     let known = RecordId([0x51; 16]);
     vec![
         Payload {
-            secret: [0xa1; 16],
+            secret: [0xa1; 16].into(),
             entries: vec![
                 born,
                 entry(EntryKind::Change, Some(id), "members", 12, chunk(b"its second change")),
@@ -70,7 +70,7 @@ pub fn payloads() -> Vec<Payload> {
             ],
         },
         Payload {
-            secret: [0xa2; 16],
+            secret: [0xa2; 16].into(),
             entries: vec![
                 entry(EntryKind::Identity, Some(known), "receipts", 11, chunk(b"a computed creation")),
                 entry(EntryKind::Change, Some(known), "receipts", 500, chunk(b"an edit of it")),
@@ -407,7 +407,7 @@ pub fn ticket() -> Ticket {
         time: test_time(20),
         birth: None,
     };
-    let payload = Payload { secret: [0xa3; 16], entries: vec![EntryPayload { entry, payload }] };
+    let payload = Payload { secret: [0xa3; 16].into(), entries: vec![EntryPayload { entry, payload }] };
     let header = Header {
         format: FORMAT,
         org: test_org(),
