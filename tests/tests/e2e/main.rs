@@ -12,6 +12,7 @@ mod crash;
 mod cuts;
 mod damage;
 mod enrol;
+mod erase;
 mod evidence;
 mod kills;
 mod large;

@@ -5,7 +5,7 @@
 //! Invariants: everything follows from the seeded keys and constants here; a value that a vector was
 //! made from never changes.
 
-use sampan_core::charter::{Cut, CutKind, CutLog, Grant, Holder, Op, Roles, Ticket};
+use sampan_core::charter::{Erased, Cut, CutKind, CutLog, Grant, Holder, Op, Roles, Ticket};
 use sampan_core::frontier::ShortId;
 use sampan_core::hash::{change_hash, tagged, whole_chunk};
 use sampan_core::id::{
@@ -53,6 +53,15 @@ fn entry(kind: EntryKind, record: Option<RecordId>, collection: &str, seconds: u
     let record = record.unwrap_or(computed);
     let time = test_time(seconds);
     EntryPayload { entry: Entry { kind, record, collection: collection.into(), payload_hash, time, birth }, payload }
+}
+
+/// [`payloads`] with one of its two records erased: the first commit keeps its secret, the second has holes.
+pub fn holed_payloads() -> Vec<Payload> {
+    let mut out = payloads();
+    for p in &mut out {
+        p.punch(|_, e| e.record == RecordId([0x51; 16]));
+    }
+    out
 }
 
 /// Two payloads that use every kind of entry and every form of reference.
@@ -265,6 +274,22 @@ pub fn ops() -> Vec<Named<Op>> {
             "op(variant fields(commits[commit] reason))",
         ),
         ("op_grant_of_some_collections", Op::Grant(narrow), narrow_shape),
+        (
+            "op_erase_record",
+            Op::Erase {
+                what: Erased::Record {
+                    space: SpaceId { unit: test_unit(2), flow: Flow::Up, reach: 0 },
+                    record: RecordId([0x51; 16]),
+                },
+                reason: "on request".into(),
+            },
+            "op(variant fields(what(variant fields(space(unit flow reach) record)) reason))",
+        ),
+        (
+            "op_erase_holder",
+            Op::Erase { what: Erased::Holder { key: device_of(3) }, reason: "on request".into() },
+            "op(variant fields(what(variant fields(key)) reason))",
+        ),
     ]
 }
 
