@@ -96,7 +96,8 @@ fn packs() {
 fn a_pack_with_holes() {
     let (whole, holed) = (payloads(), holed_payloads());
     let made = packed(&holed);
-    let file = golden("pack_with_holes", &made, "raw form 3 (stored, with holes); pack.hex with its record 0x51 erased");
+    let file =
+        golden("pack_with_holes", &made, "raw form 3 (stored, with holes); pack.hex with its record 0x51 erased");
     same("pack_with_holes", &made, &file);
     assert_eq!(pack::decode(&scope(), &file, &Stored).as_ref(), Ok(&holed));
     for (whole, holed) in whole.iter().zip(&holed) {

@@ -5,7 +5,7 @@
 //! Invariants: everything follows from the seeded keys and constants here; a value that a vector was
 //! made from never changes.
 
-use sampan_core::charter::{Erased, Cut, CutKind, CutLog, Grant, Holder, Op, Roles, Ticket};
+use sampan_core::charter::{Cut, CutKind, CutLog, Erased, Grant, Holder, Op, Roles, Ticket};
 use sampan_core::frontier::ShortId;
 use sampan_core::hash::{change_hash, tagged, whole_chunk};
 use sampan_core::id::{

@@ -41,7 +41,8 @@ pub(super) fn erase(args: &EraseArgs, app: &mut App) -> Result<ExitCode, CliErro
             } else {
                 let id = common::record(app, &mut replica, record)?;
                 let found = replica.erasable(id).or_cli(app)?;
-                found.ok_or_else(|| app.error(&codes::UNKNOWN_RECORD, &[("name", record), ("nearest", "")]).at(record))?
+                found
+                    .ok_or_else(|| app.error(&codes::UNKNOWN_RECORD, &[("name", record), ("nearest", "")]).at(record))?
             }
         }
         (None, Some(holder)) => holder_of(app, &replica, holder)?,
@@ -66,7 +67,10 @@ pub(super) fn erase(args: &EraseArgs, app: &mut App) -> Result<ExitCode, CliErro
     {
         app.out.json(&in_json(row))?;
     }
-    app.say(if known { "erase.known" } else { "erase.done" }, &[("name", &what.name()), ("waiting", &waiting), ("program", app.program)]);
+    app.say(
+        if known { "erase.known" } else { "erase.done" },
+        &[("name", &what.name()), ("waiting", &waiting), ("program", app.program)],
+    );
     if !clean {
         tell_unclean(app, &replica);
     }
@@ -132,13 +136,22 @@ fn list(app: &mut App, replica: &Replica) -> Result<ExitCode, CliError> {
         }
         let e = &row.erasure;
         let unit = common::unit_name(replica, &e.unit);
-        app.out.line(&format!("{}  {unit}  {}  {}", e.what.name(), rfc3339(e.at), crate::cli::output::printable(&e.reason)))?;
+        app.out.line(&format!(
+            "{}  {unit}  {}  {}",
+            e.what.name(),
+            rfc3339(e.at),
+            crate::cli::output::printable(&e.reason)
+        ))?;
         let all = row.confirmed.keys().map(|d| (d, "erase.confirmed"));
         for (device, word) in all.chain(row.waiting.iter().map(|d| (d, "erase.waiting"))) {
             let name = device.to_string();
             let whose = replica.engine.charter().rights(device).next().map(|r| common::unit_name(replica, &r.unit));
             let line = app.t(word, &[]);
-            app.out.line(&format!("  {}  {}  {line}", &name[..DEVICE_SHOWN.min(name.len())], whose.unwrap_or_default()))?;
+            app.out.line(&format!(
+                "  {}  {}  {line}",
+                &name[..DEVICE_SHOWN.min(name.len())],
+                whose.unwrap_or_default()
+            ))?;
         }
     }
     if replica.engine.is_unclean(&replica.store).or_cli(app)? {
