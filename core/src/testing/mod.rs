@@ -5,6 +5,7 @@
 //!
 //! Invariants: the same seed gives the same bytes on every machine.
 
+mod erase_suite;
 pub mod hostile;
 pub mod mem_store;
 pub mod members;

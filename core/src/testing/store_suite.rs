@@ -43,6 +43,7 @@ pub fn store_suite(make: &mut dyn FnMut() -> Box<dyn Store>, codec: &dyn Codec) 
     acks_replace(make().as_mut());
     quarantine_is_bounded(make().as_mut());
     meta_is_kept(make().as_mut());
+    super::erase_suite::holes(make().as_mut(), codec);
     for seed in 0..6 {
         agrees_with_memory(make().as_mut(), seed, codec);
     }

@@ -11,7 +11,7 @@ use super::SqliteStore;
 use super::error::{Fault, damaged};
 use super::projection::Leftover;
 use super::rows::{self, int};
-use super::write::{is_change, pack_hash};
+use super::write::{META_LAST_REGISTER, is_change, pack_hash};
 use sampan_core::id::{RecordId, UnitId};
 use sampan_core::log::Payload;
 use sampan_core::pack::{self, PackScope};
@@ -104,8 +104,13 @@ impl SqliteStore {
 
     /// Removes registers by unit and name, whoever said them.
     pub(super) fn unsay(&self, registers: &[(UnitId, String)]) -> Result<(), Fault> {
+        if registers.is_empty() {
+            return Ok(());
+        }
+        // Whoever follows the registers reads from a position: the last one given is never given again.
+        let last = self.last_register()?;
+        self.put_meta(META_LAST_REGISTER, Some(&last.to_le_bytes()))?;
         for (unit, name) in registers {
-            // Whoever follows the registers reads from a position: the last one keeps its own.
             self.conn.prepare_cached("DELETE FROM registers WHERE unit = ?1 AND name = ?2")?.execute((unit.0, name))?;
         }
         Ok(())

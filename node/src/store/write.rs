@@ -60,6 +60,8 @@ pub(super) fn pack_hash(bytes: &[u8]) -> [u8; 16] {
     tagged16("stored-pack", &[bytes])
 }
 
+/// The greatest position of a register before some were removed.
+pub(super) const META_LAST_REGISTER: &str = "last_register";
 /// The small fact that sums up all others.
 pub(super) const META_SUM: &str = "sum_of_facts";
 /// The small fact that the store's epoch, which lies elsewhere, is compared with.
@@ -519,9 +521,7 @@ impl SqliteStore {
         }
         // The row with the greatest position is the newest, so a position is never given twice: the
         // new one is taken before the old row goes.
-        let next = self
-            .one("SELECT coalesce(max(position), 0) + 1 FROM registers", [], |row| Ok(row.get::<_, i64>(0)?))?
-            .unwrap_or(1);
+        let next = self.last_register()? + 1;
         if let Some((position, _)) = held {
             self.conn.prepare_cached("DELETE FROM registers WHERE position = ?1")?.execute([position])?;
         }
@@ -535,6 +535,14 @@ impl SqliteStore {
             signed.signature,
         ))?;
         Ok(())
+    }
+
+    /// The greatest position that a register ever had.
+    pub(super) fn last_register(&self) -> Result<i64, Fault> {
+        let sql = "SELECT coalesce(max(position), 0) FROM registers";
+        let held = self.one(sql, [], |row| Ok(row.get::<_, i64>(0)?))?.unwrap_or(0);
+        let before = self.read_meta(META_LAST_REGISTER)?.and_then(|b| b.try_into().ok()).map_or(0, i64::from_le_bytes);
+        Ok(held.max(before))
     }
 
     fn write_acks(&self, acks: &[AckRow]) -> Result<(), Fault> {

@@ -65,8 +65,7 @@ fn what_is_erased_is_in_no_file_of_any_folder_and_nothing_brings_it_back() {
     w.sync_relay("district");
     w.sync_relay("district");
     // Daemons clean when they are quiet, at the latest when they stop.
-    drop(w.district_daemon.take().map(Daemon::stop));
-    drop(w.city_daemon.take().map(Daemon::stop));
+    [w.district_daemon.take(), w.city_daemon.take()].into_iter().flatten().for_each(Daemon::stop);
     for (bin, name) in [("sampan", "branch"), ("sampan-relay", "district"), ("sampan-relay", "city")] {
         assert_eq!(found(&w, name), Vec::<PathBuf>::new(), "{name}");
         assert_eq!(w.list(bin, name, "members").len(), 1, "{name}");
@@ -126,8 +125,7 @@ fn the_name_of_a_holder_is_erased_from_every_folder() {
         w.sync("second");
         w.sync_relay("district");
     }
-    drop(w.district_daemon.take().map(Daemon::stop));
-    drop(w.city_daemon.take().map(Daemon::stop));
+    [w.district_daemon.take(), w.city_daemon.take()].into_iter().flatten().for_each(Daemon::stop);
     for name in names {
         assert_eq!(holding(Path::new(&w.path(name)), holder), Vec::<PathBuf>::new(), "{name}");
     }
