@@ -52,7 +52,7 @@ fn what_is_erased_is_in_no_file_of_any_folder_and_nothing_brings_it_back() {
     // Bad input: one sentence, the exit, and nothing changed.
     sampan(&["erase", &branch, &goes, "--reason", "theo yêu cầu"]).refused(3, "admin");
     relay(&["erase", &district, &goes]).refused(2, "--reason");
-    relay(&["erase", &district, "ffffffffffffffffffffffffffffffff", "--reason", "x"]).refused(2, "No record");
+    relay(&["erase", &district, "ffffffffffffffffffffffffffffffff", "--reason", "x"]).refused(2, "no record");
     relay(&["erase", &district, &goes, "--reason", " "]).refused(2, "--reason");
     assert_eq!(w.list("sampan-relay", "district", "members").len(), 2);
 
