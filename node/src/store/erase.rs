@@ -138,8 +138,8 @@ impl SqliteStore {
                 self.conn.execute_batch(&format!("INSERT INTO {index} ({index}) VALUES ('optimize')"))?;
             }
         }
-        let pages: u64 = self.conn.pragma_query_value(None, "page_count", |r| rows_number(r))?;
-        let size: u64 = self.conn.pragma_query_value(None, "page_size", |r| rows_number(r))?;
+        let pages: u64 = self.conn.pragma_query_value(None, "page_count", rows_number)?;
+        let size: u64 = self.conn.pragma_query_value(None, "page_size", rows_number)?;
         let large = pages.saturating_mul(size) > SCRUB_IN_MEMORY_MAX;
         if large {
             self.conn.pragma_update(None, "temp_store", "FILE")?;

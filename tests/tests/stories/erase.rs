@@ -3,9 +3,9 @@
 //! It does not: look at a disk (`e2e`).
 
 use crate::forks::clone_disk;
-use crate::{city, mem, ok, three_levels};
+use crate::{mem, ok, three_levels};
 use sampan_core::charter::{Erased, Op, Roles};
-use sampan_core::engine::{EditFailure, Engine, IntakeError};
+use sampan_core::engine::{EditFailure, IntakeError};
 use sampan_core::id::{CommitId, Flow, RecordId, SpaceId, UnitId};
 use sampan_core::log::{Commit, EntryKind};
 use sampan_core::pack::{self, PackScope, Stored};
@@ -16,7 +16,6 @@ use sampan_core::testing::{MemStore, SharedStore};
 use sampan_core::value::{Edit, Value};
 use sampan_core::wire::frame::Group;
 use sampan_tests::model::{Model, disagreements};
-use std::sync::Arc;
 
 fn members(v: &Village, at: usize) -> Collection {
     v.replicas[at].engine.schema().unwrap().collection("members").unwrap().clone()
@@ -328,5 +327,4 @@ fn the_name_of_a_holder_is_erased_and_never_taken_again() {
         assert_eq!(holders(&v, at), before - 1, "{at}");
         checked(&v, at);
     }
-    let _ = (city, Engine::open, Arc::new(Stored));
 }
