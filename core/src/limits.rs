@@ -74,6 +74,8 @@ pub const DEPOSIT_BYTES_MAX: usize = QUARANTINE_BYTES_MAX;
 pub const DEPOSIT_TIPS_MAX: usize = 4_096;
 /// Bytes of the cut that it is shown.
 pub const DEPOSIT_CUT_BYTES_MAX: usize = 512 << 10;
+/// Erasures that one confirmation names, the newest of them: eight bytes each, half of a register.
+pub const ERASED_CONFIRMED_MAX: usize = 4_096;
 /// Collections that one grant names: more than a schema has.
 pub const GRANT_COLLECTIONS_MAX: usize = 256;
 /// Operations in one record; beyond it a record is forwarded and not opened.

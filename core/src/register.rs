@@ -23,6 +23,8 @@ pub mod names {
     pub const BEACON: &str = "beacon";
     /// What waits in a device's quarantine, see [`super::Waiting`].
     pub const QUARANTINE: &str = "quarantine";
+    /// A device's word that nothing of what is erased is left on its disk, see [`super::Confirmed`].
+    pub const ERASED: &str = "erased";
     /// Prefix of the holder's name of a grant: `holder/<grant key>`.
     pub const HOLDER: &str = "holder/";
 }
@@ -228,4 +230,22 @@ pub struct Heartbeat {
     /// Its clock minus the relay's, in milliseconds.
     #[n(4)]
     pub clock_offset: i64,
+}
+
+/// What tells one erasure from another in a [`Confirmed`]: the first 8 bytes of
+/// `H16("erased-tag", unit | name of what is erased in hex)`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, minicbor::Encode, minicbor::Decode)]
+#[cbor(transparent)]
+pub struct ErasedTag(#[cbor(n(0), with = "minicbor::bytes")] pub [u8; 8]);
+
+/// A device's word that what these erasures name is gone from its disk: packs, tables, search, free pages
+/// and journals.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct Confirmed {
+    /// The epoch of its store.
+    #[n(0)]
+    pub epoch: StoreEpoch,
+    /// The erasures, the newest first, at most `ERASED_CONFIRMED_MAX`.
+    #[n(1)]
+    pub entries: Vec<ErasedTag>,
 }

@@ -254,6 +254,13 @@ pub struct Batch {
     /// Commits that no longer count: they and their entries leave what is held, and those of them that are
     /// in `quarantine` too lie there from now on, whatever its quota: nothing that was accepted is lost.
     pub withdrawn: Vec<CommitId>,
+    /// Entries of held commits that become holes, by record and place: their packs are rewritten, the entries
+    /// are listed no more.
+    pub holes: Vec<(RecordId, CommitKey, u32)>,
+    /// Records that nothing is left of: whatever the store has beside their entries goes.
+    pub forgotten: Vec<RecordId>,
+    /// Registers that go, of whatever device, by unit and name.
+    pub unsaid: Vec<(UnitId, String)>,
     /// Commits that leave the quarantine (they are in `groups` when they now count).
     pub released: Vec<CommitId>,
     /// Registers already verified; an older counter than the stored one is ignored by the store.

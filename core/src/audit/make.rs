@@ -14,7 +14,7 @@ use crate::engine::{Engine, NewRecordEntry};
 use crate::hash::Tagged;
 use crate::id::{CommitId, DeviceId, Flow, RecordId, SpaceId, UnitId};
 use crate::limits::AUDIT_COMMITS_KEPT;
-use crate::log::{Commit, EntryKind, VerifiedHeader, entry::salt, merkle, sign};
+use crate::log::{Commit, EntryKind, VerifiedHeader, merkle, sign};
 use crate::pack::{self, PackScope, Stored};
 use crate::store::{CommitKey, EntryAt, RecordEntry, Store, StoreError};
 use crate::time::Millis;
@@ -280,7 +280,7 @@ impl<'a> AuditWriter<'a> {
                 change: e.hash.to_string(),
                 fields: told.fields,
                 birth: e.birth.as_ref().map(|b| (b.field.clone(), b.kind as u8)),
-                salt: BASE64.encode(&salt(&commit.payload().secret, index)),
+                salt: BASE64.encode(&commit.payload().secret.salt(index)),
                 proof: BASE64.encode(&proof),
                 payload: BASE64.encode(&e.bytes),
             });
@@ -346,7 +346,7 @@ fn aside_line(opened: &Opened, seen: Millis, index: u32) -> Option<EntryLine> {
         change: e.change().to_string(),
         fields: BTreeMap::new(),
         birth: e.birth.as_ref().map(|b| (b.field.clone(), b.kind as u8)),
-        salt: BASE64.encode(&salt(&commit.payload().secret, index)),
+        salt: BASE64.encode(&commit.payload().secret.salt(index)),
         proof: BASE64.encode(&opened.tree.proof(index as usize)?.concat()),
         payload: BASE64.encode(&held.payload),
     })

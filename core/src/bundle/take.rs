@@ -79,7 +79,10 @@ impl From<IntakeError> for TakeError {
             IntakeError::LocalStore(e) => Self::Local(e),
             IntakeError::PeerOrder(id) => Self::Missing(id),
             IntakeError::PeerScope(space) => Self::PeerScope(space),
-            IntakeError::PeerCommit(_) | IntakeError::PeerPack(_) | IntakeError::PeerGroup => Self::Peer(e),
+            IntakeError::PeerCommit(_)
+            | IntakeError::PeerPack(_)
+            | IntakeError::PeerGroup
+            | IntakeError::PeerHole(_) => Self::Peer(e),
         }
     }
 }

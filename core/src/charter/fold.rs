@@ -18,6 +18,7 @@ pub use self::root::Succession;
 use self::beside::{Beside, Log, Past, Wide};
 use self::cuts::{Ruling, Words};
 use self::root::{Founding, Throne};
+use super::erase::{Erasure, Erasures};
 use super::op::{Grant, Op, Roles, enrol_proves};
 use crate::id::{CommitId, DeviceId, OrgId, UnitId};
 use crate::limits;
@@ -140,6 +141,8 @@ pub struct Charter {
     cuts: BTreeMap<DeviceId, Vec<StandingCut>>,
     released: Words,
     rejected: Words,
+    /// What is erased for ever.
+    pub(super) erasures: Erasures,
     /// Commits of charters that lie outside a cut.
     outside: BTreeSet<CommitId>,
     /// What makes logs of charters count, where it is more than the rest of this says.
@@ -174,6 +177,7 @@ impl Charter {
             cuts: BTreeMap::new(),
             released: Words::new(),
             rejected: Words::new(),
+            erasures: Erasures::default(),
             outside: BTreeSet::new(),
             wide: None,
         }
@@ -200,8 +204,8 @@ impl Charter {
             first
         } else {
             let wide = Some(Box::new(first.wide()));
-            let Self { cuts, released, rejected, .. } = first;
-            let base = Self { cuts, released, rejected, wide, ..empty() };
+            let Self { cuts, released, rejected, erasures, .. } = first;
+            let base = Self { cuts, released, rejected, erasures, wide, ..empty() };
             Self::pass(base, &by_id, Some(&ruling), &mut BTreeSet::new())
         };
         charter.outside = ruling.outside;
@@ -426,6 +430,13 @@ impl Charter {
                     return Err("a new root key is named in the root's charter");
                 }
                 self.name_root(commit, author, &root)?;
+            }
+            Op::Erase { what, reason } => {
+                if !what.belongs_to(&unit) || !self.saw(past, author, &unit, Roles::ADMIN) {
+                    return Err("its author is no admin of the unit that it erases something of");
+                }
+                let (by, at) = (commit.id(), commit.header().time);
+                self.erasures.add(Erasure { unit, what, by, issuer: *author, at, reason });
             }
             Op::Cut(cut) => self.apply_cut(past, index, cut)?,
             op @ (Op::Release { .. } | Op::Reject { .. }) => self.apply_words(past, &op)?,

@@ -6,6 +6,7 @@
 //! the unit it is about; numbers are for ever.
 
 use super::cut::Cut;
+use super::erase::Erased;
 use crate::hash::tagged;
 use crate::id::{CommitId, DeviceId, UnitId};
 use crate::limits;
@@ -201,6 +202,16 @@ pub enum Op {
         #[n(1)]
         reason: String,
     },
+    /// Erases a record of the unit whose charter this is, or the name of a holder there, for ever.
+    #[n(10)]
+    Erase {
+        /// What.
+        #[n(0)]
+        what: Erased,
+        /// Why, for people; it stands for ever, so it names nobody.
+        #[n(1)]
+        reason: String,
+    },
     /// Names a new root key; only the succession key of the founding, in the root unit's charter, once.
     #[n(16)]
     Succeed {
@@ -296,7 +307,7 @@ impl Op {
                 addresses.iter().try_for_each(|a| name(a))?;
             }
             Op::Schema { text, .. } => at_most("schema", "SCHEMA_BYTES_MAX", text.len(), limits::SCHEMA_BYTES_MAX)?,
-            Op::Revoke { reason, .. } => name(reason)?,
+            Op::Revoke { reason, .. } | Op::Erase { reason, .. } => name(reason)?,
             Op::Grant(grant) => {
                 let named = grant.collections.iter().flatten();
                 at_most("grant", "GRANT_COLLECTIONS_MAX", named.clone().count(), limits::GRANT_COLLECTIONS_MAX)?;
@@ -320,12 +331,13 @@ impl Op {
     /// Whether it takes something away: such operations go first among concurrent ones.
     #[must_use]
     pub fn narrows(&self) -> bool {
-        matches!(self, Op::Revoke { .. } | Op::Cut(_) | Op::Succeed { .. })
+        matches!(self, Op::Revoke { .. } | Op::Cut(_) | Op::Erase { .. } | Op::Succeed { .. })
     }
 
     /// Whether it stands by what its author had seen alone, whatever ran beside it.
     pub(super) fn is_ruled(&self) -> bool {
-        matches!(self, Op::Revoke { .. } | Op::Cut(_) | Op::Release { .. } | Op::Reject { .. })
+        let ends = matches!(self, Op::Revoke { .. } | Op::Cut(_) | Op::Erase { .. });
+        ends || matches!(self, Op::Release { .. } | Op::Reject { .. })
     }
 
     /// The enrolment of a device by a ticket.

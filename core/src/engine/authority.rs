@@ -12,7 +12,7 @@ use crate::entropy::{Entropy, random};
 use crate::id::{CommitId, DeviceId, Incarnation, Nonce, SpaceId, UnitId};
 use crate::limits::COMMIT_ENTRIES_MAX;
 use crate::log::commit::FORMAT;
-use crate::log::{Commit, Entry, EntryKind, EntryPayload, Header, Payload, device_id};
+use crate::log::{Commit, Entry, EntryKind, EntryPayload, Header, Payload, Secret, device_id};
 use crate::pack::{self, PackScope};
 use crate::register::{Register, SignedRegister, names};
 use crate::store::{Batch, Store, StoreError};
@@ -136,7 +136,10 @@ impl Engine {
         self.catch_up(store)?;
         let mut out = Vec::new();
         for chunk in ops.chunks(COMMIT_ENTRIES_MAX) {
-            let payload = Payload { secret: random(rng), entries: chunk.iter().map(|op| entry(op, now)).collect() };
+            let payload = Payload {
+                secret: Secret::Whole(random(rng)),
+                entries: chunk.iter().map(|op| entry(op, now)).collect(),
+            };
             let commit = if device_id(key) == self.device {
                 self.sign(store, space, self.nonce, payload, now)?
             } else {
@@ -295,7 +298,7 @@ impl Engine {
             return Err(bad("it is for another unit".into()));
         }
         let enrol = Op::enrol(&self.key, box_key, &device_id(&key));
-        let payload = Payload { secret: random(rng), entries: vec![entry(&enrol, now)] };
+        let payload = Payload { secret: Secret::Whole(random(rng)), entries: vec![entry(&enrol, now)] };
         let header = Header {
             format: FORMAT,
             org: self.org,

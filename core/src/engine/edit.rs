@@ -26,6 +26,9 @@ pub enum EditFailure {
     /// No such record here.
     #[error("there is no record {0} here")]
     NoRecord(RecordId),
+    /// It is erased, for ever.
+    #[error("record {0} was erased on request and cannot be edited or made again")]
+    Erased(RecordId),
     /// Its creation has not arrived, or it cannot be opened.
     #[error("record {0} cannot be edited yet: the change that created it has not arrived")]
     NotHere(RecordId),
@@ -114,7 +117,11 @@ impl Engine {
         store: &dyn Store,
         id: RecordId,
     ) -> Result<(RecordState, Vec<RecordEntry>, Document), EditFailure> {
-        let state = store.records(&[id])?.into_iter().next().flatten().ok_or(EditFailure::NoRecord(id))?;
+        let state = store.records(&[id])?.into_iter().next().flatten();
+        let Some(state) = state.filter(|s| !self.charter.is_erased(&s.space.unit, &id)) else {
+            let erased = self.charter.erasure_of(&id).is_some();
+            return Err(if erased { EditFailure::Erased(id) } else { EditFailure::NoRecord(id) });
+        };
         let key = state.key.ok_or(EditFailure::NoRecord(id))?;
         if state.heads.is_empty() {
             return Err(EditFailure::NotHere(id));
@@ -254,6 +261,9 @@ impl Engine {
         let text: Vec<(String, String)> = keys.iter().map(|(k, v)| (k.clone(), key_text(v))).collect();
         let keys: BTreeMap<String, Value> = text.iter().map(|(k, v)| (k.clone(), Value::Str(v.clone()))).collect();
         let id = identity_id(&self.org, &new.unit, &new.collection.id, &text);
+        if self.charter.is_erased(&new.unit, &id) {
+            return Err(EditFailure::Erased(id));
+        }
         let exists = store.records(&[id])?.into_iter().next().flatten().is_some_and(|r| !r.heads.is_empty());
         let mut changes = 0;
         if !exists {

@@ -101,6 +101,9 @@ pub enum IntakeError {
     /// A commit whose parents are neither held nor sent before it.
     #[error("the peer sent commit {0} before its parents")]
     PeerOrder(CommitId),
+    /// A hole where no erasure that stands names the record.
+    #[error("the peer sent commit {0} with a hole in it that no erasure accounts for")]
+    PeerHole(CommitId),
     /// Our store failed.
     #[error(transparent)]
     LocalStore(#[from] StoreError),
@@ -169,6 +172,7 @@ impl Engine {
             let commit = Commit::join(head, payload)?;
             check_kinds(&commit)?;
             if known.is_none() && seen.insert(commit.id()) {
+                self.check_holes(&commit)?;
                 fresh.push(commit);
             }
         }
@@ -183,10 +187,11 @@ impl Engine {
         store: &mut dyn Store,
         from: Option<DeviceId>,
         space: SpaceId,
-        commits: Vec<Commit>,
+        mut commits: Vec<Commit>,
         pack: Option<&[u8]>,
         mut batch: Batch,
     ) -> Result<Intake, IntakeError> {
+        let pack = if self.punch(&mut commits) { None } else { pack };
         let held_aside = self.check_parents(store, &commits)?;
         let (counting, aside) = self.split_counting(store, space, commits, held_aside)?;
         let mut out = Intake::default();
@@ -439,6 +444,7 @@ impl Engine {
         let mut out = Intake::default();
         loop {
             out.touched.extend(self.settle_cuts(store, now)?);
+            self.settle_erasures(store, now)?;
             let pass = self.judge_quarantine_once(store, now)?;
             let stored = pass.commits;
             out.add(pass);
@@ -504,7 +510,8 @@ impl Engine {
                     | IntakeError::PeerPack(_)
                     | IntakeError::PeerScope(_)
                     | IntakeError::PeerGroup
-                    | IntakeError::PeerOrder(_),
+                    | IntakeError::PeerOrder(_)
+                    | IntakeError::PeerHole(_),
                 ) => store.write(&batch)?,
             }
         }
@@ -520,15 +527,18 @@ fn may_carry_all(charter: &Charter, commit: &Commit) -> bool {
     if h.space.flow == Flow::Charter || canary::sings(Canary::AuthorCheckSkipped) {
         return true;
     }
-    let named: BTreeSet<&str> = commit.payload().entries.iter().map(|e| e.entry.collection.as_str()).collect();
+    let entries = commit.payload().entries.iter().filter(|e| e.entry.kind != EntryKind::Hole);
+    let named: BTreeSet<&str> = entries.map(|e| e.entry.collection.as_str()).collect();
     named.into_iter().all(|collection| charter.may_carry(&h.device, &h.space.unit, collection))
 }
 
-/// Charters hold operations, every other space changes: an entry of another kind has no record that it
+/// Charters hold operations, every other space changes and the holes that erasures leave: an entry of another kind has no record that it
 /// could be stored under, and is refused before the store would stumble over it.
 fn check_kinds(commit: &Commit) -> Result<(), CommitError> {
     let charter = commit.header().space.flow == Flow::Charter;
-    let fits = |kind: EntryKind| if charter { kind == EntryKind::Charter } else { kind.is_change() };
+    let fits = |kind: EntryKind| {
+        if charter { kind == EntryKind::Charter } else { kind.is_change() || kind == EntryKind::Hole }
+    };
     if commit.payload().entries.iter().all(|e| fits(e.entry.kind)) {
         Ok(())
     } else {

@@ -146,7 +146,7 @@ fn birthplace<'a>(
             && match e.kind {
                 EntryKind::Change => p.actor() == e.actor && record_id(&e.space, &e.hash) == id,
                 EntryKind::Identity => is_identity(org, id, e, p),
-                EntryKind::Birth | EntryKind::Charter | EntryKind::Erase => false,
+                EntryKind::Birth | EntryKind::Charter | EntryKind::Erase | EntryKind::Hole => false,
             };
         born.then_some(Birthplace {
             space: e.space,
@@ -189,7 +189,7 @@ fn belongs(
         // computed creation shows by itself what it creates.
         return match e.kind {
             EntryKind::Change | EntryKind::Birth => !p.deps.is_empty(),
-            EntryKind::Identity | EntryKind::Charter | EntryKind::Erase => false,
+            EntryKind::Identity | EntryKind::Charter | EntryKind::Erase | EntryKind::Hole => false,
         };
     };
     if e.space != b.space || e.collection != b.collection {
@@ -203,6 +203,6 @@ fn belongs(
         EntryKind::Birth => e.birth.is_some_and(|birth| {
             crate::record::verify_birth(&id, &b.hash, b.max_op, &birth.field, birth.kind, e.bytes)
         }),
-        EntryKind::Charter | EntryKind::Erase => false,
+        EntryKind::Charter | EntryKind::Erase | EntryKind::Hole => false,
     }
 }

@@ -13,6 +13,7 @@ mod closing;
 mod cuts;
 mod deposit;
 mod edit;
+mod erase;
 mod intake;
 mod judge;
 mod narrow;
@@ -27,6 +28,7 @@ pub use beacons::{BeaconTaken, SeenBeacon};
 pub use cuts::{Blocked, CutRequest, Laid};
 pub use deposit::Ended;
 pub use edit::{EditFailure, NewRecord, Saved};
+pub use erase::ErasureRow;
 pub use intake::{Intake, IntakeError};
 pub use judge::{JudgedRecord, NewRecordEntry, judge};
 pub use narrow::Narrowing;
@@ -110,6 +112,10 @@ pub mod meta {
     pub const WAITING_SAID: &str = "waiting_said";
     /// Prefix: a digest of the commits of this device's own in its quarantine that a relay was last handed, 32 bytes.
     pub const ASIDE_HANDED: &str = "aside_handed/";
+    /// Digest of the erasures that this store has carried out, 16 bytes.
+    pub const ERASED: &str = "erased";
+    /// Stands while traces of what was erased may lie on the disk.
+    pub const ERASED_UNCLEAN: &str = "erased_unclean";
     /// How often this replica found commits of its own device and incarnation that it had not made.
     pub const TWINS_FOUND: &str = "twins_found";
 }
@@ -202,6 +208,7 @@ impl Engine {
         }
         engine.reload(store)?;
         engine.settle_cuts(store, crate::time::Millis::default())?;
+        engine.settle_erasures(store, crate::time::Millis::default())?;
         Ok(engine)
     }
 

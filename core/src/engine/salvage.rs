@@ -8,7 +8,7 @@ use super::{Engine, IntakeError};
 use crate::entropy::{Entropy, random};
 use crate::id::{Nonce, SpaceId};
 use crate::limits;
-use crate::log::Payload;
+use crate::log::{Payload, Secret};
 use crate::store::{Batch, PendingEntry, Store};
 use crate::time::Millis;
 
@@ -58,7 +58,8 @@ impl Engine {
         let Some((space, nonce)) = run.first().map(|p| -> (SpaceId, Nonce) { (p.space, p.nonce) }) else {
             return Ok(0);
         };
-        let payload = Payload { secret: random(rng), entries: run.into_iter().map(|p| p.entry).collect() };
+        let payload =
+            Payload { secret: Secret::Whole(random(rng)), entries: run.into_iter().map(|p| p.entry).collect() };
         let commit = self.sign(store, space, nonce, payload, now)?;
         self.store_commits(store, None, space, vec![commit], None, Batch::at(now))?;
         Ok(1)

@@ -10,7 +10,7 @@ use crate::entropy::{Entropy, random};
 use crate::id::{Nonce, RecordId, SpaceId};
 use crate::limits;
 use crate::log::commit::FORMAT;
-use crate::log::{Commit, Header, Payload};
+use crate::log::{Commit, Header, Payload, Secret};
 use crate::pack::{self, PackScope};
 use crate::store::{
     Batch, EntryAt, NewCommit, NewEntry, NewGroup, PendingEntry, PendingKey, Status, Store, StoreError,
@@ -93,7 +93,8 @@ impl Engine {
         }
         let keys: Vec<PendingKey> = run.iter().map(|p| p.key).collect();
         let statuses = statuses(store, &run)?;
-        let payload = Payload { secret: random(rng), entries: run.into_iter().map(|p| p.entry).collect() };
+        let payload =
+            Payload { secret: Secret::Whole(random(rng)), entries: run.into_iter().map(|p| p.entry).collect() };
         let commit = self.sign(store, space, nonce, payload, now)?;
         let mut batch = Batch::at(now);
         let scope = PackScope { org: self.org, space };

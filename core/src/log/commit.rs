@@ -5,7 +5,7 @@
 //! Invariants: a [`VerifiedHeader`] exists only for a signature that was checked; a [`Commit`] only
 //! for a payload whose Merkle root is the signed one. The received bytes are the ones kept.
 
-use super::entry::{Entry, salt};
+use super::entry::{Entry, EntryKind, salt};
 use super::merkle;
 use crate::hash::{signed_string, tagged};
 use crate::id::{ActorId, CommitId, DeviceId, Incarnation, LogId, Nonce, OrgId, SpaceId};
@@ -200,11 +200,38 @@ pub struct EntryPayload {
     pub payload: Vec<u8>,
 }
 
+/// What the salts of a commit's entries come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Secret {
+    /// The commit's secret: every salt follows from it.
+    Whole([u8; 16]),
+    /// The salts that an erasure left, one an entry; that of a hole is gone and stands as zeros. From the
+    /// secret, which is gone too, it could be computed and a guess at what was erased be tried.
+    Salts(Vec<[u8; 16]>),
+}
+
+impl From<[u8; 16]> for Secret {
+    fn from(secret: [u8; 16]) -> Self {
+        Self::Whole(secret)
+    }
+}
+
+impl Secret {
+    /// The salt of the entry at `index`.
+    #[must_use]
+    pub fn salt(&self, index: u32) -> [u8; 16] {
+        match self {
+            Self::Whole(secret) => salt(secret, index),
+            Self::Salts(salts) => salts.get(index as usize).copied().unwrap_or_default(),
+        }
+    }
+}
+
 /// What a pack carries of one commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Payload {
-    /// The secret that the salts come from.
-    pub secret: [u8; 16],
+    /// The secret that the salts come from, or what an erasure left of them.
+    pub secret: Secret,
     /// The entries in order, payload hashes already computed from the payloads.
     pub entries: Vec<EntryPayload>,
 }
@@ -219,7 +246,7 @@ impl Payload {
     /// The Merkle leaves of these entries.
     #[must_use]
     pub fn leaves(&self) -> Vec<[u8; 32]> {
-        let leaf = |(i, e): (usize, &EntryPayload)| e.entry.leaf(i as u32, &salt(&self.secret, i as u32));
+        let leaf = |(i, e): (usize, &EntryPayload)| e.entry.leaf(i as u32, &self.secret.salt(i as u32));
         self.entries.iter().enumerate().map(leaf).collect()
     }
 
@@ -227,6 +254,29 @@ impl Payload {
     #[must_use]
     pub fn root(&self) -> [u8; 32] {
         merkle::root(&self.leaves())
+    }
+
+    /// Whether an erasure left holes in it.
+    #[must_use]
+    pub fn has_holes(&self) -> bool {
+        self.entries.iter().any(|e| e.entry.kind == EntryKind::Hole)
+    }
+
+    /// Makes holes of the entries that `gone` names by index and entry, and salts of the secret; true if there
+    /// were any. Everything else stays byte for byte, and so does the Merkle root.
+    pub fn punch(&mut self, gone: impl Fn(u32, &Entry) -> bool) -> bool {
+        let hit = |(i, e): (usize, &EntryPayload)| e.entry.kind != EntryKind::Hole && gone(i as u32, &e.entry);
+        let hits: Vec<usize> = self.entries.iter().enumerate().filter(|(i, e)| hit((*i, e))).map(|(i, _)| i).collect();
+        if hits.is_empty() {
+            return false;
+        }
+        let mut salts: Vec<[u8; 16]> = (0..self.entries.len()).map(|i| self.secret.salt(i as u32)).collect();
+        for i in hits {
+            self.entries[i] = EntryPayload { entry: self.entries[i].entry.hole(&salts[i]), payload: Vec::new() };
+            salts[i] = [0; 16];
+        }
+        self.secret = Secret::Salts(salts);
+        true
     }
 }
 
@@ -277,6 +327,11 @@ impl Commit {
     pub fn head(&self) -> &VerifiedHeader {
         &self.head
     }
+    /// Makes holes of entries, see [`Payload::punch`]: id, signature and root stay.
+    pub fn punch(&mut self, gone: impl Fn(u32, &Entry) -> bool) -> bool {
+        self.payload.punch(gone)
+    }
+
     /// The commit's id.
     #[must_use]
     pub fn id(&self) -> CommitId {
@@ -336,7 +391,7 @@ mod tests {
             birth: None,
         };
         let entry = EntryPayload { entry, payload };
-        let payload = Payload { secret: [0; 16], entries: vec![entry.clone(), entry] };
+        let payload = Payload { secret: [0; 16].into(), entries: vec![entry.clone(), entry] };
         let org = OrgId(device_id(&key).0);
         let header = Header {
             format: FORMAT,

@@ -26,16 +26,20 @@ pub enum EntryKind {
     /// A charter operation.
     #[n(3)]
     Charter,
-    /// An erasure (reserved).
+    /// Reserved: an erasure is an operation of a charter.
     #[n(4)]
     Erase,
+    /// What an erasure leaves: the record and the inner hash, which stands where the payload's hash stood.
+    #[n(5)]
+    Hole,
 }
 
 impl EntryKind {
     /// The kind of this number; `None` if unknown.
     #[must_use]
     pub fn from_u8(n: u8) -> Option<Self> {
-        [Self::Change, Self::Identity, Self::Birth, Self::Charter, Self::Erase].get(usize::from(n)).copied()
+        let all = [Self::Change, Self::Identity, Self::Birth, Self::Charter, Self::Erase, Self::Hole];
+        all.get(usize::from(n)).copied()
     }
 
     /// Whether the payload is an Automerge change.
@@ -72,7 +76,8 @@ pub struct Entry {
     pub record: RecordId,
     /// The record's collection; empty for charter operations.
     pub collection: String,
-    /// SHA-256 as Automerge computes it for changes; tagged BLAKE3 for everything else.
+    /// SHA-256 as Automerge computes it for changes; of a hole the inner hash of the entry that was there;
+    /// tagged BLAKE3 for everything else.
     pub payload_hash: [u8; 32],
     /// The author's label of time.
     pub time: Millis,
@@ -128,7 +133,21 @@ impl Entry {
     /// The leaf at `index`.
     #[must_use]
     pub fn leaf(&self, index: u32, salt: &[u8; 16]) -> [u8; 32] {
-        tagged("leaf", &[&index.to_le_bytes(), &self.record.0, &self.inner(salt)])
+        let inner = if self.kind == EntryKind::Hole { self.payload_hash } else { self.inner(salt) };
+        tagged("leaf", &[&index.to_le_bytes(), &self.record.0, &inner])
+    }
+
+    /// The hole that an erasure leaves of this entry: nothing else of it can be guessed from that.
+    #[must_use]
+    pub fn hole(&self, salt: &[u8; 16]) -> Self {
+        Self {
+            kind: EntryKind::Hole,
+            record: self.record,
+            collection: String::new(),
+            payload_hash: if self.kind == EntryKind::Hole { self.payload_hash } else { self.inner(salt) },
+            time: Millis(0),
+            birth: None,
+        }
     }
 }
 

@@ -8,6 +8,7 @@ pub mod entry;
 pub mod merkle;
 
 pub use commit::{
-    Commit, CommitError, EntryPayload, Header, Payload, SignedHeader, VerifiedHeader, device_id, sign, signature_holds,
+    Commit, CommitError, EntryPayload, Header, Payload, Secret, SignedHeader, VerifiedHeader, device_id, sign,
+    signature_holds,
 };
 pub use entry::{BirthOf, Entry, EntryKind, salt};

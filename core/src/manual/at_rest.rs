@@ -111,3 +111,20 @@
 //! that others can read or that are locked, a disk nearly full, a clock that is not set or far off, work
 //! that waits for a week, a link that failed and why, news from above older than two weeks, commits set
 //! aside, a copied or restored folder, damage. It changes nothing and calls nobody.
+//!
+//! # Erasure
+//!
+//! `erase DIR RECORD --reason TEXT` writes an entry into the charter of the record's unit, under an admin's
+//! right; it stands for ever and goes wherever that charter goes. Each replica that takes it in makes *holes* of
+//! every entry of the record (packs are rewritten, all else in them stays byte for byte, ids and signatures too),
+//! removes edits that were not sent, rows and words of the search, and rewrites copies in the quarantine. When
+//! nobody waits it cleans the disk: the search index is merged, the database written anew (`VACUUM`), the
+//! write-ahead log emptied. Only then it signs that nothing is left; `erase DIR --list` shows who has, and who
+//! has not. What comes later, by a link, a bundle or a backup, becomes a hole before it is judged or shown. A
+//! backup that is older than the erasure knows nothing of it until its first sync, which brings charters first.
+//!
+//! `--holder DEVICE` erases the name of a holder: the grant in the charter has only a salted hash of it.
+//!
+//! What it does not reach: files that were copied away (backups, bundles, exports), a `store.db-damaged` that a
+//! repair left (it is named, and nothing is confirmed while it lies there), blocks that the file system gave
+//! back, and a device that never syncs again: it stays in the list.

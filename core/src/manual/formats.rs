@@ -62,7 +62,7 @@
 //!
 //! # 3. Entries and the Merkle root
 //!
-//! An entry has a *kind* (0 change, 1 identity, 2 birth, 3 charter, 4 erase (reserved)), a *record* id, a
+//! An entry has a *kind* (0 change, 1 identity, 2 birth, 3 charter, 4 reserved, 5 hole), a *record* id, a
 //! *collection* (text; empty for charter operations), a *payload hash*, a *time*, and for kind 2 a
 //! *birth* `[field (text), kind of field]`.
 //!
@@ -84,6 +84,11 @@
 //! inner(i)  = H("entry", salt(i) | hidden)
 //! leaf(i)   = H("leaf", u32le i | record | inner(i))
 //! ```
+//!
+//! A **hole** (kind 5) is what an erasure leaves of an entry: its record and its inner hash, which enters the
+//! leaf as it stands; it has no payload, collection, time or salt. Root, header and signature of its commit are
+//! unchanged. It is believed only while an erasure that stands (section 7, operation 10) names its record in
+//! the charter of the space's unit: else its commit counts as missing.
 //!
 //! So `hidden` is an array of 5 for a birth and of 4 for every other kind. The **Merkle root** of `n`
 //! leaves: level by level, `H("node", left | right)` for each pair from the left; an odd one at the end
@@ -147,7 +152,8 @@
 //! it.
 //!
 //! ```text
-//! u8 form        0 stored, 1 compressed (zstd), 2 and above: later versions
+//! u8 form        0 stored, 1 compressed (zstd), 2 reserved, 3 and 4: as 0 and 1, with holes; 5 and above:
+//!                later versions
 //! LEB128 length  of the body, at most 16777216
 //! the body       as it is (form 0), or compressed (form 1)
 //! ```
@@ -179,6 +185,12 @@
 //! the payload hash; no other kind computes one. `1`: the first mention of any other record, whose id
 //! follows. `2 + p`: the record of mention `p`. Only the shortest that applies is valid: a record already
 //! mentioned is always named by position, and one that is computed is never written out.
+//!
+//! **With holes** (forms 3 and 4) a byte stands before each secret: 0, the secret follows; 1, it is gone, nothing
+//! follows, and the commit has at least one hole. In such a commit each entry but the holes has its salt (16
+//! bytes) after the record reference and the record; a hole is its kind 5, a record reference (1 or more, and
+//! the record with 1) and its inner hash (32 bytes), and names no collection. A commit with its secret has no
+//! hole, and at least one commit of such a pack has one: else the form is 0 or 1.
 //!
 //! The eight bytes that are left out are computable: `85 6f 4a 83` and the first four bytes of the
 //! payload hash.
@@ -220,6 +232,7 @@
 //! | 7 | cut | one record, below |
 //! | 8 | release | list of at most 4096 commit ids, reason text |
 //! | 9 | reject | list of at most 4096 commit ids, reason text |
+//! | 10 | erase | what, reason text. *What* is a variant: 0 `[space, record]`, a record in the spaces of this unit; 1 `[key]`, the holder's name behind the grants to a key here |
 //! | 16 | succeed | new root key bytes 32, next succession key bytes 32 (optional, reserved) |
 //!
 //! **Cut**: `[key bytes 32, kind uint, reason text, logs, remaining roles uint]`; kind 0 is revoke, 1 lost, 2
@@ -288,6 +301,9 @@
 //! - `quarantine`: `[list of at most 1024 [unit bytes 16, commits uint, oldest time], commits of other units uint]`:
 //!   what waits in the quarantine of the device that signs, rejected commits left out.
 //! - `holder/<grant key in lower-case hex>`: `[salt bytes 16, name text]`, which opens a grant's commitment.
+//! - `erased`, of any device for a unit that it has a right on: `[epoch bytes 16, list of at most 4096 tags]`:
+//!   what these erasures name is gone from its disk. A tag is the first 8 bytes of
+//!   `H16("erased-tag", unit | name)`, `name` the record or key in lower-case hex.
 //!
 //! # 10. Digests
 //!

@@ -52,6 +52,9 @@
 //! | cannot | write on two copies of the disk as one: they part, and nothing is lost | `a_cloned_folder_writes_under_a_name_of_its_own`, `a_cloned_disk_that_nobody_noticed_forks_its_log_and_loses_nothing` |
 //! | cannot | take the branch's work away: the relays hold what was acknowledged | `a_relay_killed_in_the_middle_loses_nothing_it_acknowledged` |
 //! | cannot | have what it wrote outside its cut pass for standing in a file of evidence | `what_lies_outside_a_cut_is_shown_as_such_by_both_verifiers`, `a_maker_that_shows_what_a_cut_leaves_out_as_standing_is_found_out` |
+//! | cannot | keep what was erased on request: it becomes holes with the next sync, whatever was edited meanwhile | `a_branch_that_edits_offline_what_is_erased_above_keeps_nothing_of_it`, `a_restored_backup_loses_it_at_its_first_sync_and_a_newer_one_before_its_first_read` |
+//! | can | keep what was erased, if it never syncs again or its holder kept a copy: it stays listed as not confirmed | `every_device_that_may_hold_it_is_listed_until_it_has_said_that_it_is_gone` |
+//! | can | with an admin's key, erase for ever what lies below it, and by a word that it hands over after its cut as well: an erasure that stood is never taken back | remains |
 //! | cannot | hide behind its revocation: what it wrote stays evidence of its key | `who_did_what_is_shown_to_one_who_has_only_the_root_key` |
 //!
 //! # Curious branch
@@ -62,6 +65,7 @@
 //! | --- | --- | --- |
 //! | cannot | hold a sibling's records, names of units' nodes or digests | `a_sibling_never_sees_what_is_not_its_own`, `a_node_of_a_sibling_is_shown_to_nobody` |
 //! | cannot | send or ask outside the scope that it shares with its relay | `a_peer_that_sends_outside_the_shared_scope_is_told_and_cut`, `who_holds_what_is_as_the_model_says` |
+//! | cannot | find what was erased in any file of its folder, or bring it back with an old bundle or backup | `what_is_erased_is_in_no_file_of_any_folder_and_nothing_brings_it_back`, `a_late_bundle_brings_nothing_back`, `the_name_of_a_holder_is_erased_from_every_folder` |
 //! | cannot | see what does not reach its level | `what_reaches_only_the_district_is_not_at_the_city` |
 //! | can | read the charters of its own line up to the root: names of units above, grants by key, no holders' names of others | remains |
 //!
@@ -78,6 +82,7 @@
 //! | cannot | speak for a level that it is not the relay of | `only_relays_above_are_heard_and_a_chain_of_them_is_bounded` |
 //! | cannot | say *verified* where nothing is shared, or before all arrived | `two_ends_that_share_nothing_never_say_verified`, `verified_too_early` |
 //! | cannot | doctor evidence: a changed, moved or added entry shows, though it signs the file | `a_maker_that_lies_is_found_out_although_it_signs_what_it_changed` |
+//! | cannot | make holes of what nobody erased: only an entry of an admin that stands accounts for one | `a_hole_that_was_made_by_nobody_with_a_right_is_not_believed`, `who_is_no_admin_of_the_unit_erases_nothing` |
 //! | cannot | lose the work by being lost: children and parent refill its successor | `an_empty_relay_takes_a_charter_and_is_refilled_by_its_children` |
 //! | can | open the keys of a folder below it, if it has that folder or a request from it: that is what its recovery rests on | `the_district_opens_a_branch_whose_secretary_forgot` |
 //! | can | delay and withhold, up and down. Its children see how old the news from the top is (`status`), their missing ticks above it, and may dial the next relay | `a_branch_knows_how_old_the_news_of_the_city_is_though_it_speaks_only_to_its_district` |

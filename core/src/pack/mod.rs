@@ -4,8 +4,8 @@
 //! pack), choose a compressor (the [`Codec`] is an argument), or check roots (`log::Commit::join`).
 //!
 //! Layout: one byte of form, the raw length as LEB128, the bytes. Forms: 0 verbatim, stored; 1
-//! verbatim, compressed by the codec; 2 columnar (reserved). The verbatim body is written in
-//! `verbatim`.
+//! verbatim, compressed by the codec; 2 columnar (reserved); 3 and 4 as 0 and 1, with the holes that an
+//! erasure left. The verbatim body is written in `verbatim`.
 //!
 //! Invariants: everything that the receiver computes is left out (payload hashes, record ids of
 //! creations, magic and checksum of changes); decoding yields exactly the payloads encoded, or an
@@ -16,7 +16,7 @@ mod verbatim;
 
 use crate::id::{OrgId, SpaceId};
 use crate::limits::PACK_INFLATED_BYTES_MAX;
-use crate::log::Payload;
+use crate::log::{Payload, Secret};
 
 /// Compression, as an argument: core has none of its own.
 pub trait Codec {
@@ -41,7 +41,8 @@ impl Codec for Stored {
 
 const FORM_STORED: u8 = 0;
 const FORM_COMPRESSED: u8 = 1;
-const FORM_COLUMNAR: u8 = 2;
+const FORM_HOLED_STORED: u8 = 3;
+const FORM_HOLED_COMPRESSED: u8 = 4;
 
 /// Why a pack cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -72,9 +73,12 @@ pub struct PackScope {
 /// Encodes payloads, compressing when that is shorter.
 #[must_use]
 pub fn encode(scope: &PackScope, payloads: &[&Payload], codec: &dyn Codec) -> Vec<u8> {
-    let raw = verbatim::write(scope, payloads);
+    let holed = payloads.iter().any(|p| matches!(p.secret, Secret::Salts(_)));
+    let raw = verbatim::write(scope, payloads, holed);
     let packed = codec.compress(&raw);
-    let (form, body) = if packed.len() < raw.len() { (FORM_COMPRESSED, &packed) } else { (FORM_STORED, &raw) };
+    let (stored, compressed) =
+        if holed { (FORM_HOLED_STORED, FORM_HOLED_COMPRESSED) } else { (FORM_STORED, FORM_COMPRESSED) };
+    let (form, body) = if packed.len() < raw.len() { (compressed, &packed) } else { (stored, &raw) };
     let mut out = Vec::with_capacity(body.len() + 6);
     out.push(form);
     leb::put(&mut out, raw.len() as u64);
@@ -88,21 +92,25 @@ pub fn encode(scope: &PackScope, payloads: &[&Payload], codec: &dyn Codec) -> Ve
 /// [`PackError`]; nothing larger than the announced size, itself bounded, is ever allocated.
 pub fn decode(scope: &PackScope, bytes: &[u8], codec: &dyn Codec) -> Result<Vec<Payload>, PackError> {
     let (&form, rest) = bytes.split_first().ok_or(PackError::Malformed("it is empty"))?;
-    if form >= FORM_COLUMNAR {
-        return Err(PackError::NewerForm(form));
-    }
+    let (holed, is_stored) = match form {
+        FORM_STORED => (false, true),
+        FORM_COMPRESSED => (false, false),
+        FORM_HOLED_STORED => (true, true),
+        FORM_HOLED_COMPRESSED => (true, false),
+        newer => return Err(PackError::NewerForm(newer)),
+    };
     let mut r = leb::Reader::new(rest);
     let len = r.number()?;
     if len > PACK_INFLATED_BYTES_MAX as u64 {
         return Err(PackError::TooLarge(len));
     }
     let body = r.rest();
-    if form == FORM_STORED {
+    if is_stored {
         if body.len() as u64 != len {
             return Err(PackError::Inflate);
         }
-        return verbatim::read(scope, body);
+        return verbatim::read(scope, body, holed);
     }
     let raw = codec.inflate(body, len as usize).filter(|raw| raw.len() as u64 == len).ok_or(PackError::Inflate)?;
-    verbatim::read(scope, &raw)
+    verbatim::read(scope, &raw, holed)
 }

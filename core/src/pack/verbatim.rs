@@ -10,6 +10,10 @@
 //! that this entry creates (its id follows from space and hash), 1 and the 16 bytes for one not yet
 //! named in the pack, or 2 + the position of its first mention. Charter operations have reference 0.
 //!
+//! With holes, a byte before each commit's secret tells whether it is one (0) or gone (1). Where it is gone
+//! there is no secret, each entry has its salt (16 bytes) between record reference and collection, and a
+//! hole is its kind (5), its record reference (never 0) and its inner hash (32 bytes), without salt.
+//!
 //! Invariants: canonical: a reference is always the shortest that applies, every name is used, in
 //! order of first use, and stands once. A name, the entries of a commit and those of the pack are
 //! bounded, so that a short pack cannot cost much memory by naming one long name many times.
@@ -19,7 +23,7 @@ use super::{PackError, PackScope};
 use crate::hash::{CHUNK_PREFIX, change_hash, whole_chunk};
 use crate::id::{ChangeHash, RecordId, SpaceId};
 use crate::limits::{COMMIT_ENTRIES_MAX, PACK_ENTRIES_MAX, SCHEMA_ID_BYTES_MAX};
-use crate::log::{BirthOf, Entry, EntryKind, EntryPayload, Payload};
+use crate::log::{BirthOf, Entry, EntryKind, EntryPayload, Payload, Secret};
 use crate::record::ids::record_id;
 use crate::time::Millis;
 use crate::value::Kind;
@@ -34,14 +38,14 @@ fn computed_record(space: &SpaceId, kind: EntryKind, payload_hash: &[u8; 32]) ->
     match kind {
         EntryKind::Charter => RecordId::from_slice(&payload_hash[..16]),
         EntryKind::Change => Some(record_id(space, &ChangeHash(*payload_hash))),
-        EntryKind::Identity | EntryKind::Birth | EntryKind::Erase => None,
+        EntryKind::Identity | EntryKind::Birth | EntryKind::Erase | EntryKind::Hole => None,
     }
 }
 
-pub(super) fn write(scope: &PackScope, payloads: &[&Payload]) -> Vec<u8> {
+pub(super) fn write(scope: &PackScope, payloads: &[&Payload], holed: bool) -> Vec<u8> {
     let mut names: BTreeMap<&str, u64> = BTreeMap::new();
     let mut order: Vec<&str> = Vec::new();
-    for e in payloads.iter().flat_map(|p| &p.entries) {
+    for e in payloads.iter().flat_map(|p| &p.entries).filter(|e| e.entry.kind != EntryKind::Hole) {
         names.entry(&e.entry.collection).or_insert_with(|| {
             order.push(&e.entry.collection);
             order.len() as u64 - 1
@@ -56,9 +60,14 @@ pub(super) fn write(scope: &PackScope, payloads: &[&Payload]) -> Vec<u8> {
     let mut seen: BTreeMap<RecordId, u64> = BTreeMap::new();
     let mut time = 0i64;
     for p in payloads {
-        out.extend_from_slice(&p.secret);
+        if holed {
+            out.push(u8::from(matches!(p.secret, Secret::Salts(_))));
+        }
+        if let Secret::Whole(secret) = &p.secret {
+            out.extend_from_slice(secret);
+        }
         put(&mut out, p.entries.len() as u64);
-        for EntryPayload { entry, payload } in &p.entries {
+        for (i, EntryPayload { entry, payload }) in p.entries.iter().enumerate() {
             out.push(entry.kind as u8);
             let next = seen.len() as u64;
             if let Some(at) = seen.get(&entry.record) {
@@ -71,6 +80,13 @@ pub(super) fn write(scope: &PackScope, payloads: &[&Payload]) -> Vec<u8> {
                     out.extend_from_slice(&entry.record.0);
                 }
                 seen.insert(entry.record, next);
+            }
+            if entry.kind == EntryKind::Hole {
+                out.extend_from_slice(&entry.payload_hash);
+                continue;
+            }
+            if matches!(p.secret, Secret::Salts(_)) {
+                out.extend_from_slice(&p.secret.salt(i as u32));
             }
             put(&mut out, names[entry.collection.as_str()]);
             put_signed(&mut out, entry.time.0 as i64 - time);
@@ -86,7 +102,7 @@ pub(super) fn write(scope: &PackScope, payloads: &[&Payload]) -> Vec<u8> {
     out
 }
 
-pub(super) fn read(scope: &PackScope, raw: &[u8]) -> Result<Vec<Payload>, PackError> {
+pub(super) fn read(scope: &PackScope, raw: &[u8], holed: bool) -> Result<Vec<Payload>, PackError> {
     let mut r = Reader::new(raw);
     let commits = r.count()?;
     let names = read_names(&mut r)?;
@@ -94,20 +110,34 @@ pub(super) fn read(scope: &PackScope, raw: &[u8]) -> Result<Vec<Payload>, PackEr
     let mut seen = (Vec::new(), BTreeSet::new());
     let mut time = 0i64;
     let mut used = 0;
-    let (mut out, mut total) = (Vec::new(), 0);
+    let (mut out, mut total, mut any_hole) = (Vec::new(), 0, false);
     for _ in 0..commits {
-        let mut secret = [0; 16];
-        secret.copy_from_slice(r.take(16)?);
+        let form = if holed { r.byte()? } else { 0 };
+        let secret = match form {
+            0 => Some(array(&mut r)?),
+            1 => None,
+            _ => return Err(PackError::Malformed("a secret of unknown form")),
+        };
         let count = r.count()?;
         total += count;
         if count == 0 || count > COMMIT_ENTRIES_MAX || total > PACK_ENTRIES_MAX {
             return Err(PackError::Malformed("a commit or a pack with none or too many entries"));
         }
-        let mut entries = Vec::new();
+        let (mut entries, mut salts) = (Vec::new(), Vec::new());
         for _ in 0..count {
-            entries.push(read_entry(scope, &mut r, &names, &mut used, &mut seen, &mut time)?);
+            let mut salt = secret.is_none().then_some([0; 16]);
+            entries.push(read_entry(scope, &mut r, &names, &mut used, &mut seen, &mut time, &mut salt)?);
+            salts.extend(salt);
         }
-        out.push(Payload { secret, entries });
+        let payload = Payload { secret: secret.map_or(Secret::Salts(salts), Secret::Whole), entries };
+        if payload.has_holes() == matches!(payload.secret, Secret::Whole(_)) {
+            return Err(PackError::Malformed("holes beside a secret, or salts without a hole"));
+        }
+        any_hole |= payload.has_holes();
+        out.push(payload);
+    }
+    if holed && !any_hole {
+        return Err(PackError::Malformed("the form with holes and no hole"));
     }
     if !r.is_empty() {
         return Err(PackError::Malformed("bytes follow its last commit"));
@@ -116,6 +146,11 @@ pub(super) fn read(scope: &PackScope, raw: &[u8]) -> Result<Vec<Payload>, PackEr
         return Err(PackError::Malformed("a name that nothing uses"));
     }
     Ok(out)
+}
+
+/// The next bytes of a fixed number.
+fn array<const N: usize>(r: &mut Reader<'_>) -> Result<[u8; N], PackError> {
+    r.take(N)?.try_into().map_err(|_| PackError::Malformed("it ends early"))
 }
 
 fn read_names(r: &mut Reader<'_>) -> Result<Vec<String>, PackError> {
@@ -144,10 +179,31 @@ fn read_entry(
     used: &mut usize,
     seen: &mut (Vec<RecordId>, BTreeSet<RecordId>),
     time: &mut i64,
+    salt: &mut Option<[u8; 16]>,
 ) -> Result<EntryPayload, PackError> {
     let kind = EntryKind::from_u8(r.byte()?).ok_or(PackError::Malformed("an entry of unknown kind"))?;
     let reference = r.number()?;
     let explicit = if reference == REF_EXPLICIT { RecordId::from_slice(r.take(16)?) } else { None };
+    if kind == EntryKind::Hole {
+        let inner = array(r)?;
+        let record = match reference {
+            REF_EXPLICIT => explicit,
+            n => n.checked_sub(REF_FIRST).and_then(|n| usize::try_from(n).ok()).and_then(|i| seen.0.get(i)).copied(),
+        };
+        let record = record.ok_or(PackError::Malformed("a hole without its record"))?;
+        if reference == REF_EXPLICIT {
+            if !seen.1.insert(record) {
+                return Err(PackError::Malformed("a record named the long way"));
+            }
+            seen.0.push(record);
+        }
+        let entry =
+            Entry { kind, record, collection: String::new(), payload_hash: inner, time: Millis(0), birth: None };
+        return Ok(EntryPayload { entry, payload: Vec::new() });
+    }
+    if let Some(salt) = salt {
+        *salt = array(r)?;
+    }
     let at = usize::try_from(r.number()?).map_err(|_| PackError::Malformed("a name out of range"))?;
     if at > *used || at >= names.len() {
         return Err(PackError::Malformed("a name out of order"));

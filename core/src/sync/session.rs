@@ -406,6 +406,9 @@ impl Session {
                     // So it thinks of the charter that shows its place. It brings that next, or it is the
                     // parent's to bring; until then nothing of this is stored or acknowledged.
                     Err(SessionError::Peer(IntakeError::PeerScope(_))) if self.charters_differ => Lacks::Charter,
+                    // Of a hole that no erasure accounts for nothing is believed: its commit is missing here
+                    // until a charter comes that erases the record.
+                    Err(SessionError::Peer(IntakeError::PeerHole(_))) => Lacks::Charter,
                     Err(e) => return Err(e),
                 };
                 if !self.orphans.keep(lacks, group) {

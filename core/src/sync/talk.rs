@@ -385,6 +385,11 @@ impl Session {
 pub(crate) fn concerns(charter: &Charter, role: Role, lower: &Side, signed: &SignedRegister) -> bool {
     let Ok(register) = signed.trust() else { return false };
     let in_lower = lower.covers(charter, &register.unit);
+    if register.name == names::ERASED {
+        // Who erased something learns who above it still has to: the relays of its own line say so.
+        let above = || lower.all().iter().any(|u| charter.is_below(u, &register.unit));
+        return in_lower || (role == Role::Upper && above());
+    }
     let kind = match role {
         Role::Lower => goes_up(&register.name) || register.name.starts_with(names::HOLDER),
         Role::Upper => register.name.starts_with(names::HOLDER),
@@ -402,8 +407,13 @@ pub(crate) fn admits(charter: &Charter, role: Role, register: &Register) -> bool
     let roles = charter.roles(&register.device, &register.unit);
     if goes_up(&register.name) {
         role == Role::Upper && !roles.is_none()
+    } else if register.name == names::ERASED {
+        !roles.is_none()
     } else {
-        register.name.starts_with(names::HOLDER) && roles.contains(Roles::ADMIN)
+        let key = register.name.strip_prefix(names::HOLDER);
+        let key = key.filter(|_| roles.contains(Roles::ADMIN)).and_then(|k| k.parse().ok());
+        // The name of a holder that was erased is never taken again.
+        key.is_some_and(|key| !charter.is_holder_erased(&register.unit, &key))
     }
 }
 

@@ -191,7 +191,8 @@ impl From<IntakeError> for SessionError {
             | IntakeError::PeerPack(_)
             | IntakeError::PeerScope(_)
             | IntakeError::PeerGroup
-            | IntakeError::PeerOrder(_) => Self::Peer(e),
+            | IntakeError::PeerOrder(_)
+            | IntakeError::PeerHole(_) => Self::Peer(e),
         }
     }
 }

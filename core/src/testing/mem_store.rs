@@ -154,6 +154,27 @@ impl MemStore {
         }
     }
 
+    fn erase(&mut self, batch: &Batch) {
+        for (record, key, place) in &batch.holes {
+            if let Some(entries) = self.by_record.get(record).and_then(|k| self.hist.get_mut(k)) {
+                entries.remove(&EntryAt::Sealed(*key, *place));
+            }
+            let Ok(c) = self.commit(*key) else { continue };
+            let (at, in_pack) = (c.pack, c.place);
+            let scope = PackScope { org: self.org, space: c.head.header().space };
+            let held = &mut self.packs[at];
+            let mut payloads = (*held.payloads).clone();
+            payloads[in_pack].punch(|i, e| i == *place && e.record == *record);
+            held.bytes = pack::encode(&scope, &payloads.iter().collect::<Vec<_>>(), &Stored);
+            held.payloads = Arc::new(payloads);
+        }
+        for record in &batch.forgotten {
+            if let Some(key) = self.by_record.remove(record) {
+                self.hist.remove(&key);
+            }
+        }
+    }
+
     fn space_of(&self, at: EntryAt) -> Option<SpaceId> {
         match at {
             EntryAt::Sealed(key, _) => Some(self.commit(key).ok()?.head.header().space),
@@ -192,7 +213,7 @@ impl MemStore {
                 if c.entries.len() != c.head.header().entries as usize {
                     return refuse(format!("commit {id} comes without all its entries"));
                 }
-                if let Some(e) = c.entries.iter().find(|e| e.kind != EntryKind::Charter && !known(&e.record)) {
+                if let Some(e) = c.entries.iter().find(|e| !unlisted(e.kind) && !known(&e.record)) {
                     return refuse(format!("record {} has no state", e.record));
                 }
             }
@@ -233,7 +254,7 @@ impl MemStore {
                 self.tips.entry(h.space).or_default().advance(h.device, h.incarnation, c.head.id(), &h.parents);
                 for (i, e) in c.entries.iter().enumerate() {
                     if let Some(record) = self.by_record.get(&e.record)
-                        && e.kind != EntryKind::Charter
+                        && !unlisted(e.kind)
                     {
                         let at = EntryAt::Sealed(key, i as u32);
                         self.hist.entry(*record).or_default().insert(at, e.status);
@@ -555,11 +576,13 @@ impl Store for MemStore {
                 entries.insert(*at, *status);
             }
         }
+        self.erase(batch);
         self.withdraw(&batch.withdrawn);
         self.apply_groups(batch, checked.payloads);
         self.apply_pending(batch);
         self.apply_quarantine(batch);
         self.apply_registers(checked.registers);
+        self.registers.retain(|(unit, name, _), _| !batch.unsaid.iter().any(|(u, n)| u == unit && n == name));
         for ack in &batch.acks {
             self.acks.insert((ack.leaf.unit, ack.relay_unit), ack.clone());
         }
@@ -571,6 +594,11 @@ impl Store for MemStore {
         }
         Ok(())
     }
+}
+
+/// Whether entries of a kind have no record that lists them.
+fn unlisted(kind: EntryKind) -> bool {
+    matches!(kind, EntryKind::Charter | EntryKind::Hole)
 }
 
 /// Whether an entry counts as a change of its own.

@@ -5,6 +5,7 @@
 //!
 //! Invariants: the same seed gives the same bytes on every machine.
 
+mod erase_suite;
 pub mod hostile;
 pub mod mem_store;
 pub mod members;
@@ -117,7 +118,7 @@ pub fn fake_entry(
         record_id(space, &crate::id::ChangeHash(payload_hash))
     };
     let collection = match kind {
-        EntryKind::Charter => "",
+        EntryKind::Charter | EntryKind::Hole => "",
         EntryKind::Change | EntryKind::Identity | EntryKind::Birth | EntryKind::Erase => "members",
     };
     EntryPayload {
@@ -190,7 +191,7 @@ impl Writer {
             root: [0; 32],
         };
         let secret = crate::hash::tagged16("test-secret", &[&self.seconds.to_le_bytes()]);
-        Commit::seal(&self.key, header, Payload { secret, entries })
+        Commit::seal(&self.key, header, Payload { secret: secret.into(), entries })
             .unwrap_or_else(|e| panic!("the test makes a commit that breaks a rule: {e}"))
     }
 

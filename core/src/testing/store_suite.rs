@@ -43,6 +43,7 @@ pub fn store_suite(make: &mut dyn FnMut() -> Box<dyn Store>, codec: &dyn Codec) 
     acks_replace(make().as_mut());
     quarantine_is_bounded(make().as_mut());
     meta_is_kept(make().as_mut());
+    super::erase_suite::holes(make().as_mut(), codec);
     for seed in 0..6 {
         agrees_with_memory(make().as_mut(), seed, codec);
     }
@@ -98,7 +99,7 @@ pub fn batch_of(store: &dyn Store, commits: &[&Commit]) -> Batch {
         batch.groups.push(group_of(&[c]));
         for e in &c.payload().entries {
             let known = store.records(&[e.entry.record]).unwrap()[0].is_some();
-            if e.entry.kind != EntryKind::Charter && !known && named.insert(e.entry.record) {
+            if !matches!(e.entry.kind, EntryKind::Charter | EntryKind::Hole) && !known && named.insert(e.entry.record) {
                 batch.records.push(fresh_state(c.header().space, e, c.header().actor()));
             }
         }

@@ -72,6 +72,8 @@ pub enum RecordCommand {
     Conflicts(DirArgs),
     /// Pick one value.
     Resolve(ResolveArgs),
+    /// Gone for ever.
+    Erase(EraseArgs),
     /// Write a csv file.
     Export(ExportArgs),
 }
@@ -391,6 +393,26 @@ pub struct RecordArgs {
     /// The record.
     #[arg(value_name = "RECORD")]
     pub record: String,
+}
+
+/// `erase`.
+#[derive(Debug, Clone, Args)]
+pub struct EraseArgs {
+    /// The folder.
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+    /// The record.
+    #[arg(value_name = "RECORD", required_unless_present_any = ["erase_holder", "erase_list"], conflicts_with_all = ["erase_holder", "erase_list"])]
+    pub record: Option<String>,
+    /// Why.
+    #[arg(id = "erase_reason", long = "reason", value_name = "TEXT", required_unless_present = "erase_list")]
+    pub reason: Option<String>,
+    /// The holder of this grant instead.
+    #[arg(id = "erase_holder", long = "holder", value_name = "DEVICE", conflicts_with = "erase_list")]
+    pub holder: Option<String>,
+    /// What is erased, and who has confirmed it.
+    #[arg(id = "erase_list", long = "list")]
+    pub list: bool,
 }
 
 /// `list`.

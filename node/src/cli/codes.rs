@@ -55,6 +55,7 @@ codes! {
     KEY_FIELD "key_field" BadInput "A field of a record's identity never changes.";
     AMBIGUOUS_RECORD "ambiguous_record" BadInput "Several records have an id that starts so.";
     RECORD_NOT_HERE "record_not_here" NotInSync "The record's creation has not arrived.";
+    RECORD_ERASED "record_erased" Refused "The record was erased on request, for ever.";
     RECORD_DAMAGED "record_damaged" Damaged "The record cannot be opened.";
     NO_SCHEMA "no_schema" NotInSync "The schema has not come yet.";
     NOT_IN_CONFLICT "not_in_conflict" BadInput "The field has one value.";

@@ -50,6 +50,7 @@ impl IntoCli for EditFailure {
         let new = |code, values: &[(&str, &str)]| CliError::new(lang, code, values);
         match self {
             Self::NoRecord(id) => ReplicaError::NoRecord(id.to_string()).into_cli(lang),
+            Self::Erased(id) => new(&codes::RECORD_ERASED, &[("name", &id.to_string())]).at(id.to_string()),
             Self::NotHere(id) => new(&codes::RECORD_NOT_HERE, &[("name", &id.to_string())]).at(id.to_string()),
             Self::NoRight { collection, unit } => {
                 let values = [("collection", collection.as_str()), ("unit", &unit.to_string())];

@@ -19,6 +19,8 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 /// How often the desk looks whether another process wrote, or edits wait too long.
 const TICK: Duration = Duration::from_millis(500);
+/// Quiet ticks between two tries to clean the disk of what was erased: each copies the whole database.
+const CLEAN_WAIT_TICKS: u32 = 600;
 
 /// The desk's ends of the channels to a link.
 struct Link {
@@ -40,6 +42,8 @@ pub(super) struct Work {
     next: u64,
     look_for_pending: bool,
     projecting: bool,
+    /// Ticks until cleaning is tried again.
+    clean_wait: u32,
     stop: bool,
 }
 
@@ -64,6 +68,7 @@ impl Work {
             next: 0,
             look_for_pending: true,
             projecting: true,
+            clean_wait: 0,
             stop: false,
         }
     }
@@ -80,6 +85,7 @@ impl Work {
         if let Err(e) = self.replica.seal() {
             tracing::error!(error = %e, "sealing at the end failed");
         }
+        self.clean();
         self.replica
     }
 
@@ -150,6 +156,22 @@ impl Work {
                 self.projecting = false;
                 tracing::error!(error = %e, "projecting failed");
             }
+        }
+        if !self.projecting {
+            match self.clean_wait.checked_sub(1) {
+                Some(less) => self.clean_wait = less,
+                None => self.clean(),
+            }
+        }
+    }
+
+    /// Cleans the disk of what was erased meanwhile.
+    fn clean(&mut self) {
+        match self.replica.clean_erased() {
+            Ok(true) => {}
+            // Another process reads, or an old copy lies in the folder: again after a while.
+            Ok(false) => self.clean_wait = CLEAN_WAIT_TICKS,
+            Err(e) => tracing::error!(error = %e, "cleaning the disk of what was erased failed"),
         }
     }
 

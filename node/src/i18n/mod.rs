@@ -8,6 +8,7 @@
 mod audit;
 mod bundle;
 mod catalogue;
+mod erase;
 mod errors;
 mod help;
 mod number;

@@ -6,6 +6,7 @@
 //! after another boot or in another file draws a new nonce before it writes anything.
 
 mod edit;
+mod erase;
 mod project;
 mod query;
 mod repair;

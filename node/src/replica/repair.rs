@@ -207,7 +207,11 @@ fn take(
         Err(IntakeError::LocalStore(e)) => Err(e),
         // Its signature and root hold, so it was taken in once: it can be again when its neighbours are.
         Err(
-            IntakeError::PeerCommit(_) | IntakeError::PeerPack(_) | IntakeError::PeerScope(_) | IntakeError::PeerGroup,
+            IntakeError::PeerCommit(_)
+            | IntakeError::PeerPack(_)
+            | IntakeError::PeerScope(_)
+            | IntakeError::PeerGroup
+            | IntakeError::PeerHole(_),
         ) => Ok(Some(commit)),
     }
 }

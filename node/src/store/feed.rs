@@ -8,8 +8,9 @@
 
 use super::error::{Fault, damaged};
 use super::rows::{self, int};
+use super::write::is_unlisted;
 use super::{SqliteStore, sums};
-use sampan_core::log::{Commit, EntryKind};
+use sampan_core::log::Commit;
 use sampan_core::store::{CommitKey, RecordKey, RecordState, Status, StoreError};
 use sampan_core::time::Millis;
 
@@ -133,7 +134,7 @@ impl SqliteStore {
             let found = self.one(sql, (e.entry.record.0, int(key.0), place as i64), |r| {
                 Ok((RecordKey(rows::number(r, 0)?), rows::status(r, 1)?))
             })?;
-            if found.is_none() && e.entry.kind != EntryKind::Charter {
+            if found.is_none() && !is_unlisted(e.entry.kind) {
                 let id = commit.id();
                 return Err(damaged(format!("entry {place} of commit {id} is not listed")));
             }

@@ -8,6 +8,7 @@
 //! calls [`SqliteStore::checkpoint`]. A file of a newer version, or not ours, is left untouched.
 
 mod copy;
+mod erase;
 mod error;
 pub mod feed;
 mod files;

@@ -253,7 +253,7 @@ mod tests {
 
     #[test]
     fn the_cache_keeps_what_was_used_last_and_stays_small() {
-        let pack = || Arc::new(vec![Payload { secret: [0; 16], entries: Vec::new() }]);
+        let pack = || Arc::new(vec![Payload { secret: [0; 16].into(), entries: Vec::new() }]);
         let mut cache = PackCache::new(3 * 320);
         for n in 1..=3 {
             cache.keep(n, &pack());

@@ -11,7 +11,7 @@ mod beside;
 use super::SqliteStore;
 use super::error::{Fault, damaged};
 use super::rows::{self, int};
-use super::write::pack_hash;
+use super::write::{is_unlisted, pack_hash};
 use sampan_core::frontier::SpaceTips;
 use sampan_core::id::{CommitId, LogId, OrgId, RecordId, SpaceId};
 use sampan_core::log::{Commit, Entry, EntryKind, Payload, VerifiedHeader};
@@ -150,7 +150,7 @@ impl SqliteStore {
                     .as_mut()
                     .and_then(|(_, p)| p.as_mut())
                     .and_then(|p| p.get_mut(row.place))
-                    .map(|p| std::mem::replace(p, Payload { secret: [0; 16], entries: Vec::new() }));
+                    .map(|p| std::mem::replace(p, Payload { secret: [0; 16].into(), entries: Vec::new() }));
                 self.check_commit(row, payload, computed, report)?;
             }
         }
@@ -290,7 +290,7 @@ impl SqliteStore {
             WHERE r.id = ?1 AND h.at = ?2 AND h.place = ?3";
         for (place, e) in commit.payload().entries.iter().enumerate() {
             report.checked += 1;
-            if e.entry.kind == EntryKind::Charter {
+            if is_unlisted(e.entry.kind) {
                 continue;
             }
             computed.entries += 1;

@@ -46,8 +46,13 @@ struct TouchedLog {
 pub(super) fn is_change(kind: EntryKind) -> bool {
     match kind {
         EntryKind::Change | EntryKind::Identity => true,
-        EntryKind::Birth | EntryKind::Charter | EntryKind::Erase => false,
+        EntryKind::Birth | EntryKind::Charter | EntryKind::Erase | EntryKind::Hole => false,
     }
+}
+
+/// Whether entries of a kind have no record that lists them.
+pub(super) fn is_unlisted(kind: EntryKind) -> bool {
+    matches!(kind, EntryKind::Charter | EntryKind::Hole)
 }
 
 /// The check value of a stored pack: a flipped bit shows even where zstd would not mind it.
@@ -55,6 +60,8 @@ pub(super) fn pack_hash(bytes: &[u8]) -> [u8; 16] {
     tagged16("stored-pack", &[bytes])
 }
 
+/// The greatest position of a register before some were removed.
+pub(super) const META_LAST_REGISTER: &str = "last_register";
 /// The small fact that sums up all others.
 pub(super) const META_SUM: &str = "sum_of_facts";
 /// The small fact that the store's epoch, which lies elsewhere, is compared with.
@@ -92,6 +99,7 @@ impl SqliteStore {
         let mut t = Touched::default();
         let gone = if batch.withdrawn.is_empty() { BTreeSet::new() } else { self.withdraw(&batch.withdrawn)? };
         t.dirty.extend(gone);
+        self.erase(batch)?;
         self.write_records(batch, &mut t)?;
         self.write_restatus(batch, &mut t)?;
         for group in &batch.groups {
@@ -112,10 +120,12 @@ impl SqliteStore {
             }
         }
         self.write_counts(&t)?;
+        self.forget(&batch.forgotten)?;
         self.write_quarantine(batch)?;
         for register in &batch.registers {
             self.write_register(register)?;
         }
+        self.unsay(&batch.unsaid)?;
         self.write_acks(&batch.acks)?;
         self.write_meta(batch)?;
         let mut mark = self.conn.prepare_cached("INSERT OR IGNORE INTO dirty VALUES (?1)")?;
@@ -353,8 +363,8 @@ impl SqliteStore {
             .conn
             .prepare_cached("INSERT INTO hist (record, at, place, kind, status) VALUES (?1, ?2, ?3, ?4, ?5)")?;
         for (place, e) in commit.entries.iter().enumerate() {
-            // Operations of a charter have no record state.
-            if e.kind == EntryKind::Charter {
+            // Operations of a charter and holes have no record state.
+            if is_unlisted(e.kind) {
                 continue;
             }
             let record = self.record_place(&e.record, t)?;
@@ -512,9 +522,7 @@ impl SqliteStore {
         }
         // The row with the greatest position is the newest, so a position is never given twice: the
         // new one is taken before the old row goes.
-        let next = self
-            .one("SELECT coalesce(max(position), 0) + 1 FROM registers", [], |row| Ok(row.get::<_, i64>(0)?))?
-            .unwrap_or(1);
+        let next = self.last_register()? + 1;
         if let Some((position, _)) = held {
             self.conn.prepare_cached("DELETE FROM registers WHERE position = ?1")?.execute([position])?;
         }
@@ -529,6 +537,14 @@ impl SqliteStore {
             signed.signature,
         ))?;
         Ok(())
+    }
+
+    /// The greatest position that a register ever had.
+    pub(super) fn last_register(&self) -> Result<i64, Fault> {
+        let sql = "SELECT coalesce(max(position), 0) FROM registers";
+        let held = self.one(sql, [], |row| Ok(row.get::<_, i64>(0)?))?.unwrap_or(0);
+        let before = self.read_meta(META_LAST_REGISTER)?.and_then(|b| b.try_into().ok()).map_or(0, i64::from_le_bytes);
+        Ok(held.max(before))
     }
 
     fn write_acks(&self, acks: &[AckRow]) -> Result<(), Fault> {

@@ -9,7 +9,7 @@
 //! charters outside a cut, everything is folded again without their operations.
 
 use super::cuts::{self, ModelCut, Verdicts, Words};
-use sampan_core::charter::{CutKind, Grant, Op, Roles};
+use sampan_core::charter::{CutKind, Erased, Grant, Op, Roles};
 use sampan_core::hash::signed_string;
 use sampan_core::id::{CommitId, DeviceId, Flow, OrgId, SpaceId, UnitId};
 use sampan_core::limits::{TREE_DEPTH_MAX, UNITS_MAX};
@@ -96,6 +96,8 @@ pub struct ModelCharter {
     named: BTreeMap<CommitId, (DeviceId, BTreeSet<CommitId>)>,
     /// The cuts that stand.
     pub cuts: BTreeMap<DeviceId, Vec<ModelCut>>,
+    /// What is erased: the unit, and the record or key in hex.
+    pub erased: BTreeSet<(UnitId, String)>,
     pub(super) released: Words,
     rejected: Words,
     pub(super) ever: Ever,
@@ -204,6 +206,7 @@ impl ModelCharter {
             void: BTreeSet::new(),
             waiting: BTreeSet::new(),
             cuts: BTreeMap::new(),
+            erased: BTreeSet::new(),
             released: Words::new(),
             rejected: Words::new(),
             ever: Ever::default(),
@@ -271,7 +274,7 @@ impl ModelCharter {
 
     /// One operation; whether it stands.
     fn say(&mut self, commit: &Commit, at: (CommitId, usize), verdicts: Option<&Verdicts>, op: Op) -> bool {
-        let narrows = matches!(op, Op::Revoke { .. } | Op::Cut(_));
+        let narrows = matches!(op, Op::Revoke { .. } | Op::Cut(_) | Op::Erase { .. });
         let by_past = narrows || matches!(op, Op::Release { .. } | Op::Reject { .. });
         let out = verdicts.is_some_and(|v| v.outside.contains(&at.0));
         let stands = match verdicts {
@@ -289,6 +292,9 @@ impl ModelCharter {
         if let (true, Op::Revoke { key, .. }) = (stands, &op) {
             self.revoked.insert(*key);
             self.ended.entry(at.0).or_default().insert(*key);
+        }
+        if let (true, Op::Erase { what, .. }) = (stands, &op) {
+            self.erased.insert((commit.header().space.unit, what.name()));
         }
         if by_past && stands {
             self.stands.insert(at);
@@ -432,7 +438,7 @@ impl ModelCharter {
                 let tickets = self.ever.tickets.get(&author).into_iter().flatten();
                 tickets.filter(|r| r.unit == unit).count() > 0 && agreed(device, &author, proof)
             }
-            Op::Found { .. } | Op::Endpoint { .. } | Op::Schema { .. } | Op::Revoke { .. } => false,
+            Op::Found { .. } | Op::Endpoint { .. } | Op::Schema { .. } | Op::Revoke { .. } | Op::Erase { .. } => false,
             Op::Cut(_) | Op::Release { .. } | Op::Reject { .. } | Op::Succeed { .. } => false,
         }
     }
@@ -452,7 +458,7 @@ impl ModelCharter {
                 let given: Vec<ModelRight> = tickets.map(|r| ModelRight { taken: at, ..r.clone() }).collect();
                 self.ever.rights.entry(*device).or_default().extend(given);
             }
-            Op::Found { .. } | Op::Endpoint { .. } | Op::Schema { .. } | Op::Revoke { .. } => {}
+            Op::Found { .. } | Op::Endpoint { .. } | Op::Schema { .. } | Op::Revoke { .. } | Op::Erase { .. } => {}
             Op::Cut(_) | Op::Release { .. } | Op::Reject { .. } | Op::Succeed { .. } => {}
         }
     }
@@ -547,6 +553,10 @@ impl ModelCharter {
                 self.rejected.extend(commits.into_iter().filter(|_| may).map(|c| (c, unit, commit.id())));
                 may
             }
+            Op::Erase { what, .. } => match what {
+                Erased::Record { space, .. } if space.unit != unit || space.flow == Flow::Charter => false,
+                Erased::Record { .. } | Erased::Holder { .. } => self.saw(commit, &unit, Roles::ADMIN),
+            },
             // One that names twice in one commit is in no history that is tried.
             Op::Succeed { .. } => self.named.first_key_value().is_some_and(|(id, _)| *id == commit.id()),
         }
@@ -784,5 +794,5 @@ fn agreed(device: &DeviceId, ticket: &DeviceId, proof: &[u8; 64]) -> bool {
 
 fn narrows(commit: &Commit) -> bool {
     let mut ops = commit.payload().entries.iter().map(|e| Op::decode(&e.payload));
-    ops.any(|op| matches!(op, Ok(Op::Revoke { .. } | Op::Cut(_) | Op::Succeed { .. })))
+    ops.any(|op| matches!(op, Ok(Op::Revoke { .. } | Op::Cut(_) | Op::Erase { .. } | Op::Succeed { .. })))
 }

@@ -7,7 +7,7 @@
 use super::{Model, ModelStatus, view};
 use sampan_core::engine::Engine;
 use sampan_core::id::{CommitId, RecordId};
-use sampan_core::log::Commit;
+use sampan_core::log::{Commit, EntryKind};
 use sampan_core::pack::{self, PackScope};
 use sampan_core::store::{CommitKey, EntryAt, PendingEntry, RecordState, Status, Store, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
@@ -212,10 +212,27 @@ pub fn disagreements(model: &mut Model, store: &dyn Store, engine: &Engine) -> R
         }
     }
     out.extend(charter_differs(engine, &charter));
+    out.extend(erasures_differ(&dump, &charter));
     for state in &dump.records {
         out.extend(document_differs(store, engine, state));
     }
     Ok(out)
+}
+
+/// Whatever is held of an erased record but holes, and holes that nothing accounts for.
+fn erasures_differ(dump: &Dump, charter: &super::ModelCharter) -> Vec<String> {
+    let mut out = Vec::new();
+    let mut look = |whose: String, space: &sampan_core::id::SpaceId, e: &sampan_core::log::Entry| {
+        let erased = charter.erased.contains(&(space.unit, e.record.to_string()));
+        if space.flow != sampan_core::id::Flow::Charter && erased != (e.kind == EntryKind::Hole) {
+            out.push(format!("record {}, {whose}: erased {erased}, and held as {:?}", e.record, e.kind));
+        }
+    };
+    for c in &dump.commits {
+        c.payload().entries.iter().for_each(|e| look(format!("commit {}", c.id()), &c.header().space, &e.entry));
+    }
+    dump.pending.iter().for_each(|p| look("an unsealed edit".to_owned(), &p.space, &p.entry.entry));
+    out
 }
 
 fn charter_differs(engine: &Engine, model: &super::ModelCharter) -> Vec<String> {
@@ -236,6 +253,8 @@ fn charter_differs(engine: &Engine, model: &super::ModelCharter) -> Vec<String> 
     let used: BTreeMap<_, _> = c.tickets().map(|(k, t)| (*k, t.used_by)).collect();
     let plain: BTreeMap<_, _> = model.tickets.iter().map(|(k, (_, used))| (*k, *used)).collect();
     compare("tickets", format!("{used:?}"), format!("{plain:?}"));
+    let erased: BTreeSet<_> = c.erasures().map(|e| (e.unit, e.what.name())).collect();
+    compare("erasures", format!("{erased:?}"), format!("{:?}", model.erased));
     compare("schema", format!("{:?}", c.schema().map(|s| (s.version, &s.text))), {
         format!("{:?}", model.schema.as_ref().map(|(v, _, text)| (*v, text)))
     });

@@ -163,7 +163,7 @@ impl Model {
                 if !counting.contains_key(&c.id()) {
                     out.insert(place, ModelStatus::Quarantined);
                 } else if in_charter || !kind.is_change() {
-                    let fits = in_charter && kind == EntryKind::Charter;
+                    let fits = kind == if in_charter { EntryKind::Charter } else { EntryKind::Hole };
                     out.insert(place, if fits { ModelStatus::Accepted } else { ModelStatus::Malformed });
                 } else {
                     let actor = ActorId::of(&c.header().device, &c.header().nonce);

@@ -112,7 +112,7 @@ fn is_birth_of(org: &OrgId, id: RecordId, e: &Offered<'_>) -> bool {
                 && id.0 == tagged16("record", &[&e.space.key(), &plain.hash.0])
         }
         EntryKind::Identity => is_identity(org, id, e, plain),
-        EntryKind::Birth | EntryKind::Charter | EntryKind::Erase => false,
+        EntryKind::Birth | EntryKind::Charter | EntryKind::Erase | EntryKind::Hole => false,
     }
 }
 
@@ -165,7 +165,7 @@ fn misplaced(
         EntryKind::Identity => None,
         EntryKind::Birth if !is_field_birth(id, e, plain, first) => Some("it is not the computed birth change"),
         EntryKind::Birth => None,
-        EntryKind::Charter | EntryKind::Erase => Some("it is no change"),
+        EntryKind::Charter | EntryKind::Erase | EntryKind::Hole => Some("it is no change"),
     }
 }
 

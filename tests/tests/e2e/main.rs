@@ -13,6 +13,7 @@ mod cuts;
 mod damage;
 mod deposit;
 mod enrol;
+mod erase;
 mod evidence;
 mod kills;
 mod large;

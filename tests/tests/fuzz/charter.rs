@@ -112,7 +112,7 @@ fn commit(
         root: [0; 32],
     };
     let sequence = header.sequence;
-    let commit = Commit::seal(signing, header, Payload { secret: [2; 16], entries }).ok()?;
+    let commit = Commit::seal(signing, header, Payload { secret: [2; 16].into(), entries }).ok()?;
     tips.insert((*device, space.unit), (commit.id(), sequence));
     Some(commit)
 }

@@ -60,7 +60,7 @@ pub fn group(d: &mut Draw<'_>, on: &Ground<'_>) -> Option<Group> {
         entries: 0,
         root: [0; 32],
     };
-    let commit = Commit::seal(on.key, header, Payload { secret: [d.byte(); 16], entries }).ok()?;
+    let commit = Commit::seal(on.key, header, Payload { secret: [d.byte(); 16].into(), entries }).ok()?;
     let scope = PackScope { org: on.org, space: on.space };
     let pack = pack::encode(&scope, &[commit.payload()], &Stored);
     Some(Group { headers: vec![commit.head().signed().clone()], pack })

@@ -199,7 +199,10 @@ fn forge(v: &Village, key: &ed25519_dalek::SigningKey, space: SpaceId, device: s
         time: v.now,
         birth: None,
     };
-    let payload = Payload { secret: random(&mut rng), entries: vec![EntryPayload { entry, payload: change.bytes }] };
+    let payload = Payload {
+        secret: sampan_core::log::Secret::Whole(random(&mut rng)),
+        entries: vec![EntryPayload { entry, payload: change.bytes }],
+    };
     let nonce = if device == device_id(key) { nonce } else { Nonce([9; 16]) };
     let header = Header {
         format: FORMAT,

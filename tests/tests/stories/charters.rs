@@ -7,7 +7,7 @@
 //! prefix, and what any author had seen, is a charter of its own.
 
 use ed25519_dalek::SigningKey;
-use sampan_core::charter::{Charter, Cut, CutKind, CutLog, Grant, Op, Roles, Succession};
+use sampan_core::charter::{Charter, Cut, CutKind, CutLog, Erased, Grant, Op, Roles, Succession};
 use sampan_core::id::{CommitId, DeviceId, Flow, Incarnation, Nonce, OrgId, RecordId, SpaceId, UnitId};
 use sampan_core::log::commit::FORMAT;
 use sampan_core::log::{Commit, Entry, EntryKind, EntryPayload, Header, Payload, device_id};
@@ -142,7 +142,7 @@ impl World {
             entries: 0,
             root: [0; 32],
         };
-        let commit = Commit::seal(&self.keys[by], header, Payload { secret: [n as u8; 16], entries }).unwrap();
+        let commit = Commit::seal(&self.keys[by], header, Payload { secret: [n as u8; 16].into(), entries }).unwrap();
         self.past.insert(commit.id(), past);
         self.made.push(commit);
     }
@@ -173,10 +173,17 @@ impl World {
             return Op::enrol(&self.keys[device], [1; 32], &device_id(&self.keys[by]));
         }
         let whom = 1 + self.rng.below(KEYS - 1) as usize;
-        match self.rng.below(if self.cuts { 14 } else { 10 }) {
+        match self.rng.below(if self.cuts { 15 } else { 10 }) {
             10 | 11 => self.cut(whom),
             12 => self.word(),
             13 => Op::Reject { commits: Vec::new(), reason: "no".into() },
+            14 => {
+                let space = SpaceId { unit: unit(self.rng.below(u64::from(UNITS)) as u8), flow: Flow::Up, reach: 0 };
+                let record = sampan_core::id::RecordId([self.rng.below(3) as u8; 16]);
+                let holder = Erased::Holder { key: device_id(&self.keys[whom]) };
+                let what = if self.rng.one_in(3) { holder } else { Erased::Record { space, record } };
+                Op::Erase { what, reason: "theo yêu cầu".into() }
+            }
             0 | 1 => create(1 + self.rng.below(u64::from(UNITS) - 1) as u8),
             2 | 3 => Op::Revoke { key: device_id(&self.keys[whom]), reason: "mất máy".into() },
             4..=6 => self.any_grant(whom, Roles::ADMIN),
@@ -196,6 +203,10 @@ impl World {
         let void: BTreeSet<(CommitId, usize)> = engine.void().iter().map(|v| (v.commit, v.index as usize)).collect();
         if void != model.void {
             return Err(format!("void: {void:?} and {:?}", model.void));
+        }
+        let erased: BTreeSet<_> = engine.erasures().map(|e| (e.unit, e.what.name())).collect();
+        if erased != model.erased {
+            return Err(format!("erased: {erased:?}, the model says {:?}", model.erased));
         }
         let mut out = BTreeSet::new();
         for (n, key) in self.keys.iter().enumerate() {
@@ -291,6 +302,7 @@ impl World {
                     Op::Release { commits, .. } => {
                         format!(" release {:?}", commits.iter().map(|c| number[c]).collect::<Vec<_>>())
                     }
+                    Op::Erase { what, .. } => format!(" erase {what:?}"),
                     Op::Found { .. } | Op::Endpoint { .. } | Op::Schema { .. } | Op::Reject { .. } => {
                         " other".to_owned()
                     }

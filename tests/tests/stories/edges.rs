@@ -33,7 +33,10 @@ fn forge(v: &Village, key: &ed25519_dalek::SigningKey, space: SpaceId) -> (Group
         time: v.now,
         birth: None,
     };
-    let payload = Payload { secret: random(&mut rng), entries: vec![EntryPayload { entry, payload: change.bytes }] };
+    let payload = Payload {
+        secret: sampan_core::log::Secret::Whole(random(&mut rng)),
+        entries: vec![EntryPayload { entry, payload: change.bytes }],
+    };
     let header = Header {
         format: FORMAT,
         org: v.org,

@@ -63,7 +63,7 @@ fn forged(v: &Village, key: &ed25519_dalek::SigningKey, unit: UnitId, op: &Op, s
         root: [0; 32],
     };
     let entries = vec![EntryPayload { entry, payload }];
-    Commit::seal(key, header, Payload { secret: [1; 16], entries }).unwrap()
+    Commit::seal(key, header, Payload { secret: [1; 16].into(), entries }).unwrap()
 }
 
 #[test]
@@ -181,7 +181,7 @@ fn beyond_its_grant(seed: u64) -> (Village, UnitId, usize, Group, RecordId) {
         root: [0; 32],
     };
     let entries = vec![EntryPayload { entry, payload: change.bytes }];
-    let commit = Commit::seal(&key, header, Payload { secret: [1; 16], entries }).unwrap();
+    let commit = Commit::seal(&key, header, Payload { secret: [1; 16].into(), entries }).unwrap();
     let scope = sampan_core::pack::PackScope { org: v.org, space };
     let group = Group {
         headers: vec![commit.head().signed().clone()],

@@ -27,7 +27,7 @@ fn odd(v: &Village, by: usize, space: SpaceId, kind: EntryKind, parents: Vec<Com
         if kind.is_change() { (change.bytes, change.hash.0) } else { (payload, payload_hash) };
     let record = sampan_core::id::RecordId([5; 16]);
     let entry = Entry { kind, record, collection: "members".into(), payload_hash, time: v.now, birth: None };
-    let payload = Payload { secret: [3; 16], entries: vec![EntryPayload { entry, payload }] };
+    let payload = Payload { secret: [3; 16].into(), entries: vec![EntryPayload { entry, payload }] };
     let header = Header {
         format: FORMAT,
         org: v.org,

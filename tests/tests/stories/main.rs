@@ -10,6 +10,7 @@ mod charters;
 mod cuts;
 mod deposits;
 mod edges;
+mod erase;
 mod forks;
 mod grants;
 mod hostile;

@@ -84,7 +84,7 @@ fn sealed(v: &Village, n: u64, space: SpaceId, parent: Option<&Commit>, entries:
         entries: 0,
         root: [0; 32],
     };
-    Commit::seal(&key, header, Payload { secret: [n as u8; 16], entries }).unwrap()
+    Commit::seal(&key, header, Payload { secret: [n as u8; 16].into(), entries }).unwrap()
 }
 
 /// A card made by the `n`-th stranger: its first change.

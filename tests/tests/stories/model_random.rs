@@ -323,7 +323,7 @@ impl World {
             entries: 0,
             root: [0; 32],
         };
-        let commit = Commit::seal(&author.key, header, Payload { secret, entries }).unwrap();
+        let commit = Commit::seal(&author.key, header, Payload { secret: secret.into(), entries }).unwrap();
         tips.push((commit.id(), commit.header().sequence));
         self.commits.push(commit);
     }

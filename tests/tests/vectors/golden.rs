@@ -11,7 +11,7 @@ use sampan_core::frontier::SpaceTips;
 use sampan_core::frontier::tree::Holdings;
 use sampan_core::hash::tagged;
 use sampan_core::id::{ActorId, ChangeHash, CommitId, Digest, Flow, Incarnation, Nonce, OrgId, RecordId, SpaceId};
-use sampan_core::log::{Commit, EntryKind, EntryPayload, SignedHeader, merkle, salt};
+use sampan_core::log::{Commit, EntryKind, EntryPayload, Secret, SignedHeader, merkle, salt};
 use sampan_core::pack::{self, Stored};
 use sampan_core::record::ids::{birth_actor, identity_actor, identity_id, record_id};
 use sampan_core::record::{birth, identity_creation};
@@ -94,6 +94,33 @@ fn packs() {
 }
 
 #[test]
+fn a_pack_with_holes() {
+    let (whole, holed) = (payloads(), holed_payloads());
+    let made = packed(&holed);
+    let file =
+        golden("pack_with_holes", &made, "raw form 3 (stored, with holes); pack.hex with its record 0x51 erased");
+    same("pack_with_holes", &made, &file);
+    assert_eq!(pack::decode(&scope(), &file, &Stored).as_ref(), Ok(&holed));
+    for (whole, holed) in whole.iter().zip(&holed) {
+        assert_eq!(whole.root(), holed.root(), "the chain stays what it was");
+    }
+    assert_eq!(holed[0], whole[0], "a commit without it keeps its secret");
+    // Neither the secret nor what was there is left.
+    let has = |needle: &[u8]| file.windows(needle.len()).any(|w| w == needle);
+    assert!(has(b"its second change") && !has(b"a computed creation") && !has(b"an edit of it") && !has(&[0xa2; 16]));
+    // A form that says more than it needs, and every prefix, is refused.
+    for cut in 0..file.len() {
+        assert!(pack::decode(&scope(), &file[..cut], &Stored).is_err(), "prefix {cut}");
+    }
+    let mut plain = file.clone();
+    plain[0] = 0;
+    assert!(pack::decode(&scope(), &plain, &Stored).is_err(), "holes in a form without them");
+    let mut none = packed(&whole);
+    none[0] = 3;
+    assert!(pack::decode(&scope(), &none, &Stored).is_err(), "the form with holes and no hole");
+}
+
+#[test]
 fn charter_operations() {
     let ops = ops();
     let number = |op: &Op| match op {
@@ -107,11 +134,12 @@ fn charter_operations() {
         Op::Cut(_) => 7,
         Op::Release { .. } => 8,
         Op::Reject { .. } => 9,
+        Op::Erase { .. } => 10,
         Op::Succeed { .. } => 16,
     };
     assert_eq!(
         ops.iter().map(|(_, op, _)| number(op)).collect::<BTreeSet<_>>().len(),
-        11,
+        12,
         "an operation has no vector"
     );
     for (name, op, shape) in ops {
@@ -184,7 +212,7 @@ fn merkle_roots() {
 #[test]
 fn entries_and_ids() {
     let payloads = payloads();
-    let secret = payloads[0].secret;
+    let Secret::Whole(secret) = payloads[0].secret else { panic!("the sample has its secret") };
     let entry = &payloads[0].entries[2].entry;
     hash("salt", &salt(&secret, 2), "salt of entry 2 under the secret 16 x a1");
     hash(

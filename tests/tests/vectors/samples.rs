@@ -5,7 +5,7 @@
 //! Invariants: everything follows from the seeded keys and constants here; a value that a vector was
 //! made from never changes.
 
-use sampan_core::charter::{Cut, CutKind, CutLog, Grant, Holder, Op, Roles, Ticket};
+use sampan_core::charter::{Cut, CutKind, CutLog, Erased, Grant, Holder, Op, Roles, Ticket};
 use sampan_core::frontier::ShortId;
 use sampan_core::hash::{change_hash, tagged, whole_chunk};
 use sampan_core::id::{
@@ -55,6 +55,15 @@ fn entry(kind: EntryKind, record: Option<RecordId>, collection: &str, seconds: u
     EntryPayload { entry: Entry { kind, record, collection: collection.into(), payload_hash, time, birth }, payload }
 }
 
+/// [`payloads`] with one of its two records erased: the first commit keeps its secret, the second has holes.
+pub fn holed_payloads() -> Vec<Payload> {
+    let mut out = payloads();
+    for p in &mut out {
+        p.punch(|_, e| e.record == RecordId([0x51; 16]));
+    }
+    out
+}
+
 /// Two payloads that use every kind of entry and every form of reference.
 pub fn payloads() -> Vec<Payload> {
     let born = entry(EntryKind::Change, None, "members", 10, chunk(b"the first change of a record"));
@@ -62,7 +71,7 @@ pub fn payloads() -> Vec<Payload> {
     let known = RecordId([0x51; 16]);
     vec![
         Payload {
-            secret: [0xa1; 16],
+            secret: [0xa1; 16].into(),
             entries: vec![
                 born,
                 entry(EntryKind::Change, Some(id), "members", 12, chunk(b"its second change")),
@@ -70,7 +79,7 @@ pub fn payloads() -> Vec<Payload> {
             ],
         },
         Payload {
-            secret: [0xa2; 16],
+            secret: [0xa2; 16].into(),
             entries: vec![
                 entry(EntryKind::Identity, Some(known), "receipts", 11, chunk(b"a computed creation")),
                 entry(EntryKind::Change, Some(known), "receipts", 500, chunk(b"an edit of it")),
@@ -270,6 +279,22 @@ pub fn ops() -> Vec<Named<Op>> {
             "op(variant fields(commits[commit] reason))",
         ),
         ("op_grant_of_some_collections", Op::Grant(narrow), narrow_shape),
+        (
+            "op_erase_record",
+            Op::Erase {
+                what: Erased::Record {
+                    space: SpaceId { unit: test_unit(2), flow: Flow::Up, reach: 0 },
+                    record: RecordId([0x51; 16]),
+                },
+                reason: "on request".into(),
+            },
+            "op(variant fields(what(variant fields(space(unit flow reach) record)) reason))",
+        ),
+        (
+            "op_erase_holder",
+            Op::Erase { what: Erased::Holder { key: device_of(3) }, reason: "on request".into() },
+            "op(variant fields(what(variant fields(key)) reason))",
+        ),
     ]
 }
 
@@ -423,7 +448,7 @@ pub fn ticket() -> Ticket {
         time: test_time(20),
         birth: None,
     };
-    let payload = Payload { secret: [0xa3; 16], entries: vec![EntryPayload { entry, payload }] };
+    let payload = Payload { secret: [0xa3; 16].into(), entries: vec![EntryPayload { entry, payload }] };
     let header = Header {
         format: FORMAT,
         org: test_org(),

@@ -144,7 +144,7 @@ impl Charter {
             Op::Found { .. } | Op::CreateUnit { .. } | Op::Grant(_) | Op::Enrol { .. } | Op::Endpoint { .. } => {
                 return Ok(());
             }
-            Op::Schema { .. } | Op::Revoke { .. } | Op::Cut(_) | Op::Succeed { .. } => return Ok(()),
+            Op::Schema { .. } | Op::Revoke { .. } | Op::Cut(_) | Op::Erase { .. } | Op::Succeed { .. } => return Ok(()),
         };
         for id in commits {
             to.entry(*id).or_default().push(Word {

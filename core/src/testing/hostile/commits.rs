@@ -101,7 +101,7 @@ pub fn commit(key: &SigningKey, place: &Place, entries: Vec<EntryPayload>) -> Co
         entries: 0,
         root: [0; 32],
     };
-    Commit::seal(key, header, Payload { secret, entries })
+    Commit::seal(key, header, Payload { secret: secret.into(), entries })
         .unwrap_or_else(|e| panic!("a commit that nobody could send: {e}"))
 }
 

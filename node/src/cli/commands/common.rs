@@ -88,6 +88,9 @@ pub(super) fn record(app: &App, replica: &mut Replica, text: &str) -> Result<Rec
         if replica.store.records(&[id]).or_cli(app)?.into_iter().flatten().next().is_some() {
             return Ok(id);
         }
+        if replica.engine.charter().erasure_of(&id).is_some() {
+            return Err(app.error(&codes::RECORD_ERASED, &[("name", text)]).at(text));
+        }
     } else if digits {
         let lower = text.to_ascii_lowercase();
         let mut found = with_digits(replica, &lower).or_cli(app)?;

@@ -11,6 +11,7 @@ mod bundle;
 pub mod common;
 mod doctor;
 mod edit;
+mod erase;
 pub mod join;
 pub mod link;
 mod list;
@@ -54,6 +55,7 @@ pub fn record(command: &RecordCommand, app: &mut App) -> Result<ExitCode, CliErr
         RecordCommand::Show(args) => show::show(args, app),
         RecordCommand::Conflicts(args) => show::conflicts(args, app),
         RecordCommand::Resolve(args) => edit::resolve(args, app),
+        RecordCommand::Erase(args) => erase::erase(args, app),
         RecordCommand::Export(args) => list::export(args, app),
     }
 }

@@ -10,11 +10,14 @@
 //! NULL. Names in SQL come from a parsed schema only, and are quoted; every value is bound.
 
 mod check;
+mod leftover;
 mod query;
 mod search;
 mod tables;
 #[cfg(test)]
 mod tests;
+
+pub(super) use leftover::Leftover;
 
 use super::SqliteStore;
 use super::error::{Fault, damaged};
