@@ -37,7 +37,7 @@ const COUNTER_LEAP: u64 = 1 << 32;
 /// Why commits are set aside.
 const REASON: &str = "what it builds on was damaged here and is to be fetched again";
 /// Small facts that hold for the new store as well: nothing that counts positions.
-const FACTS: [&str; 10] = [
+const FACTS: [&str; 11] = [
     meta::ADMITTED,
     meta::JOINED_UNIT,
     meta::CLOCK_OFFSET,
@@ -47,6 +47,7 @@ const FACTS: [&str; 10] = [
     meta::BEACON,
     meta::BEACON_ABOVE,
     meta::BEACONS_SEEN,
+    meta::ENDED,
     META_COPY_AT,
 ];
 /// The same, by the beginning of the name.

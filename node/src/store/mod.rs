@@ -342,13 +342,13 @@ impl SqliteStore {
     /// # Errors
     /// What the writes say; [`StoreError`].
     pub fn wiping<R, E: From<StoreError>>(&mut self, f: impl FnOnce(&mut Self) -> Result<R, E>) -> Result<R, E> {
-        let set = |s: &Self, on: &str| s.run(&format!("PRAGMA secure_delete = {on}")).map_err(StoreError::from);
+        let set = |s: &Self, on: &str| s.run(&format!("PRAGMA secure_delete = {on}"));
         set(self, "ON")?;
         let done = self.group(f);
         set(self, "OFF")?;
         let done = done?;
         // Whoever reads at this moment keeps the log a little longer; the next checkpoint empties it.
-        self.run("PRAGMA wal_checkpoint(TRUNCATE)").map_err(StoreError::from)?;
+        self.run("PRAGMA wal_checkpoint(TRUNCATE)")?;
         Ok(done)
     }
 }

@@ -431,7 +431,7 @@ impl Trial<'_> {
             11 => self.signed(d, false),
             12 => self.signed(d, true),
             _ => match d.byte() % 2 {
-                0 => Frame::Refuse(RefuseCode::Busy, d.text(), (d.byte() % 2 == 0).then_some(7)),
+                0 => Frame::Refuse(RefuseCode::Busy, d.text(), d.byte().is_multiple_of(2).then_some(7)),
                 _ => Frame::Redirect(vec![RelayAddress { device: self.device(d), addresses: vec![d.text()] }]),
             },
         }
