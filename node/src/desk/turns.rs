@@ -105,8 +105,8 @@ impl Turns {
             let line = |(id, line): (&SessionId, &Line)| {
                 let heavy = line.below && self.is_heavy(&line.device, now);
                 let rests = self.shares.get(&line.device).is_some_and(|s| s.rests_until > now);
-                let held = heavy \&\& rests \&\& light;
-                (!held \&\& !line.waiting.is_empty()).then_some((*id, heavy))
+                let held = heavy && rests && light;
+                (!held && !line.waiting.is_empty()).then_some((*id, heavy))
             };
             let (from, before) = (self.lines.range(self.next..), self.lines.range(..self.next));
             from.chain(before).filter_map(line).collect()
