@@ -1,5 +1,5 @@
 //! What people with a right to it decide while everything breaks: devices cut off or narrowed, the quarantine
-//! judged, a new root key named.
+//! judged, a record erased, a new root key named.
 //!
 //! It does not: say what the decisions mean (the model's charter does, and `court` asks it).
 //!
@@ -7,10 +7,10 @@
 //! ledger and the court, and nothing else is excused.
 
 use super::world::World;
-use sampan_core::charter::{CutKind, Op, Roles};
+use sampan_core::charter::{CutKind, Erased, Op, Roles};
 use sampan_core::engine::CutRequest;
 use sampan_core::id::{CommitId, UnitId};
-use sampan_core::log::device_id;
+use sampan_core::log::{Commit, device_id};
 use sampan_core::testing::test_key;
 use sampan_node::replica::Replica;
 use std::collections::BTreeMap;
@@ -110,6 +110,23 @@ impl World {
         let op = if release { Op::Release { commits, reason } } else { Op::Reject { commits, reason } };
         let wrote = store.group(|s| engine.write_charter(s, rng, unit, &[op], now)).is_ok();
         self.mend(n, wrote);
+        wrote
+    }
+
+    /// An operator erases a record that somebody wrote.
+    pub(super) fn erase(&mut self) -> bool {
+        let Some((_, record)) = self.chaos.pick(self.people.records()).cloned() else { return false };
+        let born = |c: &Commit| c.payload().entries.iter().any(|e| e.entry.record == record);
+        let Some(space) = self.ledger.commits.values().find(|c| born(c)).map(|c| c.header().space) else {
+            return false;
+        };
+        let by = if self.chaos.chance(500) { 0 } else { self.operator_of(space.unit) };
+        let now = self.machines[by].clock.now();
+        let Some(p) = self.machines[by].process.as_mut() else { return false };
+        let Replica { store, engine, rng, .. } = &mut p.replica;
+        let what = (Erased::Record { space, record }, "asked for in the simulated world");
+        let wrote = store.group(|s| engine.erase(s, rng, space.unit, what, now)).is_ok();
+        self.mend(by, wrote);
         wrote
     }
 

@@ -143,6 +143,7 @@ impl World {
             FaultKind::Judged => self.judge_laid(n),
             FaultKind::Carried => self.carry_bundle(n),
             FaultKind::Succeeded => self.succeed(),
+            FaultKind::Erased => self.erase(),
             FaultKind::HostileWithhold
             | FaultKind::HostileReplay
             | FaultKind::HostileReorder

@@ -11,8 +11,8 @@ use crate::model::{Model, ModelCharter, When, disagreements};
 use sampan_core::engine::told_epoch;
 use sampan_core::id::{CommitId, DeviceId, Flow, SpaceId, UnitId};
 use sampan_core::limits::{QUARANTINE_BYTES_MAX, QUARANTINE_COMMITS_MAX};
-use sampan_core::log::Commit;
-use sampan_core::store::Store;
+use sampan_core::log::{Commit, EntryKind};
+use sampan_core::store::{CommitKey, Store};
 use sampan_core::wire::frame::Frame;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -245,6 +245,7 @@ impl World {
                     self.ledger.accuse(format!("{name} took commit {id} of {:?} from a device without right", h.space));
                 }
             }
+            self.check_erased(*n);
             self.check_statuses(*n);
             self.check_delivered(*n);
             self.check_quarantine(*n);
@@ -358,6 +359,30 @@ impl World {
                 }
             }
         }
+    }
+
+    /// Of what the city knows to be erased, nobody who lives holds a byte in any commit.
+    fn check_erased(&mut self, n: usize) {
+        let (Some(city), Some(p)) = (&self.machines[0].process, &self.machines[n].process) else { return };
+        let charter = city.replica.engine.charter();
+        if charter.erasures().next().is_none() {
+            return;
+        }
+        let mut words = Vec::new();
+        let (mut last, name) = (CommitKey(0), &self.machines[n].name);
+        while let Ok(feed) = p.replica.store.commits_after(last, 1_024)
+            && let Some(end) = feed.last()
+        {
+            last = end.key;
+            for c in feed {
+                let unit = c.commit.header().space.unit;
+                let entries = c.commit.payload().entries.iter();
+                let kept =
+                    entries.filter(|e| charter.is_erased(&unit, &e.entry.record) && e.entry.kind != EntryKind::Hole);
+                words.extend(kept.map(|e| format!("{name} holds an entry of {}, which is erased", e.entry.record)));
+            }
+        }
+        words.into_iter().for_each(|w| self.ledger.accuse(w));
     }
 
     /// What a peer can make a replica keep stays under the limits that are named, whatever it sends.

@@ -112,6 +112,8 @@ faults! {
     Carried = "carried",
     /// The succession key names a new root key.
     Succeeded = "succeeded",
+    /// A record is erased on request, while some edit it and others have not heard.
+    Erased = "erased",
 }
 
 impl FaultKind {

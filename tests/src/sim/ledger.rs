@@ -4,10 +4,11 @@
 //! It does not: make faults, or judge statuses (`court` does, with the plain model).
 //!
 //! Invariants: what a store held when a step ended is durable and stays there, unless a fault that takes
-//! whole disks excuses it; an edit that a person saw saved is unsealed or in exactly one commit; an
+//! whole disks excuses it; an edit that a person saw saved is unsealed or in exactly one commit,
+//! as long as its record is not erased; an
 //! honest device never forks its own log.
 
-use sampan_core::id::{ChangeHash, CommitId, DeviceId, Flow, LogId, StoreEpoch};
+use sampan_core::id::{ChangeHash, CommitId, DeviceId, Flow, LogId, RecordId, StoreEpoch};
 use sampan_core::log::{Commit, EntryKind};
 use sampan_core::store::{CommitKey, Store, StoreError};
 use sampan_node::replica::Replica;
@@ -26,7 +27,7 @@ pub struct Held {
     pub set: BTreeSet<CommitId>,
     last: CommitKey,
     /// Edits that a person saw saved and that no commit holds yet.
-    pub unsealed: BTreeSet<ChangeHash>,
+    pub unsealed: BTreeMap<ChangeHash, RecordId>,
     /// The store's epoch.
     pub epoch: StoreEpoch,
 }
@@ -88,12 +89,14 @@ impl Ledger {
                 new.push(id);
             }
         }
-        let pending: BTreeSet<ChangeHash> = replica.store.pending()?.iter().map(|p| p.entry.entry.change()).collect();
+        let pending: BTreeMap<ChangeHash, RecordId> =
+            replica.store.pending()?.iter().map(|p| (p.entry.entry.change(), p.entry.entry.record)).collect();
+        let erased = |r: &RecordId| replica.engine.charter().erasure_of(r).is_some();
         let lost: Vec<ChangeHash> = self.held[at]
             .unsealed
             .iter()
-            .filter(|h| !pending.contains(h) && !self.is_sealed_here(at, h))
-            .copied()
+            .filter(|(h, r)| !pending.contains_key(*h) && !self.is_sealed_here(at, h) && !erased(r))
+            .map(|(h, _)| *h)
             .collect();
         for hash in lost {
             self.accuse(format!("{name}: the edit {hash} was saved, and is neither unsealed nor in a commit there"));
