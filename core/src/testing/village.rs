@@ -4,7 +4,7 @@
 //!
 //! Invariants: everything follows from the seed; time moves only when told.
 
-use crate::charter::{Op, Roles, Ticket};
+use crate::charter::{Grant, Op, Roles, Ticket};
 use crate::engine::{Engine, InviteRequest, NewRecord, Saved, SealLimits};
 use crate::id::{DeviceId, OrgId, RecordId, StoreEpoch, UnitId};
 use crate::log::device_id;
@@ -110,6 +110,23 @@ pub struct Village {
     keys: u64,
 }
 
+/// A grant of these roles on one unit, with no end and nothing special.
+#[must_use]
+pub fn plain_grant(key: DeviceId, roles: Roles, from: Millis) -> Grant {
+    Grant {
+        key,
+        roles,
+        subtree: false,
+        from,
+        until: None,
+        ticket: false,
+        use_by: None,
+        holder: [0; 32],
+        collections: None,
+        replaces: None,
+    }
+}
+
 /// The text of the schema that villages use: the built-in one.
 #[must_use]
 pub fn village_schema() -> (u32, String, Option<String>) {
@@ -170,6 +187,14 @@ impl Village {
             .write_charter(&mut *r.store, &mut r.rng, parent, &[op], now)
             .unwrap_or_else(|e| panic!("creating {name} failed: {e}"));
         unit
+    }
+
+    /// A replica lets a key write in a unit, without a ticket.
+    pub fn grant(&mut self, by: usize, unit: UnitId, key: DeviceId) {
+        let now = self.now;
+        let r = &mut self.replicas[by];
+        let op = Op::Grant(plain_grant(key, Roles::EDITOR, now));
+        r.engine.write_charter(&mut *r.store, &mut r.rng, unit, &[op], now).unwrap();
     }
 
     /// An invitation.

@@ -3,12 +3,12 @@
 //! It does not: try every order (`models`), or draw anything at random (`charters`).
 
 use crate::{city, mem, ok, three_levels};
-use sampan_core::charter::{CutKind, Op, Roles};
+use sampan_core::charter::{CutKind, Grant, Op, Roles};
 use sampan_core::engine::CutRequest;
 use sampan_core::id::{CommitId, Flow, RecordId, UnitId};
 use sampan_core::store::{CommitKey, Status};
 use sampan_core::sync::Event;
-use sampan_core::testing::village::Village;
+use sampan_core::testing::village::{Village, plain_grant};
 use sampan_core::wire::frame::RefuseCode;
 use sampan_tests::model::{Model, disagreements};
 
@@ -123,18 +123,8 @@ fn a_cut_device_is_refused_at_the_door_and_told_why() {
         grant = Some(r.clone());
     }
     let right = grant.unwrap();
-    let op = Op::Grant(sampan_core::charter::Grant {
-        key,
-        roles: Roles::EDITOR,
-        subtree: false,
-        from: now,
-        until: None,
-        ticket: false,
-        use_by: None,
-        holder: right.holder,
-        collections: None,
-        replaces: None,
-    });
+    let grant = plain_grant(key, Roles::EDITOR, now);
+    let op = Op::Grant(Grant { holder: right.holder, ..grant });
     let r = &mut v.replicas[1];
     r.engine.write_charter(&mut *r.store, &mut r.rng, branch, &[op], now).unwrap();
     assert!(v.replicas[1].engine.charter().revoked(&key).is_some());

@@ -77,20 +77,7 @@ fn a_commit_without_right_is_kept_aside_and_shown_to_nobody() {
     assert!(v.replicas[0].store.quarantine().unwrap().is_empty(), "it stays at the hop it reached");
     // A grant that makes its log count takes it out again.
     let device = device_id(&key);
-    let r = &mut v.replicas[1];
-    let grant = Op::Grant(sampan_core::charter::Grant {
-        key: device,
-        roles: Roles::EDITOR,
-        subtree: false,
-        from: now,
-        until: None,
-        ticket: false,
-        use_by: None,
-        holder: [0; 32],
-        collections: None,
-        replaces: None,
-    });
-    r.engine.write_charter(&mut *r.store, &mut r.rng, other, &[grant], now).unwrap();
+    v.grant(1, other, device);
     ok(&v.sync(1, 0));
     ok(&v.sync(1, 0));
     let r = &v.replicas[1];

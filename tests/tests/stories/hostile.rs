@@ -4,7 +4,7 @@
 
 use crate::forks::{clone_disk, with_copy};
 use crate::{mem, ok, three_levels};
-use sampan_core::charter::{Grant, Op, Roles};
+use sampan_core::charter::Roles;
 use sampan_core::engine::{Engine, IntakeError};
 use sampan_core::id::{CommitId, Digest, Flow, Incarnation, Nonce, SpaceId, StoreEpoch};
 use sampan_core::log::commit::FORMAT;
@@ -254,22 +254,8 @@ fn what_was_set_aside_and_turns_out_wrong_is_not_blamed_on_the_bearer_of_the_cha
     assert_eq!(v.replicas[1].store.quarantine().unwrap().len(), 1);
     ok(&v.sync(2, 1));
     // Now the reader may write, and what lies aside is judged again.
-    let (now, key) = (v.now, v.replicas[reader].engine.device());
-    let (roles, holder) = (Roles::EDITOR, [0; 32]);
-    let grant = Grant {
-        key,
-        roles,
-        subtree: false,
-        from: now,
-        until: None,
-        ticket: false,
-        use_by: None,
-        holder,
-        collections: None,
-        replaces: None,
-    };
-    let r = &mut v.replicas[0];
-    r.engine.write_charter(&mut *r.store, &mut r.rng, branch, &[Op::Grant(grant)], now).unwrap();
+    let key = v.replicas[reader].engine.device();
+    v.grant(0, branch, key);
     ok(&v.sync(1, 0));
     assert!(v.replicas[1].store.quarantine().unwrap().is_empty(), "it was judged");
 }
@@ -286,22 +272,8 @@ fn what_was_set_aside_and_came_again_rightly_is_not_stored_twice() {
     let second = odd(&v, reader, space, EntryKind::Change, vec![first.headers[0].trust().unwrap().id()]);
     give(&mut v, reader, 1, second.clone()).unwrap();
     assert_eq!(v.replicas[1].store.quarantine().unwrap().len(), 1, "set aside without its parent");
-    let (now, key) = (v.now, v.replicas[reader].engine.device());
-    let (roles, holder) = (Roles::EDITOR, [0; 32]);
-    let grant = Grant {
-        key,
-        roles,
-        subtree: false,
-        from: now,
-        until: None,
-        ticket: false,
-        use_by: None,
-        holder,
-        collections: None,
-        replaces: None,
-    };
-    let r = &mut v.replicas[0];
-    r.engine.write_charter(&mut *r.store, &mut r.rng, branch, &[Op::Grant(grant)], now).unwrap();
+    let key = v.replicas[reader].engine.device();
+    v.grant(0, branch, key);
     ok(&v.sync(1, 0));
     give(&mut v, reader, 1, first).unwrap();
     give(&mut v, reader, 1, second).unwrap();

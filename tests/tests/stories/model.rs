@@ -11,7 +11,7 @@ use sampan_core::pack::{self, PackScope, Stored};
 use sampan_core::record::{self, ids::record_id};
 use sampan_core::scope::{Shared, Side};
 use sampan_core::testing::test_key;
-use sampan_core::testing::village::Village;
+use sampan_core::testing::village::{Village, plain_grant};
 use sampan_core::value::{Kind, Value};
 use sampan_core::wire::frame::Group;
 use sampan_tests::model::{Dump, Model, ModelStatus, disagreements};
@@ -42,22 +42,7 @@ fn stranger(n: u64) -> (ed25519_dalek::SigningKey, Nonce, ActorId) {
 }
 
 fn grant(v: &mut Village, by: usize, unit: UnitId, n: u64) {
-    let (key, now) = (device_id(&stranger(n).0), v.now);
-    let (roles, holder) = (Roles::EDITOR, [0; 32]);
-    let op = Op::Grant(Grant {
-        key,
-        roles,
-        subtree: false,
-        from: now,
-        until: None,
-        ticket: false,
-        use_by: None,
-        holder,
-        collections: None,
-        replaces: None,
-    });
-    let r = &mut v.replicas[by];
-    r.engine.write_charter(&mut *r.store, &mut r.rng, unit, &[op], now).unwrap();
+    v.grant(by, unit, device_id(&stranger(n).0));
 }
 
 fn entry(kind: EntryKind, record: sampan_core::id::RecordId, collection: &str, payload: &[u8]) -> EntryPayload {
@@ -305,20 +290,8 @@ fn what_is_set_aside_in_a_charter_is_taken_in_any_order() {
         let root = v.root();
         let space = SpaceId::charter(root);
         let admin = |n: u64| {
-            let (key, now) = (device_id(&stranger(n).0), sampan_core::testing::test_time(5));
-            let (roles, holder) = (Roles::ADMIN, [0; 32]);
-            Op::Grant(Grant {
-                key,
-                roles,
-                subtree: true,
-                from: now,
-                until: None,
-                ticket: false,
-                use_by: None,
-                holder,
-                collections: None,
-                replaces: None,
-            })
+            let grant = plain_grant(device_id(&stranger(n).0), Roles::ADMIN, sampan_core::testing::test_time(5));
+            Op::Grant(Grant { subtree: true, ..grant })
         };
         let says = |v: &Village, n: u64, op: &Op| {
             let bytes = op.encode();

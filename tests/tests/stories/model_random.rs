@@ -9,7 +9,6 @@ use crate::three_levels;
 use automerge::legacy::{ElementId, Key, ObjectId, Op, OpId, OpType};
 use automerge::{Change, ExpandedChange, ObjType, ScalarValue};
 use ed25519_dalek::SigningKey;
-use sampan_core::charter::{Grant, Op as CharterOp, Roles};
 use sampan_core::engine::IntakeError;
 use sampan_core::hash::{CHUNK_PREFIX, change_hash, whole_chunk};
 use sampan_core::id::{ActorId, ChangeHash, CommitId, DeviceId, Flow, Incarnation, Nonce, RecordId, SpaceId, UnitId};
@@ -92,23 +91,8 @@ impl World {
 
     /// The district lets a key write in the branch; the last author never is.
     fn grant(&mut self, by: usize) {
-        let key = device_id(&self.authors[by].key);
-        let now = self.v.now;
-        let (roles, holder) = (Roles::EDITOR, [0; 32]);
-        let op = Grant {
-            key,
-            roles,
-            subtree: false,
-            from: now,
-            until: None,
-            ticket: false,
-            use_by: None,
-            holder,
-            collections: None,
-            replaces: None,
-        };
-        let (branch, r) = (self.branch, &mut self.v.replicas[1]);
-        r.engine.write_charter(&mut *r.store, &mut r.rng, branch, &[CharterOp::Grant(op)], now).unwrap();
+        let (key, branch) = (device_id(&self.authors[by].key), self.branch);
+        self.v.grant(1, branch, key);
         self.v.sync(1, 0);
         self.v.sync(2, 1);
     }
