@@ -15,6 +15,7 @@ pub(super) const ERASE: &[Message] = &[
     m("erase.known", "{name} đã được xoá từ trước; còn {waiting} máy chưa xác nhận.", "{name} was erased before; {waiting} devices have not confirmed yet."),
     m("erase.busy", "Chương trình khác đang mở cơ sở dữ liệu nên chưa dọn hết dấu vết trên đĩa; sẽ dọn lần sau, và chỉ khi đó máy này mới xác nhận.", "Another program has the database open, so traces on the disk are not cleaned yet; that is done next time, and only then this device confirms."),
     m("erase.copies", "Còn cơ sở dữ liệu cũ có thể giữ những gì đã xoá: {files}. Xoá tệp đó, rồi chạy lại: {program} erase DIR --list", "An old database may still hold what was erased: {files}. Delete it, then run again: {program} erase DIR --list"),
+    m("erase.none", "Chưa có gì bị xoá theo yêu cầu.", "Nothing was erased on request."),
     m("erase.confirmed", "đã xác nhận", "confirmed"),
     m("erase.waiting", "chưa xác nhận", "not confirmed"),
     m("right.erase", "xoá vĩnh viễn hồ sơ của {unit} (cần quyền admin)", "erase records of {unit} (an admin's right)"),

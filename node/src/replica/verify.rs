@@ -21,12 +21,18 @@ use std::sync::Arc;
 const RECORDS_A_STEP: usize = 256;
 
 impl Replica {
-    /// Checks everything: signatures, payloads and indexes, then every record and its row.
+    /// Checks everything: signatures, payloads and indexes, whether each hole was asked for, then every record and its row.
     ///
     /// # Errors
     /// [`StoreError`] only where the database cannot be read at all.
     pub fn verify(&mut self) -> Result<VerifyReport, StoreError> {
         let mut report = self.store.verify(&self.engine.org())?;
+        for (unit, record) in &report.holes {
+            if !self.engine.charter().is_erased(unit, record) {
+                let what = "a hole is left of it, and no erasure of it stands".to_owned();
+                report.damaged.push(Damage { table: "packs", record: Some(record.to_string()), what });
+            }
+        }
         if !report.damaged.is_empty() {
             return Ok(report);
         }

@@ -13,11 +13,11 @@ use super::error::{Fault, damaged};
 use super::rows::{self, int};
 use super::write::{is_unlisted, pack_hash};
 use sampan_core::frontier::SpaceTips;
-use sampan_core::id::{CommitId, LogId, OrgId, RecordId, SpaceId};
+use sampan_core::id::{CommitId, LogId, OrgId, RecordId, SpaceId, UnitId};
 use sampan_core::log::{Commit, Entry, EntryKind, Payload, VerifiedHeader};
 use sampan_core::pack::{self, PackScope};
 use sampan_core::store::{Status, StoreError};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One thing that is not as it should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +37,8 @@ pub struct VerifyReport {
     pub checked: u64,
     /// Everything that is damaged.
     pub damaged: Vec<Damage>,
+    /// Records with holes, by the unit of the space: an erasure of each must stand, which the tables alone cannot say.
+    pub holes: BTreeSet<(UnitId, RecordId)>,
 }
 
 impl VerifyReport {
@@ -290,6 +292,9 @@ impl SqliteStore {
             WHERE r.id = ?1 AND h.at = ?2 AND h.place = ?3";
         for (place, e) in commit.payload().entries.iter().enumerate() {
             report.checked += 1;
+            if e.entry.kind == EntryKind::Hole {
+                report.holes.insert((commit.header().space.unit, e.entry.record));
+            }
             if is_unlisted(e.entry.kind) {
                 continue;
             }
@@ -307,7 +312,7 @@ impl SqliteStore {
     fn check_tips(&self, computed: &Computed, report: &mut VerifyReport) -> Result<(), Fault> {
         let held = self.read_tips()?;
         let spaces = held.keys().chain(computed.tips.keys());
-        for space in spaces.collect::<std::collections::BTreeSet<_>>() {
+        for space in spaces.collect::<BTreeSet<_>>() {
             if held.get(space) != computed.tips.get(space) {
                 let unit = space.unit;
                 report.add("tips", None, format!("the tips of a space of unit {unit} are others"));

@@ -129,6 +129,9 @@ fn in_json(row: &ErasureRow) -> serde_json::Value {
 
 fn list(app: &mut App, replica: &Replica) -> Result<ExitCode, CliError> {
     let rows = replica.erasures().or_cli(app)?;
+    if rows.is_empty() && !app.json {
+        app.out.line(&app.t("erase.none", &[]))?;
+    }
     for row in &rows {
         if app.json {
             app.out.json(&in_json(row))?;

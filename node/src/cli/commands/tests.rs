@@ -12,7 +12,8 @@ use crate::keys::Secret;
 use crate::replica::{Replica, ReplicaError, system_clock};
 use sampan_core::charter::{Op, Roles};
 use sampan_core::engine::InviteRequest;
-use sampan_core::id::UnitId;
+use sampan_core::id::{RecordId, UnitId};
+use sampan_core::store::{Batch, EntryAt, Store};
 use serde_json::Value as Json;
 use std::ffi::OsString;
 use std::path::Path;
@@ -249,6 +250,30 @@ fn status_verify_and_doctor_of_a_sound_replica() {
     let health = json(&["doctor", d]);
     assert_eq!(health["ok"], true, "{health}");
     assert!(done(&["status", d, "--lang", "vi"]).contains("1 hồ sơ, đã lưu tại đây"));
+}
+
+#[test]
+fn a_hole_that_nobody_asked_for_is_damage() {
+    let dir = tempfile::tempdir().unwrap();
+    let (city, _) = city(dir.path());
+    let id = done(&["add", &city, "members", "full_name=Trần Thị Bình"]);
+    assert_eq!(done(&["erase", &city, "--list"]).lines().count(), 1, "it says that there is nothing");
+    let mut replica = Replica::open(Path::new(&city), &Settings::default()).unwrap();
+    replica.seal().unwrap();
+    assert_eq!(replica.verify().unwrap().damaged, []);
+    let record = id.trim().parse::<RecordId>().unwrap();
+    let state = replica.store.records(&[record]).unwrap().remove(0).unwrap();
+    let entry = replica.store.entries(state.key.unwrap()).unwrap().remove(0);
+    let EntryAt::Sealed(key, place) = entry.at else { panic!("{entry:?}") };
+    let mut batch = Batch::at(replica.now());
+    batch.holes = vec![(record, key, place)];
+    batch.forgotten = vec![record];
+    replica.store.write(&batch).unwrap();
+    let damaged = replica.verify().unwrap().damaged;
+    assert!(
+        damaged.iter().any(|d| d.record == Some(record.to_string()) && d.what.contains("no erasure")),
+        "{damaged:?}"
+    );
 }
 
 #[test]
