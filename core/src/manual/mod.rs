@@ -12,6 +12,7 @@
 //! - [`bundles`]: the same by a file, where there is no link.
 //! - [`rights`]: who may do what: roles, grants, tickets, handing over a post, the root key.
 //! - [`statuses`]: what becomes of an entry, and why every replica agrees on it.
+//! - [`growth`]: what a peer can make a replica keep, and where that ends.
 //! - [`threats`]: what each party can and cannot do, with the test that shows it.
 //! - [`audit`]: evidence of who did what, for one who holds only the root key.
 //!
@@ -89,6 +90,7 @@ pub mod at_rest;
 pub mod audit;
 pub mod bundles;
 pub mod formats;
+pub mod growth;
 pub mod rights;
 pub mod statuses;
 pub mod sync;
