@@ -5,18 +5,17 @@
 //! Invariants: a script draws nothing but from its seed, and asks no clock.
 
 use crate::stage::{Book, Stage, codec};
-use sampan_core::charter::{Grant, Op, Roles};
+use sampan_core::charter::{Op, Roles};
 use sampan_core::engine::{Engine, NewRecord, SealLimits};
 use sampan_core::entropy::random;
-use sampan_core::id::{DeviceId, Flow, Incarnation, Nonce, RecordId, SpaceId, StoreEpoch, UnitId};
+use sampan_core::id::{Flow, Incarnation, Nonce, RecordId, SpaceId, StoreEpoch, UnitId};
 use sampan_core::log::commit::FORMAT;
 use sampan_core::log::{Commit, Entry, EntryKind, EntryPayload, Header, Payload, device_id};
 use sampan_core::pack::{self, PackScope};
 use sampan_core::register::Heartbeat;
 use sampan_core::store::{CommitKey, Store as _, StoreError};
 use sampan_core::testing::SeededRng;
-use sampan_core::testing::village::{Replica, Village};
-use sampan_core::time::Millis;
+use sampan_core::testing::village::{Replica, Village, plain_grant};
 use sampan_core::value::Value;
 use sampan_core::wire::frame::Group;
 use sampan_node::store::ProjectedRow;
@@ -106,21 +105,6 @@ fn sealing(book: &Book) {
     s.sync(2, 1);
 }
 
-fn grant(key: DeviceId, from: Millis) -> Grant {
-    Grant {
-        key,
-        roles: Roles::EDITOR,
-        subtree: false,
-        from,
-        until: None,
-        ticket: false,
-        use_by: None,
-        holder: [0; 32],
-        collections: None,
-        replaces: None,
-    }
-}
-
 fn charter(book: &Book) {
     let (mut s, district, branch) = Stage::three_levels(book);
     let now = s.v.now;
@@ -129,7 +113,7 @@ fn charter(book: &Book) {
     let key = device_id(&sampan_core::testing::test_key(77));
     s.v.invite(1, branch, Roles::READER);
     for (by, unit, op) in [
-        (1, branch, Op::Grant(grant(key, now))),
+        (1, branch, Op::Grant(plain_grant(key, Roles::EDITOR, now))),
         (1, district, Op::Revoke { key, reason: "mất".into() }),
         (0, root, Op::Revoke { key, reason: "mất".into() }),
     ] {
@@ -240,7 +224,7 @@ fn quarantine(book: &Book) {
     s.create(2, branch, &["full_name=An"]);
     s.sync(2, 1);
     let now = s.v.now;
-    let grant = grant(device_id(&key), now);
+    let grant = plain_grant(device_id(&key), Roles::EDITOR, now);
     let r = &mut s.v.replicas[1];
     r.engine.write_charter(&mut *r.store, &mut r.rng, other, &[Op::Grant(grant)], now).unwrap();
     s.sync(1, 0);

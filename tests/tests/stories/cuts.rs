@@ -5,7 +5,7 @@
 use crate::{city, mem, ok, three_levels};
 use sampan_core::charter::{CutKind, Grant, Op, Roles};
 use sampan_core::engine::CutRequest;
-use sampan_core::id::{CommitId, Flow, RecordId, UnitId};
+use sampan_core::id::{CommitId, Flow, RecordId, SpaceId, UnitId};
 use sampan_core::store::{CommitKey, Status};
 use sampan_core::sync::Event;
 use sampan_core::testing::village::{Village, plain_grant};
@@ -14,10 +14,19 @@ use sampan_tests::model::{Model, disagreements};
 
 /// Hands everything of a unit's `up` space from one replica to another by hand, as a stick would.
 pub(crate) fn carry(v: &mut Village, from: usize, to: usize, unit: UnitId) {
+    carry_spaces(v, from, to, |space| space.unit == unit && space.flow == Flow::Up);
+}
+
+/// Hands every charter that one replica holds to another by hand.
+pub(crate) fn carry_charter(v: &mut Village, from: usize, to: usize) {
+    carry_spaces(v, from, to, |space| space.flow == Flow::Charter);
+}
+
+fn carry_spaces(v: &mut Village, from: usize, to: usize, which: impl Fn(&SpaceId) -> bool) {
     let r = &v.replicas[from];
     let mut groups = Vec::new();
     for (log, row) in r.store.stored_after(CommitKey(0), usize::MAX >> 1).unwrap() {
-        if log.space.unit == unit && log.space.flow == Flow::Up {
+        if which(&log.space) {
             groups.extend(r.store.groups(&log.space, &[row.key]).unwrap());
         }
     }
@@ -202,15 +211,7 @@ fn a_device_that_hears_of_its_own_cut_keeps_its_edits() {
     v.seal(2);
     cut(&mut v, 1, 2, branch, CutKind::Revoke);
     // Its charter comes by hand.
-    let groups: Vec<_> = {
-        let r = &v.replicas[1];
-        let rows = r.store.stored_after(CommitKey(0), usize::MAX >> 1).unwrap();
-        let charter = rows.into_iter().filter(|(log, _)| log.space.flow == Flow::Charter);
-        charter.flat_map(|(log, row)| r.store.groups(&log.space, &[row.key]).unwrap()).collect()
-    };
-    let (bearer, now) = (v.replicas[1].engine.device(), v.now);
-    let r = &mut v.replicas[2];
-    r.engine.intake(&mut *r.store, &mut r.rng, bearer, &groups, &|_, _| true, now).unwrap();
+    carry_charter(&mut v, 1, 2);
     assert_eq!(aside(&v, 2).len(), 1);
     assert!(v.view(2, before).is_some());
     assert!(v.try_create(2, branch, "members", &["full_name=X"]).is_err());

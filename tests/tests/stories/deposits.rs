@@ -2,10 +2,10 @@
 //!
 //! They do not: try what a cut means for what counts (`cuts`).
 
-use crate::cuts::{aside, checked, cut, release, stolen};
+use crate::cuts::{aside, carry_charter, checked, cut, release, stolen};
+use crate::narrowing::team;
 use crate::{mem, ok};
 use sampan_core::charter::{CutKind, Roles};
-use sampan_core::engine::InviteRequest;
 use sampan_core::id::{DeviceId, Flow, UnitId};
 use sampan_core::limits::DEPOSIT_COMMITS_MAX;
 use sampan_core::log::{Commit, Header};
@@ -82,15 +82,7 @@ fn a_device_that_had_heard_of_its_cut_hands_in_what_its_own_cut_took_from_it() {
     v.seal(2);
     cut(&mut v, 1, 2, branch, CutKind::Retire);
     // Its charter comes by hand: what it had not sent lies in its own quarantine now.
-    let groups: Vec<Group> = {
-        let r = &v.replicas[1];
-        let rows = r.store.stored_after(CommitKey(0), usize::MAX >> 1).unwrap();
-        let charter = rows.into_iter().filter(|(log, _)| log.space.flow == Flow::Charter);
-        charter.flat_map(|(log, row)| r.store.groups(&log.space, &[row.key]).unwrap()).collect()
-    };
-    let (bearer, now) = (v.replicas[1].engine.device(), v.now);
-    let r = &mut v.replicas[2];
-    r.engine.intake(&mut *r.store, &mut r.rng, bearer, &groups, &|_, _| true, now).unwrap();
+    carry_charter(&mut v, 1, 2);
     assert_eq!(aside(&v, 2).len(), 1);
     assert_eq!(sampan_core::scope::upstream(v.replicas[2].engine.charter(), &v.replicas[2].engine.device()).len(), 2);
     assert_eq!(deposited(&v.sync(2, 1)), Some((0, 1, 0)));
@@ -105,19 +97,7 @@ fn a_device_that_had_heard_of_its_cut_hands_in_what_its_own_cut_took_from_it() {
 fn what_was_written_in_time_counts_at_once_and_what_says_that_it_was_not_stays() {
     let (mut v, _, branch, _) = stolen(722);
     let until = sampan_core::time::Millis(v.now.0 + 1_000);
-    let now = v.now;
-    let request = InviteRequest {
-        unit: branch,
-        roles: Roles::EDITOR,
-        subtree: false,
-        holder: "team".into(),
-        until: Some(until),
-        use_by: None,
-        collections: None,
-        replaces: None,
-    };
-    let r = &mut v.replicas[1];
-    let ticket = r.engine.invite(&mut *r.store, &mut r.rng, &request, now).unwrap();
+    let ticket = team(&mut v, branch, until);
     let team = v.join("team", &ticket, &mut mem);
     ok(&v.sync(team, 1));
     let in_time = v.create(team, branch, "members", &["full_name=Kịp"]);

@@ -9,7 +9,7 @@ use sampan_core::log::commit::FORMAT;
 use sampan_core::log::{Commit, Entry, EntryKind, EntryPayload, Header, Payload, device_id};
 use sampan_core::sync::Event;
 use sampan_core::testing::test_key;
-use sampan_core::testing::village::Village;
+use sampan_core::testing::village::{Village, plain_grant};
 use sampan_core::time::Millis;
 use sampan_core::value::Value;
 use sampan_core::wire::frame::{Group, RefuseCode};
@@ -89,18 +89,7 @@ fn a_district_admin_grants_inside_its_district_and_nowhere_else() {
     let district_key = v.replicas[1].engine.device();
     let key = key_of(400, district_key);
     let friend = device_id(&test_key(900));
-    let grant = Grant {
-        key: friend,
-        roles: Roles::ADMIN,
-        subtree: true,
-        from: v.now,
-        until: None,
-        ticket: false,
-        use_by: None,
-        holder: [0; 32],
-        collections: None,
-        replaces: None,
-    };
+    let grant = Grant { subtree: true, ..plain_grant(friend, Roles::ADMIN, v.now) };
     for place in [root, sibling] {
         let heads = v.replicas[0].engine.charter().heads(&place);
         let commit = forged(&v, &key, place, &Op::Grant(grant.clone()), &heads);

@@ -16,7 +16,8 @@ use std::collections::BTreeSet;
 
 const DAY: u64 = 86_400_000;
 
-fn team(v: &mut Village, unit: UnitId, until: Millis) -> sampan_core::charter::Ticket {
+/// A ticket of the district for a team that works in a unit until then.
+pub(crate) fn team(v: &mut Village, unit: UnitId, until: Millis) -> sampan_core::charter::Ticket {
     let now = v.now;
     let request = InviteRequest {
         unit,
