@@ -162,6 +162,10 @@ impl SqliteStore {
     /// # Errors
     /// [`StoreError`]; this file stands then.
     pub fn replace_by(self, path: &Path, rebuilt: &Path, keep: &Path) -> Result<(), StoreError> {
+        // SQLite writes nothing in a transaction that has met a malformed page. Nothing was written in this one, and
+        // the lock is kept.
+        self.run("ROLLBACK")?;
+        self.run("BEGIN EXCLUSIVE")?;
         self.run("PRAGMA application_id = 0")?;
         // Best effort: not every file system has a second name for a file.
         let _ = std::fs::remove_file(keep);

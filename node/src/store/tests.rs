@@ -445,3 +445,23 @@ fn what_is_seized_is_open_to_nobody_and_hands_out_what_is_whole() {
     assert_eq!((whole, lost), (commits.len() - 1, 1));
     assert!(matches!(store.piece(&OrgId([3; 32]), 1), Some(super::Piece::Lost)), "another organisation's");
 }
+
+#[test]
+fn a_store_with_a_page_of_garbage_is_replaced_all_the_same() {
+    let (dir, path, mut store) = fresh();
+    filled(&mut store);
+    let sql = "SELECT pageno FROM dbstat WHERE name = 'packs' AND pagetype = 'leaf' LIMIT 1";
+    let page: i64 = store.one(sql, [], |r| Ok(r.get(0)?)).unwrap().unwrap();
+    store.close().unwrap();
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[(page as usize - 1) * 4_096..][..64].fill(0xee);
+    std::fs::write(&path, bytes).unwrap();
+    let mut store = open(&path).unwrap();
+    store.seize().unwrap();
+    assert!(matches!(store.piece(&test_org(), 1), Some(super::Piece::Lost)));
+    let (new, keep) = (dir.path().join("new.db"), dir.path().join("kept.db"));
+    create(&new).close().unwrap();
+    store.replace_by(&path, &new, Some(&keep)).unwrap();
+    assert_eq!(open(&path).unwrap().tips().unwrap(), BTreeMap::new());
+    assert!(open(&keep).is_err(), "whoever waited for the old one finds that it is ours no more");
+}
