@@ -8,18 +8,18 @@ use sampan_core::testing::store_suite::{batch_of, group_of};
 use sampan_core::testing::{Writer, store_suite, test_key, test_org, test_time, test_unit, up_space};
 use tempfile::TempDir;
 
-const EPOCH: StoreEpoch = StoreEpoch([7; 16]);
+pub(super) const EPOCH: StoreEpoch = StoreEpoch([7; 16]);
 
-fn own_device() -> DeviceId {
+pub(super) fn own_device() -> DeviceId {
     device_id(&test_key(1))
 }
 
-pub(super) fn create(path: &Path) -> SqliteStore {
-    SqliteStore::create(path, Arc::new(ZstdCodec), own_device(), test_org(), EPOCH, 16).unwrap()
+pub(super) fn create<'a>(at: impl Into<Place<'a>>) -> SqliteStore {
+    SqliteStore::create(at, Arc::new(ZstdCodec), own_device(), test_org(), EPOCH, 16).unwrap()
 }
 
-fn open(path: &Path) -> Result<SqliteStore, StoreError> {
-    SqliteStore::open(path, Arc::new(ZstdCodec), own_device(), test_org(), 16)
+pub(super) fn open<'a>(at: impl Into<Place<'a>>) -> Result<SqliteStore, StoreError> {
+    SqliteStore::open(at, Arc::new(ZstdCodec), own_device(), test_org(), 16)
 }
 
 pub(super) fn fresh() -> (TempDir, PathBuf, SqliteStore) {
@@ -37,7 +37,7 @@ pub(super) fn tables_for_tests(store: &SqliteStore) -> Vec<String> {
 
 /// A store with three commits of one log in two packs, a charter commit, and a register's worth of
 /// nothing else.
-fn filled(store: &mut SqliteStore) -> Vec<Commit> {
+pub(super) fn filled(store: &mut SqliteStore) -> Vec<Commit> {
     let mut w = Writer::new(2);
     let a = w.one(up_space(1), &[], &"the first record of three ".repeat(4));
     let b = w.one(up_space(1), &[&a], &"the second record of three ".repeat(4));
