@@ -129,7 +129,15 @@ impl Damaged {
         let mut done = Repaired::default();
         self.copy_facts(new, engine)?;
         let mut waiting: Vec<Commit> = Vec::new();
-        let last = self.store.last_position()?;
+        let last = match self.store.last_position() {
+            Ok(last) => last,
+            // Nobody can tell how many there were; all that the levels above hold comes back.
+            Err(StoreError::Damaged(_)) => {
+                done.lost_commits += 1;
+                0
+            }
+            Err(e) => return Err(e.into()),
+        };
         let mut from = 1;
         while from <= last {
             let to = from.saturating_add(COMMITS_A_STEP).min(last.saturating_add(1));

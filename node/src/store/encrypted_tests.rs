@@ -144,6 +144,24 @@ fn one_spoilt_page_is_found_and_the_rest_is_read_all_the_same() {
     assert!(matches!(reopened, Err(StoreError::Damaged(_))), "no database of ours any more");
 }
 
+#[test]
+fn whichever_page_is_spoilt_the_check_goes_on_and_names_its_table() {
+    let (_dir, path, _) = encrypted();
+    let whole = fs::read(&path).unwrap();
+    let tables = tables_for_tests(&open(under(&path, 7)).unwrap());
+    for table in tables.iter().filter(|t| !["info", "sqlite_sequence"].contains(&t.as_str())) {
+        let page = pages_of(&open(under(&path, 7)).unwrap(), table)[0];
+        spoil(&path, page);
+        let store = open(under(&path, 7)).unwrap_or_else(|e| panic!("{table}: {e}"));
+        let report = store.verify(&test_org()).unwrap_or_else(|e| panic!("{table}: {e}"));
+        assert!(!report.damaged.is_empty(), "{table}");
+        println!("{table}: {:?}", report.damaged.iter().map(|d| d.table).collect::<BTreeSet<_>>());
+        drop(store);
+        fs::write(&path, &whole).unwrap();
+    }
+    assert_eq!(open(under(&path, 7)).unwrap().verify(&test_org()).unwrap().damaged, []);
+}
+
 fn up() -> SpaceId {
     sampan_core::testing::up_space(1)
 }

@@ -30,6 +30,8 @@ mod write;
 #[cfg(all(test, feature = "encryption"))]
 mod encrypted_tests;
 #[cfg(test)]
+mod old_tests;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 use tests::tables_for_tests;
@@ -215,13 +217,9 @@ impl SqliteStore {
             return Err(StoreError::Io(why).into());
         }
         settle(&conn)?;
-        let before: u32 = conn.pragma_query_value(None, "user_version", |r| r.get(0))?;
         schema::migrations()
             .to_latest(&mut conn)
             .map_err(|e| damaged(format!("its tables cannot be brought up to date: {e}")))?;
-        if before < schema::WITH_SUMS {
-            sums::fill(&conn)?;
-        }
         let cache_kib = u64::from(cache_mb.max(4)) * 1_024;
         conn.pragma_update(None, "cache_size", -((cache_kib * 3 / 4) as i64))?;
         let held: Vec<u8> = conn.query_row("SELECT value FROM info WHERE name = 'org'", [], |r| r.get(0))?;

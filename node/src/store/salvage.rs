@@ -56,12 +56,17 @@ impl SqliteStore {
         Ok(())
     }
 
-    /// The greatest position in `commits`.
+    /// The greatest position in `commits`: by the table, or where its last page is malformed by what names it.
     ///
     /// # Errors
     /// [`StoreError`] when not even that can be read.
     pub fn last_position(&self) -> Result<i64, StoreError> {
-        Ok(self.read_last_commit().map(|key| int(key.0))?)
+        let by_table = self.read_last_commit().map(|key| int(key.0));
+        let by = |sql: &str| self.one(sql, [], |r| Ok(r.get(0)?)).map(|n| n.unwrap_or(0));
+        let found = by_table
+            .or_else(|_| by("SELECT coalesce(max(key), 0) FROM commits INDEXED BY commits_of_log"))
+            .or_else(|_| by("SELECT coalesce(max(at), 0) FROM hist"));
+        Ok(found?)
     }
 
     /// What lies at a position; `None` when nothing does.

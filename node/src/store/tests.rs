@@ -448,16 +448,23 @@ fn what_is_seized_is_open_to_nobody_and_hands_out_what_is_whole() {
 
 #[test]
 fn a_store_with_a_page_of_garbage_is_replaced_all_the_same() {
+    for table in ["packs", "commits"] {
+        garbage_in(table);
+    }
+}
+
+fn garbage_in(table: &str) {
     let (dir, path, mut store) = fresh();
-    filled(&mut store);
-    let sql = "SELECT pageno FROM dbstat WHERE name = 'packs' AND pagetype = 'leaf' LIMIT 1";
-    let page: i64 = store.one(sql, [], |r| Ok(r.get(0)?)).unwrap().unwrap();
+    let commits = filled(&mut store);
+    let sql = "SELECT pageno FROM dbstat WHERE name = ?1 AND pagetype = 'leaf' LIMIT 1";
+    let page: i64 = store.one(sql, [table], |r| Ok(r.get(0)?)).unwrap().unwrap();
     store.close().unwrap();
     let mut bytes = std::fs::read(&path).unwrap();
     bytes[(page as usize - 1) * 4_096..][..64].fill(0xee);
     std::fs::write(&path, bytes).unwrap();
     let mut store = open(&path).unwrap();
     store.seize().unwrap();
+    assert_eq!(store.last_position().unwrap(), commits.len() as i64, "{table}");
     assert!(matches!(store.piece(&test_org(), 1), Some(super::Piece::Lost)));
     let (new, keep) = (dir.path().join("new.db"), dir.path().join("kept.db"));
     create(&new).close().unwrap();

@@ -180,7 +180,7 @@ fn no_byte_of_a_locked_folder_holds_a_name_of_a_member() {
 
     // It is all there for those who have them.
     for name in [&dir, &new] {
-        let out = sampan(&["list", name, "members", "--search", "quang", "--passphrase-file", &right]).ok();
+        let out = sampan(&["list", name, "members", "--search", "zyxwquang", "--passphrase-file", &right]).ok();
         assert!(out.stdout.contains(KEPT), "{out:?}");
         assert!(sampan(&["list", name, "members", "--passphrase-file", &right]).ok().stdout.contains(LATE));
         sampan(&["verify", name, "--passphrase-file", &right]).ok();
@@ -224,7 +224,7 @@ fn the_same_search_finds_the_names_in_a_plain_folder_until_it_is_encrypted() {
     let before = status(&dir);
     let reader = database(&dir);
     reader.query_row("SELECT count(*) FROM commits", [], |r| r.get::<_, i64>(0)).unwrap();
-    sampan(&["encrypt", &dir]).refused(1, "in use");
+    sampan(&["encrypt", &dir]).refused(1, "busy");
     drop(reader);
     assert_eq!(doctor(&dir), "note", "nothing was changed");
     let said = sampan(&["encrypt", &dir]).ok();
