@@ -102,7 +102,7 @@ impl Replica {
         }
         let epoch = StoreEpoch(random(&mut SystemEntropy));
         let new =
-            SqliteStore::create(&Place::keyed(rebuilt.clone(), key), codec, secret.device(), org, epoch, CACHE_MB)?;
+            SqliteStore::create(Place::keyed(rebuilt.clone(), key), codec, secret.device(), org, epoch, CACHE_MB)?;
         let done = match old.rebuild(new) {
             Ok(done) => done,
             Err(e) => {

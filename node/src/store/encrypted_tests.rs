@@ -145,6 +145,16 @@ fn one_spoilt_page_is_found_and_the_rest_is_read_all_the_same() {
 }
 
 #[test]
+fn it_is_scrubbed_as_a_plain_one_is() {
+    let (_dir, path, _) = encrypted();
+    let mut store = open(under(&path, 7)).unwrap();
+    assert!(store.scrub().unwrap());
+    assert_eq!(store.verify(&test_org()).unwrap().damaged, []);
+    drop(store);
+    assert!(open(under(&path, 7)).unwrap().is_encrypted() && open(&path).is_err());
+}
+
+#[test]
 fn whichever_page_is_spoilt_the_check_goes_on_and_names_its_table() {
     let (_dir, path, _) = encrypted();
     let whole = fs::read(&path).unwrap();

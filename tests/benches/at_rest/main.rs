@@ -8,8 +8,6 @@
 //! Invariants: encrypted and plain take turns in one run, with the same program and the same records.
 
 use sampan_core::id::RecordId;
-use sampan_core::value::Edit;
-use sampan_node::config::Settings;
 use sampan_node::replica::{ImportRecord, Replica};
 use sampan_tests::city::found;
 use std::path::Path;
@@ -106,6 +104,8 @@ mod encryption {
 
     use super::*;
     use sampan_core::charter::Roles;
+    use sampan_core::value::Edit;
+    use sampan_node::config::Settings;
     use sampan_tests::city::{Branch, add_members, relay, ticket, unit};
 
     /// How often each of the two has its turn.
