@@ -1,7 +1,8 @@
 //! What it costs to leave nothing on a disk: encryption of the database, and cleaning after an erasure.
 //!
 //! `cargo bench -p sampan-tests --bench at_rest -- scrub [RECORDS]`;
-//! `cargo bench -p sampan-tests --features encryption --bench at_rest -- encryption [RECORDS]`.
+//! `cargo bench -p sampan-tests --features encryption --bench at_rest -- encryption [RECORDS]`;
+//! with `wiped`, SQLCipher also locks and wipes all its memory.
 //!
 //! It does not: prove that nothing is left (the tests do), or compare machines.
 //!
@@ -27,6 +28,9 @@ fn main() {
     }
     #[cfg(feature = "encryption")]
     if wanted("encryption") {
+        if words.iter().any(|w| w == "wiped") {
+            encryption::wipe_all_memory();
+        }
         encryption::row(records.unwrap_or(3_000));
     }
 }
@@ -112,6 +116,12 @@ mod encryption {
     const TURNS: usize = 5;
     /// Edits a turn.
     const EDITS: usize = 100;
+
+    /// Has SQLCipher lock and wipe every buffer, in this whole process: what our program leaves off.
+    pub fn wipe_all_memory() {
+        let conn = rusqlite::Connection::open_in_memory().expect("a database");
+        conn.execute_batch("PRAGMA key = 'k'; PRAGMA cipher_memory_security = ON").expect("the option");
+    }
 
     /// First loads and edits of a branch's PC.
     pub fn row(n: usize) {

@@ -178,3 +178,37 @@ fn damaged_locks_are_told_and_left_alone() {
     fs::write(&lock, &whole).unwrap();
     sampan(&["list", &dir, "members", "--passphrase-file", &right]).ok();
 }
+
+#[cfg(not(feature = "encryption"))]
+#[test]
+fn a_program_without_encryption_leaves_an_encrypted_folder_alone() {
+    let w = World::three_levels();
+    let dir = w.path("branch");
+    w.add("branch", "members", &["full_name=An"]);
+    w.sync("branch");
+    sampan(&["encrypt", &dir]).refused(1, "built without encryption");
+    assert!(!Path::new(&dir).join("keys/database.key").exists());
+    assert_eq!(w.list("sampan", "branch", "members").len(), 1);
+    // As a folder looks that a program with encryption made.
+    let key = Path::new(&dir).join("keys/database.key");
+    fs::write(&key, format!("sampan database key, version 1\n{}\n", "07".repeat(32))).unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    fs::set_permissions(&key, mode).unwrap();
+    let closed: Vec<u8> = (0..40_960_u32).map(|n| (n * 131 % 251) as u8).collect();
+    let file = Path::new(&dir).join("store.db");
+    fs::write(&file, &closed).unwrap();
+    let (backup, new) = (w.path("b"), w.path("new"));
+    for args in [
+        ["list", &dir, "members"].as_slice(),
+        &["add", &dir, "members", "full_name=B"],
+        &["sync", &dir],
+        &["verify", &dir],
+        &["verify", &dir, "--repair"],
+        &["backup", &dir, &backup],
+    ] {
+        sampan(args).refused(1, "is encrypted");
+        assert_eq!(fs::read(&file).unwrap(), closed, "{args:?}");
+    }
+    assert!(!Path::new(&backup).exists() && !Path::new(&new).exists());
+    sampan(&["doctor", &dir]).refused(1, "");
+}
