@@ -302,6 +302,9 @@ pub enum StoreError {
         /// Newest version known.
         known: u32,
     },
+    /// The database at this path is encrypted, and this program cannot read such.
+    #[error("{0} is encrypted, and this program was built without encryption: install one that has it")]
+    Encrypted(String),
     /// Another process holds the database.
     #[error("the database is in use by another process: {0}")]
     Busy(String),

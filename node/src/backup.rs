@@ -14,6 +14,7 @@
 use crate::codec::ZstdCodec;
 use crate::config::{ConfigError, ConfigFile};
 use crate::dir::{Dir, DirError};
+use crate::keys::{KeyError, database};
 use crate::replica::Replica;
 use crate::store::SqliteStore;
 use sampan_core::id::{DeviceId, OrgId};
@@ -29,12 +30,21 @@ use std::sync::Arc;
 const HEADER: &str = "sampan backup, version 1";
 /// How the first line of every version begins.
 const HEADER_ANY: &str = "sampan backup, version ";
-/// Bytes in the line of the manifest: seven files of a hundred bytes each, with room.
+/// Bytes in the line of the manifest: eight files of a hundred bytes each, with room.
 const MANIFEST_BYTES_MAX: u64 = 8 << 10;
 /// What a backup may hold, by its name inside DIR; other names are refused.
-const NAMES: [&str; 7] =
-    ["sampan.toml", "keys/lock", "keys/recovery", "keys/device.key", "keys/box.key", "keys/root.key", STORE];
+const NAMES: [&str; 8] = [
+    "sampan.toml",
+    "keys/lock",
+    "keys/recovery",
+    "keys/device.key",
+    "keys/box.key",
+    "keys/root.key",
+    DATABASE_KEY,
+    STORE,
+];
 const STORE: &str = "store.db";
+const DATABASE_KEY: &str = "keys/database.key";
 /// MiB of cache for the moment that a store is opened here.
 const CACHE_MB: u32 = 16;
 
@@ -90,6 +100,9 @@ pub enum BackupError {
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The key of an encrypted store.
+    #[error(transparent)]
+    Key(#[from] KeyError),
 }
 
 /// One file in a backup.
@@ -111,6 +124,8 @@ pub struct Manifest {
     pub made_at: Millis,
     /// Whether its keys are under a passphrase.
     pub sealed: bool,
+    /// Whether its database is encrypted; the database key is in it then, as the others are.
+    pub encrypted: bool,
     parts: Vec<Part>,
 }
 
@@ -159,18 +174,21 @@ impl Manifest {
             device: read.device.parse().ok()?,
             made_at: Millis(read.made_at.min(sampan_core::time::MAX_MILLIS)),
             sealed: read.sealed,
+            encrypted: read.files.iter().any(|p| p.name == DATABASE_KEY),
             parts: read.files,
         })
     }
 }
 
-/// Writes the backup of a folder to a new file. Works beside a running daemon, and needs no passphrase.
+/// Writes the backup of a folder to a new file. Works beside a running daemon; needs the passphrase only where
+/// the database is encrypted.
 ///
 /// # Errors
 /// [`BackupError`]; no file remains.
 pub fn create(dir: &Dir, file: &Path, now: Millis) -> Result<Manifest, BackupError> {
     let config = ConfigFile::read(&dir.config())?;
     let table = config.replica.ok_or_else(|| DirError::NotOurs { path: dir.root().to_owned() })?;
+    let place = database::place(dir)?;
     let failed = |e| DirError::from_io(file, e);
     let out = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file).map_err(|e| match e.kind() {
         io::ErrorKind::AlreadyExists => BackupError::Exists { path: file.to_owned() },
@@ -179,17 +197,20 @@ pub fn create(dir: &Dir, file: &Path, now: Millis) -> Result<Manifest, BackupErr
     // A name of ours: what a power cut leaves of it is cleared by the next backup.
     let copy = dir.root().join("store.db-backup");
     let written = (|| {
-        let store = SqliteStore::open(&dir.store(), Arc::new(ZstdCodec), table.device, table.org, CACHE_MB)?;
+        let store = SqliteStore::open(&place, Arc::new(ZstdCodec), table.device, table.org, CACHE_MB)?;
         store.copy_to(&copy)?;
+        let encrypted = store.is_encrypted();
         drop(store);
         let parts = NAMES
             .iter()
             .map(|name| (*name, if *name == STORE { copy.clone() } else { dir.root().join(name) }))
-            .filter(|(_, path)| path.exists())
+            // The key of an encryption that was cut off opens nothing.
+            .filter(|(name, path)| path.exists() && (encrypted || **name != *DATABASE_KEY))
             .map(|(name, path)| part(name, &path))
             .collect::<Result<Vec<_>, _>>()?;
         let sealed = parts.iter().any(|p| p.name == "keys/lock");
-        let manifest = Manifest { organisation: table.org, device: table.device, made_at: now, sealed, parts };
+        let manifest =
+            Manifest { organisation: table.org, device: table.device, made_at: now, sealed, encrypted, parts };
         put(&out, &manifest, |name| if name == STORE { copy.clone() } else { dir.root().join(name) })
             .map_err(failed)?;
         if let Some(parent) = file.parent() {
@@ -356,7 +377,8 @@ pub fn restore(file: &Path, path: &Path) -> Result<Manifest, BackupError> {
     }
     File::open(new.dir().keys()).and_then(|f| f.sync_all()).map_err(|e| DirError::from_io(&root, e))?;
     let Manifest { device, organisation, .. } = manifest;
-    let mut store = SqliteStore::open(&new.dir().store(), Arc::new(ZstdCodec), device, organisation, CACHE_MB)?;
+    let mut store =
+        SqliteStore::open(&database::place(new.dir())?, Arc::new(ZstdCodec), device, organisation, CACHE_MB)?;
     Replica::mark_restored(&mut store)?;
     drop(store);
     // Last of all, as for every new folder.

@@ -7,6 +7,7 @@
 //! with a [`lock`] new key files are sealed under its key; whatever step a crash cuts off, one passphrase
 //! (or none) opens all files; no type here prints a secret; secrets are wiped when dropped.
 
+pub mod database;
 pub mod lock;
 pub mod passphrase;
 pub mod recovery;
@@ -41,6 +42,9 @@ pub enum KeyKind {
     Root,
     /// The X25519 key for what is encrypted to this device: 32 random bytes.
     Box,
+    /// What `store.db` is encrypted under: 32 random bytes. Only folders that a build with the feature
+    /// `encryption` made have one.
+    Database,
 }
 
 impl KeyKind {
@@ -51,6 +55,7 @@ impl KeyKind {
             Self::Device => "device.key",
             Self::Root => "root.key",
             Self::Box => "box.key",
+            Self::Database => "database.key",
         }
     }
 
@@ -60,6 +65,7 @@ impl KeyKind {
             Self::Device => "sampan device key, ed25519 seed, version 1",
             Self::Root => "sampan root key, ed25519 seed, version 1",
             Self::Box => "sampan box key, x25519 secret, version 1",
+            Self::Database => "sampan database key, version 1",
         }
     }
 
@@ -70,6 +76,7 @@ impl KeyKind {
             Self::Device => "sampan device key, sealed, version 1",
             Self::Root => "sampan root key, sealed, version 1",
             Self::Box => "sampan box key, sealed, version 1",
+            Self::Database => "sampan database key, sealed, version 1",
         }
     }
 
@@ -79,11 +86,12 @@ impl KeyKind {
             Self::Device => "device",
             Self::Root => "root",
             Self::Box => "box",
+            Self::Database => "database",
         }
     }
 
     /// Every kind.
-    pub const ALL: [Self; 3] = [Self::Device, Self::Root, Self::Box];
+    pub const ALL: [Self; 4] = [Self::Device, Self::Root, Self::Box, Self::Database];
 }
 
 /// Why a key could not be read or written.
@@ -102,7 +110,7 @@ pub enum KeyError {
     Malformed {
         /// The file.
         path: PathBuf,
-        /// What was expected: `device`, `root` or `box`.
+        /// What was expected: `device`, `root`, `box` or `database`.
         kind: &'static str,
     },
     /// A key is already there, and keys are never overwritten.
@@ -457,7 +465,7 @@ mod tests {
         present(keys).into_iter().map(|k| Ok(*read(keys, k)?.open(keys, k, &folder_key)?.bytes())).collect()
     }
 
-    fn three_keys() -> (tempfile::TempDir, Vec<[u8; 32]>) {
+    fn one_of_each() -> (tempfile::TempDir, Vec<[u8; 32]>) {
         let dir = tempfile::tempdir().unwrap();
         for kind in KeyKind::ALL {
             create(dir.path(), kind, &mut SystemEntropy).unwrap();
@@ -480,7 +488,7 @@ mod tests {
 
     #[test]
     fn a_passphrase_is_set_changed_and_removed_and_the_keys_stay() {
-        let (dir, made) = three_keys();
+        let (dir, made) = one_of_each();
         let keys = dir.path();
         let words = Passphrase::new;
         let weak = set_passphrase(keys, &words("short"), Cost::LEAST, &mut SystemEntropy);
@@ -509,11 +517,11 @@ mod tests {
 
     #[test]
     fn a_power_cut_between_any_two_files_leaves_a_folder_that_opens_and_can_be_finished() {
-        let (dir, made) = three_keys();
+        let (dir, made) = one_of_each();
         let locked = copy(dir.path());
         set_passphrase(locked.path(), &Passphrase::new(A), Cost::LEAST, &mut SystemEntropy).unwrap();
         // Every mixture of files that a cut of setting or removing can leave, and more.
-        for mask in 0..8 {
+        for mask in 0..1 << KeyKind::ALL.len() {
             let half = copy(locked.path());
             for (i, kind) in KeyKind::ALL.into_iter().enumerate() {
                 if mask >> i & 1 == 1 {
@@ -533,7 +541,7 @@ mod tests {
 
     #[test]
     fn sealed_files_do_not_pass_for_each_other_and_flipped_bits_are_refused() {
-        let (dir, _) = three_keys();
+        let (dir, _) = one_of_each();
         let keys = dir.path();
         set_passphrase(keys, &Passphrase::new(A), Cost::LEAST, &mut SystemEntropy).unwrap();
         let device = fs::read_to_string(keys.join("device.key")).unwrap();
@@ -558,7 +566,7 @@ mod tests {
     #[test]
     fn keys_round_trip_in_files_that_only_the_owner_reads() {
         let dir = tempfile::tempdir().unwrap();
-        for kind in [KeyKind::Device, KeyKind::Root, KeyKind::Box] {
+        for kind in KeyKind::ALL {
             assert!(matches!(load(dir.path(), kind), Err(KeyError::Missing { .. })));
             let made = create(dir.path(), kind, &mut SystemEntropy).unwrap();
             assert_eq!(load(dir.path(), kind).unwrap().bytes(), made.bytes());

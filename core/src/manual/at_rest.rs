@@ -8,16 +8,15 @@
 //! # A passphrase for the keys
 //!
 //! `sampan passphrase DIR set` seals every secret key of a folder: the device's, the one for what is
-//! encrypted to it, those that tickets brought, and on the first relay the root key. `join` and `init` do so from the first byte where
+//! encrypted to it, those that tickets brought, the database key where there is one, and on the first relay the root key. `join` and `init` do so from the first byte where
 //! `--passphrase-file FILE` (or `SAMPAN_PASSPHRASE_FILE`) names one. From then on every command that opens
 //! the folder needs it: from the file, from the variable, or typed at the terminal, where it is not shown.
 //! A daemon is given it once; `sync` beside a running daemon asks the daemon and needs none. `backup` and
-//! `restore` need none.
+//! `restore` need none where the database is not encrypted.
 //!
-//! **A passphrase protects keys and not records.** The database is plain SQLite: who takes the disk away
-//! reads the records in it, but can neither write in the device's name nor open what was encrypted to it.
-//! Where records must not be read from a stolen disk, encrypt the disk (whole-database encryption is not
-//! part of this version). Revoke the device of a stolen PC in any case.
+//! **A passphrase protects keys.** Records are protected by it only where the database is encrypted, see below;
+//! `passphrase set` says which it is. Where it is not, who takes the disk away reads the records, but can neither
+//! write in the device's name nor open what was encrypted to it. Revoke the device of a stolen PC in any case.
 //!
 //! How: one random key seals the key files, and is sealed itself in `keys/lock` under a key that Argon2id
 //! makes of the passphrase. XChaCha20-Poly1305 does both; the kind of key is bound to it, so that one file
@@ -35,6 +34,52 @@
 //!
 //! What was plain on a disk before is overwritten when a passphrase is set; flash keeps what it likes. On a
 //! new PC set the passphrase with `join`.
+//!
+//! # The database encrypted
+//!
+//! A program that was built with the feature `encryption` (packages are to be) makes every new `store.db` encrypted as a
+//! whole: SQLCipher 4, AES-256 in CBC with an HMAC-SHA512 of every page, under a key of 32 random bytes that lies in
+//! `keys/database.key` and is sealed, changed, backed up and recovered like the other keys. So the two go together:
+//!
+//! | build | passphrase | who takes the folder away |
+//! | --- | --- | --- |
+//! | with encryption | set | reads nothing: no byte of any file holds a name, free pages and journals included |
+//! | with encryption | none | has the key beside the database (mode 0600), and reads everything; who has `store.db` alone reads nothing |
+//! | without | set or not | reads the records |
+//!
+//! The nameless file that cleaning a large database after an erasure needs is encrypted as well; all other temporary data
+//! stay in memory. What stays open: `sampan.toml` (ids, addresses, settings), the organisation's and the device's number, sizes and
+//! times of files, and on a PC that runs the memory of the program and what the system swaps out. `logs/` and `run.json`
+//! hold no records. Files that are exported lie where they were asked for, in clear.
+//!
+//! - A program without encryption that meets an encrypted database says so in one sentence (`database_encrypted`, exit 1)
+//!   and leaves it alone.
+//! - A program with encryption opens a plain database as it is; `doctor` notes it. `encrypt DIR` encrypts it: into a new
+//!   file, which takes the place of the old one once it was checked; the store stays the same one, with its ticks. The
+//!   old file is overwritten with zeros; flash may keep a copy, and so do older backups. No daemon may run meanwhile.
+//!   A crash leaves the plain database; run it again. There is no way back but a new folder.
+//! - `backup` writes the same encrypted pages and the key as it lies, so it and `restore` need the passphrase. Only
+//!   programs with encryption restore it.
+//! - A flipped bit makes a whole page of 4,096 bytes unreadable. `verify` names the tables, `verify --repair` makes the
+//!   database anew of the other pages, encrypted under the same key, and the next sync brings the rest. Until then a
+//!   command that needs that page is exit 5, and a daemon that met it serves nothing more before it is started again.
+//!   The first page opens all others: when that one or `keys/database.key` is lost, restore a backup, or remove
+//!   `store.db` and sync (what was never sent is lost).
+//! - Any tool that speaks SQLCipher opens it: `PRAGMA key = "x'…'"` with the digits of an unsealed `keys/database.key`.
+//!
+//! The key is held in memory that is wiped, is in no error, log or debug text, and SQLCipher's own log is off. SQLCipher
+//! wipes its copies of the key; the option that also wipes every buffer it gives back (`cipher_memory_security`) is off, as
+//! it is by default there: it locks and wipes memory at every allocation, and a first load takes 2.5 times as long.
+//!
+//! How to build: `cargo build --release --features sampan-node/encryption,sampan-relay/encryption`; it links the system's
+//! libcrypto (Debian: `apt-get install libssl-dev pkg-config`). What it costs: `tests/benches/README.md`.
+//!
+//! Tests, by `.ci/run encryption`: `encryption::no_byte_of_a_locked_folder_holds_a_name_of_a_member`,
+//! `encryption::the_same_search_finds_the_names_in_a_plain_folder_until_it_is_encrypted`,
+//! `encryption::a_bit_that_flips_in_an_encrypted_database_is_found_and_comes_back_from_above`,
+//! `encryption::an_emptied_folder_is_refilled_encrypted_and_recovery_opens_the_database_too`,
+//! `only_its_key_opens_it_and_nothing_is_changed_by_others`; in every run:
+//! `a_program_without_encryption_says_so_and_changes_nothing`.
 //!
 //! # A passphrase that was forgotten
 //!
@@ -69,7 +114,7 @@
 //! # Backups
 //!
 //! `sampan backup DIR FILE` writes one file, beside a running daemon if there is one: a consistent snapshot
-//! of the database, `sampan.toml`, and the keys as they lie (sealed where there is a passphrase). Whoever
+//! of the database, encrypted where it is, `sampan.toml`, and the keys as they lie (sealed where there is a passphrase). Whoever
 //! has an unsealed one can write in the device's name: keep it like a key. It is never written over.
 //!
 //! `sampan restore FILE NEWDIR` reads all of it and checks its hashes before it makes anything, and never
@@ -119,7 +164,8 @@
 //! every entry of the record (packs are rewritten, all else in them stays byte for byte, ids and signatures too),
 //! removes edits that were not sent, rows and words of the search, and rewrites copies in the quarantine. When
 //! nobody waits it cleans the disk: the search index is merged, the database written anew (`VACUUM`), the
-//! write-ahead log emptied. Only then it signs that nothing is left; `erase DIR --list` shows who has, and who
+//! write-ahead log emptied. That holds the writer's lock: under a second at 50,000 records, some ten at 200,000
+//! (`tests/benches/README.md`); who wants to write meanwhile waits, or is told that the database is busy. Only then it signs that nothing is left; `erase DIR --list` shows who has, and who
 //! has not. What comes later, by a link, a bundle or a backup, becomes a hole before it is judged or shown. A
 //! backup that is older than the erasure knows nothing of it until its first sync, which brings charters first.
 //!

@@ -46,7 +46,8 @@
 //! | can | hand in for a month after its `--until`, with dates that it invents, what then counts until it is cut: no clock decides a right | remains |
 //! | cannot | use keys that a passphrase seals; wrong ones are slowed, and harm nothing | `a_passphrase_locks_the_keys_and_is_given_once_a_daemon`, `wrong_tries_are_counted_slowed_and_forgotten_when_the_right_words_come` |
 //! | cannot | have its keys opened by the level above once its right has ended, or without the code that the operator hears | `foreign_and_ended_devices_are_not_answered`, `the_district_opens_a_branch_whose_secretary_forgot` |
-//! | can | read the records on its disk: a passphrase seals keys, the database is not encrypted | remains |
+//! | cannot | find a name, a number or the database key in any byte of a locked folder, its journals, free pages and backups included, where the program was built with encryption (these two tests run by `.ci/run encryption`) | `no_byte_of_a_locked_folder_holds_a_name_of_a_member`, `the_same_search_finds_the_names_in_a_plain_folder_until_it_is_encrypted` |
+//! | can | read the records on its disk where the program was built without encryption or the keys have no passphrase, and those in the memory and swap of a PC that runs | remains |
 //! | cannot | invite another device, or write for another unit | `a_branch_cannot_invite`, `a_reader_cannot_write_and_a_branch_cannot_write_elsewhere` |
 //! | cannot | see more than the branch's scope held: siblings never were there | `a_sibling_never_sees_what_is_not_its_own` |
 //! | cannot | write on two copies of the disk as one: they part, and nothing is lost | `a_cloned_folder_writes_under_a_name_of_its_own`, `a_cloned_disk_that_nobody_noticed_forks_its_log_and_loses_nothing` |

@@ -97,6 +97,8 @@ pub enum UpkeepCommand {
     /// A passphrase that was forgotten.
     #[command(subcommand)]
     Recovery(RecoveryCommand),
+    /// An encrypted database instead of a plain one.
+    Encrypt(DirArgs),
     /// One file of everything.
     Backup(BackupArgs),
     /// A new folder from such a file.

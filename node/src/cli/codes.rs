@@ -86,6 +86,8 @@ codes! {
     DATABASE_DAMAGED "database_damaged" Damaged "The database contradicts itself.";
     DATABASE_MISSING "database_missing" Damaged "The folder is ours and its database is gone.";
     DATABASE_NEWER "database_newer" Damaged "A newer version wrote the database.";
+    DATABASE_ENCRYPTED "database_encrypted" Failed "The database is encrypted and the program was built without encryption.";
+    ENCRYPTION_NONE "encryption_none" Failed "The program was built without encryption.";
     DATABASE_BUSY "database_busy" Failed "Another process holds the database.";
     DAMAGE_FOUND "damage_found" Damaged "`verify` found damage.";
     REPAIR_SYNC "repair_sync" NotInSync "What was damaged is to be fetched again: sync.";

@@ -31,6 +31,7 @@ impl IntoCli for StoreError {
             Self::Newer { found, known } => {
                 new(&codes::DATABASE_NEWER, &[("found", &found.to_string()), ("known", &known.to_string())])
             }
+            Self::Encrypted(path) => new(&codes::DATABASE_ENCRYPTED, &[("file", &path)]),
             Self::Busy(what) => new(&codes::DATABASE_BUSY, &[("what", &what)]),
             Self::Io(reason) => new(&codes::IO, &[("dir", "store.db"), ("reason", &reason)]),
         }
@@ -106,6 +107,7 @@ impl IntoCli for BackupError {
             Self::Dir(e) => e.into_cli(lang),
             Self::Config(e) => e.into_cli(lang),
             Self::Store(e) => e.into_cli(lang),
+            Self::Key(e) => e.into_cli(lang),
         }
     }
 }

@@ -136,6 +136,7 @@ fn the_commands_of_the_contract_parse() {
         "sampan recovery ask d f --json",
         "sampan recovery answer d f g --code AAAA-BBBB-CCCC",
         "sampan recovery finish d g --new-passphrase-file f",
+        "sampan encrypt d --json",
         "sampan backup d f",
         "sampan restore f d",
     ] {

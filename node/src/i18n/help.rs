@@ -52,6 +52,7 @@ All other commands: {program} --help"),
     m("cmd.doctor", "Tìm nguyên nhân khi có gì không ổn", "Find out what is wrong when something is"),
 
     m("cmd.passphrase", "Đặt, đổi hoặc bỏ câu mật khẩu của khoá", "Set, change or remove the passphrase of the keys"),
+    m("cmd.encrypt", "Mã hoá cơ sở dữ liệu của thư mục đã lập từ trước", "Encrypt the database of a folder that was made without"),
     m("cmd.backup", "Ghi một tệp sao lưu: hồ sơ, thiết lập và khoá (đã niêm nếu có câu mật khẩu); giữ tệp như giữ chìa khoá", "Write one backup file: records, settings and keys (sealed if there is a passphrase); keep it like a key"),
     m("cmd.restore", "Lập thư mục mới từ tệp sao lưu; không bao giờ ghi đè", "Make a new folder of a backup file; never over another"),
 

@@ -56,7 +56,7 @@ impl Replica {
         Ok(true)
     }
 
-    /// Old databases that a repair left in the folder: they may hold what was erased since.
+    /// Old databases that a repair or an encryption left in the folder: they may hold what was erased since.
     #[must_use]
     pub fn old_copies(&self) -> Vec<PathBuf> {
         let beside = |ending: &str| {
@@ -64,7 +64,7 @@ impl Replica {
             name.push(ending);
             PathBuf::from(name)
         };
-        ["-damaged", "-rebuilt"].into_iter().map(beside).filter(|p| p.exists()).collect()
+        ["-damaged", "-rebuilt", "-encrypted"].into_iter().map(beside).filter(|p| p.exists()).collect()
     }
 
     /// Every erasure with those who have confirmed it and those who have not.

@@ -6,6 +6,7 @@
 //! after another boot or in another file draws a new nonce before it writes anything.
 
 mod edit;
+mod encrypt;
 mod erase;
 mod project;
 mod query;
@@ -22,7 +23,7 @@ use crate::codec::ZstdCodec;
 use crate::config::{Config, ConfigError, ConfigFile, RelayEntry, ReplicaTable, Settings};
 use crate::dir::{Dir, DirError, MachineFacts, machine_facts};
 use crate::entropy::SystemEntropy;
-use crate::keys::{self, KeyError, KeyKind, Secret};
+use crate::keys::{self, KeyError, KeyKind, Secret, database};
 use crate::store::SqliteStore;
 use ed25519_dalek::SigningKey;
 use sampan_core::canary::{self, Canary};
@@ -178,11 +179,18 @@ impl Replica {
         let config = Config::resolve(flags, &environment, &file.settings);
         let mut rng = SystemEntropy;
         let store = if dir.store().exists() {
-            SqliteStore::open(&dir.store(), Arc::new(ZstdCodec), secret.device(), table.org, config.cache_mb)?
+            SqliteStore::open(
+                &database::place(&dir)?,
+                Arc::new(ZstdCodec),
+                secret.device(),
+                table.org,
+                config.cache_mb,
+            )?
         } else {
             // An emptied relay or branch: its key and the organisation's are all that is needed to be refilled.
             let epoch = StoreEpoch(random(&mut rng));
-            SqliteStore::create(&dir.store(), Arc::new(ZstdCodec), secret.device(), table.org, epoch, config.cache_mb)?
+            let place = database::new_place(&dir, &mut rng)?;
+            SqliteStore::create(&place, Arc::new(ZstdCodec), secret.device(), table.org, epoch, config.cache_mb)?
         };
         Self::of_system(dir, file, config, store, &secret)
     }
@@ -305,8 +313,8 @@ impl Replica {
         keys::create(&new.dir().keys(), KeyKind::Box, &mut rng)?;
         let config = Config::resolve(&Settings::default(), &Settings::default(), &settings);
         let epoch = StoreEpoch(random(&mut rng));
-        let mut store =
-            SqliteStore::create(&new.dir().store(), Arc::new(ZstdCodec), secret.device(), org, epoch, config.cache_mb)?;
+        let place = database::new_place(new.dir(), &mut rng)?;
+        let mut store = SqliteStore::create(&place, Arc::new(ZstdCodec), secret.device(), org, epoch, config.cache_mb)?;
         let key = secret.signing_key();
         let dir = new.dir().clone();
         let (engine, units, relays) = store.group(|s| {

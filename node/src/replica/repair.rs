@@ -12,8 +12,8 @@ use crate::codec::ZstdCodec;
 use crate::config::ConfigFile;
 use crate::dir::Dir;
 use crate::entropy::SystemEntropy;
-use crate::keys::{self, KeyKind};
-use crate::store::{Piece, SqliteStore};
+use crate::keys::{self, KeyKind, database};
+use crate::store::{Piece, Place, SqliteStore};
 use ed25519_dalek::SigningKey;
 use sampan_core::engine::{Engine, IntakeError, meta};
 use sampan_core::entropy::random;
@@ -89,7 +89,11 @@ impl Replica {
             PathBuf::from(name)
         };
         let (rebuilt, keep) = (beside("-rebuilt"), beside("-damaged"));
-        let store = SqliteStore::open(&path, codec.clone(), secret.device(), org, CACHE_MB)?;
+        let key = database::load(&dir.keys())?;
+        let place = Place::keyed(path.clone(), key.clone());
+        let store = SqliteStore::open(&place, codec.clone(), secret.device(), org, CACHE_MB)?;
+        // One that was not encrypted is not by a repair either: `encrypt` says when it is done.
+        let key = key.filter(|_| store.is_encrypted());
         let mut old = Damaged { store, key: secret.signing_key(), now };
         old.store.seize()?;
         // What a repair that was cut off left.
@@ -97,7 +101,8 @@ impl Replica {
             std::fs::remove_file(&rebuilt).map_err(|e| crate::dir::DirError::from_io(&rebuilt, e))?;
         }
         let epoch = StoreEpoch(random(&mut SystemEntropy));
-        let new = SqliteStore::create(&rebuilt, codec, secret.device(), org, epoch, CACHE_MB)?;
+        let new =
+            SqliteStore::create(Place::keyed(rebuilt.clone(), key), codec, secret.device(), org, epoch, CACHE_MB)?;
         let done = match old.rebuild(new) {
             Ok(done) => done,
             Err(e) => {
@@ -105,7 +110,7 @@ impl Replica {
                 return Err(e);
             }
         };
-        old.store.replace_by(&path, &rebuilt, &keep)?;
+        old.store.replace_by(&path, &rebuilt, Some(&keep))?;
         Ok(done)
     }
 }
@@ -124,7 +129,15 @@ impl Damaged {
         let mut done = Repaired::default();
         self.copy_facts(new, engine)?;
         let mut waiting: Vec<Commit> = Vec::new();
-        let last = self.store.last_position()?;
+        let last = match self.store.last_position() {
+            Ok(last) => last,
+            // Nobody can tell how many there were; all that the levels above hold comes back.
+            Err(StoreError::Damaged(_)) => {
+                done.lost_commits += 1;
+                0
+            }
+            Err(e) => return Err(e.into()),
+        };
         let mut from = 1;
         while from <= last {
             let to = from.saturating_add(COMMITS_A_STEP).min(last.saturating_add(1));

@@ -9,6 +9,7 @@ use super::{Replica, ReplicaError};
 use crate::codec::ZstdCodec;
 use crate::config::ConfigFile;
 use crate::dir::Dir;
+use crate::keys::database;
 use crate::store::{Damage, ProjectedRow, SqliteStore, VerifyReport};
 use sampan_core::engine::{EditFailure, NewRecordEntry, judge};
 use sampan_core::id::RecordId;
@@ -61,7 +62,7 @@ impl Replica {
         let dir = Dir::open(path)?;
         let table = ConfigFile::read(&dir.config())?.replica;
         let table = table.ok_or_else(|| ReplicaError::Unfinished(path.display().to_string()))?;
-        let store = SqliteStore::open(&dir.store(), Arc::new(ZstdCodec), table.device, table.org, 64)?;
+        let store = SqliteStore::open(&database::place(&dir)?, Arc::new(ZstdCodec), table.device, table.org, 64)?;
         Ok(store.verify(&table.org)?)
     }
 

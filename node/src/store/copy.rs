@@ -2,12 +2,11 @@
 //!
 //! It does not: know where backups go.
 //!
-//! Invariants: the copy is one snapshot, and durable when this returns.
+//! Invariants: the copy is one snapshot, and durable when this returns; it is encrypted under the same key.
 
 use super::error::Fault;
-use super::{SqliteStore, beside, remove_if_there};
+use super::{Place, SqliteStore, beside, connect, remove_if_there};
 use crate::store::files::SystemFiles;
-use rusqlite::Connection;
 use rusqlite::backup::{Backup, StepResult};
 use sampan_core::store::StoreError;
 use std::path::Path;
@@ -33,7 +32,7 @@ impl SqliteStore {
 
     fn copy_pages(&self, path: &Path) -> Result<(), Fault> {
         self.one("SELECT count(*) FROM info", [], |_| Ok(()))?;
-        let mut to = Connection::open(path)?;
+        let mut to = connect(&SystemFiles, &Place::keyed(path, self.key.clone()), true)?;
         to.pragma_update(None, "synchronous", "FULL")?;
         let step = Backup::new(&self.conn, &mut to)?.step(-1)?;
         if step != StepResult::Done {

@@ -12,13 +12,15 @@ use super::error::{Fault, damaged};
 use super::projection::Leftover;
 use super::rows::{self, int};
 use super::write::{META_LAST_REGISTER, is_change, pack_hash};
+use rusqlite::types::ValueRef;
 use sampan_core::id::{RecordId, UnitId};
 use sampan_core::log::Payload;
 use sampan_core::pack::{self, PackScope};
 use sampan_core::store::{Batch, Status, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Bytes of a database above which the copy that cleaning makes lies in a file and not in memory.
+/// Bytes of a database above which the copy that cleaning makes lies in a file and not in memory. The file has no name,
+/// and is encrypted where the database is: SQLCipher keys what it attaches for a `VACUUM` like the database itself.
 const SCRUB_IN_MEMORY_MAX: u64 = 32 << 20;
 
 /// Entries of one pack that become holes: key of the commit, index, record.
@@ -154,6 +156,11 @@ impl SqliteStore {
     }
 }
 
+/// SQLCipher answers some of these in digits.
 fn rows_number(r: &rusqlite::Row<'_>) -> rusqlite::Result<u64> {
-    Ok(r.get::<_, i64>(0)? as u64)
+    Ok(match r.get_ref(0)? {
+        ValueRef::Text(digits) => std::str::from_utf8(digits).ok().and_then(|d| d.parse().ok()).unwrap_or(u64::MAX),
+        ValueRef::Integer(n) => n as u64,
+        ValueRef::Null | ValueRef::Real(_) | ValueRef::Blob(_) => u64::MAX,
+    })
 }

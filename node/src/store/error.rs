@@ -47,6 +47,10 @@ fn sentence(e: &rusqlite::Error) -> StoreError {
             ErrorCode::ConstraintViolation => {
                 StoreError::Damaged(format!("what is to be stored is already there ({text})"))
             }
+            // SQLCipher's word for a page whose seal does not hold, with no text of its own.
+            ErrorCode::Unknown if cfg!(feature = "encryption") && says_nothing(e) => {
+                StoreError::Damaged("a page is not as it was written".to_owned())
+            }
             _ => StoreError::Io(text),
         },
         rusqlite::Error::FromSqlConversionFailure(..)
@@ -54,6 +58,17 @@ fn sentence(e: &rusqlite::Error) -> StoreError {
         | rusqlite::Error::IntegralValueOutOfRange(..)
         | rusqlite::Error::QueryReturnedNoRows => StoreError::Damaged(text),
         _ => StoreError::Io(text),
+    }
+}
+
+/// Whether an error of a statement names nothing in it.
+fn says_nothing(e: &rusqlite::Error) -> bool {
+    match e {
+        rusqlite::Error::SqliteFailure(failure, text) => {
+            failure.extended_code == rusqlite::ffi::SQLITE_ERROR
+                && text.as_deref().is_none_or(|t| t == "SQL logic error")
+        }
+        _ => false,
     }
 }
 

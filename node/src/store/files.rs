@@ -18,6 +18,23 @@ pub trait Files {
     /// When it is not, or nobody can tell.
     fn find(&self, path: &Path) -> io::Result<()>;
 
+    /// The first bytes of a file, as many as fit; fewer where it ends before.
+    ///
+    /// # Errors
+    /// When it is not there or cannot be read.
+    fn head(&self, path: &Path, into: &mut [u8]) -> io::Result<usize> {
+        use std::io::Read as _;
+        let mut read = 0;
+        let mut file = std::fs::File::open(path)?;
+        while read < into.len() {
+            match file.read(&mut into[read..])? {
+                0 => break,
+                n => read += n,
+            }
+        }
+        Ok(read)
+    }
+
     /// Removes a file.
     ///
     /// # Errors

@@ -7,13 +7,16 @@
 //! [`SqliteStore::group`] stored survives a power cut. No checkpoint runs inside an edit: the owner
 //! calls [`SqliteStore::checkpoint`]. A file of a newer version, or not ours, is left untouched.
 
+mod cipher;
 mod copy;
+mod encrypt;
 mod erase;
 mod error;
 pub mod feed;
 mod files;
 mod lazy;
 mod packs;
+mod place;
 pub mod projection;
 mod read;
 mod rows;
@@ -24,17 +27,24 @@ mod verify;
 mod withdraw;
 mod write;
 
+#[cfg(all(test, feature = "encryption"))]
+mod encrypted_tests;
+#[cfg(test)]
+mod old_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
 use tests::tables_for_tests;
 
+pub(crate) use encrypt::wipe;
 #[cfg(feature = "testing")]
 pub use files::Files;
+pub use place::Place;
 pub use projection::ProjectedRow;
 pub use salvage::Piece;
 pub use verify::{Damage, VerifyReport};
 
+use crate::keys::Secret;
 use error::{Fault, damaged};
 #[cfg(not(feature = "testing"))]
 use files::Files;
@@ -70,6 +80,8 @@ const STATEMENTS_KEPT: usize = 128;
 /// The store on SQLite.
 pub struct SqliteStore {
     conn: Connection,
+    /// What the file is encrypted under, for its copies.
+    key: Option<Secret>,
     codec: Arc<dyn Codec + Send + Sync>,
     own_device: DeviceId,
     org: OrgId,
@@ -91,15 +103,15 @@ impl SqliteStore {
     ///
     /// # Errors
     /// [`StoreError::Io`] when a file is there already or the folder cannot be written.
-    pub fn create(
-        path: &Path,
+    pub fn create<'a>(
+        at: impl Into<Place<'a>>,
         codec: Arc<dyn Codec + Send + Sync>,
         own_device: DeviceId,
         org: OrgId,
         epoch: StoreEpoch,
         cache_mb: u32,
     ) -> Result<Self, StoreError> {
-        Self::create_in(&SystemFiles, path, codec, own_device, org, epoch, cache_mb)
+        Self::create_in(&SystemFiles, &at.into(), codec, own_device, org, epoch, cache_mb)
     }
 
     /// As [`SqliteStore::create`], on files of the tests.
@@ -107,16 +119,16 @@ impl SqliteStore {
     /// # Errors
     /// As [`SqliteStore::create`].
     #[cfg(feature = "testing")]
-    pub fn create_on(
+    pub fn create_on<'a>(
         files: &dyn Files,
-        path: &Path,
+        at: impl Into<Place<'a>>,
         codec: Arc<dyn Codec + Send + Sync>,
         own_device: DeviceId,
         org: OrgId,
         epoch: StoreEpoch,
         cache_mb: u32,
     ) -> Result<Self, StoreError> {
-        Self::create_in(files, path, codec, own_device, org, epoch, cache_mb)
+        Self::create_in(files, &at.into(), codec, own_device, org, epoch, cache_mb)
     }
 
     /// As [`SqliteStore::open`], on files of the tests.
@@ -124,26 +136,27 @@ impl SqliteStore {
     /// # Errors
     /// As [`SqliteStore::open`].
     #[cfg(feature = "testing")]
-    pub fn open_on(
+    pub fn open_on<'a>(
         files: &dyn Files,
-        path: &Path,
+        at: impl Into<Place<'a>>,
         codec: Arc<dyn Codec + Send + Sync>,
         own_device: DeviceId,
         org: OrgId,
         cache_mb: u32,
     ) -> Result<Self, StoreError> {
-        Ok(Self::open_inner(files, path, codec, own_device, org, cache_mb)?)
+        Ok(Self::open_inner(files, &at.into(), codec, own_device, org, cache_mb)?)
     }
 
     fn create_in(
         files: &dyn Files,
-        path: &Path,
+        at: &Place<'_>,
         codec: Arc<dyn Codec + Send + Sync>,
         own_device: DeviceId,
         org: OrgId,
         epoch: StoreEpoch,
         cache_mb: u32,
     ) -> Result<Self, StoreError> {
+        let path = at.path();
         if files.find(path).is_ok() {
             return Err(StoreError::Io(format!(
                 "{} is already there; open it or choose another folder",
@@ -161,10 +174,10 @@ impl SqliteStore {
         }
         remove_if_there(files, &half)?;
         files.sync_folder(path).map_err(|e| io(path, &e))?;
-        make(files, &half, &org, &epoch)?;
+        make(files, &at.beside(&half), &org, &epoch)?;
         files.rename(&half, path).map_err(|e| io(path, &e))?;
         files.sync_folder(path).map_err(|e| io(path, &e))?;
-        Ok(Self::open_inner(files, path, codec, own_device, org, cache_mb)?)
+        Ok(Self::open_inner(files, at, codec, own_device, org, cache_mb)?)
     }
 
     /// Opens the database of this organisation. `own_device` is the author of pending edits;
@@ -174,41 +187,39 @@ impl SqliteStore {
     /// [`StoreError::Newer`] for a file of a newer version, [`StoreError::Damaged`] for one that is
     /// no database of ours, [`StoreError::Io`] when it is absent, read-only or of another
     /// organisation; the file is untouched then.
-    pub fn open(
-        path: &Path,
+    pub fn open<'a>(
+        at: impl Into<Place<'a>>,
         codec: Arc<dyn Codec + Send + Sync>,
         own_device: DeviceId,
         org: OrgId,
         cache_mb: u32,
     ) -> Result<Self, StoreError> {
-        Ok(Self::open_inner(&SystemFiles, path, codec, own_device, org, cache_mb)?)
+        Ok(Self::open_inner(&SystemFiles, &at.into(), codec, own_device, org, cache_mb)?)
     }
 
     fn open_inner(
         files: &dyn Files,
-        path: &Path,
+        at: &Place<'_>,
         codec: Arc<dyn Codec + Send + Sync>,
         own_device: DeviceId,
         org: OrgId,
         cache_mb: u32,
     ) -> Result<Self, Fault> {
+        let path = at.path();
         if let Err(e) = files.find(path) {
             return Err(io(path, &e).into());
         }
-        let mut conn = connect(files, path, false)?;
-        check_ours(&conn, path)?;
+        let at = at.as_it_lies(files)?;
+        let mut conn = connect(files, &at, false)?;
+        check_ours(&conn, path).map_err(|e| at.locked_out(e))?;
         if conn.is_readonly("main")? {
             let why = format!("{} is read-only; check who owns it", path.display());
             return Err(StoreError::Io(why).into());
         }
         settle(&conn)?;
-        let before: u32 = conn.pragma_query_value(None, "user_version", |r| r.get(0))?;
         schema::migrations()
             .to_latest(&mut conn)
             .map_err(|e| damaged(format!("its tables cannot be brought up to date: {e}")))?;
-        if before < schema::WITH_SUMS {
-            sums::fill(&conn)?;
-        }
         let cache_kib = u64::from(cache_mb.max(4)) * 1_024;
         conn.pragma_update(None, "cache_size", -((cache_kib * 3 / 4) as i64))?;
         let held: Vec<u8> = conn.query_row("SELECT value FROM info WHERE name = 'org'", [], |r| r.get(0))?;
@@ -219,6 +230,7 @@ impl SqliteStore {
         conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
         Ok(Self {
             conn,
+            key: at.into_key(),
             codec,
             own_device,
             org,
@@ -226,6 +238,12 @@ impl SqliteStore {
             cache: RefCell::new(PackCache::new((cache_kib * 1_024 / 4) as usize)),
             data_version: Cell::new(None),
         })
+    }
+
+    /// Whether the file is encrypted.
+    #[must_use]
+    pub fn is_encrypted(&self) -> bool {
+        self.key.is_some()
     }
 
     /// The organisation.
@@ -353,15 +371,19 @@ impl SqliteStore {
     }
 }
 
-fn connect(files: &dyn Files, path: &Path, create: bool) -> Result<Connection, Fault> {
+/// Every connection to a database of ours is made here: what is encrypted is keyed before anything is read.
+fn connect(files: &dyn Files, at: &Place<'_>, create: bool) -> Result<Connection, Fault> {
     let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     if create {
         flags |= OpenFlags::SQLITE_OPEN_CREATE;
     }
     let conn = match files.vfs() {
-        None => Connection::open_with_flags(path, flags)?,
-        Some(vfs) => Connection::open_with_flags_and_vfs(path, flags, vfs)?,
+        None => Connection::open_with_flags(at.path(), flags)?,
+        Some(vfs) => Connection::open_with_flags_and_vfs(at.path(), flags, vfs)?,
     };
+    if let Some(key) = at.key() {
+        cipher::unlock(&conn, at.path(), key)?;
+    }
     // Until the file is known to be ours and not newer, closing it must not write into it.
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, !create)?;
     conn.busy_timeout(BUSY_TIMEOUT)?;
@@ -394,8 +416,8 @@ fn settle(conn: &Connection) -> Result<(), Fault> {
     Ok(())
 }
 
-fn make(files: &dyn Files, path: &Path, org: &OrgId, epoch: &StoreEpoch) -> Result<(), Fault> {
-    let mut conn = connect(files, path, true)?;
+fn make(files: &dyn Files, at: &Place<'_>, org: &OrgId, epoch: &StoreEpoch) -> Result<(), Fault> {
+    let mut conn = connect(files, at, true)?;
     settle(&conn)?;
     conn.pragma_update(None, "application_id", schema::APPLICATION_ID)?;
     schema::migrations().to_latest(&mut conn).map_err(|e| StoreError::Io(format!("the tables cannot be made: {e}")))?;
@@ -408,7 +430,7 @@ fn make(files: &dyn Files, path: &Path, org: &OrgId, epoch: &StoreEpoch) -> Resu
     // Closing would do this too, but says nothing when it cannot: the file would get its name without its log.
     let busy: i64 = conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |r| r.get(0))?;
     if busy != 0 {
-        return Err(StoreError::Busy(format!("somebody reads {}", path.display())).into());
+        return Err(StoreError::Busy(format!("somebody reads {}", at.path().display())).into());
     }
     conn.close().map_err(|(_, e)| Fault::from(e))
 }

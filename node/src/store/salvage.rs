@@ -52,15 +52,21 @@ impl SqliteStore {
         }
         self.run("BEGIN EXCLUSIVE")?;
         self.depth.set(1);
+        self.pass_over_until_written()?;
         Ok(())
     }
 
-    /// The greatest position in `commits`.
+    /// The greatest position in `commits`: by the table, or where its last page is malformed by what names it.
     ///
     /// # Errors
     /// [`StoreError`] when not even that can be read.
     pub fn last_position(&self) -> Result<i64, StoreError> {
-        Ok(self.read_last_commit().map(|key| int(key.0))?)
+        let by_table = self.read_last_commit().map(|key| int(key.0));
+        let by = |sql: &str| self.one(sql, [], |r| Ok(r.get(0)?)).map(|n| n.unwrap_or(0));
+        let found = by_table
+            .or_else(|_| by("SELECT coalesce(max(key), 0) FROM commits INDEXED BY commits_of_log"))
+            .or_else(|_| by("SELECT coalesce(max(at), 0) FROM hist"));
+        Ok(found?)
     }
 
     /// What lies at a position; `None` when nothing does.
@@ -157,15 +163,22 @@ impl SqliteStore {
         self.conn.close().map_err(|(_, e)| Fault::from(e).into())
     }
 
-    /// Puts `rebuilt` in the place of this seized file at `path`, whose bytes stay at `keep`.
+    /// Puts `rebuilt` in the place of this seized file at `path`, whose bytes stay at `keep` where one is named.
     ///
     /// # Errors
     /// [`StoreError`]; this file stands then.
-    pub fn replace_by(self, path: &Path, rebuilt: &Path, keep: &Path) -> Result<(), StoreError> {
+    pub fn replace_by(self, path: &Path, rebuilt: &Path, keep: Option<&Path>) -> Result<(), StoreError> {
+        self.write_again();
+        // SQLite writes nothing in a transaction that has met a malformed page. Nothing was written in this one, and
+        // the lock is kept.
+        self.run("ROLLBACK")?;
+        self.run("BEGIN EXCLUSIVE")?;
         self.run("PRAGMA application_id = 0")?;
-        // Best effort: not every file system has a second name for a file.
-        let _ = std::fs::remove_file(keep);
-        let _ = std::fs::hard_link(path, keep);
+        if let Some(keep) = keep {
+            // Best effort: not every file system has a second name for a file.
+            let _ = std::fs::remove_file(keep);
+            let _ = std::fs::hard_link(path, keep);
+        }
         std::fs::rename(rebuilt, path).map_err(|e| io(path, &e))?;
         if let Some(parent) = path.parent() {
             std::fs::File::open(parent).and_then(|f| f.sync_all()).map_err(|e| io(path, &e))?;

@@ -6,20 +6,17 @@
 //! change and no index on a change's hash: `hist` leads from a record to (commit, place), and the
 //! payload lies in the commit's pack. Large columns come last, so that reading the others skips them.
 
+use super::sums;
+use rusqlite::Transaction;
 use rusqlite_migration::{M, Migrations};
 
 /// Marks the file as ours: "SAMP".
 pub(super) const APPLICATION_ID: i32 = 0x5341_4d50;
 
 /// Newest version known.
-pub(super) const VERSION: u32 = MIGRATIONS.len() as u32;
+pub(super) const VERSION: u32 = 2;
 
-/// The first version whose rows have sums.
-pub(super) const WITH_SUMS: u32 = 2;
-
-const MIGRATIONS: &[M<'static>] = &[M::up(LOG_AND_RECORDS), M::up(SUMS)];
-
-// What only this place knows has a sum beside it (`sums`); 0 until it is filled.
+// What only this place knows has a sum beside it (`sums`).
 const SUMS: &str = "
 ALTER TABLE commits ADD COLUMN sum INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE pending ADD COLUMN sum INTEGER NOT NULL DEFAULT 0;
@@ -29,7 +26,14 @@ ALTER TABLE quarantine ADD COLUMN sum INTEGER NOT NULL DEFAULT 0;
 ";
 
 pub(super) fn migrations() -> Migrations<'static> {
-    Migrations::from_slice(MIGRATIONS)
+    Migrations::new(vec![
+        M::up(LOG_AND_RECORDS),
+        // In the same transaction: a power cut leaves the old version, never rows whose sums are not theirs.
+        M::up_with_hook(SUMS, |tx: &Transaction<'_>| {
+            sums::register(tx)?;
+            Ok(sums::fill(tx)?)
+        }),
+    ])
 }
 
 // `projections` names what each collection's index covers and counts its rows that are not removed.
@@ -101,5 +105,9 @@ mod tests {
     #[test]
     fn the_migrations_are_valid_sql() {
         assert_eq!(super::migrations().validate(), Ok(()));
+        let mut conn = rusqlite::Connection::open_in_memory().unwrap();
+        super::migrations().to_latest(&mut conn).unwrap();
+        let version: u32 = conn.pragma_query_value(None, "user_version", |r| r.get(0)).unwrap();
+        assert_eq!(version, super::VERSION);
     }
 }

@@ -5,7 +5,6 @@
 //! Invariants: the sum of a row is written with the row, by the same statement, and computed again by `verify`;
 //! both ask the one SQL function of this file, `row_sum(table, value, …)`.
 
-use super::error::Fault;
 use rusqlite::Connection;
 use rusqlite::functions::FunctionFlags;
 use rusqlite::types::ValueRef;
@@ -64,7 +63,7 @@ pub(super) fn number(bytes: &[u8]) -> Option<u64> {
 }
 
 /// Sums for rows that were written before there were any.
-pub(super) fn fill(conn: &Connection) -> Result<(), Fault> {
+pub(super) fn fill(conn: &Connection) -> rusqlite::Result<()> {
     for (table, covered, _) in TABLES {
         conn.execute(&format!("UPDATE {table} SET sum = row_sum('{table}', {covered})"), [])?;
     }

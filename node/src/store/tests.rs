@@ -8,18 +8,18 @@ use sampan_core::testing::store_suite::{batch_of, group_of};
 use sampan_core::testing::{Writer, store_suite, test_key, test_org, test_time, test_unit, up_space};
 use tempfile::TempDir;
 
-const EPOCH: StoreEpoch = StoreEpoch([7; 16]);
+pub(super) const EPOCH: StoreEpoch = StoreEpoch([7; 16]);
 
-fn own_device() -> DeviceId {
+pub(super) fn own_device() -> DeviceId {
     device_id(&test_key(1))
 }
 
-pub(super) fn create(path: &Path) -> SqliteStore {
-    SqliteStore::create(path, Arc::new(ZstdCodec), own_device(), test_org(), EPOCH, 16).unwrap()
+pub(super) fn create<'a>(at: impl Into<Place<'a>>) -> SqliteStore {
+    SqliteStore::create(at, Arc::new(ZstdCodec), own_device(), test_org(), EPOCH, 16).unwrap()
 }
 
-fn open(path: &Path) -> Result<SqliteStore, StoreError> {
-    SqliteStore::open(path, Arc::new(ZstdCodec), own_device(), test_org(), 16)
+pub(super) fn open<'a>(at: impl Into<Place<'a>>) -> Result<SqliteStore, StoreError> {
+    SqliteStore::open(at, Arc::new(ZstdCodec), own_device(), test_org(), 16)
 }
 
 pub(super) fn fresh() -> (TempDir, PathBuf, SqliteStore) {
@@ -37,7 +37,7 @@ pub(super) fn tables_for_tests(store: &SqliteStore) -> Vec<String> {
 
 /// A store with three commits of one log in two packs, a charter commit, and a register's worth of
 /// nothing else.
-fn filled(store: &mut SqliteStore) -> Vec<Commit> {
+pub(super) fn filled(store: &mut SqliteStore) -> Vec<Commit> {
     let mut w = Writer::new(2);
     let a = w.one(up_space(1), &[], &"the first record of three ".repeat(4));
     let b = w.one(up_space(1), &[&a], &"the second record of three ".repeat(4));
@@ -444,4 +444,31 @@ fn what_is_seized_is_open_to_nobody_and_hands_out_what_is_whole() {
     let lost = pieces.iter().filter(|p| matches!(p, Some(super::Piece::Lost))).count();
     assert_eq!((whole, lost), (commits.len() - 1, 1));
     assert!(matches!(store.piece(&OrgId([3; 32]), 1), Some(super::Piece::Lost)), "another organisation's");
+}
+
+#[test]
+fn a_store_with_a_page_of_garbage_is_replaced_all_the_same() {
+    for table in ["packs", "commits"] {
+        garbage_in(table);
+    }
+}
+
+fn garbage_in(table: &str) {
+    let (dir, path, mut store) = fresh();
+    let commits = filled(&mut store);
+    let sql = "SELECT pageno FROM dbstat WHERE name = ?1 AND pagetype = 'leaf' LIMIT 1";
+    let page: i64 = store.one(sql, [table], |r| Ok(r.get(0)?)).unwrap().unwrap();
+    store.close().unwrap();
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[(page as usize - 1) * 4_096..][..64].fill(0xee);
+    std::fs::write(&path, bytes).unwrap();
+    let mut store = open(&path).unwrap();
+    store.seize().unwrap();
+    assert_eq!(store.last_position().unwrap(), commits.len() as i64, "{table}");
+    assert!(matches!(store.piece(&test_org(), 1), Some(super::Piece::Lost)));
+    let (new, keep) = (dir.path().join("new.db"), dir.path().join("kept.db"));
+    create(&new).close().unwrap();
+    store.replace_by(&path, &new, Some(&keep)).unwrap();
+    assert_eq!(open(&path).unwrap().tips().unwrap(), BTreeMap::new());
+    assert!(open(&keep).is_err(), "whoever waited for the old one finds that it is ours no more");
 }

@@ -105,6 +105,7 @@ impl SqliteStore {
     pub fn verify(&self, org: &OrgId) -> Result<VerifyReport, StoreError> {
         self.snapshot(|s| {
             let mut report = VerifyReport::default();
+            let _passing = s.passing_over().map_err(StoreError::from)?;
             let integrity = s.check_file(&mut report);
             report.note("file", integrity);
             let mut computed = Computed::default();

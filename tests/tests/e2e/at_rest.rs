@@ -1,6 +1,6 @@
 //! A stolen PC: keys under a passphrase, given once a daemon; what is told, counted and never printed.
 
-use crate::world::{Daemon, Out, World, command, finish, relay, sampan};
+use crate::world::{Daemon, Out, World, command, database, finish, relay, sampan};
 use std::fs;
 use std::path::Path;
 
@@ -37,7 +37,7 @@ fn find(dir: &Path, needle: &[u8]) -> Option<String> {
 
 /// The secret of the ticket that a folder was made with, as it lies in the database.
 fn ticket_secret(dir: &str) -> Vec<u8> {
-    let db = rusqlite::Connection::open(Path::new(dir).join("store.db")).unwrap();
+    let db = database(dir);
     db.query_row("SELECT value FROM meta WHERE name LIKE 'ticket\\_box/%' ESCAPE '\\'", [], |r| r.get(0)).unwrap()
 }
 
@@ -53,7 +53,7 @@ fn a_passphrase_locks_the_keys_and_is_given_once_a_daemon() {
     let dir = w.path("branch");
     let (right, wrong) = (words(&w, "right", WORDS), words(&w, "wrong", OTHER));
     let hidden = secrets(&dir);
-    assert_eq!(hidden.len(), 2, "device and box");
+    assert_eq!(hidden.len(), if cfg!(feature = "encryption") { 3 } else { 2 }, "device, box, and the database's");
     let ticket = ticket_secret(&dir);
     assert_eq!(ticket.len(), 32);
     let device = fs::read_to_string(Path::new(&dir).join("keys/device.key")).unwrap();
@@ -177,4 +177,38 @@ fn damaged_locks_are_told_and_left_alone() {
     }
     fs::write(&lock, &whole).unwrap();
     sampan(&["list", &dir, "members", "--passphrase-file", &right]).ok();
+}
+
+#[cfg(not(feature = "encryption"))]
+#[test]
+fn a_program_without_encryption_leaves_an_encrypted_folder_alone() {
+    let w = World::three_levels();
+    let dir = w.path("branch");
+    w.add("branch", "members", &["full_name=An"]);
+    w.sync("branch");
+    sampan(&["encrypt", &dir]).refused(1, "built without encryption");
+    assert!(!Path::new(&dir).join("keys/database.key").exists());
+    assert_eq!(w.list("sampan", "branch", "members").len(), 1);
+    // As a folder looks that a program with encryption made.
+    let key = Path::new(&dir).join("keys/database.key");
+    fs::write(&key, format!("sampan database key, version 1\n{}\n", "07".repeat(32))).unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    fs::set_permissions(&key, mode).unwrap();
+    let closed: Vec<u8> = (0..40_960_u32).map(|n| (n * 131 % 251) as u8).collect();
+    let file = Path::new(&dir).join("store.db");
+    fs::write(&file, &closed).unwrap();
+    let (backup, new) = (w.path("b"), w.path("new"));
+    for args in [
+        ["list", &dir, "members"].as_slice(),
+        &["add", &dir, "members", "full_name=B"],
+        &["sync", &dir],
+        &["verify", &dir],
+        &["verify", &dir, "--repair"],
+        &["backup", &dir, &backup],
+    ] {
+        sampan(args).refused(1, "is encrypted");
+        assert_eq!(fs::read(&file).unwrap(), closed, "{args:?}");
+    }
+    assert!(!Path::new(&backup).exists() && !Path::new(&new).exists());
+    sampan(&["doctor", &dir]).refused(1, "");
 }

@@ -1,6 +1,6 @@
 //! Bad input: a clear sentence, the documented exit, and nothing changed.
 
-use crate::world::{World, relay, sampan};
+use crate::world::{World, database, relay, sampan};
 
 #[test]
 fn tickets_that_are_cut_altered_used_or_of_another_organisation() {
@@ -109,7 +109,7 @@ fn a_damaged_or_newer_database_is_exit_5_and_untouched() {
     std::fs::write(&db, b"not a database at all, but long enough to look at").unwrap();
     sampan(&["list", &w.path("branch"), "members"]).refused(5, "");
     std::fs::write(&db, good).unwrap();
-    let conn = rusqlite::Connection::open(&db).unwrap();
+    let conn = database(&w.path("branch"));
     conn.pragma_update(None, "user_version", 9_999).unwrap();
     drop(conn);
     sampan(&["list", &w.path("branch"), "members"]).refused(5, "");

@@ -2,7 +2,7 @@
 //!
 //! They do not: open a socket.
 
-use crate::world::{Out, command, finish, relay, sampan};
+use crate::world::{Out, command, database, finish, relay, sampan};
 use sampan_tests::members::members_csv;
 use serde_json::Value as Json;
 
@@ -314,7 +314,7 @@ fn a_bundle_holds_what_its_receiver_may_read_and_nothing_else() {
     w.apply("sampan", "two", "whole").ok();
     let names: Vec<_> = w.list("sampan", "two", "members").iter().map(|m| m["full_name"].clone()).collect();
     assert_eq!(names, ["Kín Hai"]);
-    let held = rusqlite::Connection::open(format!("{}/store.db", w.path("two"))).unwrap();
+    let held = database(&w.path("two"));
     let commits: i64 = held.query_row("SELECT count(*) FROM commits", [], |r| r.get(0)).unwrap();
     assert!(commits > 0);
     let one = w.list("sampan-relay", "district", "members");

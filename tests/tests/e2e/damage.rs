@@ -1,7 +1,7 @@
 //! Damage: one bit flipped in every column of every table is found and named, and the levels above heal
 //! what was lost.
 
-use crate::world::{World, sampan};
+use crate::world::{World, database, sampan};
 use rusqlite::Connection;
 use rusqlite::types::Value;
 use std::collections::BTreeSet;
@@ -73,7 +73,7 @@ fn one_bit_in_any_column_of_any_table_is_found_and_named() {
     sampan(&["verify", &dir]).ok();
     let file = Path::new(&dir).join("store.db");
     let whole = fs::read(&file).unwrap();
-    let db = Connection::open(&file).unwrap();
+    let db = database(&dir);
     let tables = tables(&db);
     let mut columns = Vec::new();
     for table in &tables {
@@ -83,7 +83,7 @@ fn one_bit_in_any_column_of_any_table_is_found_and_named() {
     drop(db);
     let (mut missed, mut found, mut misnamed) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
     for (table, column) in &columns {
-        let db = Connection::open(&file).unwrap();
+        let db = database(&dir);
         let Some((names, row)) = row_of(&db, table, column) else { continue };
         let at = names.iter().position(|n| n == column).unwrap();
         let key: bool = db
@@ -114,8 +114,7 @@ fn one_bit_in_any_column_of_any_table_is_found_and_named() {
     }
     assert_eq!(missed, BTreeSet::new(), "not found; named otherwise: {misnamed:#?}");
     for table in tables.iter().filter(|t| !["quarantine", "dirty"].contains(&t.as_str())) {
-        let empty =
-            Connection::open(&file).unwrap().query_row(&format!("SELECT count(*) FROM \"{table}\""), [], |r| r.get(0));
+        let empty = database(&dir).query_row(&format!("SELECT count(*) FROM \"{table}\""), [], |r| r.get(0));
         if empty != Ok(0) {
             assert!(found.contains(table.as_str()), "{table}");
         }
@@ -126,7 +125,7 @@ fn one_bit_in_any_column_of_any_table_is_found_and_named() {
 
 /// Flips a bit of a blob where it lies, by SQL.
 fn harm(dir: &str, sql: &str) {
-    let db = Connection::open(Path::new(dir).join("store.db")).unwrap();
+    let db = database(dir);
     assert!(db.execute(sql, []).unwrap() > 0, "{sql}");
 }
 

@@ -12,6 +12,8 @@ mod crash;
 mod cuts;
 mod damage;
 mod deposit;
+#[cfg(feature = "encryption")]
+mod encryption;
 mod enrol;
 mod erase;
 mod evidence;

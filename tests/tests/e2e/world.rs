@@ -3,10 +3,11 @@
 //! It does not: assert what a command is for.
 
 use serde_json::Value as Json;
+use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
 
 /// The folder of the binaries, built once in this test's own profile.
 pub fn bins() -> &'static Path {
@@ -15,7 +16,14 @@ pub fn bins() -> &'static Path {
         let exe = std::env::current_exe().unwrap();
         let profile = exe.parent().and_then(Path::parent).unwrap().to_owned();
         let mut build = Command::new(env!("CARGO"));
-        build.args(["build", "--quiet", "--workspace", "--bins"]);
+        build.args(["build", "--quiet", "--bins"]);
+        if cfg!(feature = "encryption") {
+            // The packages that have the feature, with what this test was built with: nothing is built twice.
+            build.args(["-p", "sampan-node", "-p", "sampan-relay", "-p", "sampan-tests"]);
+            build.args(["--features", "sampan-tests/encryption"]);
+        } else {
+            build.arg("--workspace");
+        }
         if profile.ends_with("release") {
             build.arg("--release");
         }
@@ -212,4 +220,25 @@ impl World {
 pub fn copy_folder(from: &str, to: &str) {
     let status = Command::new("cp").args(["-r", from, to]).status().unwrap();
     assert!(status.success());
+}
+
+/// Plain SQL over the database of a folder; with its key where it is encrypted (one that was in the clear when it
+/// was first asked for, and may be sealed since).
+pub fn database(dir: &str) -> rusqlite::Connection {
+    let db = rusqlite::Connection::open(Path::new(dir).join("store.db")).unwrap();
+    if let Some(key) = database_key(dir) {
+        db.execute_batch(&format!("PRAGMA cipher_log = off; PRAGMA key = \"x'{key}'\"")).unwrap();
+    }
+    db
+}
+
+/// The database key of a folder in hex, where it has one.
+pub fn database_key(dir: &str) -> Option<String> {
+    static SEEN: Mutex<BTreeMap<String, String>> = Mutex::new(BTreeMap::new());
+    let text = std::fs::read_to_string(Path::new(dir).join("keys/database.key")).ok()?;
+    let mut seen = SEEN.lock().unwrap();
+    if let Some(key) = text.lines().nth(1).filter(|digits| digits.len() == 64) {
+        seen.insert(dir.to_owned(), key.to_owned());
+    }
+    Some(seen.get(dir).unwrap_or_else(|| panic!("the key of {dir} was never in the clear")).clone())
 }

@@ -23,7 +23,12 @@ pub(super) fn backup(args: &BackupArgs, app: &mut App) -> Result<ExitCode, CliEr
     tell(app, &manifest)?;
     let bytes = crate::i18n::format_bytes(app.lang, manifest.bytes());
     app.say("backup.done", &[("file", &file), ("bytes", &bytes)]);
-    app.say(if manifest.sealed { "backup.sealed" } else { "backup.plain" }, &[("program", app.program)]);
+    let word = match (manifest.sealed, manifest.encrypted) {
+        (true, true) => "backup.encrypted",
+        (true, false) => "backup.sealed",
+        (false, _) => "backup.plain",
+    };
+    app.say(word, &[("program", app.program)]);
     Ok(ExitCode::Done)
 }
 

@@ -81,6 +81,13 @@ fn database(app: &App, dir: &Dir) -> Result<Vec<Finding>, CliError> {
         Err(e) => return Ok(vec![judged(app, "database", "doctor.database", Err::<(), _>(e))]),
     };
     let mut found = vec![judged(app, "database", "doctor.database", Ok(()))];
+    // A program that cannot encrypt does not tell people to.
+    if replica.store.is_encrypted() {
+        found.push(good(app, "encryption", "doctor.encrypted"));
+    } else if crate::keys::database::BUILT_IN {
+        let text = app.t("doctor.not_encrypted", &[("program", app.program)]);
+        found.push(finding("encryption", State::Note, text));
+    }
     found.extend(look(app, &mut replica).or_cli(app)?);
     found.push(soundness(app, &replica));
     Ok(found)
@@ -140,9 +147,11 @@ fn probe(dir: &Dir) -> Result<(), crate::dir::DirError> {
 fn load_keys(dir: &Dir) -> Result<(), crate::keys::KeyError> {
     keys::load(&dir.keys(), KeyKind::Device)?;
     keys::load(&dir.keys(), KeyKind::Box)?;
-    // The root key lies in the folder of the first relay alone.
-    if keys::exists(&dir.keys(), KeyKind::Root) {
-        keys::load(&dir.keys(), KeyKind::Root)?;
+    // The root key lies in the folder of the first relay alone, the database's where it is encrypted.
+    for kind in [KeyKind::Root, KeyKind::Database] {
+        if keys::exists(&dir.keys(), kind) {
+            keys::load(&dir.keys(), kind)?;
+        }
     }
     Ok(())
 }

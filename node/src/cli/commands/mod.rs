@@ -11,6 +11,7 @@ mod bundle;
 pub mod common;
 mod doctor;
 mod edit;
+mod encrypt;
 mod erase;
 pub mod join;
 pub mod link;
@@ -73,6 +74,7 @@ pub fn upkeep(command: &UpkeepCommand, app: &mut App) -> Result<ExitCode, CliErr
         UpkeepCommand::Bundle(command) => bundle::bundle(command, app),
         UpkeepCommand::Passphrase(args) => passphrase::passphrase(args, app),
         UpkeepCommand::Recovery(command) => recovery::recovery(command, app),
+        UpkeepCommand::Encrypt(args) => encrypt::encrypt(args, app),
         UpkeepCommand::Backup(args) => backup::backup(args, app),
         UpkeepCommand::Restore(args) => backup::restore(args, app),
     }

@@ -1,6 +1,7 @@
 //! `passphrase`: puts the keys of a folder under a passphrase, gives them another, or takes it away.
 //!
-//! It does not: encrypt records (the manual says so, and this command too).
+//! It does not: encrypt records: whether the database is encrypted is settled when it is made, or by `encrypt`,
+//! and this command says which it is.
 //!
 //! Invariants: a new passphrase is typed twice; a wrong one changes nothing.
 
@@ -49,14 +50,21 @@ pub(super) fn passphrase(args: &PassphraseArgs, app: &mut App) -> Result<ExitCod
         }
     }
     let locked = keys::is_locked(&keys);
+    let mut encrypted = false;
     if locked && dir.store().exists() {
-        Replica::open(&args.dir, &Settings::default()).and_then(|mut r| r.seal_tickets()).or_cli(app)?;
+        let mut replica = Replica::open(&args.dir, &Settings::default()).or_cli(app)?;
+        replica.seal_tickets().or_cli(app)?;
+        encrypted = replica.store.is_encrypted();
+        drop(replica);
         super::recovery::made_with_passphrase(&args.dir, app);
     }
     if app.json {
         app.out.json(&json!({ "passphrase": locked }))?;
     }
     app.say(if locked { "passphrase.done" } else { "passphrase.removed" }, &[]);
+    if locked {
+        app.say(if encrypted { "passphrase.records_encrypted" } else { "passphrase.records_plain" }, &[]);
+    }
     Ok(ExitCode::Done)
 }
 

@@ -23,9 +23,11 @@ pub(super) fn verify(args: &VerifyArgs, app: &mut App) -> Result<ExitCode, CliEr
     }
     // The shape of the command sees to it that one of the two is there.
     let dir = args.dir.as_deref().unwrap_or_else(|| std::path::Path::new("."));
-    let report = match common::open(app, dir) {
-        Ok(mut replica) => replica.verify().or_cli(app)?,
-        // Too damaged for the engine: its tables can be looked at all the same.
+    let checked = common::open(app, dir).and_then(|mut replica| replica.verify().or_cli(app));
+    let report = match checked {
+        Ok(report) => report,
+        // Too damaged for the engine: its tables can be looked at all the same, through a connection of their own
+        // (of an encrypted database one that met a spoilt page reads nothing more).
         Err(e) if e.code == codes::DATABASE_DAMAGED.name => match Replica::verify_tables(dir) {
             Ok(mut report) => {
                 if report.damaged.is_empty() {
