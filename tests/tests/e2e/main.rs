@@ -22,4 +22,5 @@ mod links;
 mod one_pc;
 mod readme;
 mod recovery;
+mod waiting;
 mod world;
