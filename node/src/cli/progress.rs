@@ -108,7 +108,7 @@ mod tests {
         assert!(p.bar.is_hidden());
         p.bytes(1_000_000, 4_000_000);
         assert_eq!((p.bar.position(), p.bar.length()), (1_000_000, Some(4_000_000)));
-        assert_eq!(p.bar.message(), "1 MB/4 MB");
+        assert_eq!(p.bar.message(), "1.0 MB/4.0 MB");
         p.bytes(5_000_000, 4_000_000);
         assert_eq!(p.bar.length(), Some(5_000_000), "the total never shrinks below what is done");
     }
