@@ -201,6 +201,15 @@ pub const BUNDLE_HEADER_BYTES_MAX: usize = 32 << 10;
 /// Logs of one neighbour whose tips are kept from its last bundle, so that the next one for it is short.
 pub const BUNDLE_HELD_LOGS_MAX: usize = 100_000;
 
+/// Bundles that wait in a folder for what they build on: a month of daily ones of every one of eight branches.
+pub const BUNDLES_WAITING_MAX: usize = 256;
+/// Bytes of them: less than one stick carries, and bearable on the disk of an old PC.
+pub const BUNDLES_WAITING_BYTES_MAX: u64 = 512 << 20;
+/// Bundles of one sender that wait: a fortnight of daily ones, so that no sender takes the room of all.
+pub const BUNDLES_WAITING_PER_SENDER_MAX: usize = 16;
+/// Bytes of them, as of whatever else waits for one peer's earlier work.
+pub const BUNDLES_WAITING_PER_SENDER_BYTES_MAX: u64 = 64 << 20;
+
 /// Characters of a recovery file: [`BUNDLE_RECEIVERS_MAX`] wrapped keys in base64, and room beside them.
 pub const RECOVERY_BYTES_MAX: usize = 64 << 10;
 /// Characters of a new passphrase at the least: below this no cost of guessing helps.

@@ -1,11 +1,17 @@
 //! Bundles as files: made on a disk or a stick, looked into, and taken in.
 //!
 //! It does not: know the form of the file or what goes in (`sampan_core::bundle`), or print (`cli`).
+//! `waiting` keeps those that came before what they build on; `erased` removes those that hold what was erased.
 //!
 //! Invariants: a file that is there is never written over, save the answers in `outbox/`, which are ours; a new
 //! one appears under its name only when it is whole and on the disk. A bundle is read twice: once to check all of
 //! it, then to take it in inside one transaction, which is undone when anything is refused or the file is not the
 //! one that was checked. Memory does not grow with the file.
+
+pub mod erased;
+pub mod waiting;
+
+pub use waiting::Waiting;
 
 use crate::dir::DirError;
 use crate::keys::tickets::TicketKeyError;
@@ -16,10 +22,11 @@ use sampan_core::bundle::{
     Taking, Target, format::LENGTH_AT, named_by_ticket,
 };
 use sampan_core::engine::meta;
-use sampan_core::id::{DeviceId, UnitId};
+use sampan_core::id::{CommitId, DeviceId, UnitId};
 use sampan_core::store::StoreError;
 use sampan_core::sync::Env;
 use sampan_core::wire::frame::{Announce, Frame};
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -41,6 +48,12 @@ pub enum BundleError {
     /// Refused.
     #[error(transparent)]
     Take(#[from] TakeError),
+    /// It builds on something that is not here, and waits for it in the folder now.
+    #[error("this bundle waits for an earlier one")]
+    Waits(Box<Waiting>),
+    /// The same, and there is no room for it to wait; the limit, by its name.
+    #[error("no more bundles can wait here: {0}")]
+    WaitingFull(&'static str),
     /// Encrypted to others.
     #[error("this bundle is for another device")]
     NotForUs {
@@ -113,6 +126,15 @@ pub struct Inspected {
     pub totals: Option<Announce>,
 }
 
+/// Bytes worked through, and of how many: for whoever watches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Step {
+    /// So many.
+    pub done: u64,
+    /// Of so many; never less.
+    pub of: u64,
+}
+
 /// Makes a bundle. `whole`: also what the receivers said that they hold. `replace`: an older file of this name
 /// goes.
 ///
@@ -124,6 +146,7 @@ pub fn create(
     file: &Path,
     whole: bool,
     replace: bool,
+    watch: &mut dyn FnMut(Step),
 ) -> Result<Created, BundleError> {
     if !replace && file.exists() {
         return Err(BundleError::Exists(file.to_owned()));
@@ -150,7 +173,12 @@ pub fn create(
     let key = engine.key().clone();
     let mut out = Vec::new();
     let mut sealer = Sealer::new(&key, &address, &mut **rng, &mut out)?;
+    let mut packed = 0;
     while let Some(frame) = parcel.next(store)? {
+        if let Frame::Commits { groups, .. } = &frame {
+            packed += groups.iter().map(|g| g.pack.len() as u64).sum::<u64>();
+            watch(Step { done: packed.min(totals.bytes), of: totals.bytes });
+        }
         sealer.push(&frame.encode(), &mut out)?;
         draft.write(&out)?;
         out.clear();
@@ -158,6 +186,7 @@ pub fn create(
     let total = sealer.finish(&key, &mut out)?;
     draft.write(&out)?;
     draft.finish(total, replace)?;
+    erased::made_anew(replica, file, plan.unit)?;
     let devices = plan.receivers.iter().filter(|r| !r.ticket).map(|r| r.key).collect();
     Ok(Created {
         file: file.to_owned(),
@@ -197,15 +226,28 @@ impl Draft {
         self.file.iter_mut().try_for_each(|f| f.write_all(bytes)).map_err(failed)
     }
 
+    /// Shows other processes that the draft is being written.
+    fn hold(&self) {
+        // A file system without locks: the draft then only may be taken for one that a power cut left.
+        let _ = self.file.as_ref().map(|f| f.get_ref().try_lock());
+    }
+
     /// Writes the length where it belongs and gives the file its name, once all of it is on the disk.
     fn finish(mut self, total: [u8; 8], replace: bool) -> Result<(), BundleError> {
         let failed = self.failed();
-        let Some(mut file) = self.file.take() else { return Ok(()) };
-        let synced = file.seek(SeekFrom::Start(LENGTH_AT)).and_then(|_| file.write_all(&total)).and_then(|()| {
-            file.flush()?;
-            file.get_ref().sync_all()
+        let written = self.file.iter_mut().try_for_each(|file| {
+            file.seek(SeekFrom::Start(LENGTH_AT))?;
+            file.write_all(&total)
         });
-        synced.map_err(&failed)?;
+        written.map_err(failed)?;
+        self.place(replace)
+    }
+
+    /// Gives the file its name, once all of it is on the disk.
+    fn place(mut self, replace: bool) -> Result<(), BundleError> {
+        let failed = self.failed();
+        let Some(mut file) = self.file.take() else { return Ok(()) };
+        file.flush().and_then(|()| file.get_ref().sync_all()).map_err(&failed)?;
         if !replace && self.to.exists() {
             return Err(BundleError::Exists(self.to.clone()));
         }
@@ -252,11 +294,12 @@ fn open(path: &Path) -> Result<File, BundleError> {
     Ok(file)
 }
 
-/// Reads a file from its beginning to its end; each frame that it holds goes to `each`.
+/// Reads a file from its beginning to its end: its bytes go to `raw`, each frame that it holds to `each`.
 fn read(
     file: &mut File,
     path: &Path,
     reader: Reader<'_>,
+    mut raw: impl FnMut(&[u8]) -> Result<(), BundleError>,
     mut each: impl FnMut(&[u8]) -> Result<(), BundleError>,
 ) -> Result<Checked, BundleError> {
     let unreadable = |source| BundleError::Unreadable { path: path.to_owned(), source };
@@ -271,10 +314,21 @@ fn read(
             Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
             Err(e) => return Err(unreadable(e)),
         };
+        raw(&bytes[..n])?;
         reader.push(&bytes[..n], &mut frames)?;
         frames.drain(..).try_for_each(|frame| each(&frame))?;
     }
     Ok(reader.finish()?)
+}
+
+/// Counts the bytes that are read, for whoever watches: `passes` times the whole file are to come.
+fn counted<'a>(file: &File, passes: u64, watch: &'a mut dyn FnMut(Step)) -> impl FnMut(&[u8]) + use<'a> {
+    let of = file.metadata().map_or(0, |m| m.len()).saturating_mul(passes);
+    let mut done = 0;
+    move |bytes| {
+        done += bytes.len() as u64;
+        watch(Step { done, of: of.max(done) });
+    }
 }
 
 /// Checks a whole bundle and says what it is; nothing is changed.
@@ -283,7 +337,7 @@ fn read(
 /// [`BundleError`].
 pub fn inspect(replica: &Replica, path: &Path) -> Result<Inspected, BundleError> {
     let secrets = secrets(replica)?;
-    inspect_open(replica, &mut open(path)?, path, &secrets).map(|(inspected, _)| inspected)
+    inspect_open(replica, &mut open(path)?, path, &secrets, &mut |_| {}).map(|(inspected, _)| inspected)
 }
 
 fn inspect_open(
@@ -291,9 +345,14 @@ fn inspect_open(
     file: &mut File,
     path: &Path,
     secrets: &[BoxSecret],
+    seen: &mut dyn FnMut(&[u8]),
 ) -> Result<(Inspected, Checked), BundleError> {
     let mut totals = None;
-    let checked = read(file, path, Reader::new(replica.engine.org(), secrets), |bytes| {
+    let mut raw = |bytes: &[u8]| {
+        seen(bytes);
+        Ok(())
+    };
+    let checked = read(file, path, Reader::new(replica.engine.org(), secrets), &mut raw, |bytes| {
         if let Frame::Announce(a) = Frame::decode(bytes).map_err(TakeError::from)? {
             totals = Some(a);
         }
@@ -303,26 +362,67 @@ fn inspect_open(
     Ok((Inspected { header, bytes, for_us: checked.for_us, totals }, checked))
 }
 
-/// Takes a bundle in, as a whole.
+/// Takes a bundle in, as a whole. One that builds on what is not here yet waits in the folder, if its sender may
+/// bring it and there is room; see [`waiting::take_ready`].
 ///
 /// # Errors
-/// [`BundleError`]; nothing was changed.
-pub fn apply(replica: &mut Replica, path: &Path) -> Result<Applied, BundleError> {
+/// [`BundleError`]; nothing was changed, but for [`BundleError::Waits`].
+pub fn apply(replica: &mut Replica, path: &Path, watch: &mut dyn FnMut(Step)) -> Result<Applied, BundleError> {
     let secrets = secrets(replica)?;
     let mut file = open(path)?;
-    let (_, checked) = inspect_open(replica, &mut file, path, &secrets)?;
+    let mut seen = counted(&file, 2, watch);
+    let (_, checked) = inspect_open(replica, &mut file, path, &secrets, &mut seen)?;
     if !checked.for_us {
         return Err(BundleError::NotForUs { unit: checked.header.unit });
     }
+    match take_in(replica, &mut file, path, &checked, &secrets, &mut seen)? {
+        Attempt::Taken(taken) => {
+            erased::came_anew(replica, &checked.header.sender.to_string())?;
+            Ok(Applied { header: checked.header, taken })
+        }
+        Attempt::Lacks(lacks) => {
+            let waiting = waiting::enter(replica, &mut file, path, &checked, &secrets, lacks)?;
+            Err(BundleError::Waits(Box::new(waiting)))
+        }
+    }
+}
+
+/// What became of a bundle.
+enum Attempt {
+    /// It is here.
+    Taken(Taken),
+    /// Nothing was changed: these commits are not here, and its sender may bring what builds on them.
+    Lacks(BTreeSet<CommitId>),
+}
+
+/// Takes in a bundle that was checked, in one transaction.
+fn take_in(
+    replica: &mut Replica,
+    file: &mut File,
+    path: &Path,
+    checked: &Checked,
+    secrets: &[BoxSecret],
+    seen: &mut dyn FnMut(&[u8]),
+) -> Result<Attempt, BundleError> {
     let now = replica.label()?;
     let Replica { store, engine, rng, .. } = replica;
+    let mut lacks = None;
     let taken = store.group(|s| {
         engine.catch_up(s)?;
         let mut taking = Taking::new(&checked.header);
-        let again = read(&mut file, path, Reader::new(engine.org(), &secrets), |frame| {
-            Ok(taking.take(&mut Env { store: &mut *s, engine: &mut *engine, rng: &mut **rng, now }, frame)?)
+        let raw = |bytes: &[u8]| {
+            seen(bytes);
+            Ok(())
+        };
+        let again = read(file, path, Reader::new(engine.org(), secrets), raw, |frame| {
+            let env = &mut Env { store: &mut *s, engine: &mut *engine, rng: &mut **rng, now };
+            let taken = taking.take(env, frame);
+            if matches!(taken, Err(TakeError::Missing(_))) {
+                lacks = taking.waits_for(env);
+            }
+            Ok(taken?)
         })?;
-        if again != checked {
+        if again != *checked {
             return Err(BundleError::Changed(path.to_owned()));
         }
         Ok(taking.finish(&mut Env { store: s, engine, rng: &mut **rng, now })?)
@@ -330,12 +430,12 @@ pub fn apply(replica: &mut Replica, path: &Path) -> Result<Applied, BundleError>
     match taken {
         Ok(taken) => {
             replica.follow_schema()?;
-            Ok(Applied { header: checked.header, taken })
+            Ok(Attempt::Taken(taken))
         }
         Err(e) => {
             // What the engine remembers of the undone transaction goes as well.
             engine.reload(store)?;
-            Err(e)
+            lacks.map(Attempt::Lacks).ok_or(e)
         }
     }
 }

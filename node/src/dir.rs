@@ -20,8 +20,8 @@ use std::path::{Path, PathBuf};
 /// Lies in a folder from the moment it is taken until the replica in it is whole.
 const UNFINISHED: &str = ".unfinished";
 /// Every name that a folder under construction may hold; others make it somebody else's.
-const OURS: [&str; 9] =
-    [UNFINISHED, "sampan.toml", "store.db", "keys", "files", "run.lock", "run.json", "logs", "outbox"];
+const OURS: [&str; 10] =
+    [UNFINISHED, "sampan.toml", "store.db", "keys", "files", "run.lock", "run.json", "logs", "outbox", "inbox"];
 /// How often a lock is tried: another process may be looking at it for a moment.
 const LOCK_TRIES: u32 = 5;
 /// Milliseconds between two tries.
@@ -220,6 +220,11 @@ impl Dir {
     #[must_use]
     pub fn outbox(&self) -> PathBuf {
         self.root.join("outbox")
+    }
+    /// The folder of bundles that wait for what they build on; made when the first has to wait.
+    #[must_use]
+    pub fn waiting(&self) -> PathBuf {
+        self.root.join("inbox").join("waiting")
     }
     fn run_lock(&self) -> PathBuf {
         self.root.join("run.lock")

@@ -19,6 +19,15 @@ pub use keys::{BoxKey, BoxSecret};
 pub use plan::{Parcel, Plan, PlanError, Receiver, Target, named_by_ticket};
 pub use take::{TakeError, Taken, Taking};
 
+/// Whether the charter says that the rights of a device have ended. One that it does not know yet may show its
+/// right in the bundle itself.
+#[must_use]
+pub fn sender_ended(charter: &crate::charter::Charter, sender: DeviceId, now: Millis) -> bool {
+    use crate::sync::door::{Door, judge_rights};
+    use crate::wire::frame::RefuseCode;
+    matches!(judge_rights(charter, sender, now), Some(Door::Refused(RefuseCode::GrantEnded, _)))
+}
+
 use crate::id::DeviceId;
 use crate::time::Millis;
 use crate::wire::frame::SpaceFrontier;

@@ -16,7 +16,7 @@ use crate::id::{CommitId, DeviceId, Flow, SpaceId};
 use crate::limits::BUNDLE_HELD_LOGS_MAX;
 use crate::register::{RegisterError, SignedRegister};
 use crate::scope::{Shared, Side};
-use crate::store::{Batch, StoreError};
+use crate::store::{Batch, Store, StoreError};
 use crate::sync::door::{self, Door};
 use crate::sync::{Env, Role, talk};
 use crate::time::Millis;
@@ -126,6 +126,8 @@ pub struct Taking {
     news_at: u64,
     held: Vec<SpaceFrontier>,
     held_logs: usize,
+    /// The parents that are not here of the commit that was refused for it.
+    lacking: BTreeSet<CommitId>,
     /// The sender's rights have ended: what it once shared with this relay, and which commits it handed in.
     deposit: Option<(Shared, BTreeSet<CommitId>)>,
     taken: Taken,
@@ -148,6 +150,7 @@ impl Taking {
             news_at: 0,
             held: Vec::new(),
             held_logs: 0,
+            lacking: BTreeSet::new(),
             deposit: None,
             taken: Taken::default(),
         }
@@ -316,12 +319,50 @@ impl Taking {
         }
         let judged = |_: &Charter, s: &SpaceId| *s == space;
         let one = std::slice::from_ref(group);
-        let intake = env.engine.intake(env.store, env.rng, self.sender, one, &judged, env.now)?;
+        let intake = match env.engine.intake(env.store, env.rng, self.sender, one, &judged, env.now) {
+            Ok(intake) => intake,
+            Err(e) => {
+                if let IntakeError::PeerOrder(id) = e {
+                    self.note_lacking(env.store, group, id)?;
+                }
+                return Err(e.into());
+            }
+        };
         self.taken.commits += intake.commits;
         self.taken.changes += intake.changes;
         self.taken.quarantined += intake.quarantined;
         self.taken.twins += u64::from(intake.twin_found);
         Ok(())
+    }
+
+    /// Remembers what a refused commit builds on that is not here: neither stored nor in what came with it.
+    fn note_lacking(&mut self, store: &dyn Store, group: &Group, id: CommitId) -> Result<(), StoreError> {
+        let heads: Vec<_> = group.headers.iter().filter_map(|h| h.trust().ok()).collect();
+        let Some(refused) = heads.iter().find(|h| h.id() == id) else { return Ok(()) };
+        let beside: BTreeSet<CommitId> = heads.iter().map(|h| h.id()).collect();
+        let parents = &refused.header().parents;
+        let known = store.known(parents)?;
+        let lacks = parents.iter().zip(known).filter(|(p, held)| held.is_none() && !beside.contains(*p));
+        self.lacking = lacks.map(|(p, _)| *p).collect();
+        Ok(())
+    }
+
+    /// After [`TakeError::Missing`], in the transaction that will be undone: the parents that the bundle waits
+    /// for. `None` when its sender has not shown a right to bring it, so that nothing of it may be kept.
+    #[must_use]
+    pub fn waits_for(&mut self, env: &Env<'_>) -> Option<BTreeSet<CommitId>> {
+        if self.lacking.is_empty() || self.deposit.is_some() || env.engine.is_blank() {
+            return None;
+        }
+        if self.role == Role::Lower {
+            // From below the door has judged at the hello; from above the charter must show a relay.
+            self.refresh(env.engine);
+            let ended = door::judge_rights(env.engine.charter(), self.sender, env.now).is_some();
+            if ended || self.shared.data.is_empty() {
+                return None;
+            }
+        }
+        Some(std::mem::take(&mut self.lacking))
     }
 
     fn take_registers(&mut self, env: &mut Env<'_>, registers: Vec<SignedRegister>) -> Result<(), TakeError> {

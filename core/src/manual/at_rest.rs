@@ -163,9 +163,11 @@
 //! right; it stands for ever and goes wherever that charter goes. Each replica that takes it in makes *holes* of
 //! every entry of the record (packs are rewritten, all else in them stays byte for byte, ids and signatures too),
 //! removes edits that were not sent, rows and words of the search, and rewrites copies in the quarantine. When
-//! nobody waits it cleans the disk: the search index is merged, the database written anew (`VACUUM`), the
+//! nobody waits it cleans the disk: bundles that may hold it go from `outbox/` and from among those that wait (see
+//! [`bundles`](super::bundles)), the search index is merged, the database written anew (`VACUUM`), the
 //! write-ahead log emptied. That holds the writer's lock: under a second at 50,000 records, some ten at 200,000
-//! (`tests/benches/README.md`); who wants to write meanwhile waits, or is told that the database is busy. Only then it signs that nothing is left; `erase DIR --list` shows who has, and who
+//! (`tests/benches/README.md`); who wants to write meanwhile waits, or is told that the database is busy. Only then
+//! it signs that nothing is left; `erase DIR --list` shows who has, and who
 //! has not. What comes later, by a link, a bundle or a backup, becomes a hole before it is judged or shown. A
 //! backup that is older than the erasure knows nothing of it until its first sync, which brings charters first.
 //!

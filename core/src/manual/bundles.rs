@@ -92,14 +92,40 @@
 //!   that stands now. Commits outside this device's own scope (its rights may have shrunk since) are left out and
 //!   counted.
 //! - The author of every commit is judged by the same intake; what does not count is set aside.
-//! - A commit whose parent is not here refuses the whole bundle, in words. Nothing of it is kept to wait: the file
-//!   itself waits, on the stick, for the earlier one; and the sender leaves out only what the receiver said that it
-//!   held, so this is the case of a receiver that has lost something.
+//! - A commit whose parent is not here: nothing of the bundle is applied, and if its sender has shown a right to bring
+//!   it, the whole file waits (below). The sender leaves out only what the receiver said that it held, so this is the
+//!   case of a receiver that has lost something.
 //! - The sender's clock and store epoch are not taken over, and nothing counts as *verified*: a file may be old.
 //!   News from above is as old as the bundle.
 //!
 //! What a bundle from below brought is answered by one for its sender, in `outbox/` (a newer answer replaces the
 //! older) or where `--receipt` says: acknowledgements, and what the sender's `Frontier` shows that it lacks.
+//!
+//! # Waiting
+//!
+//! A bundle that is whole, signed, for this device and from a sender that may bring it, and that builds on commits
+//! which are not here, is copied as it came (encrypted) to `inbox/waiting/`, under the hash of its chunks; `apply` says
+//! for whose earlier bundle it waits and exits 4, because nothing was applied. The same file twice is once. What lacks
+//! its parents after its sender's rights have ended, or before anything is known here, is refused and does not wait.
+//!
+//! It is taken in by itself as soon as the parents are here, by whatever way: at the end of the next `apply`, in a
+//! daemon after what a link brought, at the end of a `sync`; several follow one another in any order of arrival.
+//! It is then read to its end and judged anew: of a sender that was revoked meanwhile only its own is taken, as a deposit, and
+//! what is refused leaves the folder. A sender below is answered in `outbox/`.
+//!
+//! Bounds: `BUNDLES_WAITING_MAX` files and `BUNDLES_WAITING_BYTES_MAX` bytes in all, `BUNDLES_WAITING_PER_SENDER_MAX` and
+//! `BUNDLES_WAITING_PER_SENDER_BYTES_MAX` of one sender; beyond them `apply` exits 1 and the file waits where it is.
+//! `bundle waiting DIR` lists them, `--drop ID` gives one up; `status` (`bundles_waiting`) and `doctor` tell of them.
+//! The file is on the disk before the store names it and goes after the store has what it holds, so that a power
+//! cut loses and doubles nothing.
+//!
+//! # Erasure
+//!
+//! When a replica cleans its disk of what was erased, bundles in `outbox/` that it made itself go if they may hold
+//! something of a unit of which anything was erased (they are encrypted to others, so it cannot look), and so does what waits with commits of
+//! such a space. `erase` and `doctor` name them until new ones are made or have come. In a space of which something was
+//! erased nothing waits any more: whether a file was made before or after, its bytes could not tell. Files elsewhere
+//! (a stick) are out of reach; what they bring is erased as it comes.
 //!
 //! # What it does not hide
 //!

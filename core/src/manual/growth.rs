@@ -36,6 +36,7 @@
 //! | times and stores last told, for each device | one of each, for devices of the charter | the same |
 //! | units | [`UNITS_MAX`](crate::limits::UNITS_MAX), [`TREE_DEPTH_MAX`](crate::limits::TREE_DEPTH_MAX) deep | the operation is void |
 //! | log files | three files of a fixed size | the oldest goes |
+//! | bundles that wait for an earlier one | [`BUNDLES_WAITING_MAX`](crate::limits::BUNDLES_WAITING_MAX), [`BUNDLES_WAITING_BYTES_MAX`](crate::limits::BUNDLES_WAITING_BYTES_MAX); of one sender [`BUNDLES_WAITING_PER_SENDER_MAX`](crate::limits::BUNDLES_WAITING_PER_SENDER_MAX), [`BUNDLES_WAITING_PER_SENDER_BYTES_MAX`](crate::limits::BUNDLES_WAITING_PER_SENDER_BYTES_MAX) | refused (exit 1); the file waits where it is |
 //! | answers to bundles in `outbox/` | one for each sender | the newer takes the place of the older |
 //!
 //! # Not bounded

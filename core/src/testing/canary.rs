@@ -40,11 +40,13 @@ pub enum Canary {
     CutIgnored,
     /// A bundle is taken in without a look at the hash and the signature at its end.
     BundleUnchecked,
+    /// A relay's older beacon takes the place of the newer one that was remembered.
+    BeaconGoesBack,
 }
 
 impl Canary {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::AckBeforeDurable,
         Self::SealNotDurable,
         Self::AuthorCheckSkipped,
@@ -59,6 +61,7 @@ impl Canary {
         Self::QuarantineInFrontier,
         Self::CutIgnored,
         Self::BundleUnchecked,
+        Self::BeaconGoesBack,
     ];
 
     /// Its name on a command line and in reports.
@@ -79,6 +82,7 @@ impl Canary {
             Self::QuarantineInFrontier => "quarantine-in-frontier",
             Self::CutIgnored => "cut-ignored",
             Self::BundleUnchecked => "bundle-unchecked",
+            Self::BeaconGoesBack => "beacon-goes-back",
         }
     }
 

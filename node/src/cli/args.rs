@@ -114,6 +114,8 @@ pub enum BundleCommand {
     Apply(BundleApplyArgs),
     /// Look at one.
     Inspect(BundleFileArgs),
+    /// Those that wait for an earlier one.
+    Waiting(BundleWaitingArgs),
 }
 
 /// `bundle create`.
@@ -145,6 +147,17 @@ pub struct BundleApplyArgs {
     /// Where the answer goes.
     #[arg(long, value_name = "FILE")]
     pub receipt: Option<PathBuf>,
+}
+
+/// `bundle waiting`.
+#[derive(Debug, Clone, Args)]
+pub struct BundleWaitingArgs {
+    /// The folder.
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+    /// The one to remove.
+    #[arg(long = "drop", value_name = "ID")]
+    pub bundle_drop: Option<String>,
 }
 
 /// `bundle inspect`.

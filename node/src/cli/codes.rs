@@ -147,8 +147,11 @@ codes! {
     BUNDLE_SENDER "bundle_sender" Refused "The bundle's sender has no right to bring it.";
     BUNDLE_EARLY "bundle_early" NotInSync "The charter that would judge the bundle has not arrived.";
     BUNDLE_MISSING "bundle_missing" NotInSync "The bundle builds on something that has not arrived.";
+    BUNDLE_WAITS "bundle_waits" NotInSync "The bundle builds on something that has not arrived, and waits for it in the folder.";
+    BUNDLE_WAITING_FULL "bundle_waiting_full" Failed "The bundle builds on something that has not arrived, and no more may wait.";
     BUNDLE_NOBODY "bundle_nobody" BadInput "Nobody could receive the bundle.";
     BUNDLE_NOTHING_ABOVE "bundle_nothing_above" BadInput "No relay above is known.";
+    BUNDLE_UNKNOWN "bundle_unknown" BadInput "No waiting bundle has this id, or several have.";
     BUNDLE_BLANK "bundle_blank" BadInput "The folder knows no units yet.";
     KEY_LINE "key_line" BadInput "A file does not hold the key that is asked for.";
     ROOT_ABSENT "root_absent" BadInput "The root key is not in this folder.";

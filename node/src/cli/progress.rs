@@ -35,6 +35,12 @@ impl Progress {
         Self::on(lang, what, target)
     }
 
+    /// The same, but silence also where a program reads what is printed.
+    #[must_use]
+    pub fn for_people(lang: Lang, what: &'static str, json: bool) -> Self {
+        if json { Self::on(lang, what, ProgressDrawTarget::hidden()) } else { Self::stderr(lang, what) }
+    }
+
     fn on(lang: Lang, what: &'static str, target: ProgressDrawTarget) -> Self {
         let bar = ProgressBar::with_draw_target(Some(0), target);
         if let Ok(style) = ProgressStyle::with_template("{prefix} {bar:24} {percent:>3}%  {msg}") {
@@ -49,6 +55,14 @@ impl Progress {
         self.bar.set_length(announced.entries.max(done.entries));
         self.bar.set_position(done.entries);
         self.bar.set_message(self.words(announced, done));
+    }
+
+    /// Shows how many bytes are done, and of how many.
+    pub fn bytes(&self, done: u64, of: u64) {
+        self.bar.set_length(of.max(done));
+        self.bar.set_position(done);
+        let words = format!("{}/{}", format_bytes(self.lang, done), format_bytes(self.lang, of.max(done)));
+        self.bar.set_message(words);
     }
 
     fn words(&self, announced: Counts, done: Counts) -> String {
@@ -86,5 +100,16 @@ mod tests {
         assert_eq!(p.bar.message(), "2.560/10.000 (10/40 gói, 212,5 kB)");
         p.update(Counts::default(), done);
         assert_eq!(p.bar.length(), Some(2_560));
+    }
+
+    #[test]
+    fn of_a_file_it_says_the_bytes_and_programs_see_none_of_it() {
+        let p = Progress::for_people(Lang::En, "progress.bundle_apply", true);
+        assert!(p.bar.is_hidden());
+        p.bytes(1_000_000, 4_000_000);
+        assert_eq!((p.bar.position(), p.bar.length()), (1_000_000, Some(4_000_000)));
+        assert_eq!(p.bar.message(), "1.0 MB/4.0 MB");
+        p.bytes(5_000_000, 4_000_000);
+        assert_eq!(p.bar.length(), Some(5_000_000), "the total never shrinks below what is done");
     }
 }

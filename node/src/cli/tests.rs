@@ -129,6 +129,7 @@ fn the_commands_of_the_contract_parse() {
         "sampan bundle create d f.bundle",
         "sampan bundle apply d f.bundle --receipt g.bundle --json",
         "sampan bundle inspect d f.bundle --json",
+        "sampan bundle waiting d --drop 0a1b --json",
         "sampan passphrase d set --passphrase-file f",
         "sampan passphrase d change --passphrase-file f --new-passphrase-file g",
         "sampan --passphrase-file f passphrase d remove",

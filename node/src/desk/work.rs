@@ -7,6 +7,7 @@
 use super::table::{Table, TableInput, TableOutput};
 use super::turns::{Group, Turns, Waiting};
 use super::{Call, Input, Outgoing, Port, SessionId, SessionState};
+use crate::bundle::waiting;
 use crate::replica::Replica;
 use sampan_core::id::DeviceId;
 use sampan_core::limits::LINK_INPUT_BYTES_MAX;
@@ -42,6 +43,8 @@ pub(super) struct Work {
     next: u64,
     look_for_pending: bool,
     projecting: bool,
+    /// Commits came that a waiting bundle may go on from.
+    look_for_waiting: bool,
     /// Ticks until cleaning is tried again.
     clean_wait: u32,
     stop: bool,
@@ -68,6 +71,7 @@ impl Work {
             next: 0,
             look_for_pending: true,
             projecting: true,
+            look_for_waiting: true,
             clean_wait: 0,
             stop: false,
         }
@@ -82,6 +86,7 @@ impl Work {
                 self.idle();
             }
         }
+        self.take_waiting();
         if let Err(e) = self.replica.seal() {
             tracing::error!(error = %e, "sealing at the end failed");
         }
@@ -142,6 +147,7 @@ impl Work {
 
     /// What is done when nobody waits: a slice of projection, a checkpoint.
     fn idle(&mut self) {
+        self.take_waiting();
         match self.replica.project_step() {
             Ok(more) => {
                 if self.projecting && !more {
@@ -162,6 +168,21 @@ impl Work {
                 Some(less) => self.clean_wait = less,
                 None => self.clean(),
             }
+        }
+    }
+
+    /// Takes in bundles that came before what they build on, where that is here now.
+    fn take_waiting(&mut self) {
+        if !std::mem::take(&mut self.look_for_waiting) {
+            return;
+        }
+        match waiting::take_ready(&mut self.replica, None) {
+            Ok(ready) => {
+                let any = !ready.applied.is_empty();
+                self.projecting |= any;
+                self.look_for_pending |= any;
+            }
+            Err(e) => tracing::error!(error = %e, "a bundle that waits could not be taken in"),
         }
     }
 
@@ -220,6 +241,7 @@ impl Work {
         let look = std::mem::take(&mut self.look_for_pending);
         let (outputs, stored) = self.table.transact(&mut self.replica, inputs, look);
         self.projecting |= stored;
+        self.look_for_waiting |= stored;
         for (reply, port) in opened.iter().filter_map(|id| self.opening.remove(id)) {
             // A link that is gone already says so itself.
             let _ = reply.send(port);

@@ -3,7 +3,7 @@
 //! It does not: decide who may (the charter does), or choose words (`cli`).
 //!
 //! Invariants: this device says that something is gone only after its database was cleaned, and while no old
-//! copy of it lies in the folder.
+//! copy of it lies in the folder, nor a bundle that may hold it.
 
 use super::{Replica, ReplicaError};
 use sampan_core::charter::Erased;
@@ -46,6 +46,11 @@ impl Replica {
     pub fn clean_erased(&mut self) -> Result<bool, StoreError> {
         if !self.engine.is_unclean(&self.store)? {
             return Ok(true);
+        }
+        if let Err(e) = crate::bundle::erased::forget(self) {
+            // As with a database that another process reads: not confirmed, and tried again.
+            tracing::warn!(error = %e, "a bundle that may hold what was erased is still in the folder");
+            return Ok(false);
         }
         if !self.old_copies().is_empty() || !self.store.scrub()? {
             return Ok(false);

@@ -62,6 +62,8 @@ pub struct StatusReport {
     pub blocked: u64,
     /// Commits in quarantine.
     pub quarantined: u64,
+    /// Bundles that wait in the folder for an earlier one.
+    pub bundles_waiting: Vec<crate::bundle::Waiting>,
     /// Ancestors with a relay, nearest first.
     pub delivered: Vec<DeliveredRow>,
     /// When this replica last verified.
@@ -110,6 +112,7 @@ impl Replica {
             pending: of(Status::Pending) + of(Status::NeedsNewer),
             blocked: of(Status::Blocked) + of(Status::Malformed),
             quarantined: self.store.quarantine()?.len() as u64,
+            bundles_waiting: crate::bundle::waiting::list(self)?,
             delivered: self.delivered(&units)?,
             verified_at: when(self, meta::VERIFIED_AT)?,
             news_from_above_at: when(self, meta::NEWS_FROM_ABOVE_AT)?,

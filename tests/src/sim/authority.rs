@@ -50,7 +50,7 @@ impl World {
         wrote
     }
 
-    fn cut_device(&mut self, n: usize, kind: CutKind, remaining: Roles) -> bool {
+    pub(super) fn cut_device(&mut self, n: usize, kind: CutKind, remaining: Roles) -> bool {
         if n == 0 || self.spec(n).relay || self.exempt[n] || self.machines[n].starts == 0 || self.chaos.chance(500) {
             return false;
         }
@@ -69,7 +69,7 @@ impl World {
     }
 
     /// The nearest relay above a unit whose operator may decide there; the city's when there is none.
-    fn operator_of(&self, unit: UnitId) -> usize {
+    pub(super) fn operator_of(&self, unit: UnitId) -> usize {
         let near = (0..self.shape.nodes.len()).rev().find(|i| {
             let Some(p) = self.machines[*i].process.as_ref().filter(|_| !self.exempt[*i]) else { return false };
             let charter = p.replica.engine.charter();

@@ -42,6 +42,7 @@ pub const fn bait(canary: Canary) -> &'static [FaultKind] {
         Canary::PriorityForgotten => &[],
         Canary::CutIgnored => &[FaultKind::Lost, FaultKind::Narrowed, FaultKind::Outage],
         Canary::BundleUnchecked => &[FaultKind::Carried],
+        Canary::BeaconGoesBack => &[FaultKind::HostileBeacon, FaultKind::NewSchema],
     }
 }
 

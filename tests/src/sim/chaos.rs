@@ -144,6 +144,7 @@ impl World {
             FaultKind::Carried => self.carry_bundle(n),
             FaultKind::Succeeded => self.succeed(),
             FaultKind::Erased => self.erase(),
+            FaultKind::Deposited | FaultKind::Ended => self.end_with_unsent(n, kind),
             FaultKind::HostileWithhold
             | FaultKind::HostileReplay
             | FaultKind::HostileReorder
@@ -151,7 +152,8 @@ impl World {
             | FaultKind::HostileNoRight
             | FaultKind::HostileFork
             | FaultKind::HostileFlood
-            | FaultKind::HostileChange => {
+            | FaultKind::HostileChange
+            | FaultKind::HostileBeacon => {
                 self.turn_hostile(kind, n);
                 return;
             }
@@ -179,6 +181,11 @@ impl World {
             self.at(b, Happening::Lost { link, end: 1 });
         }
         true
+    }
+
+    /// The road of a machine's link is closed for a time; whoever has none now meets others as it likes.
+    pub(super) fn close_road(&mut self, n: usize, for_ms: u64) {
+        self.cut(n, for_ms, true);
     }
 
     fn half_open(&mut self, n: usize) -> bool {

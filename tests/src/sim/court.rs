@@ -40,11 +40,19 @@ pub(super) struct Court {
     ticks: BTreeMap<usize, Ticks>,
     /// Devices that may only read any more: nobody waits for a tick of what they had not sent.
     pub(super) narrowed: BTreeSet<DeviceId>,
+    /// Machines whose right ended with something unsent: what they had sealed is owed a place above.
+    pub(super) returns: BTreeSet<usize>,
 }
 
 impl Court {
     pub(super) fn new(org: sampan_core::id::OrgId) -> Self {
-        Self { model: Model::new(org), charter: None, ticks: BTreeMap::new(), narrowed: BTreeSet::new() }
+        Self {
+            model: Model::new(org),
+            charter: None,
+            ticks: BTreeMap::new(),
+            narrowed: BTreeSet::new(),
+            returns: BTreeSet::new(),
+        }
     }
 }
 
@@ -249,6 +257,10 @@ impl World {
             self.check_statuses(*n);
             self.check_delivered(*n);
             self.check_quarantine(*n);
+        }
+        let returns: Vec<usize> = self.court.returns.iter().copied().collect();
+        for words in returns.into_iter().filter_map(|n| self.unreturned(n)).collect::<Vec<_>>() {
+            self.ledger.accuse(words);
         }
         self.check_documents(&living);
         self.check_cost();

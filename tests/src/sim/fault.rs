@@ -114,6 +114,12 @@ faults! {
     Succeeded = "succeeded",
     /// A record is erased on request, while some edit it and others have not heard.
     Erased = "erased",
+    /// A device is cut off with edits that it had not sent; it comes back later and hands them in.
+    Deposited = "deposited",
+    /// A device's right gets an end, which comes while clocks run; a month later its relay closes it.
+    Ended = "ended",
+    /// A relay shows beacons of before.
+    HostileBeacon = "hostile-beacon",
 }
 
 impl FaultKind {

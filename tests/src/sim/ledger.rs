@@ -8,7 +8,7 @@
 //! as long as its record is not erased; an
 //! honest device never forks its own log.
 
-use sampan_core::id::{ChangeHash, CommitId, DeviceId, Flow, LogId, RecordId, StoreEpoch};
+use sampan_core::id::{ChangeHash, CommitId, DeviceId, Flow, LogId, RecordId, StoreEpoch, UnitId};
 use sampan_core::log::{Commit, EntryKind};
 use sampan_core::store::{CommitKey, Store, StoreError};
 use sampan_node::replica::Replica;
@@ -30,6 +30,8 @@ pub struct Held {
     pub unsealed: BTreeMap<ChangeHash, RecordId>,
     /// The store's epoch.
     pub epoch: StoreEpoch,
+    /// Of each relay above the newest beacon that was remembered: its counter, and the commits that it speaks of.
+    pub beacons: BTreeMap<(UnitId, DeviceId), (u64, u64)>,
 }
 
 /// The ledger of a world.

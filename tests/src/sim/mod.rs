@@ -14,6 +14,7 @@ pub mod case;
 mod chaos;
 mod court;
 mod dice;
+mod ends;
 mod fault;
 mod hostile;
 mod ledger;

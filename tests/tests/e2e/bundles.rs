@@ -7,14 +7,14 @@ use sampan_tests::members::members_csv;
 use serde_json::Value as Json;
 
 /// A city, its district and a branch of it as folders; nobody runs.
-struct Sticks {
+pub(crate) struct Sticks {
     dir: tempfile::TempDir,
 }
 
 impl Sticks {
     /// The city with its units and one directive; a district that joined and has its scope by stick, and whose
     /// answer the city has.
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let w = Self { dir: tempfile::tempdir().unwrap() };
         let city = w.path("city");
         relay(&["init", &city, "--org", "Thành phố", "--listen", "127.0.0.1:0"]).ok();
@@ -32,11 +32,11 @@ impl Sticks {
         w
     }
 
-    fn path(&self, name: &str) -> String {
+    pub(crate) fn path(&self, name: &str) -> String {
         self.dir.path().join(name).display().to_string()
     }
 
-    fn invite(&self, at: &str, unit: &str, role: &str) -> String {
+    pub(crate) fn invite(&self, at: &str, unit: &str, role: &str) -> String {
         relay(&["invite", &self.path(at), "--unit", unit, "--role", role, "--holder", "x"]).ok().first()
     }
 
@@ -53,42 +53,42 @@ impl Sticks {
         finish(command(bin, &args))
     }
 
-    fn create(&self, bin: &str, at: &str, to: Option<&str>, file: &str) -> Json {
+    pub(crate) fn create(&self, bin: &str, at: &str, to: Option<&str>, file: &str) -> Json {
         self.try_create(bin, at, to, file).ok().json()
     }
 
-    fn apply(&self, bin: &str, at: &str, file: &str) -> Out {
+    pub(crate) fn apply(&self, bin: &str, at: &str, file: &str) -> Out {
         finish(command(bin, &["bundle", "apply", &self.path(at), &self.path(file), "--json"]))
     }
 
     /// Takes in what comes from below and puts the answer under a name.
-    fn answered(&self, at: &str, file: &str, answer: &str) -> Json {
+    pub(crate) fn answered(&self, at: &str, file: &str, answer: &str) -> Json {
         let answer = self.path(answer);
         let args = ["bundle", "apply", &self.path(at), &self.path(file), "--json", "--receipt", &answer];
         relay(&args).ok().json()
     }
 
     /// A branch with its scope, and whose enrolment the district knows.
-    fn branch(&self, name: &str, unit: &str) {
+    pub(crate) fn branch(&self, name: &str, unit: &str) {
         let ticket = self.invite("district", unit, "editor");
         self.create("sampan-relay", "district", Some(unit), &format!("{name}-load"));
         sampan(&["join", &self.path(name), &ticket, "--timeout", "1"]).ok();
         self.apply("sampan", name, &format!("{name}-load")).ok();
     }
 
-    fn list(&self, bin: &str, at: &str, collection: &str) -> Vec<Json> {
+    pub(crate) fn list(&self, bin: &str, at: &str, collection: &str) -> Vec<Json> {
         finish(command(bin, &["list", &self.path(at), collection, "--json"])).ok().lines()
     }
 
-    fn status(&self, bin: &str, at: &str) -> Json {
+    pub(crate) fn status(&self, bin: &str, at: &str) -> Json {
         finish(command(bin, &["status", &self.path(at), "--json"])).ok().json()
     }
 
     /// Everything that a folder holds, as far as any command shows it.
-    fn seen(&self, bin: &str, at: &str) -> String {
+    pub(crate) fn seen(&self, bin: &str, at: &str) -> String {
         let mut status = self.status(bin, at);
         // When something last came from above is the one thing that a newer answer with nothing new changes.
-        for other in ["children", "news_from_above_at"] {
+        for other in ["children", "news_from_above_at", "bundles_waiting"] {
             status.as_object_mut().unwrap().remove(other);
         }
         let lists = ["members", "directives"].map(|c| self.list(bin, at, c));
@@ -200,11 +200,13 @@ fn a_bundle_that_goes_on_from_one_that_is_lost_says_so_and_a_whole_one_heals_it(
     std::fs::remove_dir_all(w.path("district")).unwrap();
     crate::world::copy_folder(&w.path("old"), &w.path("district"));
     let before = w.seen("sampan-relay", "district");
-    w.apply("sampan-relay", "district", "second").refused(4, "earlier one");
+    w.apply("sampan-relay", "district", "second").refused(4, "it waits in this folder");
     assert_eq!(w.seen("sampan-relay", "district"), before);
+    assert_eq!(w.status("sampan-relay", "district")["bundles_waiting"], 1);
     let (dir, whole) = (w.path("branch"), w.path("whole"));
     sampan(&["bundle", "create", &dir, &whole, "--whole"]).ok();
     assert_eq!(w.answered("district", "whole", "answer-2")["changes_received"], 2);
+    assert_eq!(w.status("sampan-relay", "district")["bundles_waiting"], 0, "what it waited for came another way");
     assert_eq!(w.answered("district", "second", "answer-3")["commits_received"], 0);
     w.apply("sampan", "branch", "answer-2").ok();
     assert!(ticked(&w.status("sampan", "branch")));
@@ -267,6 +269,9 @@ fn wrong_files_get_one_sentence_and_change_nothing() {
     w.try_create("sampan", "branch", None, "none/new").refused(1, "");
     assert!(!std::path::Path::new(&w.path("new")).exists() && !std::path::Path::new(&w.path("new.part")).exists());
     assert_eq!(w.seen("sampan-relay", "district"), before, "nothing was changed");
+    for at in ["district", "other", "city", "foreign"] {
+        assert!(!std::path::Path::new(&w.path(at)).join("inbox").exists(), "what is wrong never waits: {at}");
+    }
     // And the good one still does its work.
     assert_eq!(w.answered("district", "up", "down")["changes_received"], 1);
 }

@@ -24,4 +24,5 @@ mod links;
 mod one_pc;
 mod readme;
 mod recovery;
+mod waiting;
 mod world;

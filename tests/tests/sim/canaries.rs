@@ -15,7 +15,7 @@ pub const SURE: (Canary, u64) = (Canary::VerifiedTooEarly, 20);
 pub const NODES_MAX: usize = 6;
 
 /// Seeds of small worlds with the faults that matter, at least one of which catches the canary.
-const SEEDS: [(Canary, &[u64]); 14] = [
+const SEEDS: [(Canary, &[u64]); 15] = [
     (Canary::AckBeforeDurable, &[16, 21]),
     (Canary::SealNotDurable, &[9, 10, 14]),
     (Canary::AuthorCheckSkipped, &[2, 4]),
@@ -30,6 +30,7 @@ const SEEDS: [(Canary, &[u64]); 14] = [
     (Canary::QuarantineInFrontier, &[1]),
     (Canary::CutIgnored, &[1]),
     (Canary::BundleUnchecked, &[1]),
+    (Canary::BeaconGoesBack, &[1, 2]),
 ];
 
 #[test]

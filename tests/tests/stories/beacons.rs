@@ -116,6 +116,24 @@ fn a_relay_that_withholds_what_the_city_decided_is_betrayed_by_the_age_of_the_ci
     assert_eq!(seen(&v, 2, root), Some(told), "what was known of the city stays, and grows old");
 }
 
+/// Whether a branch to which its district says today's beacon and then yesterday's holds on to the newer one.
+pub fn an_older_beacon_is_noticed(seed: u64) -> bool {
+    let (mut v, district, _) = three_levels(seed);
+    ok(&v.sync(2, 1));
+    let said = |v: &mut Village| {
+        let now = v.now;
+        let r = &mut v.replicas[1];
+        r.engine.beacon(&mut *r.store, now).unwrap().unwrap()
+    };
+    let old = said(&mut v);
+    tomorrow(&mut v);
+    let new = said(&mut v);
+    assert_eq!(take(&mut v, 2, 1, &new), BeaconTaken::News);
+    let verdict = take(&mut v, 2, 1, &old);
+    let kept = seen(&v, 2, district).unwrap();
+    verdict == BeaconTaken::RolledBack(district) && kept.rolled_back && kept.day == today(&v)
+}
+
 #[test]
 fn a_relay_that_goes_back_behind_what_it_showed_is_noticed_and_said() {
     let (mut v, district, _) = three_levels(83);

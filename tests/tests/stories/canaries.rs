@@ -190,6 +190,11 @@ fn bundle_unchecked() {
 }
 
 #[test]
+fn beacon_goes_back() {
+    breaks(Canary::BeaconGoesBack, || crate::beacons::an_older_beacon_is_noticed(97));
+}
+
+#[test]
 fn a_canary_is_heard_on_its_own_thread_only() {
     let _planted = plant(Canary::TipsCollapsed);
     let sings = || sampan_core::canary::sings(Canary::TipsCollapsed);

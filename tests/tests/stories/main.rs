@@ -14,6 +14,7 @@ mod erase;
 mod forks;
 mod grants;
 mod hostile;
+mod many;
 mod model;
 mod model_random;
 mod narrowing;

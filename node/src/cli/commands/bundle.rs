@@ -1,4 +1,4 @@
-//! `bundle create`, `bundle apply` and `bundle inspect`.
+//! `bundle create`, `bundle apply`, `bundle inspect` and `bundle waiting`.
 //!
 //! It does not: know the file (`crate::bundle`).
 //!
@@ -6,10 +6,11 @@
 //! and with `--json` one object.
 
 use super::common;
-use crate::bundle::{self, BundleError, Created};
-use crate::cli::args::{BundleApplyArgs, BundleCommand, BundleCreateArgs, BundleFileArgs};
+use crate::bundle::{self, BundleError, Created, Waiting, erased::Gone, waiting};
+use crate::cli::args::{BundleApplyArgs, BundleCommand, BundleCreateArgs, BundleFileArgs, BundleWaitingArgs};
 use crate::cli::convert::IntoCli;
 use crate::cli::exit::{CliError, ExitCode};
+use crate::cli::progress::Progress;
 use crate::cli::{App, codes};
 use crate::i18n::{Lang, format_bytes, format_int, t};
 use crate::replica::Replica;
@@ -23,13 +24,18 @@ use std::path::Path;
 
 /// Digits of a device's id that are enough to look for it.
 const DEVICE_DIGITS_MIN: usize = 4;
+/// Digits of a device's id that people are shown.
+const DEVICE_DIGITS_SHOWN: usize = 12;
+/// Digits of a waiting bundle's name that people are shown.
+const ID_DIGITS_SHOWN: usize = 16;
 
-/// Runs one of the three.
+/// Runs one of the four.
 pub(super) fn bundle(command: &BundleCommand, app: &mut App) -> Result<ExitCode, CliError> {
     match command {
         BundleCommand::Create(args) => create(args, app),
         BundleCommand::Apply(args) => apply(args, app),
         BundleCommand::Inspect(args) => inspect(args, app),
+        BundleCommand::Waiting(args) => waiting(args, app),
     }
 }
 
@@ -39,7 +45,11 @@ fn create(args: &BundleCreateArgs, app: &mut App) -> Result<ExitCode, CliError> 
         None => Target::Above,
         Some(text) => target(app, &replica, text)?,
     };
-    let made = bundle::create(&mut replica, target, &args.bundle, args.whole, false).or_cli_at(app, &args.bundle)?;
+    let bar = Progress::for_people(app.lang, "progress.bundle_create", app.json);
+    let mut watch = |step: bundle::Step| bar.bytes(step.done, step.of);
+    let made = bundle::create(&mut replica, target, &args.bundle, args.whole, false, &mut watch);
+    drop(bar);
+    let made = made.or_cli_at(app, &args.bundle)?;
     if app.json {
         app.out.json(&created_json(&made))?;
     } else {
@@ -108,7 +118,15 @@ fn apply(args: &BundleApplyArgs, app: &mut App) -> Result<ExitCode, CliError> {
     if let Some(receipt) = args.receipt.as_ref().filter(|p| p.exists()) {
         return Err(BundleError::Exists(receipt.clone())).or_cli_at(app, receipt);
     }
-    let applied = bundle::apply(&mut replica, &args.bundle).or_cli_at(app, &args.bundle)?;
+    let bar = Progress::for_people(app.lang, "progress.bundle_apply", app.json);
+    let applied = bundle::apply(&mut replica, &args.bundle, &mut |step| bar.bytes(step.done, step.of));
+    drop(bar);
+    let applied = match applied {
+        Err(BundleError::Waits(one)) => return Err(waits(app, &replica, &one, &args.bundle)),
+        other => other.or_cli_at(app, &args.bundle)?,
+    };
+    // One that waited may go on from what has just come.
+    let ready = waiting::take_ready(&mut replica, Some(applied.header.sender)).or_cli_at(app, &args.bundle)?;
     common::written(&replica);
     let (header, taken) = (&applied.header, &applied.taken);
     // What came from below is answered at once: the sender's ticks wait for it.
@@ -120,7 +138,7 @@ fn apply(args: &BundleApplyArgs, app: &mut App) -> Result<ExitCode, CliError> {
         None => None,
     };
     let answer = answer.map(|(path, replace)| {
-        let made = bundle::create(&mut replica, Target::Device(header.sender), &path, false, replace);
+        let made = bundle::create(&mut replica, Target::Device(header.sender), &path, false, replace, &mut |_| {});
         made.or_cli_at(app, &path)
     });
     let answer = answer.transpose()?;
@@ -137,6 +155,12 @@ fn apply(args: &BundleApplyArgs, app: &mut App) -> Result<ExitCode, CliError> {
             "acknowledgements": taken.acks,
             "equal": taken.equal,
             "receipt": answer.as_ref().map(|a| a.file.display().to_string()),
+            "had_waited": ready.applied.iter().map(|a| json!({
+                "sender": a.header.sender.to_string(),
+                "commits_received": a.taken.commits,
+                "changes_received": a.taken.changes,
+                "quarantined": a.taken.quarantined,
+            })).collect::<Vec<_>>(),
         }))?;
     } else if let Some(answer) = &answer {
         app.out.line(&answer.file.display().to_string())?;
@@ -153,8 +177,102 @@ fn apply(args: &BundleApplyArgs, app: &mut App) -> Result<ExitCode, CliError> {
     if taken.left_out > 0 {
         app.say("bundle.left_out", &[("count", &int(taken.left_out))]);
     }
-    if let Some(answer) = &answer {
+    say_ready(app, &replica, &ready);
+    for answer in answer.iter().chain(&ready.answers) {
         say_created(app, &replica, answer, "bundle.answer");
+    }
+    Ok(ExitCode::Done)
+}
+
+/// What became of bundles that had waited.
+fn say_ready(app: &App, replica: &Replica, ready: &waiting::Ready) {
+    let int = |n: u64| format_int(app.lang, i64::try_from(n).unwrap_or(i64::MAX));
+    for one in &ready.applied {
+        let sender = device_name(replica, &one.header.sender);
+        let values = [("sender", sender), ("changes", int(one.taken.changes)), ("commits", int(one.taken.commits))];
+        app.say("bundle.had_waited", &values.each_ref().map(|(name, value)| (*name, value.as_str())));
+    }
+    for (one, why) in &ready.refused {
+        let (sender, what) = (device_name(replica, &one.sender), why.to_string());
+        app.say("bundle.waited_refused", &[("sender", &sender), ("what", &what)]);
+    }
+}
+
+/// The units of a device and the beginning of its id.
+fn device_name(replica: &Replica, device: &DeviceId) -> String {
+    let digits: String = device.to_string().chars().take(DEVICE_DIGITS_SHOWN).collect();
+    let units = replica.engine.charter().units_of(device);
+    let names: Vec<String> = units.iter().map(|u| common::unit_name(replica, u)).collect();
+    if names.is_empty() { digits } else { format!("{} ({digits})", names.join(", ")) }
+}
+
+/// The senders of bundles that wait, each once.
+pub(super) fn senders(replica: &Replica, waiting: &[Waiting]) -> String {
+    let all: BTreeSet<DeviceId> = waiting.iter().map(|w| w.sender).collect();
+    all.iter().map(|d| device_name(replica, d)).collect::<Vec<_>>().join("; ")
+}
+
+/// What is said of a bundle that waits now: done in part, and not in sync (exit 4).
+fn waits(app: &App, replica: &Replica, one: &Waiting, file: &Path) -> CliError {
+    common::written(replica);
+    let (file, sender) = (file.display().to_string(), device_name(replica, &one.sender));
+    let values = [("file", file.as_str()), ("sender", sender.as_str()), ("program", app.program)];
+    CliError::new(app.lang, &codes::BUNDLE_WAITS, &values).at(file.clone())
+}
+
+/// What an erasure removed of bundles and is not made anew, in words.
+pub(super) fn gone_words(app: &App, replica: &Replica, gone: &[Gone]) -> Vec<String> {
+    let files: Vec<&str> = gone.iter().filter_map(|g| g.file.as_deref()).collect();
+    let from: BTreeSet<&str> = gone.iter().filter_map(|g| g.sender.as_deref()).collect();
+    let mut out = Vec::new();
+    let int = |n: usize| format_int(app.lang, i64::try_from(n).unwrap_or(i64::MAX));
+    if !files.is_empty() {
+        let values = [("count", int(files.len())), ("files", files.join(", ")), ("program", app.program.to_owned())];
+        out.push(app.t("bundle.gone_made", &values.each_ref().map(|(name, value)| (*name, value.as_str()))));
+    }
+    if !from.is_empty() {
+        let count = int(gone.iter().filter(|g| g.sender.is_some()).count());
+        let names = from.iter().map(|d| d.parse().map_or_else(|_| (*d).to_owned(), |d| device_name(replica, &d)));
+        let senders = names.collect::<Vec<_>>().join("; ");
+        out.push(app.t("bundle.gone_waited", &[("count", &count), ("senders", &senders)]));
+    }
+    out
+}
+
+fn waiting(args: &BundleWaitingArgs, app: &mut App) -> Result<ExitCode, CliError> {
+    let mut replica = common::open(app, &args.dir)?;
+    let all = waiting::list(&replica).map_err(|e| e.into_cli(app.lang))?;
+    if let Some(name) = &args.bundle_drop {
+        let start = name.trim().to_lowercase();
+        let found: Vec<&Waiting> =
+            all.iter().filter(|w| start.len() >= DEVICE_DIGITS_MIN && w.id.starts_with(&start)).collect();
+        let [one] = found.as_slice() else {
+            return Err(app.error(&codes::BUNDLE_UNKNOWN, &[("name", name), ("program", app.program)]).at(name));
+        };
+        waiting::remove(&mut replica, &one.id).or_cli_at(app, &args.dir)?;
+        common::written(&replica);
+        let sender = device_name(&replica, &one.sender);
+        app.say("bundle.dropped", &[("name", &one.id), ("sender", &sender)]);
+        return Ok(ExitCode::Done);
+    }
+    if all.is_empty() && !app.json {
+        app.out.line(&app.t("bundle.none_waits", &[]))?;
+    }
+    for one in &all {
+        if app.json {
+            app.out.json(&json!({
+                "id": one.id,
+                "sender": one.sender.to_string(),
+                "direction": direction(one.down),
+                "created": rfc3339(one.created),
+                "since": rfc3339(one.since),
+                "bytes": one.bytes,
+            }))?;
+            continue;
+        }
+        let since = app.t("bundle.waits_since", &[("at", &rfc3339(one.since))]);
+        let (sender, size) = (device_name(&replica, &one.sender), format_bytes(app.lang, one.bytes));
+        app.out.line(&format!("{}  {sender}  {size}  {since}", &one.id[..ID_DIGITS_SHOWN.min(one.id.len())]))?;
     }
     Ok(ExitCode::Done)
 }
@@ -256,6 +374,15 @@ fn in_words(error: BundleError, lang: Lang, program: &str, file: &str) -> CliErr
             TakeError::Limit(name) => limit(name),
             TakeError::Local(e) => e.into_cli(lang),
         },
+        BundleError::Waits(one) => {
+            let sender = one.sender.to_string();
+            let values = [("file", file), ("sender", sender.as_str()), ("program", program)];
+            CliError::new(lang, &codes::BUNDLE_WAITS, &values).at(file)
+        }
+        BundleError::WaitingFull(name) => {
+            let values = [("file", file), ("limit", name), ("program", program)];
+            CliError::new(lang, &codes::BUNDLE_WAITING_FULL, &values).at(file)
+        }
         BundleError::NotForUs { .. } => new(&codes::BUNDLE_NOT_FOR_US),
         BundleError::Changed(_) => new(&codes::BUNDLE_ALTERED),
         BundleError::Exists(_) => new(&codes::FILE_EXISTS),

@@ -243,6 +243,15 @@ fn look(app: &App, replica: &mut Replica) -> Result<Vec<Finding>, StoreError> {
         let count = crate::i18n::format_int(app.lang, i64::try_from(report.quarantined).unwrap_or(i64::MAX));
         out.push(finding("quarantine", State::Note, app.t("doctor.quarantine", &[("count", &count)])));
     }
+    if !report.bundles_waiting.is_empty() {
+        let senders = super::bundle::senders(replica, &report.bundles_waiting);
+        let count = crate::i18n::format_int(app.lang, i64::try_from(report.bundles_waiting.len()).unwrap_or(i64::MAX));
+        let values = [("count", count.as_str()), ("senders", senders.as_str()), ("program", app.program)];
+        out.push(finding("bundles", State::Note, app.t("doctor.bundles_waiting", &values)));
+    }
+    for words in super::bundle::gone_words(app, replica, &crate::bundle::erased::gone(&replica.store)?) {
+        out.push(finding("bundles", State::Note, words));
+    }
     let held = replica.held_back()?.into_iter().filter(|(_, at)| now.0.saturating_sub(at.0) < FLOOD_TOLD_MS).count();
     if held > 0 {
         let values = [("count", held.to_string()), ("program", app.program.to_owned())];

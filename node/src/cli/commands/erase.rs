@@ -71,6 +71,8 @@ pub(super) fn erase(args: &EraseArgs, app: &mut App) -> Result<ExitCode, CliErro
         if known { "erase.known" } else { "erase.done" },
         &[("name", &what.name()), ("waiting", &waiting), ("program", app.program)],
     );
+    let gone = crate::bundle::erased::gone(&replica.store).or_cli(app)?;
+    super::bundle::gone_words(app, &replica, &gone).iter().for_each(|line| crate::cli::output::to_stderr(line));
     if !clean {
         tell_unclean(app, &replica);
     }

@@ -36,6 +36,7 @@ pub fn object(report: &StatusReport) -> Map<String, Json> {
         ("pending", json!(report.pending)),
         ("blocked", json!(report.blocked)),
         ("quarantined", json!(report.quarantined)),
+        ("bundles_waiting", json!(report.bundles_waiting.len())),
         ("delivered", delivered.collect()),
         ("verified_at", json!(report.verified_at.map(rfc3339))),
         ("news_from_above_at", json!(report.news_from_above_at.map(rfc3339))),
@@ -158,6 +159,11 @@ pub fn words(app: &App, replica: &Replica, report: &StatusReport) -> Result<Vec<
         if n > 0 {
             out.push(app.t(id, &[("count", &count(n))]));
         }
+    }
+    if !report.bundles_waiting.is_empty() {
+        let (n, senders) =
+            (report.bundles_waiting.len() as u64, super::bundle::senders(replica, &report.bundles_waiting));
+        out.push(app.t("status.bundles_waiting", &[("count", &count(n)), ("senders", &senders)]));
     }
     for (unit, reason) in &report.withdrawn {
         out.push(app.t("status.withdrawn", &[("unit", &common::unit_name(replica, unit)), ("reason", reason)]));

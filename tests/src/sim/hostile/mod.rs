@@ -13,6 +13,7 @@ mod odd;
 mod tests;
 
 use super::dice::Dice;
+use super::ends::beacon_in;
 use super::fault::{FaultKind, Faults};
 use super::world::World;
 use sampan_core::id::{Flow, LogId};
@@ -42,6 +43,8 @@ pub(super) struct Hostile {
     waiting: BTreeMap<usize, Vec<Forged>>,
     /// Tips that were added to each log on purpose.
     forks: BTreeMap<LogId, usize>,
+    /// The first beacon that a relay said since it began to show old ones.
+    beacons: BTreeMap<usize, Vec<u8>>,
     /// Machines that flood.
     flooding: BTreeSet<usize>,
     /// Bytes of made-up frames that left since the costs were last looked at.
@@ -58,6 +61,7 @@ impl Hostile {
             held_back: BTreeMap::new(),
             waiting: BTreeMap::new(),
             forks: BTreeMap::new(),
+            beacons: BTreeMap::new(),
             flooding: BTreeSet::new(),
             made_up: 0,
         }
@@ -118,6 +122,17 @@ impl Hostile {
             faults.fired(FaultKind::HostileStale);
             out.clear();
         }
+        if has(FaultKind::HostileBeacon)
+            && let Some((_, b)) = out.first_mut()
+            && beacon_in(b).is_some()
+        {
+            let first = self.beacons.entry(n).or_insert_with(|| b.clone());
+            // In turn with new ones: who is shown nothing newer cannot tell.
+            if first != b && self.dice.chance(500) {
+                faults.fired(FaultKind::HostileBeacon);
+                b.clone_from(first);
+            }
+        }
         if has(FaultKind::HostileWithhold) && self.dice.chance(300) && !out.is_empty() {
             faults.fired(FaultKind::HostileWithhold);
             out.clear();
@@ -163,12 +178,15 @@ fn is_charter(bytes: &[u8]) -> bool {
 impl World {
     /// A peer turns hostile in one way more.
     pub(super) fn turn_hostile(&mut self, kind: FaultKind, n: usize) {
+        // Only a relay has a word to go back on.
+        let n = if kind == FaultKind::HostileBeacon && !self.spec(n).relay { 0 } else { n };
         self.hostile.ever.insert(n);
         match kind {
             FaultKind::HostileWithhold
             | FaultKind::HostileReplay
             | FaultKind::HostileReorder
-            | FaultKind::HostileStale => {
+            | FaultKind::HostileStale
+            | FaultKind::HostileBeacon => {
                 self.hostile.tricks.entry(n).or_default().insert(kind);
             }
             FaultKind::HostileNoRight => self.write_without_right(n),

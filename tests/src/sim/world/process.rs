@@ -5,6 +5,7 @@
 //! Invariants: after every step of a machine the ledger looks at its store.
 
 use super::*;
+use crate::sim::ends::beacon_in;
 
 impl World {
     pub(in crate::sim) fn spec(&self, machine: usize) -> &NodeSpec {
@@ -122,6 +123,19 @@ impl World {
         let closed: Vec<SessionId> =
             inputs.iter().filter_map(|i| if let TableInput::Closed { id } = i { Some(*id) } else { None }).collect();
         let count = inputs.len();
+        let framed: Vec<(usize, Vec<u8>)> = inputs
+            .iter()
+            .filter_map(|i| {
+                if let TableInput::Frame { id, bytes, .. } = i {
+                    Some((*p.links.get(id)?, bytes.clone()))
+                } else {
+                    None
+                }
+            })
+            .filter(|(_, bytes)| beacon_in(bytes).is_some())
+            .collect();
+        let older = self.older_beacons(n, framed.iter().map(|(link, bytes)| (*link, bytes.as_slice())));
+        let Some(p) = self.machines[n].process.as_mut() else { return };
         let (outputs, stored) = p.table.transact(&mut p.replica, inputs, look);
         for id in closed {
             p.states.remove(&id);
@@ -136,11 +150,17 @@ impl World {
         }
         self.after_step(n);
         self.check_memory(n);
+        if !self.exempt[n] {
+            self.check_noticed(n, &older);
+        }
         if stored {
             self.at(1, Happening::Project(n));
         }
         if self.spec(n).relay {
             self.publish(n);
+            if self.faults.has(FaultKind::Ended) && !self.exempt[n] {
+                self.close_what_is_due(n);
+            }
         }
         self.seal_later(n);
     }
@@ -207,6 +227,7 @@ impl World {
             self.ledger.accuse(format!("{name} cannot be read: {e}"));
         }
         self.check_ticks(n);
+        self.check_beacons(n);
     }
 
     /// Carries what a table said.
