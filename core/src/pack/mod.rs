@@ -4,13 +4,14 @@
 //! pack), choose a compressor (the [`Codec`] is an argument), or check roots (`log::Commit::join`).
 //!
 //! Layout: one byte of form, the raw length as LEB128, the bytes. Forms: 0 verbatim, stored; 1
-//! verbatim, compressed by the codec; 2 columnar (reserved); 3 and 4 as 0 and 1, with the holes that an
-//! erasure left. The verbatim body is written in `verbatim`.
+//! verbatim, compressed by the codec; 2 columnar; 3 and 4 as 0 and 1, with the holes that an
+//! erasure left (which is how such commits always lie). The bodies are written in `verbatim` and `columnar`.
 //!
 //! Invariants: everything that the receiver computes is left out (payload hashes, record ids of
 //! creations, magic and checksum of changes); decoding yields exactly the payloads encoded, or an
 //! error; the inflated size is announced and bounded before anything is inflated.
 
+mod columnar;
 mod leb;
 mod verbatim;
 
@@ -24,6 +25,36 @@ pub trait Codec {
     fn compress(&self, raw: &[u8]) -> Vec<u8>;
     /// Inflates to exactly `len` bytes; `None` when the bytes do not hold that.
     fn inflate(&self, packed: &[u8], len: usize) -> Option<Vec<u8>>;
+    /// Compresses one of the many blocks of a columnar pack: without what would repeat from block to block.
+    fn compress_block(&self, raw: &[u8]) -> Vec<u8> {
+        self.compress(raw)
+    }
+    /// Inflates what [`Codec::compress_block`] made, to exactly `len` bytes.
+    fn inflate_block(&self, packed: &[u8], len: usize) -> Option<Vec<u8>> {
+        self.inflate(packed, len)
+    }
+    /// Whether packs made with this codec may be columnar; all forms are read with any.
+    fn columnar(&self) -> bool {
+        false
+    }
+}
+
+/// A codec whose packs are never columnar: for a peer that does not read that form.
+pub struct Verbatim<'a>(pub &'a dyn Codec);
+
+impl Codec for Verbatim<'_> {
+    fn compress(&self, raw: &[u8]) -> Vec<u8> {
+        self.0.compress(raw)
+    }
+    fn inflate(&self, packed: &[u8], len: usize) -> Option<Vec<u8>> {
+        self.0.inflate(packed, len)
+    }
+    fn compress_block(&self, raw: &[u8]) -> Vec<u8> {
+        self.0.compress_block(raw)
+    }
+    fn inflate_block(&self, packed: &[u8], len: usize) -> Option<Vec<u8>> {
+        self.0.inflate_block(packed, len)
+    }
 }
 
 /// A codec that stores: for tests of core, and the floor of the figures.
@@ -41,6 +72,7 @@ impl Codec for Stored {
 
 const FORM_STORED: u8 = 0;
 const FORM_COMPRESSED: u8 = 1;
+const FORM_COLUMNAR: u8 = 2;
 const FORM_HOLED_STORED: u8 = 3;
 const FORM_HOLED_COMPRESSED: u8 = 4;
 
@@ -70,9 +102,26 @@ pub struct PackScope {
     pub space: SpaceId,
 }
 
-/// Encodes payloads, compressing when that is shorter.
+/// Encodes payloads in the shortest form that the codec knows. Columns are used only where they were read
+/// back as exactly these payloads.
 #[must_use]
 pub fn encode(scope: &PackScope, payloads: &[&Payload], codec: &dyn Codec) -> Vec<u8> {
+    let whole = verbatim_form(scope, payloads, codec);
+    if !codec.columnar() {
+        return whole;
+    }
+    match columnar::encode(scope, payloads, codec) {
+        Some(columns) if columns.len() + 1 < whole.len() => {
+            let mut out = Vec::with_capacity(columns.len() + 1);
+            out.push(FORM_COLUMNAR);
+            out.extend_from_slice(&columns);
+            out
+        }
+        Some(_) | None => whole,
+    }
+}
+
+fn verbatim_form(scope: &PackScope, payloads: &[&Payload], codec: &dyn Codec) -> Vec<u8> {
     let holed = payloads.iter().any(|p| matches!(p.secret, Secret::Salts(_)));
     let raw = verbatim::write(scope, payloads, holed);
     let packed = codec.compress(&raw);
@@ -92,6 +141,9 @@ pub fn encode(scope: &PackScope, payloads: &[&Payload], codec: &dyn Codec) -> Ve
 /// [`PackError`]; nothing larger than the announced size, itself bounded, is ever allocated.
 pub fn decode(scope: &PackScope, bytes: &[u8], codec: &dyn Codec) -> Result<Vec<Payload>, PackError> {
     let (&form, rest) = bytes.split_first().ok_or(PackError::Malformed("it is empty"))?;
+    if form == FORM_COLUMNAR {
+        return columnar::decode(scope, rest, codec);
+    }
     let (holed, is_stored) = match form {
         FORM_STORED => (false, true),
         FORM_COMPRESSED => (false, false),

@@ -1,0 +1,254 @@
+//! Payloads into columns.
+//!
+//! It does not: prove that they come back (the parent does, by reading what was written).
+//!
+//! Invariants: a change goes into columns only if its parts give its bytes; any other goes as it is, beside them.
+
+use super::blocks::{Place, Shelf};
+use super::numbers::Numbers;
+use super::past::{self, Pasts};
+use super::shape::{Preds, Shape, Shapes, Step, last_steps, parts};
+use super::texts::Texts;
+use super::values::{Blobs, Values};
+use super::{ActorOf, Dep, PackScope, actor_of, computed_record, kind_number};
+use crate::change::{Body, Parsed, encode_body};
+use crate::hash::CHUNK_PREFIX;
+use crate::id::{ActorId, RecordId};
+use crate::log::{EntryKind, EntryPayload, Payload, Secret};
+use std::collections::BTreeMap;
+
+/// The columns of a pack while it is made, in the order in which they are written.
+#[derive(Debug, Default)]
+struct Columns<'a> {
+    secrets: Blobs,
+    counts: Numbers,
+    kinds: Numbers,
+    refs: Numbers,
+    ids: Blobs,
+    names: Numbers,
+    times: Numbers,
+    birth_fields: Texts<'a>,
+    birth_kinds: Numbers,
+    shapes: Numbers,
+    whole: Blobs,
+    deps: Numbers,
+    hashes: Blobs,
+    authors: Numbers,
+    seqs: Numbers,
+    starts: Numbers,
+    change_times: Numbers,
+    messages: Texts<'a>,
+    pred_counters: Numbers,
+    pred_actors: Numbers,
+}
+
+/// What is written to.
+#[derive(Debug, Default)]
+struct Writer<'a> {
+    columns: Columns<'a>,
+    values: Values<'a>,
+    shapes: Shapes<'a>,
+    names: Vec<&'a str>,
+    name_at: BTreeMap<&'a str, u64>,
+    actors: Vec<ActorId>,
+    actor_at: BTreeMap<ActorId, u64>,
+    pasts: Pasts,
+    /// Each change's place by its hash.
+    at: BTreeMap<[u8; 32], usize>,
+    /// Each record's number in the order of first mention, and the place of its last entry.
+    records: BTreeMap<RecordId, (u64, usize)>,
+    time: i64,
+    /// Changes that went into columns.
+    shaped: usize,
+}
+
+/// The pack's content, and how many changes went into columns.
+pub(super) fn write(scope: &PackScope, payloads: &[&Payload]) -> (Shelf, usize) {
+    let mut w = Writer::default();
+    for p in payloads {
+        if let Secret::Whole(secret) = &p.secret {
+            w.columns.secrets.push(secret);
+        }
+        w.columns.counts.push(p.entries.len() as u64);
+        for e in &p.entries {
+            w.entry(scope, e);
+        }
+    }
+    let shaped = w.shaped;
+    (w.finish(payloads.len()), shaped)
+}
+
+impl<'a> Writer<'a> {
+    fn actor(&mut self, actor: ActorId) -> u64 {
+        *self.actor_at.entry(actor).or_insert_with(|| {
+            self.actors.push(actor);
+            self.actors.len() as u64 - 1
+        })
+    }
+
+    fn entry(&mut self, scope: &PackScope, e: &'a EntryPayload) {
+        let (entry, c) = (&e.entry, &mut self.columns);
+        c.kinds.push(kind_number(entry.kind));
+        let names = &mut self.names;
+        c.names.push(*self.name_at.entry(&entry.collection).or_insert_with(|| {
+            names.push(&entry.collection);
+            names.len() as u64 - 1
+        }));
+        c.times.push_signed(entry.time.0 as i64 - self.time);
+        self.time = entry.time.0 as i64;
+        if let Some(birth) = &entry.birth {
+            c.birth_fields.push(birth.field.as_str());
+            c.birth_kinds.push(birth.kind as u64);
+        }
+        let place = self.pasts.len();
+        let next = self.records.len() as u64;
+        let previous = self.records.get(&entry.record).copied();
+        match previous {
+            Some((number, _)) => c.refs.push(super::REF_FIRST + number),
+            None if computed_record(&scope.space, entry.kind, &entry.payload_hash) == Some(entry.record) => {
+                c.refs.push(super::REF_COMPUTED);
+            }
+            None => {
+                c.refs.push(super::REF_EXPLICIT);
+                c.ids.push(&entry.record.0);
+            }
+        }
+        self.records.insert(entry.record, (previous.map_or(next, |(number, _)| number), place));
+        if !self.change(e, previous.map(|(_, at)| at)) {
+            self.columns.shapes.push(0);
+            let from = if entry.kind.is_change() { CHUNK_PREFIX } else { 0 };
+            self.columns.whole.push(e.payload.get(from..).unwrap_or_default());
+            self.pasts.push_unknown(entry.payload_hash, entry.record);
+        }
+        self.at.insert(entry.payload_hash, place);
+    }
+
+    /// Puts a change into columns; false if it has no shape, and then nothing was written.
+    fn change(&mut self, e: &'a EntryPayload, previous: Option<usize>) -> bool {
+        let entry = &e.entry;
+        if !entry.kind.is_change() {
+            return false;
+        }
+        let Ok(parsed) = Parsed::read_stored(&e.payload) else { return false };
+        let body = parsed.body();
+        if parsed.hash().0 != entry.payload_hash || encode_body(body) != e.payload {
+            return false;
+        }
+        let Some(parts) = parts(body) else { return false };
+        let deps: Vec<(Dep, Option<usize>)> = body
+            .deps
+            .iter()
+            .map(|hash| match self.at.get(&hash.0) {
+                Some(at) if previous == Some(*at) => (Dep::Previous, Some(*at)),
+                Some(at) => (Dep::Back((self.pasts.len() - at) as u64), Some(*at)),
+                None => (Dep::Hash(*hash), None),
+            })
+            .collect();
+        let past: Vec<Option<usize>> = deps.iter().map(|(_, at)| *at).collect();
+        let mut shape = Shape {
+            message: !body.message.is_empty(),
+            deps: deps.len() as u32,
+            steps: Vec::with_capacity(parts.len()),
+        };
+        for part in &parts {
+            let key = self.shapes.key(part.key);
+            let op = &body.ops[part.at]; // `parts` counts them
+            let preds = past::is_known(body, op, self.pasts.last(&past, key));
+            shape.steps.push(Step { key, class: part.class, preds });
+        }
+        let number = self.shapes.shape(&shape);
+        self.columns.shapes.push(number as u64 + 1);
+        for (dep, _) in &deps {
+            let c = &mut self.columns;
+            match dep {
+                Dep::Previous => c.deps.push(super::DEP_PREVIOUS),
+                Dep::Hash(hash) => {
+                    c.deps.push(super::DEP_HASH);
+                    c.hashes.push(&hash.0);
+                }
+                Dep::Back(n) => c.deps.push(super::DEP_BACK + n),
+            }
+        }
+        let author = parsed.actor();
+        let number = match actor_of(entry) {
+            ActorOf::Birth(a) | ActorOf::Identity(a) if a == author => 0,
+            ActorOf::Birth(_) | ActorOf::Identity(_) | ActorOf::Table => self.actor(author) + 1,
+        };
+        let c = &mut self.columns;
+        c.authors.push(number);
+        c.seqs.push_signed(body.seq.wrapping_sub(self.pasts.seq(&past, &author)) as i64);
+        c.starts.push_signed(body.start_op.wrapping_sub(self.pasts.start_op(&past)) as i64);
+        c.change_times.push_signed(body.time.wrapping_sub(entry.time.0 as i64));
+        if shape.message {
+            c.messages.push(body.message);
+        }
+        for (part, step) in parts.iter().zip(&shape.steps) {
+            if let Preds::Named(_) = step.preds {
+                self.preds(body, part.at);
+            }
+        }
+        let last = last_steps(&shape);
+        let last = last.iter().map(|(key, at)| (*key, body.start_op + parts[*at as usize].at as u64));
+        let before = if let [at] = past.as_slice() { *at } else { None };
+        self.pasts.push((entry.payload_hash, entry.record), body, before, last);
+        for (part, step) in parts.into_iter().zip(&shape.steps) {
+            self.values.push(step.key, step.class, part.value);
+        }
+        self.shaped += 1;
+        true
+    }
+
+    fn preds(&mut self, body: &Body<'a>, at: usize) {
+        for id in body.preds_of(&body.ops[at]) {
+            self.columns.pred_counters.push(id.counter);
+            let actor = match id.actor {
+                0 => 0,
+                _ => body.actor_of(*id).map_or(0, |a| self.actor(a) + 1),
+            };
+            self.columns.pred_actors.push(actor);
+        }
+    }
+
+    fn finish(self, commits: usize) -> Shelf {
+        let mut out = Shelf::default();
+        super::leb::put(&mut out.head, commits as u64);
+        super::leb::put(&mut out.head, self.names.len() as u64);
+        self.names.iter().for_each(|n| super::leb::put_bytes(&mut out.head, n.as_bytes()));
+        self.shapes.write(&mut out.head);
+        let mut actors = Blobs::default();
+        self.actors.iter().for_each(|a| actors.push(&a.0));
+        super::leb::put(&mut out.head, self.actors.len() as u64);
+        actors.write(&mut out, Place::Stored);
+        let c = self.columns;
+        c.secrets.write(&mut out, Place::Stored);
+        c.counts.write(&mut out);
+        c.kinds.write(&mut out);
+        c.refs.write(&mut out);
+        c.ids.write(&mut out, Place::Stored);
+        c.names.write(&mut out);
+        c.times.write(&mut out);
+        c.birth_fields.write(&mut out);
+        c.birth_kinds.write(&mut out);
+        c.shapes.write(&mut out);
+        c.whole.write(&mut out, Place::Squeezed);
+        c.deps.write(&mut out);
+        c.hashes.write(&mut out, Place::Stored);
+        c.authors.write(&mut out);
+        c.seqs.write(&mut out);
+        c.starts.write(&mut out);
+        c.change_times.write(&mut out);
+        c.messages.write(&mut out);
+        c.pred_counters.write(&mut out);
+        c.pred_actors.write(&mut out);
+        self.values.write(&mut out);
+        out
+    }
+}
+
+/// Whether the columns can hold these payloads at all.
+pub(super) fn fits(payloads: &[&Payload]) -> bool {
+    payloads.iter().all(|p| {
+        matches!(p.secret, Secret::Whole(_))
+            && p.entries.iter().all(|e| e.entry.kind != EntryKind::Hole && (e.entry.kind == EntryKind::Birth) == e.entry.birth.is_some())
+    })
+}
