@@ -5,7 +5,7 @@
 //!
 //! Layout: one byte of form, the raw length as LEB128, the bytes. Forms: 0 verbatim, stored; 1
 //! verbatim, compressed by the codec; 2 columnar; 3 and 4 as 0 and 1, with the holes that an
-//! erasure left (which is how such commits always lie). The bodies are written in `verbatim` and `columnar`.
+//! erasure left (which is how such commits always lie); 5 as 2, on top of earlier commits. The bodies are written in `verbatim` and `columnar`.
 //!
 //! Invariants: everything that the receiver computes is left out (payload hashes, record ids of
 //! creations, magic and checksum of changes); decoding yields exactly the payloads encoded, or an
@@ -15,9 +15,9 @@ mod columnar;
 mod leb;
 mod verbatim;
 
-use crate::id::{OrgId, SpaceId};
+use crate::id::{ChangeHash, OrgId, RecordId, SpaceId};
 use crate::limits::PACK_INFLATED_BYTES_MAX;
-use crate::log::{Payload, Secret};
+use crate::log::{EntryPayload, Payload, Secret};
 
 /// Compression, as an argument: core has none of its own.
 pub trait Codec {
@@ -36,6 +36,22 @@ pub trait Codec {
     /// Whether packs made with this codec may be columnar; all forms are read with any.
     fn columnar(&self) -> bool {
         false
+    }
+}
+
+/// A codec that stores, in columns: for tests of core, and where nothing can be compressed.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct StoredColumns;
+
+impl Codec for StoredColumns {
+    fn compress(&self, raw: &[u8]) -> Vec<u8> {
+        raw.to_vec()
+    }
+    fn inflate(&self, packed: &[u8], len: usize) -> Option<Vec<u8>> {
+        (packed.len() == len).then(|| packed.to_vec())
+    }
+    fn columnar(&self) -> bool {
+        true
     }
 }
 
@@ -73,6 +89,7 @@ impl Codec for Stored {
 const FORM_STORED: u8 = 0;
 const FORM_COMPRESSED: u8 = 1;
 const FORM_COLUMNAR: u8 = 2;
+const FORM_COLUMNAR_AFTER: u8 = 5;
 const FORM_HOLED_STORED: u8 = 3;
 const FORM_HOLED_COMPRESSED: u8 = 4;
 
@@ -88,9 +105,21 @@ pub enum PackError {
     /// Does not inflate to what it announces.
     #[error("a pack that does not inflate to the size it announces")]
     Inflate,
+    /// Names entries of earlier commits that are not at hand.
+    #[error("a pack that builds on commits which are not at hand")]
+    Earlier,
     /// Ends early, goes on, or holds a number out of range.
     #[error("a malformed pack: {0}")]
     Malformed(&'static str),
+}
+
+/// The commits before the first of a pack: up its chain of parents, as far as each has exactly one. That is the same at
+/// every holder, whatever else it holds.
+pub trait Earlier {
+    /// Where the change lies: how many steps up the chain (its first parent is 1), at which index, and the entry.
+    fn place(&self, record: &RecordId, change: &ChangeHash) -> Option<(u64, u32, EntryPayload)>;
+    /// The entry at a place.
+    fn entry(&self, steps: u64, index: u32) -> Option<EntryPayload>;
 }
 
 /// What decoding needs to compute record ids and check positions.
@@ -110,7 +139,7 @@ pub fn encode(scope: &PackScope, payloads: &[&Payload], codec: &dyn Codec) -> Ve
     if !codec.columnar() {
         return whole;
     }
-    match columnar::encode(scope, payloads, codec) {
+    match columnar::encode(scope, payloads, codec, None) {
         Some(columns) if columns.len() + 1 < whole.len() => {
             let mut out = Vec::with_capacity(columns.len() + 1);
             out.push(FORM_COLUMNAR);
@@ -118,6 +147,65 @@ pub fn encode(scope: &PackScope, payloads: &[&Payload], codec: &dyn Codec) -> Ve
             out
         }
         Some(_) | None => whole,
+    }
+}
+
+/// A pack like this one that names what it can by its place in earlier commits, if it is shorter so. It is for a receiver
+/// that holds those commits, and never for keeping: see [`needs_earlier`].
+#[must_use]
+pub fn encode_after(
+    scope: &PackScope,
+    payloads: &[&Payload],
+    codec: &dyn Codec,
+    pack: &[u8],
+    earlier: &dyn Earlier,
+) -> Option<Vec<u8>> {
+    let columns = columnar::encode(scope, payloads, codec, Some(earlier))?;
+    let mut out = Vec::with_capacity(columns.len() + 1);
+    out.push(FORM_COLUMNAR_AFTER);
+    out.extend_from_slice(&columns);
+    (out.len() < pack.len()).then_some(out)
+}
+
+/// Whether a pack may hold changes whose dependencies lie outside it and are named by hash.
+#[must_use]
+pub fn names_hashes(pack: &[u8]) -> bool {
+    match pack.split_first() {
+        Some((&FORM_COLUMNAR, rest)) => columnar::hashes(rest).is_some_and(|n| n > 0),
+        // Where columns did not pay, the pack is small.
+        Some((&(FORM_STORED | FORM_COMPRESSED), rest)) => rest.len() < SMALL_BYTES,
+        Some(_) | None => false,
+    }
+}
+
+/// A verbatim pack up to here is worth opening for the sake of what can be left out.
+const SMALL_BYTES: usize = 4 << 10;
+
+/// Whether a pack is columnar, which an older version does not read.
+#[must_use]
+pub fn is_columnar(pack: &[u8]) -> bool {
+    matches!(pack.first(), Some(&(FORM_COLUMNAR | FORM_COLUMNAR_AFTER)))
+}
+
+/// Whether a pack can be read only together with earlier commits: it must not be kept as it is.
+#[must_use]
+pub fn needs_earlier(pack: &[u8]) -> bool {
+    pack.first() == Some(&FORM_COLUMNAR_AFTER)
+}
+
+/// Decodes a pack that may name entries of earlier commits.
+///
+/// # Errors
+/// [`PackError::Earlier`] where one is not at hand; else as [`decode`].
+pub fn decode_after(
+    scope: &PackScope,
+    bytes: &[u8],
+    codec: &dyn Codec,
+    earlier: &dyn Earlier,
+) -> Result<Vec<Payload>, PackError> {
+    match bytes.split_first() {
+        Some((&FORM_COLUMNAR_AFTER, rest)) => columnar::decode(scope, rest, codec, Some(earlier)),
+        Some(_) | None => decode(scope, bytes, codec),
     }
 }
 
@@ -141,8 +229,8 @@ fn verbatim_form(scope: &PackScope, payloads: &[&Payload], codec: &dyn Codec) ->
 /// [`PackError`]; nothing larger than the announced size, itself bounded, is ever allocated.
 pub fn decode(scope: &PackScope, bytes: &[u8], codec: &dyn Codec) -> Result<Vec<Payload>, PackError> {
     let (&form, rest) = bytes.split_first().ok_or(PackError::Malformed("it is empty"))?;
-    if form == FORM_COLUMNAR {
-        return columnar::decode(scope, rest, codec);
+    if form == FORM_COLUMNAR || form == FORM_COLUMNAR_AFTER {
+        return columnar::decode(scope, rest, codec, None);
     }
     let (holed, is_stored) = match form {
         FORM_STORED => (false, true),

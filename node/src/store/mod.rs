@@ -477,6 +477,10 @@ impl Store for SqliteStore {
         Ok(self.read_groups(space, keys)?)
     }
 
+    fn entry_at(&self, commit: CommitKey, index: u32) -> Result<Option<EntryPayload>, StoreError> {
+        Ok(self.opened(commit)?.entry(index).ok().cloned())
+    }
+
     fn charter_commits(&self) -> Result<Vec<Commit>, StoreError> {
         Ok(self.read_charter_commits()?)
     }

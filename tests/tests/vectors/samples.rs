@@ -416,6 +416,11 @@ pub fn frames() -> Vec<Named<Frame>> {
         ),
         ("frame_deposit", Frame::Deposit(Box::new(deposit(Some(group())))), deposit_shape),
         ("frame_deposit_answered", Frame::Deposit(Box::new(answered)), deposit_shape),
+        (
+            "frame_plain",
+            Frame::Plain(vec![CommitId([0x21; 32]), CommitId([0x22; 32])]),
+            "frame(variant fields(commits[commit]))",
+        ),
     ]
 }
 

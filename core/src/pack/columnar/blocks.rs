@@ -3,7 +3,8 @@
 //!
 //! It does not: know what a column holds.
 //!
-//! Layout, after the form and the raw length of all that follows (inflated): the head and the small columns
+//! Layout, after the form, the raw length of all that follows (inflated) and the number of dependencies that are
+//! named by their hash: the head and the small columns
 //! together, then what is stored as it is, then each large column by itself. A block is its raw length, then
 //! its packed length plus one, or 0 where it is stored, then the bytes. The head names for each
 //! body its length and place, in the order in which they are asked for.
@@ -58,13 +59,14 @@ impl Shelf {
     }
 
     /// The whole, behind its raw length.
-    pub(super) fn finish(self, out: &mut Vec<u8>, codec: &dyn Codec) {
+    pub(super) fn finish(self, out: &mut Vec<u8>, hashes: u64, codec: &dyn Codec) {
         let mut first = Vec::with_capacity(self.head.len() + self.small.len() + 4);
         put(&mut first, self.head.len() as u64);
         first.extend_from_slice(&self.head);
         first.extend_from_slice(&self.small);
         let raw = first.len() + self.stored.len() + self.alone.iter().map(Vec::len).sum::<usize>();
         put(out, raw as u64);
+        put(out, hashes);
         block(out, &first, codec);
         put(out, self.stored.len() as u64);
         out.extend_from_slice(&self.stored);

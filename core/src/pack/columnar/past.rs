@@ -1,15 +1,21 @@
 //! What is known of the changes that a pack names: enough to compute what their successors would repeat.
 //!
-//! It does not: look into a store; what lies outside the pack comes from an [`Earlier`].
+//! It does not: look into a store; what lies outside the pack comes from an [`Earlier`](super::Earlier).
 //!
 //! Invariants: writer and reader compute the same from the same entries, whatever either has stored.
 
 use super::shape::Preds;
-use crate::change::Body;
+use super::shape::parts;
+use crate::change::{Body, Parsed};
 use crate::id::{ActorId, ChangeHash, RecordId};
+use crate::log::EntryPayload;
+use std::collections::BTreeMap;
 
 /// How far back a key's last operation is looked for: a record's edits that travel together are few.
 const STEPS_BACK_MAX: usize = 16;
+
+/// From this place on stand the changes outside the pack: far above `PACK_ENTRIES_MAX`.
+const OUTSIDE: usize = 1 << 24;
 
 /// What the successor of a change repeats.
 #[derive(Debug, Clone, Copy)]
@@ -37,11 +43,36 @@ pub(super) struct Pasts {
     all: Vec<Past>,
     /// Key and counter of each change's last operation of that key, in the order of keys.
     keys: Vec<(u32, u32)>,
+    /// Those that lie outside the pack, each with the counter of its last operation of each key.
+    outside: Vec<(Past, BTreeMap<String, u64>)>,
 }
 
 impl Pasts {
     pub(super) fn get(&self, at: usize) -> Option<&Past> {
-        self.all.get(at)
+        match at.checked_sub(OUTSIDE) {
+            Some(at) => self.outside.get(at).map(|(past, _)| past),
+            None => self.all.get(at),
+        }
+    }
+
+    /// Takes in an entry that lies outside the pack; its place.
+    pub(super) fn add_outside(&mut self, e: &EntryPayload) -> usize {
+        let mut keys = BTreeMap::new();
+        let parsed = Parsed::read_stored(&e.payload).ok().filter(|_| e.entry.kind.is_change());
+        let known = parsed.map(|p| {
+            for part in parts(p.body()).unwrap_or_default() {
+                keys.insert(part.key.to_owned(), p.start_op.wrapping_add(part.at as u64));
+            }
+            KnownPast { author: p.actor(), seq: p.seq, max_op: p.max_op(), before: None, keys: (0, 0) }
+        });
+        let past = Past { hash: e.entry.change(), record: e.entry.record, known };
+        self.outside.push((past, keys));
+        OUTSIDE + self.outside.len() - 1
+    }
+
+    /// The record of a change outside the pack.
+    pub(super) fn outside_record(&self, at: usize) -> Option<RecordId> {
+        self.outside.get(at.checked_sub(OUTSIDE)?).map(|(past, _)| past.record)
     }
 
     pub(super) fn len(&self) -> usize {
@@ -76,21 +107,25 @@ impl Pasts {
 
     /// The sequence that follows, for this author, from what is known of the dependencies.
     pub(super) fn seq(&self, deps: &[Option<usize>], author: &ActorId) -> u64 {
-        let known = deps.iter().flatten().filter_map(|at| self.all.get(*at)?.known);
+        let known = deps.iter().flatten().filter_map(|at| self.get(*at)?.known);
         known.filter(|k| k.author == *author).map(|k| k.seq).max().unwrap_or(0).wrapping_add(1)
     }
 
     /// The first counter that follows.
     pub(super) fn start_op(&self, deps: &[Option<usize>]) -> u64 {
-        let known = deps.iter().flatten().filter_map(|at| self.all.get(*at)?.known);
+        let known = deps.iter().flatten().filter_map(|at| self.get(*at)?.known);
         known.map(|k| k.max_op).max().unwrap_or(0).wrapping_add(1)
     }
 
     /// The operation that the only dependency left at this key: its author and counter.
-    pub(super) fn last(&self, deps: &[Option<usize>], key: u32) -> Option<(ActorId, u64)> {
+    pub(super) fn last(&self, deps: &[Option<usize>], key: u32, name: &str) -> Option<(ActorId, u64)> {
         let [Some(at)] = deps else { return None };
         let mut at = *at;
         for _ in 0..STEPS_BACK_MAX {
+            if let Some(at) = at.checked_sub(OUTSIDE) {
+                let (past, keys) = self.outside.get(at)?;
+                return Some((past.known?.author, *keys.get(name)?));
+            }
             let known = self.all.get(at)?.known?;
             let (start, len) = known.keys;
             let keys = self.keys.get(start..start + len)?;

@@ -11,16 +11,16 @@ use super::past::Pasts;
 use super::shape::{Class, Known, Preds, Shape};
 use super::texts::TextReader;
 use super::values::{BlobReader, Source, Sources};
-use super::{ActorOf, PackError, PackScope, actor_of, computed_record};
+use super::{ActorOf, Earlier, PackError, PackScope, actor_of, computed_record};
 use crate::change::{Action, Body, Key, Obj, Op, OpId, Scalar, encode_hashed};
 use crate::hash::{change_hash, whole_chunk};
 use crate::id::{ActorId, ChangeHash, RecordId};
 use crate::limits::{
-    CHANGE_BYTES_MAX, CHANGE_OPS_MAX, COMMIT_ENTRIES_MAX, PACK_ENTRIES_MAX, PACK_INFLATED_BYTES_MAX, PACK_OPS_MAX,
+    CHANGE_BYTES_MAX, CHANGE_OPS_MAX, COMMIT_ENTRIES_MAX, PACK_EARLIER_COMMITS_MAX, PACK_ENTRIES_MAX, PACK_INFLATED_BYTES_MAX, PACK_OPS_MAX,
 };
 use crate::log::{BirthOf, Entry, EntryKind, EntryPayload, Payload, Secret};
 use crate::time::Millis;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The columns, in the order in which they are written.
 struct Columns<'a> {
@@ -37,6 +37,8 @@ struct Columns<'a> {
     whole: BlobReader<'a>,
     deps: NumberReader<'a>,
     hashes: BlobReader<'a>,
+    steps: NumberReader<'a>,
+    indexes: NumberReader<'a>,
     authors: NumberReader<'a>,
     seqs: NumberReader<'a>,
     starts: NumberReader<'a>,
@@ -62,6 +64,8 @@ impl<'a> Columns<'a> {
             whole: BlobReader::read(b)?,
             deps: NumberReader::read(b)?,
             hashes: BlobReader::read(b)?,
+            steps: NumberReader::read(b)?,
+            indexes: NumberReader::read(b)?,
             authors: NumberReader::read(b)?,
             seqs: NumberReader::read(b)?,
             starts: NumberReader::read(b)?,
@@ -82,6 +86,8 @@ impl<'a> Columns<'a> {
             &self.birth_kinds,
             &self.shapes,
             &self.deps,
+            &self.steps,
+            &self.indexes,
             &self.authors,
             &self.seqs,
             &self.starts,
@@ -97,6 +103,10 @@ impl<'a> Columns<'a> {
 }
 
 struct Reading<'a> {
+    earlier: Option<&'a dyn Earlier>,
+    /// Earlier commits that were asked for.
+    steps: BTreeSet<u64>,
+    hashes: u64,
     space: crate::id::SpaceId,
     c: Columns<'a>,
     known: Known<'a>,
@@ -131,7 +141,12 @@ enum Value<'a> {
     Items { first: usize, count: usize, from: usize },
 }
 
-pub(super) fn read(scope: &PackScope, mut b: Blocks<'_>) -> Result<Vec<Payload>, PackError> {
+pub(super) fn read<'a>(
+    scope: &PackScope,
+    mut b: Blocks<'a>,
+    hashes: u64,
+    earlier: Option<&'a dyn Earlier>,
+) -> Result<Vec<Payload>, PackError> {
     let commits = b.head.count()?;
     let names = read_names(&mut b.head)?;
     let known = Known::read(&mut b.head)?;
@@ -146,6 +161,9 @@ pub(super) fn read(scope: &PackScope, mut b: Blocks<'_>) -> Result<Vec<Payload>,
     let sources = Sources::read(&known.shapes, &mut b)?;
     b.end()?;
     let mut r = Reading {
+        earlier,
+        steps: BTreeSet::new(),
+        hashes: 0,
         space: scope.space,
         c,
         known,
@@ -176,6 +194,9 @@ pub(super) fn read(scope: &PackScope, mut b: Blocks<'_>) -> Result<Vec<Payload>,
     }
     r.c.end()?;
     r.sources.end()?;
+    if r.hashes != hashes {
+        return Err(PackError::Malformed("another number of hashes than announced"));
+    }
     Ok(out)
 }
 
@@ -273,8 +294,10 @@ impl<'a> Reading<'a> {
                 }
                 super::DEP_HASH => {
                     hashes.push(ChangeHash(array(self.c.hashes.next()?)?));
+                    self.hashes += 1;
                     None
                 }
+                super::DEP_OUTSIDE => Some(self.outside()?),
                 n => {
                     let back = usize::try_from(n - super::DEP_BACK).ok().filter(|n| *n > 0);
                     let at = back.and_then(|n| self.pasts.len().checked_sub(n));
@@ -290,6 +313,21 @@ impl<'a> Reading<'a> {
         Ok((hashes, places))
     }
 
+    /// The place of an entry of an earlier commit, which is now known.
+    fn outside(&mut self) -> Result<usize, PackError> {
+        let earlier = self.earlier.ok_or(PackError::Earlier)?;
+        let steps = self.c.steps.next()?;
+        let index = self.c.indexes.index(COMMIT_ENTRIES_MAX)? as u32;
+        self.steps.insert(steps);
+        if self.steps.len() > PACK_EARLIER_COMMITS_MAX {
+            return Err(PackError::Malformed("more earlier commits than PACK_EARLIER_COMMITS_MAX"));
+        }
+        let entry = earlier.entry(steps, index).filter(|e| e.entry.kind.is_change()).ok_or(PackError::Earlier)?;
+        // Its hash and keys are kept until the pack is read.
+        self.spend(entry.payload.len())?;
+        Ok(self.pasts.add_outside(&entry))
+    }
+
     fn actor(&self, n: u64) -> Result<ActorId, PackError> {
         let at = usize::try_from(n).ok().and_then(|n| self.actors.get(n)).copied();
         at.ok_or(PackError::Malformed("an actor out of range"))
@@ -299,6 +337,9 @@ impl<'a> Reading<'a> {
         let out_of_range = PackError::Malformed("a shape out of range");
         let (message, count) = self.known.shapes.get(shape).map(|s| (s.message, s.deps)).ok_or(out_of_range.clone())?;
         let (deps, places) = self.deps(record, count)?;
+        let followed = if let Some(Some(at)) = places.first() { self.pasts.outside_record(*at) } else { None };
+        let record = record.or(followed);
+        entry.record = record.unwrap_or(entry.record);
         let author = match self.c.authors.next()?.checked_sub(1) {
             Some(n) => self.actor(n)?,
             None => match actor_of(entry) {
@@ -361,7 +402,7 @@ impl<'a> Reading<'a> {
                 Preds::Known => {
                     let (actor, counter) = self
                         .pasts
-                        .last(places, step.key)
+                        .last(places, step.key, self.known.keys.get(step.key as usize).copied().unwrap_or_default())
                         .ok_or(PackError::Malformed("a predecessor that cannot be computed"))?;
                     out.push((i, counter, Some(actor)));
                 }

@@ -204,10 +204,6 @@ impl<'a> Shapes<'a> {
         self.shapes.len() - 1
     }
 
-    pub(super) fn all(&self) -> &[Shape] {
-        &self.shapes
-    }
-
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         put(out, self.keys.len() as u64);
         self.keys.iter().for_each(|key| put_bytes(out, key.as_bytes()));

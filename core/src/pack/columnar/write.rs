@@ -7,15 +7,16 @@
 use super::blocks::{Place, Shelf};
 use super::numbers::Numbers;
 use super::past::{self, Pasts};
-use super::shape::{Preds, Shape, Shapes, Step, last_steps, parts};
+use super::shape::{Part, Preds, Shape, Shapes, Step, last_steps, parts};
 use super::texts::Texts;
 use super::values::{Blobs, Values};
-use super::{ActorOf, Dep, PackScope, actor_of, computed_record, kind_number};
+use super::{ActorOf, Dep, Earlier, PackScope, actor_of, computed_record, kind_number};
 use crate::change::{Body, Parsed, encode_body};
 use crate::hash::CHUNK_PREFIX;
-use crate::id::{ActorId, RecordId};
+use crate::id::{ActorId, ChangeHash, RecordId};
+use crate::limits::PACK_EARLIER_COMMITS_MAX;
 use crate::log::{EntryKind, EntryPayload, Payload, Secret};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The columns of a pack while it is made, in the order in which they are written.
 #[derive(Debug, Default)]
@@ -33,6 +34,8 @@ struct Columns<'a> {
     whole: Blobs,
     deps: Numbers,
     hashes: Blobs,
+    steps: Numbers,
+    indexes: Numbers,
     authors: Numbers,
     seqs: Numbers,
     starts: Numbers,
@@ -43,8 +46,13 @@ struct Columns<'a> {
 }
 
 /// What is written to.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Writer<'a> {
+    earlier: Option<&'a dyn Earlier>,
+    /// Earlier commits named so far.
+    steps: BTreeSet<u64>,
+    outside: usize,
+    hashes: u64,
     columns: Columns<'a>,
     values: Values<'a>,
     shapes: Shapes<'a>,
@@ -62,9 +70,21 @@ struct Writer<'a> {
     shaped: usize,
 }
 
-/// The pack's content, and how many changes went into columns.
-pub(super) fn write(scope: &PackScope, payloads: &[&Payload]) -> (Shelf, usize) {
-    let mut w = Writer::default();
+/// What was written.
+pub(super) struct Written {
+    /// The pack's content.
+    pub(super) shelf: Shelf,
+    /// Changes that went into columns.
+    pub(super) shaped: usize,
+    /// Dependencies that are named by their hash.
+    pub(super) hashes: u64,
+    /// Dependencies that are named by their place in an earlier commit.
+    pub(super) outside: usize,
+}
+
+/// Writes the columns.
+pub(super) fn write<'a>(scope: &PackScope, payloads: &[&'a Payload], earlier: Option<&'a dyn Earlier>) -> Written {
+    let mut w = Writer { earlier, ..Writer::default() };
     for p in payloads {
         if let Secret::Whole(secret) = &p.secret {
             w.columns.secrets.push(secret);
@@ -74,8 +94,8 @@ pub(super) fn write(scope: &PackScope, payloads: &[&Payload]) -> (Shelf, usize) 
             w.entry(scope, e);
         }
     }
-    let shaped = w.shaped;
-    (w.finish(payloads.len()), shaped)
+    let (shaped, hashes, outside) = (w.shaped, w.hashes, w.outside);
+    Written { shelf: w.finish(payloads.len()), shaped, hashes, outside }
 }
 
 impl<'a> Writer<'a> {
@@ -103,8 +123,16 @@ impl<'a> Writer<'a> {
         let place = self.pasts.len();
         let next = self.records.len() as u64;
         let previous = self.records.get(&entry.record).copied();
+        let taken = taken_apart(e);
+        let deps = taken.as_ref().map(|(parsed, _)| self.deps(entry.record, parsed, previous.map(|(_, at)| at)));
+        let c = &mut self.columns;
+        let followed = deps.as_deref().and_then(|d| d.first()).is_some_and(|(dep, at)| {
+            matches!(dep, Dep::Outside(..))
+                && at.and_then(|at| self.pasts.get(at)).is_some_and(|past| past.record == entry.record)
+        });
         match previous {
             Some((number, _)) => c.refs.push(super::REF_FIRST + number),
+            None if followed => c.refs.push(super::REF_COMPUTED),
             None if computed_record(&scope.space, entry.kind, &entry.payload_hash) == Some(entry.record) => {
                 c.refs.push(super::REF_COMPUTED);
             }
@@ -114,7 +142,9 @@ impl<'a> Writer<'a> {
             }
         }
         self.records.insert(entry.record, (previous.map_or(next, |(number, _)| number), place));
-        if !self.change(e, previous.map(|(_, at)| at)) {
+        if let (Some((parsed, parts)), Some(deps)) = (taken, deps) {
+            self.change(e, &parsed, parts, &deps);
+        } else {
             self.columns.shapes.push(0);
             let from = if entry.kind.is_change() { CHUNK_PREFIX } else { 0 };
             self.columns.whole.push(e.payload.get(from..).unwrap_or_default());
@@ -123,27 +153,42 @@ impl<'a> Writer<'a> {
         self.at.insert(entry.payload_hash, place);
     }
 
-    /// Puts a change into columns; false if it has no shape, and then nothing was written.
-    fn change(&mut self, e: &'a EntryPayload, previous: Option<usize>) -> bool {
-        let entry = &e.entry;
-        if !entry.kind.is_change() {
-            return false;
-        }
-        let Ok(parsed) = Parsed::read_stored(&e.payload) else { return false };
-        let body = parsed.body();
-        if parsed.hash().0 != entry.payload_hash || encode_body(body) != e.payload {
-            return false;
-        }
-        let Some(parts) = parts(body) else { return false };
-        let deps: Vec<(Dep, Option<usize>)> = body
-            .deps
-            .iter()
-            .map(|hash| match self.at.get(&hash.0) {
+    /// How the dependencies of a change are named, each with its place if it is known.
+    fn deps(&mut self, record: RecordId, parsed: &Parsed<'_>, previous: Option<usize>) -> Vec<(Dep, Option<usize>)> {
+        let mut out = Vec::with_capacity(parsed.deps.len());
+        for hash in &parsed.deps {
+            out.push(match self.at.get(&hash.0) {
                 Some(at) if previous == Some(*at) => (Dep::Previous, Some(*at)),
                 Some(at) => (Dep::Back((self.pasts.len() - at) as u64), Some(*at)),
-                None => (Dep::Hash(*hash), None),
-            })
-            .collect();
+                None => match self.outside(record, hash) {
+                    Some((steps, index, at)) => (Dep::Outside(steps, index), Some(at)),
+                    None => (Dep::Hash(*hash), None),
+                },
+            });
+        }
+        out
+    }
+
+    /// Where an earlier commit has this change.
+    fn outside(&mut self, record: RecordId, hash: &ChangeHash) -> Option<(u64, u32, usize)> {
+        let (steps, index, entry) = self.earlier?.place(&record, hash)?;
+        if !self.steps.contains(&steps) && self.steps.len() >= PACK_EARLIER_COMMITS_MAX {
+            return None;
+        }
+        self.steps.insert(steps);
+        self.outside += 1;
+        Some((steps, index, self.pasts.add_outside(&entry)))
+    }
+
+    /// Puts a change into columns.
+    fn change(
+        &mut self,
+        e: &'a EntryPayload,
+        parsed: &Parsed<'a>,
+        parts: Vec<Part<'a>>,
+        deps: &[(Dep, Option<usize>)],
+    ) {
+        let (entry, body) = (&e.entry, parsed.body());
         let past: Vec<Option<usize>> = deps.iter().map(|(_, at)| *at).collect();
         let mut shape = Shape {
             message: !body.message.is_empty(),
@@ -153,18 +198,24 @@ impl<'a> Writer<'a> {
         for part in &parts {
             let key = self.shapes.key(part.key);
             let op = &body.ops[part.at]; // `parts` counts them
-            let preds = past::is_known(body, op, self.pasts.last(&past, key));
+            let preds = past::is_known(body, op, self.pasts.last(&past, key, part.key));
             shape.steps.push(Step { key, class: part.class, preds });
         }
         let number = self.shapes.shape(&shape);
         self.columns.shapes.push(number as u64 + 1);
-        for (dep, _) in &deps {
+        for (dep, _) in deps {
             let c = &mut self.columns;
             match dep {
                 Dep::Previous => c.deps.push(super::DEP_PREVIOUS),
                 Dep::Hash(hash) => {
                     c.deps.push(super::DEP_HASH);
                     c.hashes.push(&hash.0);
+                    self.hashes += 1;
+                }
+                Dep::Outside(steps, index) => {
+                    c.deps.push(super::DEP_OUTSIDE);
+                    c.steps.push(*steps);
+                    c.indexes.push(u64::from(*index));
                 }
                 Dep::Back(n) => c.deps.push(super::DEP_BACK + n),
             }
@@ -195,7 +246,6 @@ impl<'a> Writer<'a> {
             self.values.push(step.key, step.class, part.value);
         }
         self.shaped += 1;
-        true
     }
 
     fn preds(&mut self, body: &Body<'a>, at: usize) {
@@ -233,6 +283,8 @@ impl<'a> Writer<'a> {
         c.whole.write(&mut out, Place::Squeezed);
         c.deps.write(&mut out);
         c.hashes.write(&mut out, Place::Stored);
+        c.steps.write(&mut out);
+        c.indexes.write(&mut out);
         c.authors.write(&mut out);
         c.seqs.write(&mut out);
         c.starts.write(&mut out);
@@ -243,6 +295,19 @@ impl<'a> Writer<'a> {
         self.values.write(&mut out);
         out
     }
+}
+
+/// A change and its parts, if they give its bytes.
+fn taken_apart(e: &EntryPayload) -> Option<(Parsed<'_>, Vec<Part<'_>>)> {
+    if !e.entry.kind.is_change() {
+        return None;
+    }
+    let parsed = Parsed::read_stored(&e.payload).ok()?;
+    if parsed.hash().0 != e.entry.payload_hash || encode_body(parsed.body()) != e.payload {
+        return None;
+    }
+    let parts = parts(parsed.body())?;
+    Some((parsed, parts))
 }
 
 /// Whether the columns can hold these payloads at all.
