@@ -72,7 +72,9 @@ impl Outbox {
 
     /// Queues commits once more that the peer could not read.
     pub(super) fn again(&mut self, rows: Vec<(LogId, CommitRow)>) {
-        rows.iter().for_each(|(_, row)| drop(self.offered.remove(&row.key)));
+        for (_, row) in &rows {
+            self.offered.remove(&row.key);
+        }
         self.offer(rows);
     }
 

@@ -44,7 +44,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use sampan_core::frontier::{ShortId, SpaceTips};
 use sampan_core::id::{CommitId, DeviceId, LogId, OrgId, RecordId, SpaceId, StoreEpoch, UnitId};
-use sampan_core::log::Commit;
+use sampan_core::log::{Commit, EntryPayload};
 use sampan_core::pack::Codec;
 use sampan_core::register::SignedRegister;
 use sampan_core::store::{

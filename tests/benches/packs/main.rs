@@ -8,7 +8,8 @@ use ed25519_dalek::SigningKey;
 use sampan_core::id::{ActorId, CommitId, Incarnation, Nonce, RecordId};
 use sampan_core::log::commit::{FORMAT, device_id};
 use sampan_core::log::{Commit, Entry, EntryKind, EntryPayload, Header, Payload};
-use sampan_core::pack::{self, Codec, PackScope, Verbatim};
+use sampan_core::id::ChangeHash;
+use sampan_core::pack::{self, Codec, Earlier, PackScope, Verbatim};
 use sampan_core::record::ids::record_id;
 use sampan_core::record::{Document, EditContext, create};
 use sampan_core::testing::members::{edit, members};
@@ -219,10 +220,62 @@ fn history() {
     row("1,000 records with five edits each", &commits, &[256, 4_096]);
 }
 
+/// The commits up the log from the first edit.
+struct Above {
+    payloads: Vec<Payload>,
+    at: BTreeMap<ChangeHash, (u64, u32)>,
+}
+
+impl Above {
+    fn new(commits: &[Commit]) -> Self {
+        let payloads: Vec<Payload> = commits.iter().rev().map(|c| c.payload().clone()).collect();
+        let at = payloads.iter().zip(1..).flat_map(|(p, step)| {
+            p.entries.iter().zip(0..).map(move |(e, index)| (ChangeHash(e.entry.payload_hash), (step, index)))
+        });
+        Self { at: at.collect(), payloads }
+    }
+}
+
+impl Earlier for Above {
+    fn place(&self, _: &RecordId, change: &ChangeHash) -> Option<(u64, u32, EntryPayload)> {
+        let (steps, index) = *self.at.get(change)?;
+        Some((steps, index, self.entry(steps, index)?))
+    }
+    fn entry(&self, steps: u64, index: u32) -> Option<EntryPayload> {
+        self.payloads.get(steps as usize - 1)?.entries.get(index as usize).cloned()
+    }
+}
+
+/// The same as frames carry it, to a peer that holds the creations.
+fn on_top(commits: &[Commit], earlier: &Above) {
+    let (mut bytes, mut write, mut read) = (0, Duration::ZERO, Duration::ZERO);
+    for c in commits {
+        let payload = [c.payload()];
+        let alone = pack::encode(&scope(), &payload, &ZstdCodec);
+        let began = Instant::now();
+        let pack = pack::encode_after(&scope(), &payload, &ZstdCodec, &alone, earlier).unwrap_or(alone);
+        write += began.elapsed();
+        bytes += pack.len();
+        let began = Instant::now();
+        let back = pack::decode_after(&scope(), &pack, &ZstdCodec, earlier).expect("its own pack");
+        read += began.elapsed();
+        assert!(back.iter().eq(payload));
+    }
+    let n: usize = commits.iter().map(|c| c.payload().entries.len()).sum();
+    let each = |d: Duration| d.as_secs_f64() * 1e6 / n as f64;
+    println!(
+        "  on top of what the peer holds: {:7.2} B each, with headers {} B; write {:.1} µs, read {:.1} µs",
+        bytes as f64 / n as f64,
+        bytes + signed(commits),
+        each(write),
+        each(read)
+    );
+}
+
 fn monday() {
     let mut desk = Desk::new();
     let (mut all, creations): (Vec<Member>, Vec<EntryPayload>) = created(&mut desk, 10_000).into_iter().unzip();
-    let _earlier = sealed(&mut desk, &creations, 256);
+    let earlier = Above::new(&sealed(&mut desk, &creations, 256));
     let mut rng = SeededRng::new(17);
     let actor = desk.actor();
     for k in [1, 10, 100, 1_000] {
@@ -236,6 +289,7 @@ fn monday() {
         }
         let commits = sealed(&mut desk, &entries, 256);
         row(&format!("Monday, {k} of 10,000 edited"), &commits, &[256]);
+        on_top(&commits, &earlier);
     }
 }
 
