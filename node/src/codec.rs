@@ -36,22 +36,31 @@ impl Codec for ZstdCodec {
     }
 
     fn compress_block(&self, raw: &[u8]) -> Vec<u8> {
-        let mut out = Vec::with_capacity(zstd::zstd_safe::compress_bound(raw.len()));
-        let done = BLOCKS.with_borrow_mut(|held| {
-            if held.is_none() {
-                *held = block_context();
-            }
-            held.as_mut()?.compress2(&mut out, raw).ok()
-        });
-        // Without its first bytes, which are always the same.
-        match (done, out.strip_prefix(MAGIC.as_slice())) {
-            (Some(_), Some(rest)) => rest.to_vec(),
-            (Some(_) | None, _) => raw.to_vec(),
-        }
+        block(raw, &[])
     }
 
     fn inflate_block(&self, packed: &[u8], len: usize) -> Option<Vec<u8>> {
-        self.inflate(&[MAGIC.as_slice(), packed].concat(), len)
+        self.inflate_with(packed, len, &[])
+    }
+
+    fn compress_with(&self, raw: &[u8], dictionary: &'static [u8]) -> Vec<u8> {
+        block(raw, dictionary)
+    }
+
+    fn inflate_with(&self, packed: &[u8], len: usize, dictionary: &'static [u8]) -> Option<Vec<u8>> {
+        if len > PACK_INFLATED_BYTES_MAX {
+            return None;
+        }
+        let mut out: Vec<u8> = Vec::new();
+        out.try_reserve_exact(len).ok()?;
+        let frame = [MAGIC.as_slice(), packed].concat();
+        let found = with_inflater(|context| {
+            if !dictionary.is_empty() {
+                context.ref_prefix(dictionary).ok()?;
+            }
+            context.decompress(&mut out, &frame).ok()
+        })?;
+        (found == len && out.len() == len).then_some(out)
     }
 
     fn columnar(&self) -> bool {
@@ -66,6 +75,26 @@ thread_local! {
     /// A columnar pack has a block for each field; making a context for each costs more than using it.
     static BLOCKS: RefCell<Option<CCtx<'static>>> = const { RefCell::new(None) };
     static INFLATER: RefCell<Option<DCtx<'static>>> = const { RefCell::new(None) };
+}
+
+/// A frame without its first bytes, which are always the same; the bytes themselves where that fails.
+fn block(raw: &[u8], dictionary: &'static [u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(zstd::zstd_safe::compress_bound(raw.len()));
+    let done = BLOCKS.with_borrow_mut(|held| {
+        if held.is_none() {
+            *held = block_context();
+        }
+        let context = held.as_mut()?;
+        // A dictionary serves one frame and is then forgotten.
+        if !dictionary.is_empty() {
+            context.ref_prefix(dictionary).ok()?;
+        }
+        context.compress2(&mut out, raw).ok()
+    });
+    match (done, out.strip_prefix(MAGIC.as_slice())) {
+        (Some(_), Some(rest)) => rest.to_vec(),
+        (Some(_) | None, _) => raw.to_vec(),
+    }
 }
 
 /// A context that leaves out of a frame what a pack says itself.

@@ -20,7 +20,9 @@ use crate::store::{Batch, StoreError};
 use crate::sync::door::{self, Door};
 use crate::sync::{Env, Role, talk};
 use crate::time::Millis;
-use crate::wire::frame::{Announce, Frame, Group, Hello, Mark, PROTOCOL, PROTOCOL_MIN, RefuseCode, ScopeDigests, SpaceFrontier};
+use crate::wire::frame::{
+    Announce, Frame, Group, Hello, Mark, PROTOCOL, PROTOCOL_MIN, RefuseCode, ScopeDigests, SpaceFrontier,
+};
 use crate::wire::{self, WireError};
 use std::collections::BTreeSet;
 

@@ -33,6 +33,14 @@ pub trait Codec {
     fn inflate_block(&self, packed: &[u8], len: usize) -> Option<Vec<u8>> {
         self.inflate(packed, len)
     }
+    /// Compresses a block that often holds what the dictionary holds.
+    fn compress_with(&self, raw: &[u8], _dictionary: &'static [u8]) -> Vec<u8> {
+        self.compress_block(raw)
+    }
+    /// Inflates what [`Codec::compress_with`] made with the same dictionary, to exactly `len` bytes.
+    fn inflate_with(&self, packed: &[u8], len: usize, _dictionary: &'static [u8]) -> Option<Vec<u8>> {
+        self.inflate_block(packed, len)
+    }
     /// Whether packs made with this codec may be columnar; all forms are read with any.
     fn columnar(&self) -> bool {
         false
@@ -70,6 +78,12 @@ impl Codec for Verbatim<'_> {
     }
     fn inflate_block(&self, packed: &[u8], len: usize) -> Option<Vec<u8>> {
         self.0.inflate_block(packed, len)
+    }
+    fn compress_with(&self, raw: &[u8], dictionary: &'static [u8]) -> Vec<u8> {
+        self.0.compress_with(raw, dictionary)
+    }
+    fn inflate_with(&self, packed: &[u8], len: usize, dictionary: &'static [u8]) -> Option<Vec<u8>> {
+        self.0.inflate_with(packed, len, dictionary)
     }
 }
 

@@ -24,7 +24,8 @@ use crate::scope::{Shared, Side};
 use crate::store::{Batch, CommitKey};
 use crate::time::Millis;
 use crate::wire::frame::{
-    AckSet, Frame, Group, Hello, Mark, PROTOCOL, PROTOCOL_COLUMNS, PROTOCOL_MIN, RefuseCode, ScopeDigests, SpaceFrontier, Tree, TreeNode,
+    AckSet, Frame, Group, Hello, Mark, PROTOCOL, PROTOCOL_COLUMNS, PROTOCOL_MIN, RefuseCode, ScopeDigests,
+    SpaceFrontier, Tree, TreeNode,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -694,7 +695,8 @@ impl Session {
         if let Some(mut out) = self.out.next(env.store, free)? {
             if let Frame::Commits { groups, .. } = &mut out.frame {
                 for group in groups {
-                    let whole = group.headers.iter().filter_map(|h| h.trust().ok()).any(|h| self.plain.contains(&h.id()));
+                    let whole =
+                        group.headers.iter().filter_map(|h| h.trust().ok()).any(|h| self.plain.contains(&h.id()));
                     let (columns, after) = (self.protocol >= PROTOCOL_COLUMNS, !whole && self.deposit.is_none());
                     let held = std::mem::replace(group, Group { headers: Vec::new(), pack: Vec::new() });
                     *group = env.engine.for_peer(env.store, held, columns, after)?;

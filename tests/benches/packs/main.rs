@@ -5,10 +5,10 @@
 //! `cargo bench -p sampan-tests --bench packs [-- first history monday small]`
 
 use ed25519_dalek::SigningKey;
+use sampan_core::id::ChangeHash;
 use sampan_core::id::{ActorId, CommitId, Incarnation, Nonce, RecordId};
 use sampan_core::log::commit::{FORMAT, device_id};
 use sampan_core::log::{Commit, Entry, EntryKind, EntryPayload, Header, Payload};
-use sampan_core::id::ChangeHash;
 use sampan_core::pack::{self, Codec, Earlier, PackScope, Verbatim};
 use sampan_core::record::ids::record_id;
 use sampan_core::record::{Document, EditContext, create};

@@ -152,8 +152,14 @@ fn seeds(target: &str) -> Seeds {
             vec![
                 ("stored".into(), pack::encode(&samples::scope(), &all, &Stored)),
                 ("zstd".into(), pack::encode(&samples::scope(), &all.repeat(3), &ZstdCodec)),
-                ("columns".into(), pack::encode(&samples::scope(), &columns.iter().collect::<Vec<_>>(), &StoredColumns)),
-                ("columns_zstd".into(), pack::encode(&samples::scope(), &columns.iter().collect::<Vec<_>>(), &ZstdCodec)),
+                (
+                    "columns".into(),
+                    pack::encode(&samples::scope(), &columns.iter().collect::<Vec<_>>(), &StoredColumns),
+                ),
+                (
+                    "columns_zstd".into(),
+                    pack::encode(&samples::scope(), &columns.iter().collect::<Vec<_>>(), &ZstdCodec),
+                ),
                 ("none".into(), vec![0, 0]),
             ]
         }

@@ -126,7 +126,11 @@ fn packs_in_columns() {
     let payloads = column_payloads();
     let all: Vec<_> = payloads.iter().collect();
     let made = pack::encode(&scope(), &all, &StoredColumns);
-    let file = golden("pack_in_columns", &made, "raw form 2 (columnar); records with every kind of field, and an edit of each");
+    let file = golden(
+        "pack_in_columns",
+        &made,
+        "raw form 2 (columnar); records with every kind of field, and an edit of each",
+    );
     assert_eq!(file[0], 2);
     assert_eq!(pack::decode(&scope(), &file, &Stored).as_ref(), Ok(&payloads));
     let chain = Above(payloads.iter().rev().cloned().collect());

@@ -9,7 +9,8 @@ use sampan_core::charter::{Cut, CutKind, CutLog, Erased, Grant, Holder, Op, Role
 use sampan_core::frontier::ShortId;
 use sampan_core::hash::{change_hash, tagged, whole_chunk};
 use sampan_core::id::{
-    ActorId, ChangeHash, CommitId, DeviceId, Digest, Flow, Incarnation, LogId, Nonce, RecordId, SpaceId, StoreEpoch, UnitId,
+    ActorId, ChangeHash, CommitId, DeviceId, Digest, Flow, Incarnation, LogId, Nonce, RecordId, SpaceId, StoreEpoch,
+    UnitId,
 };
 use sampan_core::log::commit::FORMAT;
 use sampan_core::log::{BirthOf, Commit, Entry, EntryKind, EntryPayload, Header, Payload, SignedHeader, device_id};

@@ -3,6 +3,9 @@
 //!
 //! It does not: know what a column holds.
 //!
+//! The first block is compressed with a dictionary, which has what the built-in schema names; a schema of one's own
+//! gains less. It is part of the form and never changes.
+//!
 //! Layout, after the form, the raw length of all that follows (inflated) and the number of dependencies that are
 //! named by their hash: the head and the small columns
 //! together, then what is stored as it is, then each large column by itself. A block is its raw length, then
@@ -14,6 +17,9 @@
 use super::super::leb::{Reader, put};
 use super::super::{Codec, PackError};
 use crate::limits::PACK_TABLE_TEXTS_MAX;
+
+/// What the first block of a pack most often holds, its likeliest parts last.
+pub(super) const DICTIONARY: &[u8] = include_bytes!("dictionary.bin");
 
 /// From so many bytes on a column is compressed by itself: below that a block's own head costs more than
 /// what it gains by not standing among strangers.
@@ -67,18 +73,18 @@ impl Shelf {
         let raw = first.len() + self.stored.len() + self.alone.iter().map(Vec::len).sum::<usize>();
         put(out, raw as u64);
         put(out, hashes);
-        block(out, &first, codec);
+        let packed = codec.compress_with(&first, DICTIONARY);
+        block(out, &first, packed);
         put(out, self.stored.len() as u64);
         out.extend_from_slice(&self.stored);
         for body in &self.alone {
-            block(out, body, codec);
+            block(out, body, codec.compress_block(body));
         }
     }
 }
 
-fn block(out: &mut Vec<u8>, raw: &[u8], codec: &dyn Codec) {
+fn block(out: &mut Vec<u8>, raw: &[u8], packed: Vec<u8>) {
     put(out, raw.len() as u64);
-    let packed = codec.compress_block(raw);
     if packed.len() < raw.len() {
         put(out, packed.len() as u64 + 1);
         out.extend_from_slice(&packed);
@@ -99,12 +105,12 @@ impl<'p> Inflated<'p> {
     /// Reads what follows the raw length `raw`, which was bounded.
     pub(super) fn read(rest: &'p [u8], raw: u64, codec: &dyn Codec) -> Result<Self, PackError> {
         let (mut r, mut left) = (Reader::new(rest), raw);
-        let first = inflate(&mut r, &mut left, codec)?;
+        let first = inflate(&mut r, &mut left, |bytes, len| codec.inflate_with(bytes, len, DICTIONARY))?;
         let stored = r.bytes()?;
         left = left.checked_sub(stored.len() as u64).ok_or(PackError::Inflate)?;
         let mut alone = Vec::new();
         while !r.is_empty() {
-            alone.push(inflate(&mut r, &mut left, codec)?);
+            alone.push(inflate(&mut r, &mut left, |bytes, len| codec.inflate_block(bytes, len))?);
         }
         if left != 0 {
             return Err(PackError::Inflate);
@@ -116,11 +122,21 @@ impl<'p> Inflated<'p> {
     pub(super) fn blocks(&self) -> Result<Blocks<'_>, PackError> {
         let mut r = Reader::new(&self.first);
         let head = Reader::new(r.bytes()?);
-        Ok(Blocks { head, small: r, stored: Reader::new(self.stored), alone: self.alone.iter(), table_texts: PACK_TABLE_TEXTS_MAX })
+        Ok(Blocks {
+            head,
+            small: r,
+            stored: Reader::new(self.stored),
+            alone: self.alone.iter(),
+            table_texts: PACK_TABLE_TEXTS_MAX,
+        })
     }
 }
 
-fn inflate(r: &mut Reader<'_>, left: &mut u64, codec: &dyn Codec) -> Result<Vec<u8>, PackError> {
+fn inflate(
+    r: &mut Reader<'_>,
+    left: &mut u64,
+    by: impl FnOnce(&[u8], usize) -> Option<Vec<u8>>,
+) -> Result<Vec<u8>, PackError> {
     let raw = r.number()?;
     // One of no bytes would be free to name for ever.
     if raw == 0 {
@@ -134,7 +150,7 @@ fn inflate(r: &mut Reader<'_>, left: &mut u64, codec: &dyn Codec) -> Result<Vec<
     };
     let packed = usize::try_from(packed).map_err(|_| PackError::Malformed("a length over the machine's"))?;
     let bytes = r.take(packed)?;
-    codec.inflate_block(bytes, raw as usize).filter(|b| b.len() as u64 == raw).ok_or(PackError::Inflate)
+    by(bytes, raw as usize).filter(|b| b.len() as u64 == raw).ok_or(PackError::Inflate)
 }
 
 /// Hands out the bodies in the order in which the head names them.

@@ -3,13 +3,14 @@
 //! It does not: choose between this and the verbatim body (the parent module does), or hold commits with holes.
 //!
 //! Layout (see `blocks` for where the bytes of a column lie): in the head the number of commits, the names of
-//! collections, the keys and the shapes, and the number of actors; then the columns, each by its own form. First
-//! actors and secrets (blobs); entries per commit, kinds, record references, explicit records, names,
+//! collections, the keys and the shapes, the number of actors and the actors; then one bit for each of the columns that
+//! has more than zeros and empty texts, and those, each by its own form: secrets (blobs); entries per commit, kinds, record references, explicit records, names,
 //! times (differences from the entry before); fields and kinds of births. Then, of each entry, its shape plus one,
 //! or 0 for a payload that stands whole, and those payloads (changes without their first eight bytes). Of changes with a
 //! shape: dependencies (0 the record's previous entry in this pack, 1 a hash, 2 an entry of an earlier commit, 3 + n the
 //! entry n back), the hashes, the earlier commits (how many steps up the chain of sole parents from the pack's first
-//! commit) and their entries, authors (0 the actor that is computed for a birth or an identity, else the actor plus one), sequence,
+//! commit) and their entries, authors (0 the actor that is computed for a birth or an identity, or the author of the first dependency,
+//! else the actor plus one), sequence,
 //! first counter and time as differences from what follows from the dependencies and the entry, messages;
 //! counters and actors (0 the author) of predecessors that are not known. Last the columns of values, see `values`.
 //!

@@ -1,4 +1,4 @@
-//! Columns of numbers: one value for all, LEB128, or as many bits each as the range needs.
+//! Columns of numbers: one value for all, LEB128, or as many bits each as their range needs, signed or not.
 //!
 //! It does not: know what a number means, or how many there are: the reader of a pack asks for each.
 //!
@@ -12,15 +12,26 @@ use super::blocks::{Blocks, Place, Shelf};
 const CONST: u8 = 0;
 const LEB: u8 = 1;
 const PACKED: u8 = 2;
+const SPAN: u8 = 3;
 
 /// Up to so many values the shorter of both forms is taken, as no compressor has room to learn.
 const FEW: usize = 64;
 /// Wider values are packed: their bytes are close to chance, and a compressor takes a byte for each started.
 const WIDE_BITS: u32 = 12;
 
-/// The numbers of a column while a pack is made.
+/// The numbers of a column while a pack is made; signed ones as [`zigzag`] has them.
 #[derive(Debug, Default)]
 pub(super) struct Numbers(Vec<u64>);
+
+/// What a compressor makes of these bytes where it finds nothing but that some are more frequent than others; and
+/// its table of them.
+fn squeezed(bytes: &[u8]) -> usize {
+    let mut counts = [0u32; 256];
+    bytes.iter().for_each(|b| counts[usize::from(*b)] += 1);
+    let all = bytes.len() as f64;
+    let bits: f64 = counts.iter().filter(|n| **n > 0).map(|n| f64::from(*n) * (all / f64::from(*n)).log2()).sum();
+    (bits / 7.6) as usize + 16
+}
 
 /// A signed number as an unsigned one, small where it is small.
 pub(super) fn zigzag(n: i64) -> u64 {
@@ -41,6 +52,11 @@ impl Numbers {
         self.push(zigzag(n));
     }
 
+    /// Whether nothing is there but zeros.
+    pub(super) fn is_trivial(&self) -> bool {
+        self.0.iter().all(|n| *n == 0)
+    }
+
     /// Writes the column's head and its bytes.
     pub(super) fn write(&self, out: &mut Shelf) {
         let (min, max) = self.0.iter().fold((u64::MAX, 0), |(lo, hi), n| (lo.min(*n), hi.max(*n)));
@@ -49,23 +65,30 @@ impl Numbers {
             put(&mut out.head, max);
             return;
         }
-        let bits = 64 - (max - min).leading_zeros();
+        let signed = || self.0.iter().map(|n| unzigzag(*n));
+        let (low, high) = signed().fold((i64::MAX, i64::MIN), |(lo, hi), n| (lo.min(n), hi.max(n)));
+        let span = 64 - (high as u64).wrapping_sub(low as u64).leading_zeros();
+        let plain = 64 - (max - min).leading_zeros();
+        let bits = plain.min(span);
         let packed = (self.0.len() * bits as usize).div_ceil(8);
-        let leb: usize = self.0.iter().map(|n| (70 - (n | 1).leading_zeros() as usize) / 7).sum();
-        let narrow = if self.0.len() <= FEW { packed + 9 > leb } else { bits <= WIDE_BITS };
-        if narrow {
-            out.head.push(LEB);
-            let mut body = Vec::with_capacity(leb);
+        let mut body = Vec::with_capacity(packed);
+        if bits <= WIDE_BITS || self.0.len() <= FEW {
             self.0.iter().for_each(|n| put(&mut body, *n));
+        }
+        let few = self.0.len() <= FEW && packed + 9 > body.len();
+        let narrow = self.0.len() > FEW && bits <= WIDE_BITS && packed > squeezed(&body);
+        if few || narrow {
+            out.head.push(LEB);
             out.body(body, Place::Squeezed);
         } else {
-            out.head.push(PACKED);
-            put(&mut out.head, min);
+            out.head.push(if span < plain { SPAN } else { PACKED });
+            put(&mut out.head, if span < plain { zigzag(low) } else { min });
             out.head.push(bits as u8);
-            let mut body = Vec::with_capacity(packed);
+            body.clear();
             let (mut word, mut held) = (0u128, 0);
             for n in &self.0 {
-                word |= u128::from(n - min) << held;
+                let over = if span < plain { (unzigzag(*n) as u64).wrapping_sub(low as u64) } else { n - min };
+                word |= u128::from(over) << held;
                 held += bits;
                 while held >= 8 {
                     body.push(word as u8);
@@ -86,7 +109,7 @@ impl Numbers {
 pub(super) enum NumberReader<'a> {
     Const(u64),
     Leb(Reader<'a>),
-    Packed { min: u64, bits: u32, bytes: &'a [u8], word: u128, held: u32 },
+    Packed { min: u64, span: bool, bits: u32, bytes: &'a [u8], word: u128, held: u32 },
 }
 
 impl<'a> NumberReader<'a> {
@@ -94,13 +117,13 @@ impl<'a> NumberReader<'a> {
         Ok(match blocks.head.byte()? {
             CONST => Self::Const(blocks.head.number()?),
             LEB => Self::Leb(Reader::new(blocks.body()?)),
-            PACKED => {
+            form @ (PACKED | SPAN) => {
                 let min = blocks.head.number()?;
                 let bits = u32::from(blocks.head.byte()?);
                 if bits == 0 || bits > 64 {
                     return Err(PackError::Malformed("numbers of no or too many bits"));
                 }
-                Self::Packed { min, bits, bytes: blocks.body()?, word: 0, held: 0 }
+                Self::Packed { min, span: form == SPAN, bits, bytes: blocks.body()?, word: 0, held: 0 }
             }
             _ => return Err(PackError::Malformed("numbers in an unknown form")),
         })
@@ -111,7 +134,7 @@ impl<'a> NumberReader<'a> {
         match self {
             Self::Const(n) => Ok(*n),
             Self::Leb(r) => r.number(),
-            Self::Packed { min, bits, bytes, word, held } => {
+            Self::Packed { min, span, bits, bytes, word, held } => {
                 while *held < *bits {
                     let (&b, rest) = bytes.split_first().ok_or(PackError::Malformed("it ends early"))?;
                     *bytes = rest;
@@ -121,6 +144,9 @@ impl<'a> NumberReader<'a> {
                 let n = (*word as u64) & (u64::MAX >> (64 - *bits));
                 *word >>= *bits;
                 *held -= *bits;
+                if *span {
+                    return Ok(zigzag(unzigzag(*min).wrapping_add(n as i64)));
+                }
                 min.checked_add(n).ok_or(PackError::Malformed("a number over 64 bits"))
             }
         }

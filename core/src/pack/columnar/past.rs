@@ -105,6 +105,11 @@ impl Pasts {
         self.all.push(Past { hash: ChangeHash(hash), record, known: Some(known) });
     }
 
+    /// The author of the first dependency.
+    pub(super) fn author(&self, deps: &[Option<usize>]) -> Option<ActorId> {
+        Some(self.get((*deps.first()?)?)?.known?.author)
+    }
+
     /// The sequence that follows, for this author, from what is known of the dependencies.
     pub(super) fn seq(&self, deps: &[Option<usize>], author: &ActorId) -> u64 {
         let known = deps.iter().flatten().filter_map(|at| self.get(*at)?.known);

@@ -16,7 +16,8 @@ use crate::change::{Action, Body, Key, Obj, Op, OpId, Scalar, encode_hashed};
 use crate::hash::{change_hash, whole_chunk};
 use crate::id::{ActorId, ChangeHash, RecordId};
 use crate::limits::{
-    CHANGE_BYTES_MAX, CHANGE_OPS_MAX, COMMIT_ENTRIES_MAX, PACK_EARLIER_COMMITS_MAX, PACK_ENTRIES_MAX, PACK_INFLATED_BYTES_MAX, PACK_OPS_MAX,
+    CHANGE_BYTES_MAX, CHANGE_OPS_MAX, COMMIT_ENTRIES_MAX, PACK_EARLIER_COMMITS_MAX, PACK_ENTRIES_MAX,
+    PACK_INFLATED_BYTES_MAX, PACK_OPS_MAX,
 };
 use crate::log::{BirthOf, Entry, EntryKind, EntryPayload, Payload, Secret};
 use crate::time::Millis;
@@ -50,30 +51,40 @@ struct Columns<'a> {
 
 impl<'a> Columns<'a> {
     fn read(b: &mut Blocks<'a>) -> Result<Self, PackError> {
-        Ok(Self {
-            secrets: BlobReader::read(b)?,
-            counts: NumberReader::read(b)?,
-            kinds: NumberReader::read(b)?,
-            refs: NumberReader::read(b)?,
-            ids: BlobReader::read(b)?,
-            names: NumberReader::read(b)?,
-            times: NumberReader::read(b)?,
-            birth_fields: TextReader::read(b)?,
-            birth_kinds: NumberReader::read(b)?,
-            shapes: NumberReader::read(b)?,
-            whole: BlobReader::read(b)?,
-            deps: NumberReader::read(b)?,
-            hashes: BlobReader::read(b)?,
-            steps: NumberReader::read(b)?,
-            indexes: NumberReader::read(b)?,
-            authors: NumberReader::read(b)?,
-            seqs: NumberReader::read(b)?,
-            starts: NumberReader::read(b)?,
-            change_times: NumberReader::read(b)?,
-            messages: TextReader::read(b)?,
-            pred_counters: NumberReader::read(b)?,
-            pred_actors: NumberReader::read(b)?,
-        })
+        let mut there = b.head.number()?;
+        let mut next = || {
+            let is = there & 1 == 1;
+            there >>= 1;
+            is
+        };
+        let out = Self {
+            secrets: blobs(b, next())?,
+            counts: numbers(b, next())?,
+            kinds: numbers(b, next())?,
+            refs: numbers(b, next())?,
+            ids: blobs(b, next())?,
+            names: numbers(b, next())?,
+            times: numbers(b, next())?,
+            birth_fields: texts(b, next())?,
+            birth_kinds: numbers(b, next())?,
+            shapes: numbers(b, next())?,
+            whole: blobs(b, next())?,
+            deps: numbers(b, next())?,
+            hashes: blobs(b, next())?,
+            steps: numbers(b, next())?,
+            indexes: numbers(b, next())?,
+            authors: numbers(b, next())?,
+            seqs: numbers(b, next())?,
+            starts: numbers(b, next())?,
+            change_times: numbers(b, next())?,
+            messages: texts(b, next())?,
+            pred_counters: numbers(b, next())?,
+            pred_actors: numbers(b, next())?,
+        };
+        if there != 0 {
+            return Err(PackError::Malformed("a column of an unknown kind"));
+        }
+        Ok(out)
     }
 
     fn end(&self) -> Result<(), PackError> {
@@ -100,6 +111,18 @@ impl<'a> Columns<'a> {
         self.birth_fields.end()?;
         self.messages.end()
     }
+}
+
+fn numbers<'a>(b: &mut Blocks<'a>, there: bool) -> Result<NumberReader<'a>, PackError> {
+    if there { NumberReader::read(b) } else { Ok(NumberReader::Const(0)) }
+}
+
+fn texts<'a>(b: &mut Blocks<'a>, there: bool) -> Result<TextReader<'a>, PackError> {
+    if there { TextReader::read(b) } else { Ok(TextReader::Const("")) }
+}
+
+fn blobs<'a>(b: &mut Blocks<'a>, there: bool) -> Result<BlobReader<'a>, PackError> {
+    if there { BlobReader::read(b) } else { Ok(BlobReader::trivial()) }
 }
 
 struct Reading<'a> {
@@ -138,7 +161,11 @@ enum Value<'a> {
     /// From here to there in the text.
     Text(usize, usize),
     /// These of the items, the first of which begins here.
-    Items { first: usize, count: usize, from: usize },
+    Items {
+        first: usize,
+        count: usize,
+        from: usize,
+    },
 }
 
 pub(super) fn read<'a>(
@@ -221,20 +248,13 @@ impl<'a> Reading<'a> {
         };
         let name = self.c.names.index(self.names.len())?;
         let collection = self.names.get(name).ok_or(PackError::Malformed("a name out of range"))?.clone();
-        self.time =
-            self.time.checked_add(self.c.times.signed()?).ok_or(PackError::Malformed("a time out of range"))?;
+        self.time = self.time.checked_add(self.c.times.signed()?).ok_or(PackError::Malformed("a time out of range"))?;
         let time = u64::try_from(self.time).map(Millis).ok().filter(|t| t.in_range());
         let time = time.ok_or(PackError::Malformed("a time out of range"))?;
         let birth = if kind == EntryKind::Birth { Some(self.birth()?) } else { None };
         let shape = self.c.shapes.index(self.known.shapes.len())?;
-        let mut entry = Entry {
-            kind,
-            record: record.unwrap_or(RecordId([0; 16])),
-            collection,
-            payload_hash: [0; 32],
-            time,
-            birth,
-        };
+        let mut entry =
+            Entry { kind, record: record.unwrap_or(RecordId([0; 16])), collection, payload_hash: [0; 32], time, birth };
         let place = self.pasts.len();
         let payload = match shape.checked_sub(1) {
             None => {
@@ -344,7 +364,9 @@ impl<'a> Reading<'a> {
             Some(n) => self.actor(n)?,
             None => match actor_of(entry) {
                 ActorOf::Birth(a) | ActorOf::Identity(a) => a,
-                ActorOf::Table => return Err(PackError::Malformed("an actor that cannot be computed")),
+                ActorOf::Table => {
+                    self.pasts.author(&places).ok_or(PackError::Malformed("an actor that cannot be computed"))?
+                }
             },
         };
         let seq = self.pasts.seq(&places, &author).wrapping_add(self.c.seqs.signed()? as u64);
@@ -386,9 +408,8 @@ impl<'a> Reading<'a> {
         let last = self.known.last.get(shape).map(Vec::as_slice).unwrap_or_default();
         let last = last.iter().filter_map(|(key, at)| Some((*key, *starts.get(*at as usize)?)));
         self.pasts.push((hash.0, entry.record), &body, before, last);
-        self.bytes_left = self.bytes_left.checked_sub(bytes.len()).ok_or(PackError::TooLarge(
-            PACK_INFLATED_BYTES_MAX as u64 + 1,
-        ))?;
+        self.bytes_left =
+            self.bytes_left.checked_sub(bytes.len()).ok_or(PackError::TooLarge(PACK_INFLATED_BYTES_MAX as u64 + 1))?;
         Ok(bytes)
     }
 
@@ -565,7 +586,13 @@ fn operations<'t>(
 }
 
 /// What a text, list or set was filled with.
-fn fill<'t>(body: &mut Body<'t>, class: Class, value: &Value<'t>, made_by: u64, made: &'t Made<'t>) -> Result<(), PackError> {
+fn fill<'t>(
+    body: &mut Body<'t>,
+    class: Class,
+    value: &Value<'t>,
+    made_by: u64,
+    made: &'t Made<'t>,
+) -> Result<(), PackError> {
     let obj = Obj::Op(OpId { counter: made_by, actor: 0 });
     let pred_at = body.preds.len() as u32;
     let mut after = Key::Head;

@@ -1,6 +1,9 @@
 //! Columns by themselves, and packs of changes as records make them; `tests/tests/fuzz` has chance.
 
-use super::super::{FORM_COLUMNAR, FORM_COLUMNAR_AFTER, Stored, StoredColumns, decode_after, encode_after, decode as decode_pack, encode as encode_pack, leb};
+use super::super::{
+    FORM_COLUMNAR, FORM_COLUMNAR_AFTER, Stored, StoredColumns, decode as decode_pack, decode_after,
+    encode as encode_pack, encode_after, leb,
+};
 use super::blocks::{Inflated, Shelf};
 use super::numbers::{NumberReader, Numbers};
 use super::texts::{TextReader, Texts};
@@ -85,10 +88,7 @@ fn each_form_is_taken_where_it_fits() {
     assert_eq!(texts(&["0001-01-01", "2024-02-29", "9999-12-31"]), 5);
     assert_eq!(texts(&["2023-02-29", "2024-02-29"]), 4, "a day that is none");
     assert_eq!(texts(&["0000-01-01", "2024-02-29"]), 4, "a year that is none");
-    assert_eq!(
-        texts(&["b98a6e08-17aa-42e4-a129-f078a53c890a", "00000000-0000-0000-0000-000000000000"]),
-        6
-    );
+    assert_eq!(texts(&["b98a6e08-17aa-42e4-a129-f078a53c890a", "00000000-0000-0000-0000-000000000000"]), 6);
     assert_eq!(texts(&["a b a b", "b a  b", " a b a", ""]), 7);
 }
 
@@ -281,7 +281,11 @@ fn an_edit_of_an_earlier_record_needs_no_hash_and_no_id() {
         let ctx = EditContext { creation: e.entry.change(), actor: ActorId([3; 16]), time: test_time(2_000) };
         let set = ("paid".to_owned(), Edit::Set(Value::Bool(true)));
         edits.extend(
-            document.edit(&ctx, &|_| Some(Kind::Bool), &[set]).unwrap().iter().map(|c| entry(e.entry.record, test_time(2_000), c)),
+            document
+                .edit(&ctx, &|_| Some(Kind::Bool), &[set])
+                .unwrap()
+                .iter()
+                .map(|c| entry(e.entry.record, test_time(2_000), c)),
         );
     }
     let all = payloads(edits, 100);

@@ -41,6 +41,11 @@ impl<'a> Texts<'a> {
         self.0.push(text.into());
     }
 
+    /// Whether nothing is there but empty texts.
+    pub(super) fn is_trivial(&self) -> bool {
+        self.0.iter().all(|t| t.is_empty())
+    }
+
     /// Writes the column in the form that fits its values.
     pub(super) fn write(&self, out: &mut Shelf) {
         let all = &self.0;
@@ -215,9 +220,8 @@ fn day_of(text: &str) -> Option<u64> {
     if b[4] != b'-' || b[7] != b'-' {
         return None;
     }
-    let number = |part: &[u8]| {
-        part.iter().try_fold(0u64, |n, b| b.is_ascii_digit().then(|| n * 10 + u64::from(b - b'0')))
-    };
+    let number =
+        |part: &[u8]| part.iter().try_fold(0u64, |n, b| b.is_ascii_digit().then(|| n * 10 + u64::from(b - b'0')));
     let (y, m, d) = (number(&b[..4])?, number(&b[5..7])?, number(&b[8..])?);
     if y == 0 || !(1..=12).contains(&m) || d == 0 {
         return None;

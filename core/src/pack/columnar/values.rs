@@ -26,9 +26,13 @@ impl Blobs {
         self.bytes.extend_from_slice(bytes);
     }
 
-    pub(super) fn write(self, out: &mut Shelf, place: Place) {
+    pub(super) fn is_trivial(&self) -> bool {
+        self.lens.is_trivial()
+    }
+
+    pub(super) fn write(&self, out: &mut Shelf, place: Place) {
         self.lens.write(out);
-        out.body(self.bytes, place);
+        out.body(self.bytes.clone(), place);
     }
 }
 
@@ -43,6 +47,11 @@ impl<'a> BlobReader<'a> {
     pub(super) fn read(blocks: &mut Blocks<'a>) -> Result<Self, PackError> {
         let lens = NumberReader::read(blocks)?;
         Ok(Self { lens, bytes: Reader::new(blocks.body()?) })
+    }
+
+    /// A column of nothing.
+    pub(super) fn trivial() -> Self {
+        Self { lens: NumberReader::Const(0), bytes: Reader::new(&[]) }
     }
 
     pub(super) fn next(&mut self) -> Result<&'a [u8], PackError> {

@@ -45,6 +45,31 @@ struct Columns<'a> {
     pred_actors: Numbers,
 }
 
+/// One of them.
+enum Column<'c, 'a> {
+    Numbers(&'c Numbers),
+    Texts(&'c Texts<'a>),
+    Blobs(&'c Blobs, Place),
+}
+
+impl Column<'_, '_> {
+    fn is_trivial(&self) -> bool {
+        match self {
+            Self::Numbers(c) => c.is_trivial(),
+            Self::Texts(c) => c.is_trivial(),
+            Self::Blobs(c, _) => c.is_trivial(),
+        }
+    }
+
+    fn write(&self, out: &mut Shelf) {
+        match self {
+            Self::Numbers(c) => c.write(out),
+            Self::Texts(c) => c.write(out),
+            Self::Blobs(c, place) => c.write(out, *place),
+        }
+    }
+}
+
 /// What is written to.
 #[derive(Default)]
 struct Writer<'a> {
@@ -223,6 +248,7 @@ impl<'a> Writer<'a> {
         let author = parsed.actor();
         let number = match actor_of(entry) {
             ActorOf::Birth(a) | ActorOf::Identity(a) if a == author => 0,
+            ActorOf::Table if self.pasts.author(&past) == Some(author) => 0,
             ActorOf::Birth(_) | ActorOf::Identity(_) | ActorOf::Table => self.actor(author) + 1,
         };
         let c = &mut self.columns;
@@ -270,28 +296,34 @@ impl<'a> Writer<'a> {
         super::leb::put(&mut out.head, self.actors.len() as u64);
         actors.write(&mut out, Place::Stored);
         let c = self.columns;
-        c.secrets.write(&mut out, Place::Stored);
-        c.counts.write(&mut out);
-        c.kinds.write(&mut out);
-        c.refs.write(&mut out);
-        c.ids.write(&mut out, Place::Stored);
-        c.names.write(&mut out);
-        c.times.write(&mut out);
-        c.birth_fields.write(&mut out);
-        c.birth_kinds.write(&mut out);
-        c.shapes.write(&mut out);
-        c.whole.write(&mut out, Place::Squeezed);
-        c.deps.write(&mut out);
-        c.hashes.write(&mut out, Place::Stored);
-        c.steps.write(&mut out);
-        c.indexes.write(&mut out);
-        c.authors.write(&mut out);
-        c.seqs.write(&mut out);
-        c.starts.write(&mut out);
-        c.change_times.write(&mut out);
-        c.messages.write(&mut out);
-        c.pred_counters.write(&mut out);
-        c.pred_actors.write(&mut out);
+        let columns = [
+            Column::Blobs(&c.secrets, Place::Stored),
+            Column::Numbers(&c.counts),
+            Column::Numbers(&c.kinds),
+            Column::Numbers(&c.refs),
+            Column::Blobs(&c.ids, Place::Stored),
+            Column::Numbers(&c.names),
+            Column::Numbers(&c.times),
+            Column::Texts(&c.birth_fields),
+            Column::Numbers(&c.birth_kinds),
+            Column::Numbers(&c.shapes),
+            Column::Blobs(&c.whole, Place::Squeezed),
+            Column::Numbers(&c.deps),
+            Column::Blobs(&c.hashes, Place::Stored),
+            Column::Numbers(&c.steps),
+            Column::Numbers(&c.indexes),
+            Column::Numbers(&c.authors),
+            Column::Numbers(&c.seqs),
+            Column::Numbers(&c.starts),
+            Column::Numbers(&c.change_times),
+            Column::Texts(&c.messages),
+            Column::Numbers(&c.pred_counters),
+            Column::Numbers(&c.pred_actors),
+        ];
+        let there =
+            columns.iter().zip(0..).filter(|(c, _)| !c.is_trivial()).fold(0u64, |mask, (_, bit)| mask | 1 << bit);
+        super::leb::put(&mut out.head, there);
+        columns.iter().filter(|c| !c.is_trivial()).for_each(|c| c.write(&mut out));
         self.values.write(&mut out);
         out
     }
@@ -314,6 +346,8 @@ fn taken_apart(e: &EntryPayload) -> Option<(Parsed<'_>, Vec<Part<'_>>)> {
 pub(super) fn fits(payloads: &[&Payload]) -> bool {
     payloads.iter().all(|p| {
         matches!(p.secret, Secret::Whole(_))
-            && p.entries.iter().all(|e| e.entry.kind != EntryKind::Hole && (e.entry.kind == EntryKind::Birth) == e.entry.birth.is_some())
+            && p.entries.iter().all(|e| {
+                e.entry.kind != EntryKind::Hole && (e.entry.kind == EntryKind::Birth) == e.entry.birth.is_some()
+            })
     })
 }
