@@ -36,6 +36,18 @@ pub const PACK_INFLATED_BYTES_MAX: usize = 16 << 20;
 /// Entries in one pack: what decoding it may allocate is bounded by this and not only by its bytes,
 /// of which an entry needs five.
 pub const PACK_ENTRIES_MAX: usize = 65_536;
+/// Steps in all shapes of one columnar pack, and the texts in all its tables: each takes two bytes, or one, and many
+/// times that in memory.
+pub const PACK_STEPS_MAX: usize = 128 << 10;
+/// Texts in all tables of one columnar pack (see [`PACK_STEPS_MAX`]).
+pub const PACK_TABLE_TEXTS_MAX: usize = 512 << 10;
+/// Earlier commits that one columnar pack names: each has to be looked up, and perhaps its pack opened.
+pub const PACK_EARLIER_COMMITS_MAX: usize = 256;
+/// Keys, and columns of values, in one columnar pack: more than the collections of a schema have fields.
+pub const PACK_COLUMNS_MAX: usize = 16 << 10;
+/// Operations and named predecessors in all changes of one columnar pack: of 4,096 records with a page of notes each
+/// there are half as many. A few bytes can name a long text again and again; this bounds the time that costs.
+pub const PACK_OPS_MAX: usize = 2 << 20;
 /// Tips that one log may have; the 17th is quarantined.
 pub const LOG_TIPS_MAX: usize = 16;
 /// Parents that one commit may name: the tips of the logs it continues.

@@ -390,6 +390,12 @@ pub trait Store {
     /// [`StoreError`].
     fn groups(&self, space: &SpaceId, keys: &[CommitKey]) -> Result<Vec<Group>, StoreError>;
 
+    /// The entry at this index of a commit, with its payload; `None` where there is none.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn entry_at(&self, commit: CommitKey, index: u32) -> Result<Option<EntryPayload>, StoreError>;
+
     /// Every commit of every charter space, in order of storage.
     ///
     /// # Errors

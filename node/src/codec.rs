@@ -7,6 +7,8 @@
 
 use sampan_core::limits::PACK_INFLATED_BYTES_MAX;
 use sampan_core::pack::Codec;
+use std::cell::RefCell;
+use zstd::zstd_safe::{CCtx, CParameter, DCtx};
 
 /// The level: 4 and above cost twice the time for 2 % of the bytes.
 const LEVEL: i32 = 3;
@@ -26,13 +28,91 @@ impl Codec for ZstdCodec {
         if len > PACK_INFLATED_BYTES_MAX {
             return None;
         }
-        let mut context = zstd::zstd_safe::DCtx::try_create()?;
         let mut out: Vec<u8> = Vec::new();
         out.try_reserve_exact(len).ok()?;
         // Writing is bounded by the capacity: a frame that holds more fails.
-        let found = context.decompress(&mut out, packed).ok()?;
+        let found = with_inflater(|context| context.decompress(&mut out, packed).ok())?;
         (found == len && out.len() == len).then_some(out)
     }
+
+    fn compress_block(&self, raw: &[u8]) -> Vec<u8> {
+        block(raw, &[])
+    }
+
+    fn inflate_block(&self, packed: &[u8], len: usize) -> Option<Vec<u8>> {
+        self.inflate_with(packed, len, &[])
+    }
+
+    fn compress_with(&self, raw: &[u8], dictionary: &'static [u8]) -> Vec<u8> {
+        block(raw, dictionary)
+    }
+
+    fn inflate_with(&self, packed: &[u8], len: usize, dictionary: &'static [u8]) -> Option<Vec<u8>> {
+        if len > PACK_INFLATED_BYTES_MAX {
+            return None;
+        }
+        let mut out: Vec<u8> = Vec::new();
+        out.try_reserve_exact(len).ok()?;
+        let frame = [MAGIC.as_slice(), packed].concat();
+        let found = with_inflater(|context| {
+            if !dictionary.is_empty() {
+                context.ref_prefix(dictionary).ok()?;
+            }
+            context.decompress(&mut out, &frame).ok()
+        })?;
+        (found == len && out.len() == len).then_some(out)
+    }
+
+    fn columnar(&self) -> bool {
+        true
+    }
+}
+
+/// The first bytes of every zstd frame.
+const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+
+thread_local! {
+    /// A columnar pack has a block for each field; making a context for each costs more than using it.
+    static BLOCKS: RefCell<Option<CCtx<'static>>> = const { RefCell::new(None) };
+    static INFLATER: RefCell<Option<DCtx<'static>>> = const { RefCell::new(None) };
+}
+
+/// A frame without its first bytes, which are always the same; the bytes themselves where that fails.
+fn block(raw: &[u8], dictionary: &'static [u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(zstd::zstd_safe::compress_bound(raw.len()));
+    let done = BLOCKS.with_borrow_mut(|held| {
+        if held.is_none() {
+            *held = block_context();
+        }
+        let context = held.as_mut()?;
+        // A dictionary serves one frame and is then forgotten.
+        if !dictionary.is_empty() {
+            context.ref_prefix(dictionary).ok()?;
+        }
+        context.compress2(&mut out, raw).ok()
+    });
+    match (done, out.strip_prefix(MAGIC.as_slice())) {
+        (Some(_), Some(rest)) => rest.to_vec(),
+        (Some(_) | None, _) => raw.to_vec(),
+    }
+}
+
+/// A context that leaves out of a frame what a pack says itself.
+fn block_context() -> Option<CCtx<'static>> {
+    let mut context = CCtx::try_create()?;
+    context.set_parameter(CParameter::CompressionLevel(LEVEL)).ok()?;
+    context.set_parameter(CParameter::ContentSizeFlag(false)).ok()?;
+    context.set_parameter(CParameter::ChecksumFlag(false)).ok()?;
+    Some(context)
+}
+
+fn with_inflater<T>(f: impl FnOnce(&mut DCtx<'static>) -> Option<T>) -> Option<T> {
+    INFLATER.with_borrow_mut(|held| {
+        if held.is_none() {
+            *held = DCtx::try_create();
+        }
+        f(held.as_mut()?)
+    })
 }
 
 #[cfg(test)]

@@ -20,7 +20,9 @@ use crate::store::{Batch, Store, StoreError};
 use crate::sync::door::{self, Door};
 use crate::sync::{Env, Role, talk};
 use crate::time::Millis;
-use crate::wire::frame::{Announce, Frame, Group, Hello, Mark, PROTOCOL, RefuseCode, ScopeDigests, SpaceFrontier};
+use crate::wire::frame::{
+    Announce, Frame, Group, Hello, Mark, PROTOCOL, PROTOCOL_MIN, RefuseCode, ScopeDigests, SpaceFrontier,
+};
 use crate::wire::{self, WireError};
 use std::collections::BTreeSet;
 
@@ -42,7 +44,7 @@ pub enum TakeError {
         actual: DeviceId,
     },
     /// Another protocol version.
-    #[error("it speaks protocol {0} to {1}, this version {PROTOCOL}")]
+    #[error("it speaks protocol {0} to {1}, this version {PROTOCOL_MIN} to {PROTOCOL}")]
     PeerVersion(u16, u16),
     /// The door is shut to its sender.
     #[error("{1}")]
@@ -82,6 +84,7 @@ impl From<IntakeError> for TakeError {
             IntakeError::PeerCommit(_)
             | IntakeError::PeerPack(_)
             | IntakeError::PeerGroup
+            | IntakeError::PeerEarlier(_)
             | IntakeError::PeerHole(_) => Self::Peer(e),
         }
     }
@@ -196,7 +199,8 @@ impl Taking {
             | Frame::Redirect(_)
             | Frame::Nodes(_)
             | Frame::Inventory { .. }
-            | Frame::Deposit(_) => Err(TakeError::PeerOrder(frame.name())),
+            | Frame::Deposit(_)
+            | Frame::Plain(_) => Err(TakeError::PeerOrder(frame.name())),
         }
     }
 
@@ -210,7 +214,7 @@ impl Taking {
             let text = "it speaks for another organisation".to_owned();
             return Err(TakeError::Refused(RefuseCode::WrongOrganisation, text));
         }
-        if hello.version_min > PROTOCOL || hello.version_max < PROTOCOL {
+        if hello.version_min > PROTOCOL || hello.version_max < PROTOCOL_MIN {
             return Err(TakeError::PeerVersion(hello.version_min, hello.version_max));
         }
         if self.role == Role::Lower {
@@ -262,7 +266,8 @@ impl Taking {
             | Frame::Nodes(_)
             | Frame::Inventory { .. }
             | Frame::Mark(_)
-            | Frame::Deposit(_) => return Err(TakeError::PeerOrder(frame.name())),
+            | Frame::Deposit(_)
+            | Frame::Plain(_) => return Err(TakeError::PeerOrder(frame.name())),
         }
         Ok(())
     }

@@ -30,4 +30,4 @@ pub use fields::{creation_fields, replaces_all, scalar_value, simple_edit};
 pub use op::{Action, Body, Key, Obj, Op, OpId, Scalar};
 pub use read::Parsed;
 pub use refs::check_against;
-pub use write::{ChangeBuilder, encode_body};
+pub use write::{ChangeBuilder, encode_body, encode_hashed};

@@ -18,11 +18,23 @@ pub fn encode_body(body: &Body<'_>) -> Vec<u8> {
     chunk(&encode_content(body))
 }
 
+/// The whole chunk and its hash.
+#[must_use]
+pub fn encode_hashed(body: &Body<'_>) -> (Vec<u8>, ChangeHash) {
+    let content = encode_content(body);
+    let hash = chunk_hash(&content);
+    (chunk_of(&content, &hash), hash)
+}
+
 /// Wraps content into a chunk with its checksum.
 pub(super) fn chunk(content: &[u8]) -> Vec<u8> {
+    chunk_of(content, &chunk_hash(content))
+}
+
+fn chunk_of(content: &[u8], hash: &ChangeHash) -> Vec<u8> {
     let mut out = Vec::with_capacity(content.len() + 19);
     out.extend_from_slice(&MAGIC);
-    out.extend_from_slice(&chunk_hash(content).0[..4]);
+    out.extend_from_slice(&hash.0[..4]);
     out.push(TYPE_CHANGE);
     put_unsigned(&mut out, content.len() as u64);
     out.extend_from_slice(content);

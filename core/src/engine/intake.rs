@@ -101,6 +101,9 @@ pub enum IntakeError {
     /// A commit whose parents are neither held nor sent before it.
     #[error("the peer sent commit {0} before its parents")]
     PeerOrder(CommitId),
+    /// A pack that leaves out what follows from earlier commits, which are not held here as the peer thinks.
+    #[error("the peer sent commit {0} without what follows from commits that are not held here")]
+    PeerEarlier(CommitId),
     /// A hole where no erasure that stands names the record.
     #[error("the peer sent commit {0} with a hole in it that no erasure accounts for")]
     PeerHole(CommitId),
@@ -161,8 +164,7 @@ impl Engine {
         if known.iter().all(Option::is_some) {
             return Ok(Intake::default());
         }
-        let scope = PackScope { org: self.org, space };
-        let payloads = pack::decode(&scope, &group.pack, &*self.codec)?;
+        let (payloads, may_keep) = self.unpack(store, &heads, &group.pack)?;
         if payloads.len() != heads.len() {
             return Err(IntakeError::PeerGroup);
         }
@@ -176,7 +178,7 @@ impl Engine {
                 fresh.push(commit);
             }
         }
-        let pack = (fresh.len() == group.headers.len()).then_some(group.pack.as_slice());
+        let pack = (may_keep && fresh.len() == group.headers.len()).then_some(group.pack.as_slice());
         self.store_commits(store, Some(from), space, fresh, pack, Batch::at(now))
     }
 
@@ -511,6 +513,7 @@ impl Engine {
                     | IntakeError::PeerScope(_)
                     | IntakeError::PeerGroup
                     | IntakeError::PeerOrder(_)
+                    | IntakeError::PeerEarlier(_)
                     | IntakeError::PeerHole(_),
                 ) => store.write(&batch)?,
             }

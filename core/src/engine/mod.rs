@@ -12,6 +12,7 @@ mod beacons;
 mod closing;
 mod cuts;
 mod deposit;
+mod earlier;
 mod edit;
 mod erase;
 mod intake;
@@ -94,6 +95,11 @@ pub mod meta {
     #[must_use]
     pub fn peer_epoch(relay: &crate::id::DeviceId) -> String {
         format!("peer_epoch/{relay}")
+    }
+    /// The newest protocol that an upper relay last spoke, 2 bytes.
+    #[must_use]
+    pub fn peer_protocol(relay: &crate::id::DeviceId) -> String {
+        format!("peer_protocol/{relay}")
     }
     /// The newest beacon signed here, a signed register.
     pub const BEACON: &str = "beacon";

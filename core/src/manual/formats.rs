@@ -152,14 +152,15 @@
 //! it.
 //!
 //! ```text
-//! u8 form        0 stored, 1 compressed (zstd), 2 reserved, 3 and 4: as 0 and 1, with holes; 5 and above:
-//!                later versions
+//! u8 form        0 stored, 1 compressed (zstd), 2 columnar, 3 and 4: as 0 and 1, with holes, 5 columnar after
+//!                earlier commits; 6 and above: later versions
 //! LEB128 length  of the body, at most 16777216
 //! the body       as it is (form 0), or compressed (form 1)
 //! ```
 //!
 //! With form 0 exactly `length` bytes follow; with form 1 the rest inflates to exactly that. The form is
-//! the sender's choice; nothing signed depends on it. **The body**:
+//! the sender's choice; nothing signed depends on it. Forms 2 and 5 have a body of their own: see
+//! [`columns`](super::columns). **The body** of the others:
 //!
 //! ```text
 //! LEB128 number of commits
@@ -343,6 +344,7 @@
 //! | 9 | Acks | list of *ack sets* |
 //! | 10 | Mark | one record `[number uint, frames uint, digests, answer bool, clock time]` |
 //! | 11 | Deposit | one record `[reason text, group (optional), list of space frontiers, taken uint, last bool]` |
+//! | 12 | Plain | list of commit ids: send these again, in a pack that is not of form 5 (protocol 2) |
 //!
 //! **Hello**: `[oldest version uint, newest version uint, organisation, device, list of units, tree number
 //! uint (0), schema version uint, clock time, store epoch, digests, list of space frontiers (optional),

@@ -7,6 +7,7 @@
 //! the tests is one, and is run by them).
 //!
 //! - [`formats`]: every form that is signed, hashed, sent or stored.
+//! - [`columns`]: the columnar pack, byte by byte.
 //! - [`at_rest`]: passphrases, backups, damage and what `doctor` says.
 //! - [`sync`]: how a session between two replicas goes.
 //! - [`bundles`]: the same by a file, where there is no link.
@@ -89,6 +90,7 @@
 pub mod at_rest;
 pub mod audit;
 pub mod bundles;
+pub mod columns;
 pub mod formats;
 pub mod growth;
 pub mod rights;

@@ -69,6 +69,13 @@
 //! that lets it in again ends that. The door is judged at every hello, by the charter: a resumed connection is no way
 //! round it. A bundle by such a device is taken the same way, and not answered.
 //!
+//! **Protocol 2** reads columnar packs ([`columns`](super::columns)) and knows the frame `Plain`; protocol 1 does not.
+//! Each end says in its hello what it speaks (1 to 2); to an end that speaks 1 every pack goes verbatim. What the lower
+//! end sends unasked, before it has heard the upper one's hello, is as the last hello of that relay allows, and verbatim
+//! where there was none. A pack of form 5 leaves out what follows from commits up the log that the receiver must hold to
+//! take the commit at all. If it does not hold them as they were (its store is older than it said, or an
+//! erasure took one of the changes), it answers `Plain` with the commits of the group, and they come again whole, once.
+//!
 //! Any other frame before `Hello`, a second `Hello`, or acknowledgements from the lower end break the
 //! protocol: the session ends with `Refuse`, code 7.
 //!

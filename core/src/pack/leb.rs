@@ -25,6 +25,7 @@ pub fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
 }
 
 /// Reads from a slice, never past its end.
+#[derive(Debug)]
 pub struct Reader<'a> {
     rest: &'a [u8],
 }

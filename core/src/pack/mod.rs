@@ -4,19 +4,20 @@
 //! pack), choose a compressor (the [`Codec`] is an argument), or check roots (`log::Commit::join`).
 //!
 //! Layout: one byte of form, the raw length as LEB128, the bytes. Forms: 0 verbatim, stored; 1
-//! verbatim, compressed by the codec; 2 columnar (reserved); 3 and 4 as 0 and 1, with the holes that an
-//! erasure left. The verbatim body is written in `verbatim`.
+//! verbatim, compressed by the codec; 2 columnar; 3 and 4 as 0 and 1, with the holes that an
+//! erasure left (which is how such commits always lie); 5 as 2, on top of earlier commits. The bodies are written in `verbatim` and `columnar`.
 //!
 //! Invariants: everything that the receiver computes is left out (payload hashes, record ids of
 //! creations, magic and checksum of changes); decoding yields exactly the payloads encoded, or an
 //! error; the inflated size is announced and bounded before anything is inflated.
 
+mod columnar;
 mod leb;
 mod verbatim;
 
-use crate::id::{OrgId, SpaceId};
+use crate::id::{ChangeHash, OrgId, RecordId, SpaceId};
 use crate::limits::PACK_INFLATED_BYTES_MAX;
-use crate::log::{Payload, Secret};
+use crate::log::{EntryPayload, Payload, Secret};
 
 /// Compression, as an argument: core has none of its own.
 pub trait Codec {
@@ -24,6 +25,66 @@ pub trait Codec {
     fn compress(&self, raw: &[u8]) -> Vec<u8>;
     /// Inflates to exactly `len` bytes; `None` when the bytes do not hold that.
     fn inflate(&self, packed: &[u8], len: usize) -> Option<Vec<u8>>;
+    /// Compresses one of the many blocks of a columnar pack: without what would repeat from block to block.
+    fn compress_block(&self, raw: &[u8]) -> Vec<u8> {
+        self.compress(raw)
+    }
+    /// Inflates what [`Codec::compress_block`] made, to exactly `len` bytes.
+    fn inflate_block(&self, packed: &[u8], len: usize) -> Option<Vec<u8>> {
+        self.inflate(packed, len)
+    }
+    /// Compresses a block that often holds what the dictionary holds.
+    fn compress_with(&self, raw: &[u8], _dictionary: &'static [u8]) -> Vec<u8> {
+        self.compress_block(raw)
+    }
+    /// Inflates what [`Codec::compress_with`] made with the same dictionary, to exactly `len` bytes.
+    fn inflate_with(&self, packed: &[u8], len: usize, _dictionary: &'static [u8]) -> Option<Vec<u8>> {
+        self.inflate_block(packed, len)
+    }
+    /// Whether packs made with this codec may be columnar; all forms are read with any.
+    fn columnar(&self) -> bool {
+        false
+    }
+}
+
+/// A codec that stores, in columns: for tests of core, and where nothing can be compressed.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct StoredColumns;
+
+impl Codec for StoredColumns {
+    fn compress(&self, raw: &[u8]) -> Vec<u8> {
+        raw.to_vec()
+    }
+    fn inflate(&self, packed: &[u8], len: usize) -> Option<Vec<u8>> {
+        (packed.len() == len).then(|| packed.to_vec())
+    }
+    fn columnar(&self) -> bool {
+        true
+    }
+}
+
+/// A codec whose packs are never columnar: for a peer that does not read that form.
+pub struct Verbatim<'a>(pub &'a dyn Codec);
+
+impl Codec for Verbatim<'_> {
+    fn compress(&self, raw: &[u8]) -> Vec<u8> {
+        self.0.compress(raw)
+    }
+    fn inflate(&self, packed: &[u8], len: usize) -> Option<Vec<u8>> {
+        self.0.inflate(packed, len)
+    }
+    fn compress_block(&self, raw: &[u8]) -> Vec<u8> {
+        self.0.compress_block(raw)
+    }
+    fn inflate_block(&self, packed: &[u8], len: usize) -> Option<Vec<u8>> {
+        self.0.inflate_block(packed, len)
+    }
+    fn compress_with(&self, raw: &[u8], dictionary: &'static [u8]) -> Vec<u8> {
+        self.0.compress_with(raw, dictionary)
+    }
+    fn inflate_with(&self, packed: &[u8], len: usize, dictionary: &'static [u8]) -> Option<Vec<u8>> {
+        self.0.inflate_with(packed, len, dictionary)
+    }
 }
 
 /// A codec that stores: for tests of core, and the floor of the figures.
@@ -41,6 +102,8 @@ impl Codec for Stored {
 
 const FORM_STORED: u8 = 0;
 const FORM_COMPRESSED: u8 = 1;
+const FORM_COLUMNAR: u8 = 2;
+const FORM_COLUMNAR_AFTER: u8 = 5;
 const FORM_HOLED_STORED: u8 = 3;
 const FORM_HOLED_COMPRESSED: u8 = 4;
 
@@ -56,9 +119,21 @@ pub enum PackError {
     /// Does not inflate to what it announces.
     #[error("a pack that does not inflate to the size it announces")]
     Inflate,
+    /// Names entries of earlier commits that are not at hand.
+    #[error("a pack that builds on commits which are not at hand")]
+    Earlier,
     /// Ends early, goes on, or holds a number out of range.
     #[error("a malformed pack: {0}")]
     Malformed(&'static str),
+}
+
+/// The commits before the first of a pack: up its chain of parents, as far as each has exactly one. That is the same at
+/// every holder, whatever else it holds.
+pub trait Earlier {
+    /// Where the change lies: how many steps up the chain (its first parent is 1), at which index, and the entry.
+    fn place(&self, record: &RecordId, change: &ChangeHash) -> Option<(u64, u32, EntryPayload)>;
+    /// The entry at a place.
+    fn entry(&self, steps: u64, index: u32) -> Option<EntryPayload>;
 }
 
 /// What decoding needs to compute record ids and check positions.
@@ -70,9 +145,85 @@ pub struct PackScope {
     pub space: SpaceId,
 }
 
-/// Encodes payloads, compressing when that is shorter.
+/// Encodes payloads in the shortest form that the codec knows. Columns are used only where they were read
+/// back as exactly these payloads.
 #[must_use]
 pub fn encode(scope: &PackScope, payloads: &[&Payload], codec: &dyn Codec) -> Vec<u8> {
+    let whole = verbatim_form(scope, payloads, codec);
+    if !codec.columnar() {
+        return whole;
+    }
+    match columnar::encode(scope, payloads, codec, None) {
+        Some(columns) if columns.len() + 1 < whole.len() => {
+            let mut out = Vec::with_capacity(columns.len() + 1);
+            out.push(FORM_COLUMNAR);
+            out.extend_from_slice(&columns);
+            out
+        }
+        Some(_) | None => whole,
+    }
+}
+
+/// A pack like this one that names what it can by its place in earlier commits, if it is shorter so. It is for a receiver
+/// that holds those commits, and never for keeping: see [`needs_earlier`].
+#[must_use]
+pub fn encode_after(
+    scope: &PackScope,
+    payloads: &[&Payload],
+    codec: &dyn Codec,
+    pack: &[u8],
+    earlier: &dyn Earlier,
+) -> Option<Vec<u8>> {
+    let columns = columnar::encode(scope, payloads, codec, Some(earlier))?;
+    let mut out = Vec::with_capacity(columns.len() + 1);
+    out.push(FORM_COLUMNAR_AFTER);
+    out.extend_from_slice(&columns);
+    (out.len() < pack.len()).then_some(out)
+}
+
+/// Whether a pack may hold changes whose dependencies lie outside it and are named by hash.
+#[must_use]
+pub fn names_hashes(pack: &[u8]) -> bool {
+    match pack.split_first() {
+        Some((&FORM_COLUMNAR, rest)) => columnar::hashes(rest).is_some_and(|n| n > 0),
+        // Where columns did not pay, the pack is small.
+        Some((&(FORM_STORED | FORM_COMPRESSED), rest)) => rest.len() < SMALL_BYTES,
+        Some(_) | None => false,
+    }
+}
+
+/// A verbatim pack up to here is worth opening for the sake of what can be left out.
+const SMALL_BYTES: usize = 4 << 10;
+
+/// Whether a pack is columnar, which an older version does not read.
+#[must_use]
+pub fn is_columnar(pack: &[u8]) -> bool {
+    matches!(pack.first(), Some(&(FORM_COLUMNAR | FORM_COLUMNAR_AFTER)))
+}
+
+/// Whether a pack can be read only together with earlier commits: it must not be kept as it is.
+#[must_use]
+pub fn needs_earlier(pack: &[u8]) -> bool {
+    pack.first() == Some(&FORM_COLUMNAR_AFTER)
+}
+
+/// Decodes a pack that may name entries of earlier commits.
+///
+/// # Errors
+/// [`PackError::Earlier`] where one is not at hand; else as [`decode`].
+pub fn decode_after(
+    scope: &PackScope,
+    bytes: &[u8],
+    codec: &dyn Codec,
+    earlier: &dyn Earlier,
+) -> Result<Vec<Payload>, PackError> {
+    match bytes.split_first() {
+        Some((&FORM_COLUMNAR_AFTER, rest)) => columnar::decode(scope, rest, codec, Some(earlier)),
+        Some(_) | None => decode(scope, bytes, codec),
+    }
+}
+
+fn verbatim_form(scope: &PackScope, payloads: &[&Payload], codec: &dyn Codec) -> Vec<u8> {
     let holed = payloads.iter().any(|p| matches!(p.secret, Secret::Salts(_)));
     let raw = verbatim::write(scope, payloads, holed);
     let packed = codec.compress(&raw);
@@ -92,6 +243,9 @@ pub fn encode(scope: &PackScope, payloads: &[&Payload], codec: &dyn Codec) -> Ve
 /// [`PackError`]; nothing larger than the announced size, itself bounded, is ever allocated.
 pub fn decode(scope: &PackScope, bytes: &[u8], codec: &dyn Codec) -> Result<Vec<Payload>, PackError> {
     let (&form, rest) = bytes.split_first().ok_or(PackError::Malformed("it is empty"))?;
+    if form == FORM_COLUMNAR || form == FORM_COLUMNAR_AFTER {
+        return columnar::decode(scope, rest, codec, None);
+    }
     let (holed, is_stored) = match form {
         FORM_STORED => (false, true),
         FORM_COMPRESSED => (false, false),

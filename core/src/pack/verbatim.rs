@@ -34,7 +34,7 @@ const REF_EXPLICIT: u64 = 1;
 const REF_FIRST: u64 = 2;
 
 /// The record that an entry computes for itself, if any: charter operations and born records.
-fn computed_record(space: &SpaceId, kind: EntryKind, payload_hash: &[u8; 32]) -> Option<RecordId> {
+pub(super) fn computed_record(space: &SpaceId, kind: EntryKind, payload_hash: &[u8; 32]) -> Option<RecordId> {
     match kind {
         EntryKind::Charter => RecordId::from_slice(&payload_hash[..16]),
         EntryKind::Change => Some(record_id(space, &ChangeHash(*payload_hash))),
@@ -153,7 +153,7 @@ fn array<const N: usize>(r: &mut Reader<'_>) -> Result<[u8; N], PackError> {
     r.take(N)?.try_into().map_err(|_| PackError::Malformed("it ends early"))
 }
 
-fn read_names(r: &mut Reader<'_>) -> Result<Vec<String>, PackError> {
+pub(super) fn read_names(r: &mut Reader<'_>) -> Result<Vec<String>, PackError> {
     let count = r.count()?;
     if count > PACK_ENTRIES_MAX {
         return Err(PackError::Malformed("more names than a pack has entries"));
@@ -245,7 +245,7 @@ fn read_entry(
     Ok(EntryPayload { entry, payload })
 }
 
-fn kind_from_u8(n: u8) -> Option<Kind> {
+pub(super) fn kind_from_u8(n: u8) -> Option<Kind> {
     use Kind::{Bool, Choice, Counter, Date, Decimal, File, Int, List, Ref, Set, String, Text};
     [Text, String, Int, Decimal, Bool, Date, Choice, List, Set, Counter, Ref, File].get(usize::from(n)).copied()
 }

@@ -70,6 +70,14 @@ impl Outbox {
         self.offered.contains(&key)
     }
 
+    /// Queues commits once more that the peer could not read.
+    pub(super) fn again(&mut self, rows: Vec<(LogId, CommitRow)>) {
+        for (_, row) in &rows {
+            self.offered.remove(&row.key);
+        }
+        self.offer(rows);
+    }
+
     /// Queues what the peer lacks; rows of one device in one space come together.
     pub(super) fn offer(&mut self, rows: Vec<(LogId, CommitRow)>) {
         let mut groups: BTreeMap<(SpaceId, DeviceId), Vec<CommitRow>> = BTreeMap::new();

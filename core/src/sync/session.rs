@@ -17,12 +17,15 @@ use crate::charter::Charter;
 use crate::engine::{Engine, IntakeError, meta};
 use crate::frontier::{ShortId, SpaceTips};
 use crate::id::{CommitId, DeviceId, Flow, LogId, SpaceId, UnitId};
-use crate::limits::{BEFORE_HELLO_BYTES_MAX, EARLY_ACKS_MAX, FRAME_ENTRIES_MAX, HELLO_LOGS_MAX, WAITING_BYTES_MAX};
+use crate::limits::{
+    BEFORE_HELLO_BYTES_MAX, EARLY_ACKS_MAX, FRAME_ENTRIES_MAX, HELLO_LOGS_MAX, WAITING_BYTES_MAX, WAITING_COMMITS_MAX,
+};
 use crate::scope::{Shared, Side};
-use crate::store::Batch;
+use crate::store::{Batch, CommitKey};
 use crate::time::Millis;
 use crate::wire::frame::{
-    AckSet, Frame, Group, Hello, Mark, PROTOCOL, RefuseCode, ScopeDigests, SpaceFrontier, Tree, TreeNode,
+    AckSet, Frame, Group, Hello, Mark, PROTOCOL, PROTOCOL_COLUMNS, PROTOCOL_MIN, RefuseCode, ScopeDigests,
+    SpaceFrontier, Tree, TreeNode,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -31,6 +34,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 pub struct Session {
     pub(super) role: Role,
     pub(super) peer: DeviceId,
+    /// The newest protocol that both ends speak, as far as is known.
+    protocol: u16,
+    /// Commits that the peer asked to be sent whole.
+    plain: BTreeSet<CommitId>,
     pub(super) open: bool,
     closing: bool,
     fallback: bool,
@@ -85,6 +92,8 @@ impl Session {
         Self {
             role,
             peer,
+            protocol: PROTOCOL_MIN,
+            plain: BTreeSet::new(),
             open: false,
             closing: false,
             fallback: false,
@@ -139,6 +148,9 @@ impl Session {
     pub fn lower(env: &mut Env<'_>, peer: DeviceId, fallback: bool) -> Result<Self, SessionError> {
         let mut session = Self::new(Role::Lower, peer);
         session.fallback = fallback;
+        // What it sends unasked must be readable: as the relay was when last heard of.
+        let heard = env.store.meta(&meta::peer_protocol(&peer))?.and_then(|b| b.try_into().ok());
+        session.protocol = heard.map_or(PROTOCOL_MIN, u16::from_le_bytes).min(PROTOCOL);
         session.refresh_shared(env.engine);
         session.news_at = env.engine.news_end();
         let hello = session.hello(env)?;
@@ -164,7 +176,7 @@ impl Session {
         let admitted = env.store.meta(meta::ADMITTED)?.is_some();
         let chain = if self.role == Role::Upper || admitted { Vec::new() } else { engine.chains(env.store)? };
         Ok(Hello {
-            version_min: PROTOCOL,
+            version_min: PROTOCOL_MIN,
             version_max: PROTOCOL,
             org: engine.org(),
             device: engine.device(),
@@ -240,6 +252,12 @@ impl Session {
                 self.closing = true;
                 // A relay that was restored from before this device joined, or has not heard of its unit yet,
                 // does not know it: the next hello shows the chain again.
+                // A relay that was replaced by an older one may not read what it was sent unasked.
+                if code == RefuseCode::Protocol && self.role == Role::Lower {
+                    let mut batch = Batch::at(env.now);
+                    batch.meta.insert(meta::peer_protocol(&self.peer), None);
+                    env.store.write(&batch)?;
+                }
                 let unknown = matches!(code, RefuseCode::NoGrant | RefuseCode::Busy) && retry_after.is_none();
                 if unknown && self.role == Role::Lower {
                     let mut batch = Batch::at(env.now);
@@ -291,6 +309,7 @@ impl Session {
             Frame::Mark(mark) => self.take_mark(env, &mark)?,
             Frame::Deposit(told) if self.role == Role::Lower && !self.open => self.take_told(env, &told)?,
             Frame::Deposit(_) => return Err(SessionError::PeerOrder("Deposit")),
+            Frame::Plain(ids) => self.send_whole(env, ids)?,
         }
         Ok(())
     }
@@ -306,21 +325,23 @@ impl Session {
             self.refuse(RefuseCode::WrongOrganisation, "this relay belongs to another organisation".into());
             return Ok(());
         }
-        if hello.version_min > PROTOCOL || hello.version_max < PROTOCOL {
+        if hello.version_min > PROTOCOL || hello.version_max < PROTOCOL_MIN {
             let text = format!(
-                "this side speaks protocol {PROTOCOL}, the other {} to {}: install the same version of Sampan",
+                "this side speaks protocol {PROTOCOL_MIN} to {PROTOCOL}, the other {} to {}: install the same version of Sampan",
                 hello.version_min, hello.version_max
             );
             self.refuse(RefuseCode::Version, text);
             return Ok(());
         }
         self.open = true;
+        self.protocol = hello.version_max.min(PROTOCOL);
         if self.role == Role::Lower {
             // With the relay's clock: a later statement of it, that came by another way, may tell of a newer store.
             let name = meta::peer_epoch(&self.peer);
             let told = [hello.epoch.0.as_slice(), &hello.clock.0.to_le_bytes()].concat();
             let mut batch = Batch::at(env.now);
             batch.meta.insert(name, Some(told));
+            batch.meta.insert(meta::peer_protocol(&self.peer), Some(self.protocol.to_le_bytes().to_vec()));
             // It is let in again: another grant, or the end was never rightful.
             if env.store.meta(meta::ENDED)?.is_some() {
                 batch.meta.insert(meta::ENDED.into(), None);
@@ -409,12 +430,38 @@ impl Session {
                     // Of a hole that no erasure accounts for nothing is believed: its commit is missing here
                     // until a charter comes that erases the record.
                     Err(SessionError::Peer(IntakeError::PeerHole(_))) => Lacks::Charter,
+                    // It thinks that we hold what this builds on, as it was; perhaps an erasure has not reached it.
+                    Err(SessionError::Peer(IntakeError::PeerEarlier(_))) => {
+                        let ids = group.headers.iter().filter_map(|h| h.trust().ok()).map(|h| h.id());
+                        self.out.control(Frame::Plain(ids.collect()));
+                        self.ask();
+                        continue;
+                    }
                     Err(e) => return Err(e),
                 };
                 if !self.orphans.keep(lacks, group) {
                     return Err(SessionError::PeerFlood);
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// Sends commits again that the peer could not read without what they build on: each once.
+    fn send_whole(&mut self, env: &mut Env<'_>, mut ids: Vec<CommitId>) -> Result<(), SessionError> {
+        if ids.len() > FRAME_ENTRIES_MAX as usize || self.plain.len() > WAITING_COMMITS_MAX {
+            return Err(SessionError::PeerFlood);
+        }
+        ids.retain(|id| self.plain.insert(*id));
+        let mut rows = Vec::new();
+        for (key, _) in env.store.known(&ids)?.into_iter().flatten() {
+            let found = env.store.stored_after(CommitKey(key.0.saturating_sub(1)), 1)?;
+            let charter = env.engine.charter();
+            rows.extend(found.into_iter().filter(|(log, _)| self.shared.contains(charter, &log.space)));
+        }
+        self.out.again(rows);
+        if self.out.has_commits() {
+            self.ask();
         }
         Ok(())
     }
@@ -645,7 +692,16 @@ impl Session {
         env: &mut Env<'_>,
         free: &dyn Fn(u8) -> bool,
     ) -> Result<Option<(u8, Vec<u8>)>, SessionError> {
-        if let Some(out) = self.out.next(env.store, free)? {
+        if let Some(mut out) = self.out.next(env.store, free)? {
+            if let Frame::Commits { groups, .. } = &mut out.frame {
+                for group in groups {
+                    let whole =
+                        group.headers.iter().filter_map(|h| h.trust().ok()).any(|h| self.plain.contains(&h.id()));
+                    let (columns, after) = (self.protocol >= PROTOCOL_COLUMNS, !whole && self.deposit.is_none());
+                    let held = std::mem::replace(group, Group { headers: Vec::new(), pack: Vec::new() });
+                    *group = env.engine.for_peer(env.store, held, columns, after)?;
+                }
+            }
             self.stats.commits_sent += out.commits;
             self.stats.changes_sent += out.changes;
             self.progress.commits += out.commits;

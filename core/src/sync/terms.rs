@@ -192,6 +192,7 @@ impl From<IntakeError> for SessionError {
             | IntakeError::PeerScope(_)
             | IntakeError::PeerGroup
             | IntakeError::PeerOrder(_)
+            | IntakeError::PeerEarlier(_)
             | IntakeError::PeerHole(_) => Self::Peer(e),
         }
     }

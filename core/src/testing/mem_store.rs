@@ -414,6 +414,10 @@ impl Store for MemStore {
         Ok(rows.filter(|r| !inventory.contains(&r.id.into())).collect())
     }
 
+    fn entry_at(&self, commit: CommitKey, index: u32) -> Result<Option<EntryPayload>, StoreError> {
+        Ok(self.payload(self.commit(commit)?).entries.get(index as usize).cloned())
+    }
+
     fn groups(&self, space: &SpaceId, keys: &[CommitKey]) -> Result<Vec<Group>, StoreError> {
         let mut wanted = Vec::with_capacity(keys.len());
         for key in keys {

@@ -30,6 +30,7 @@ macro_rules! store_reads {
             ) -> Vec<$crate::store::CommitRow>;
             groups(space: &$crate::id::SpaceId, keys: &[$crate::store::CommitKey])
                 -> Vec<$crate::wire::frame::Group>;
+            entry_at(commit: $crate::store::CommitKey, index: u32) -> Option<$crate::log::EntryPayload>;
             charter_commits() -> Vec<$crate::log::Commit>;
             records(ids: &[$crate::id::RecordId]) -> Vec<Option<$crate::store::RecordState>>;
             entries(record: $crate::store::RecordKey) -> Vec<$crate::store::RecordEntry>;

@@ -13,8 +13,12 @@ use crate::register::SignedRegister;
 use crate::time::Millis;
 use crate::wire::{WireError, at_most};
 
-/// The session protocol that this version speaks.
-pub const PROTOCOL: u16 = 1;
+/// The newest session protocol that this version speaks. 2 reads columnar packs, and [`Frame::Plain`].
+pub const PROTOCOL: u16 = 2;
+/// The oldest.
+pub const PROTOCOL_MIN: u16 = 1;
+/// The first whose packs are columnar.
+pub const PROTOCOL_COLUMNS: u16 = 2;
 
 /// The opening word of both sides.
 #[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
@@ -326,6 +330,10 @@ pub enum Frame {
     /// is said to it.
     #[n(11)]
     Deposit(#[n(0)] Box<Deposit>),
+    /// Commits that came without what follows from earlier ones, which are not held here, or are erased: to be sent
+    /// again, whole.
+    #[n(12)]
+    Plain(#[n(0)] Vec<CommitId>),
 }
 
 /// What a device whose rights have ended is told.
@@ -391,6 +399,7 @@ impl Frame {
             Frame::Acks(_) => "Acks",
             Frame::Mark(_) => "Mark",
             Frame::Deposit(_) => "Deposit",
+            Frame::Plain(_) => "Plain",
         }
     }
 }

@@ -225,6 +225,7 @@ fn take(
             | IntakeError::PeerPack(_)
             | IntakeError::PeerScope(_)
             | IntakeError::PeerGroup
+            | IntakeError::PeerEarlier(_)
             | IntakeError::PeerHole(_),
         ) => Ok(Some(commit)),
     }

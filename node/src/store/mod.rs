@@ -54,7 +54,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use sampan_core::frontier::{ShortId, SpaceTips};
 use sampan_core::id::{CommitId, DeviceId, LogId, OrgId, RecordId, SpaceId, StoreEpoch, UnitId};
-use sampan_core::log::Commit;
+use sampan_core::log::{Commit, EntryPayload};
 use sampan_core::pack::Codec;
 use sampan_core::register::SignedRegister;
 use sampan_core::store::{
@@ -497,6 +497,10 @@ impl Store for SqliteStore {
 
     fn groups(&self, space: &SpaceId, keys: &[CommitKey]) -> Result<Vec<Group>, StoreError> {
         Ok(self.read_groups(space, keys)?)
+    }
+
+    fn entry_at(&self, commit: CommitKey, index: u32) -> Result<Option<EntryPayload>, StoreError> {
+        Ok(self.opened(commit)?.entry(index).ok().cloned())
     }
 
     fn charter_commits(&self) -> Result<Vec<Commit>, StoreError> {

@@ -196,6 +196,7 @@ impl World {
             | Frame::Announce(_)
             | Frame::Registers(_)
             | Frame::Acks(_)
+            | Frame::Plain(_)
             | Frame::Mark(_) => Vec::new(),
         };
         let device = self.machines[lower].device;

@@ -18,6 +18,7 @@ mod bent;
 mod bundles;
 mod changes;
 mod charter;
+mod columns;
 mod draw;
 mod engine;
 mod forged;
@@ -63,6 +64,8 @@ targets! {
     packs = packs::read, 1500, 4096;
     /// Packs of generated payloads.
     packs_made = packs::made, 300, 2048;
+    /// Columnar packs of what Automerge writes.
+    packs_in_columns = columns::made, 120, 1024;
     /// Single changes, against Automerge.
     changes = changes::check, 600, 2048;
     /// The last change of a real history, bent.

@@ -7,7 +7,7 @@ use super::engine::corpus;
 use super::{NAMES, bent, samples, world};
 use sampan_core::change::Parsed;
 use sampan_core::log::SignedHeader;
-use sampan_core::pack::{self, Stored};
+use sampan_core::pack::{self, Stored, StoredColumns};
 use sampan_core::wire;
 use sampan_core::wire::frame::Frame;
 use sampan_node::codec::ZstdCodec;
@@ -147,11 +147,19 @@ fn seeds(target: &str) -> Seeds {
             out
         }
         "packs" => {
-            let payloads = samples::payloads();
+            let (payloads, columns) = (samples::payloads(), samples::column_payloads());
             let all: Vec<_> = payloads.iter().collect();
             vec![
                 ("stored".into(), pack::encode(&samples::scope(), &all, &Stored)),
                 ("zstd".into(), pack::encode(&samples::scope(), &all.repeat(3), &ZstdCodec)),
+                (
+                    "columns".into(),
+                    pack::encode(&samples::scope(), &columns.iter().collect::<Vec<_>>(), &StoredColumns),
+                ),
+                (
+                    "columns_zstd".into(),
+                    pack::encode(&samples::scope(), &columns.iter().collect::<Vec<_>>(), &ZstdCodec),
+                ),
                 ("none".into(), vec![0, 0]),
             ]
         }

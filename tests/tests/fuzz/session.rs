@@ -528,7 +528,7 @@ fn named(frame: &Frame) -> Vec<UnitId> {
         Frame::Registers(all) => all.iter().filter_map(|r| r.trust().ok()).map(|r| r.unit).collect(),
         Frame::Acks(sets) => sets.iter().flat_map(|s| s.leaves.iter().map(|l| l.unit)).collect(),
         Frame::Deposit(told) => told.held.iter().map(|s| s.space.unit).collect(),
-        Frame::Refuse(..) | Frame::Redirect(_) | Frame::Announce(_) | Frame::Mark(_) => Vec::new(),
+        Frame::Refuse(..) | Frame::Redirect(_) | Frame::Announce(_) | Frame::Mark(_) | Frame::Plain(_) => Vec::new(),
     }
 }
 

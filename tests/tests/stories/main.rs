@@ -7,6 +7,7 @@ mod beacons;
 mod bundles;
 mod canaries;
 mod charters;
+mod columns;
 mod cuts;
 mod deposits;
 mod edges;

@@ -12,7 +12,7 @@ use sampan_core::frontier::tree::Holdings;
 use sampan_core::hash::tagged;
 use sampan_core::id::{ActorId, ChangeHash, CommitId, Digest, Flow, Incarnation, Nonce, OrgId, RecordId, SpaceId};
 use sampan_core::log::{Commit, EntryKind, EntryPayload, Secret, SignedHeader, merkle, salt};
-use sampan_core::pack::{self, Stored};
+use sampan_core::pack::{self, Stored, StoredColumns};
 use sampan_core::record::ids::{birth_actor, identity_actor, identity_id, record_id};
 use sampan_core::record::{birth, identity_creation};
 use sampan_core::register::{Ack, Beacon, Heartbeat, Register, SignedRegister, Waiting, ack_leaf, ack_root};
@@ -64,9 +64,10 @@ fn frames_by_variant() -> Vec<Named<Frame>> {
         Frame::Acks(_) => 9,
         Frame::Mark(_) => 10,
         Frame::Deposit(_) => 11,
+        Frame::Plain(_) => 12,
     };
     let seen: BTreeSet<u8> = frames.iter().map(|(_, f, _)| number(f)).collect();
-    assert_eq!(seen.len(), 12, "a frame has no vector");
+    assert_eq!(seen.len(), 13, "a frame has no vector");
     frames
 }
 
@@ -118,6 +119,35 @@ fn a_pack_with_holes() {
     let mut none = packed(&whole);
     none[0] = 3;
     assert!(pack::decode(&scope(), &none, &Stored).is_err(), "the form with holes and no hole");
+}
+
+#[test]
+fn packs_in_columns() {
+    let payloads = column_payloads();
+    let all: Vec<_> = payloads.iter().collect();
+    let made = pack::encode(&scope(), &all, &StoredColumns);
+    let file = golden(
+        "pack_in_columns",
+        &made,
+        "raw form 2 (columnar); records with every kind of field, and an edit of each",
+    );
+    assert_eq!(file[0], 2);
+    assert_eq!(pack::decode(&scope(), &file, &Stored).as_ref(), Ok(&payloads));
+    let chain = Above(payloads.iter().rev().cloned().collect());
+    let edits = column_edits();
+    let alone = pack::encode(&scope(), &[&edits], &StoredColumns);
+    let made = pack::encode_after(&scope(), &[&edits], &StoredColumns, &alone, &chain).unwrap();
+    let what = "raw form 5 (columnar, after earlier commits); two edits of records of pack_in_columns, two steps up";
+    let after = golden("pack_after_others", &made, what);
+    assert_eq!(after[0], 5);
+    assert_eq!(pack::decode_after(&scope(), &after, &Stored, &chain), Ok(vec![edits]));
+    // A writer may find a shorter form; what is read is for ever, and no prefix is.
+    for cut in 0..file.len() {
+        assert!(pack::decode(&scope(), &file[..cut], &Stored).is_err(), "prefix {cut}");
+    }
+    for cut in 0..after.len() {
+        assert!(pack::decode_after(&scope(), &after[..cut], &Stored, &chain).is_err(), "prefix {cut}");
+    }
 }
 
 #[test]

@@ -9,21 +9,24 @@ use sampan_core::charter::{Cut, CutKind, CutLog, Erased, Grant, Holder, Op, Role
 use sampan_core::frontier::ShortId;
 use sampan_core::hash::{change_hash, tagged, whole_chunk};
 use sampan_core::id::{
-    ChangeHash, CommitId, DeviceId, Digest, Flow, Incarnation, LogId, Nonce, RecordId, SpaceId, StoreEpoch, UnitId,
+    ActorId, ChangeHash, CommitId, DeviceId, Digest, Flow, Incarnation, LogId, Nonce, RecordId, SpaceId, StoreEpoch,
+    UnitId,
 };
 use sampan_core::log::commit::FORMAT;
 use sampan_core::log::{BirthOf, Commit, Entry, EntryKind, EntryPayload, Header, Payload, SignedHeader, device_id};
 use sampan_core::pack::{self, PackScope, Stored};
 use sampan_core::record::ids::record_id;
+use sampan_core::record::{Document, EditContext, create};
 use sampan_core::register::{Ack, Beacon, Heartbeat, Register, SignedRegister, Waiting, WaitingUnit, ack_root, names};
 use sampan_core::testing::{test_key, test_org, test_time, test_unit, up_space};
 use sampan_core::time::Millis;
-use sampan_core::value::Kind;
+use sampan_core::value::{Edit, Kind, Value};
 use sampan_core::wire;
 use sampan_core::wire::frame::{
     AckLeaf, AckProof, AckSet, Announce, ChildDigest, Deposit, Frame, Group, Hello, LogFrontier, Mark, RefuseCode,
     RelayAddress, ScopeDigests, SpaceFrontier, Tree, TreeNode,
 };
+use std::collections::BTreeMap;
 
 /// A value's name, its bytes, and the shape of them.
 pub type Named<T> = (&'static str, T, &'static str);
@@ -416,6 +419,11 @@ pub fn frames() -> Vec<Named<Frame>> {
         ),
         ("frame_deposit", Frame::Deposit(Box::new(deposit(Some(group())))), deposit_shape),
         ("frame_deposit_answered", Frame::Deposit(Box::new(answered)), deposit_shape),
+        (
+            "frame_plain",
+            Frame::Plain(vec![CommitId([0x21; 32]), CommitId([0x22; 32])]),
+            "frame(variant fields(commits[commit]))",
+        ),
     ]
 }
 
@@ -529,4 +537,67 @@ pub fn bundle() -> (Vec<u8>, sampan_core::bundle::Header) {
     reader.push(&file, &mut Vec::new()).unwrap();
     let header = reader.header().cloned().unwrap();
     (file, header)
+}
+
+/// Real records: creations with every kind of field, an edit beside its creation, and a payload that is no change.
+pub fn column_payloads() -> Vec<Payload> {
+    let (mut all, mut edits) = (Vec::new(), Vec::new());
+    for n in 0..6u8 {
+        let text = |t: &str| Value::Str(t.to_owned());
+        let fields: BTreeMap<String, (Kind, Value)> = [
+            ("born", (Kind::Date, text(["1954-02-28", "2000-02-29", "1999-12-31"][usize::from(n) % 3]))),
+            ("card", (Kind::String, text(&format!("CB{:03}.{n:02}", 7 * u32::from(n))))),
+            ("full_name", (Kind::String, text(["Trần Thị Bình", "Lê Văn An", "Trần Văn Bình"][usize::from(n) % 3]))),
+            ("key", (Kind::String, text(&format!("b98a6e0{n}-17aa-42e4-a129-f078a53c890a")))),
+            ("note", (Kind::Text, Value::Text(format!("ghi chú {n}")))),
+            ("odd", (Kind::String, text(if n == 3 { "a\0b" } else { "" }))),
+            ("paid", (Kind::Bool, Value::Bool(n % 2 == 0))),
+            ("score", (Kind::Int, Value::Int(1_735_000_000_000 + i64::from(n)))),
+            ("tags", (Kind::Set, Value::Set((0..n % 3).map(|t| format!("t{t}")).collect()))),
+            ("visits", (Kind::Counter, Value::Counter(-i64::from(n)))),
+            ("works", (Kind::List, Value::List((0..n % 4).map(|t| format!("việc {t}")).collect()))),
+        ]
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect();
+        let made = create(&ActorId([0x13; 16]), test_time(10), [n; 6], &fields).unwrap();
+        let created = entry(EntryKind::Change, None, "members", 10, made.bytes);
+        edits.push(column_edit(&created, "paid", Value::Bool(n % 2 != 0), 20));
+        all.push(created);
+    }
+    all.push(entry(EntryKind::Change, None, "members", 11, chunk(b"no change of Automerge's")));
+    let second = Payload { secret: [0xb2; 16].into(), entries: edits };
+    vec![Payload { secret: [0xb1; 16].into(), entries: all }, second]
+}
+
+/// Edits on top of [`column_payloads`], whose last commit is one step up.
+pub fn column_edits() -> Payload {
+    let below = column_payloads();
+    let edit = |n: usize| column_edit(&below[0].entries[n], "card", Value::Str(format!("CB999.{n:02}")), 30);
+    Payload { secret: [0xb3; 16].into(), entries: vec![edit(4), edit(1)] }
+}
+
+fn column_edit(created: &EntryPayload, field: &str, value: Value, seconds: u64) -> EntryPayload {
+    let record = created.entry.record;
+    let mut document = Document::load(record, [created.payload.as_slice()]).unwrap();
+    let (creation, actor, time) = (created.entry.change(), ActorId([0x13; 16]), test_time(seconds));
+    let kind = if field == "paid" { Kind::Bool } else { Kind::String };
+    let edits = [(field.to_owned(), Edit::Set(value))];
+    let made = document.edit(&EditContext { creation, actor, time }, &|_| Some(kind), &edits).unwrap();
+    entry(EntryKind::Change, Some(record), "members", seconds, made[0].bytes.clone())
+}
+
+/// Commits up the chain: the first is one step up.
+pub struct Above(pub Vec<Payload>);
+
+impl pack::Earlier for Above {
+    fn place(&self, record: &RecordId, change: &ChangeHash) -> Option<(u64, u32, EntryPayload)> {
+        let steps = self.0.iter().zip(1..);
+        let mut all = steps.flat_map(|(p, step)| p.entries.iter().zip(0..).map(move |(e, index)| (step, index, e)));
+        let found = all.find(|(_, _, e)| e.entry.record == *record && e.entry.payload_hash == change.0);
+        found.map(|(step, index, e)| (step, index, e.clone()))
+    }
+    fn entry(&self, steps: u64, index: u32) -> Option<EntryPayload> {
+        self.0.get(usize::try_from(steps).ok()?.checked_sub(1)?)?.entries.get(index as usize).cloned()
+    }
 }
