@@ -91,6 +91,9 @@ pub const SCHEMA_BYTES_MAX: usize = 512 << 10;
 pub const NAME_BYTES_MAX: usize = 512;
 /// Addresses that one relay may publish.
 pub const ENDPOINTS_MAX: usize = 8;
+/// Commits that are looked through for what a peer lacks since two ends were last equal: some milliseconds of
+/// reading; beyond it comparing digests is cheaper.
+pub const GREETING_SCAN_COMMITS_MAX: usize = 16_384;
 /// Logs whose frontier travels inside `Hello`; beyond it only digests do.
 pub const HELLO_LOGS_MAX: usize = 64;
 /// Bytes in a register's payload.

@@ -193,7 +193,10 @@ impl Taking {
             | Frame::Redirect(_)
             | Frame::Nodes(_)
             | Frame::Inventory { .. }
-            | Frame::Deposit(_) => Err(TakeError::PeerOrder(frame.name())),
+            | Frame::Deposit(_)
+            | Frame::Greeting(_)
+            | Frame::Greeted(_)
+            | Frame::SayHello => Err(TakeError::PeerOrder(frame.name())),
         }
     }
 
@@ -259,7 +262,10 @@ impl Taking {
             | Frame::Nodes(_)
             | Frame::Inventory { .. }
             | Frame::Mark(_)
-            | Frame::Deposit(_) => return Err(TakeError::PeerOrder(frame.name())),
+            | Frame::Deposit(_)
+            | Frame::Greeting(_)
+            | Frame::Greeted(_)
+            | Frame::SayHello => return Err(TakeError::PeerOrder(frame.name())),
         }
         Ok(())
     }

@@ -10,17 +10,19 @@ use super::terms::{Env, Event, Role, SessionError};
 use crate::engine::{BeaconTaken, meta};
 use crate::register::{SignedRegister, names};
 use crate::store::Batch;
-use crate::wire::frame::{Frame, Mark, ScopeDigests};
+use crate::wire::frame::{Frame, ScopeDigests};
 
 impl Session {
-    /// Shows the lower end this relay's beacon, if both charters are equal and it was not shown this one.
+    /// Shows the lower end this relay's beacon, if both charters are equal and it was not shown this one. `waits`:
+    /// the lower end waits for an answer.
     pub(super) fn show_beacon(
         &mut self,
         env: &mut Env<'_>,
-        mark: &Mark,
+        theirs: &ScopeDigests,
+        waits: bool,
         mine: &ScopeDigests,
     ) -> Result<(), SessionError> {
-        if self.role != Role::Upper || mark.digests.charter != mine.charter || env.engine.is_blank() {
+        if self.role != Role::Upper || theirs.charter != mine.charter || env.engine.is_blank() {
             return Ok(());
         }
         let Some(signed) = env.engine.beacon(env.store, env.now)? else { return Ok(()) };
@@ -30,7 +32,7 @@ impl Session {
             return Ok(());
         }
         // One that waits for our answer takes what goes before it; another may be gone, and sees it next time.
-        if mark.answer {
+        if waits {
             let mut batch = Batch::at(env.now);
             batch.meta.insert(name, Some(shown));
             env.store.write(&batch)?;

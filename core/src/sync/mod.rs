@@ -10,6 +10,7 @@
 mod beacons;
 mod deposit;
 pub(crate) mod door;
+mod greet;
 mod inbox;
 mod orphans;
 mod outbox;

@@ -55,6 +55,13 @@ impl Outbox {
         self.unannounced = Announce::default();
     }
 
+    /// Forgets what waits and what was offered: none of it was taken. Counts of frames go on.
+    pub(super) fn begin_anew(&mut self) {
+        self.drop_all();
+        self.offered.clear();
+        self.lane_of.clear();
+    }
+
     /// Queues commits that no position of the store names.
     pub(super) fn aside(&mut self, groups: Vec<Group>) {
         self.control(Frame::Commits { after: 0, groups });
@@ -122,6 +129,11 @@ impl Outbox {
     /// Whether commits wait that the peer lacks.
     pub(super) fn has_commits(&self) -> bool {
         self.commits.values().any(|q| !q.is_empty())
+    }
+
+    /// How much waits that a turn has to end: registers and acknowledgements need no answer.
+    pub(super) fn due(&self) -> usize {
+        self.control.len() + self.commits.values().map(VecDeque::len).sum::<usize>()
     }
 
     /// Whether no turn is due: registers and acknowledgements need no answer.

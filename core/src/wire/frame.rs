@@ -5,7 +5,7 @@
 //!
 //! Invariants: a frame is at most `FRAME_BYTES_MAX`; each has exactly one byte form.
 
-use crate::frontier::SpaceTips;
+use crate::frontier::{ShortDigest, SpaceTips};
 use crate::id::{CommitId, DeviceId, Digest, Incarnation, LogId, OrgId, SpaceId, StoreEpoch, UnitId};
 use crate::limits;
 use crate::log::SignedHeader;
@@ -13,8 +13,12 @@ use crate::register::SignedRegister;
 use crate::time::Millis;
 use crate::wire::{WireError, at_most};
 
-/// The session protocol that this version speaks.
+/// The oldest session protocol that this version speaks, and the one of bundles.
 pub const PROTOCOL: u16 = 1;
+/// The newest session protocol that this version speaks.
+pub const PROTOCOL_NEWEST: u16 = PROTOCOL_GREETS;
+/// The protocol in which a session may open with a [`Greeting`].
+pub const PROTOCOL_GREETS: u16 = 2;
 
 /// The opening word of both sides.
 #[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
@@ -58,6 +62,40 @@ pub struct Hello {
     /// The relay nearer to the speaker does not answer, so do not redirect.
     #[n(12)]
     pub fallback: bool,
+}
+
+/// The opening word of a lower end that ended its last session with this peer in sync: a fraction of a hello.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct Greeting {
+    /// What both ends held when they were last found equal.
+    #[n(0)]
+    pub since: ShortDigest,
+    /// Whether the speaker still holds exactly that, and no mark of its own follows.
+    #[n(1)]
+    pub same: bool,
+    /// The acknowledgements that the speaker holds from the peer and the relays above it.
+    #[n(2)]
+    pub acks: ShortDigest,
+    /// The speaker's clock.
+    #[n(3)]
+    pub clock: Millis,
+    /// The relay nearer to the speaker does not answer, so do not redirect.
+    #[n(4)]
+    pub fallback: bool,
+}
+
+/// The answer to a [`Greeting`] that the upper end remembers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct Greeted {
+    /// The speaker's store epoch.
+    #[n(0)]
+    pub epoch: StoreEpoch,
+    /// The speaker's clock.
+    #[n(1)]
+    pub clock: Millis,
+    /// Whether it holds what the greeting names, and neither more nor less: nothing else has to be said.
+    #[n(2)]
+    pub same: bool,
 }
 
 /// What a side holds of the shared scope, in two digests.
@@ -326,6 +364,15 @@ pub enum Frame {
     /// is said to it.
     #[n(11)]
     Deposit(#[n(0)] Box<Deposit>),
+    /// Opens a session between ends that were equal when they last met.
+    #[n(12)]
+    Greeting(#[n(0)] Greeting),
+    /// Answers a greeting.
+    #[n(13)]
+    Greeted(#[n(0)] Greeted),
+    /// Answers a greeting that the upper end can make nothing of: a hello is needed, on the same link.
+    #[n(14)]
+    SayHello,
 }
 
 /// What a device whose rights have ended is told.
@@ -375,6 +422,28 @@ impl Frame {
         super::decode("frame", bytes)
     }
 
+    /// Whether it may come before a session is open.
+    #[must_use]
+    pub fn opens(&self) -> bool {
+        match self {
+            Frame::Hello(_)
+            | Frame::Refuse(..)
+            | Frame::Redirect(_)
+            | Frame::Deposit(_)
+            | Frame::Greeting(_)
+            | Frame::Greeted(_)
+            | Frame::SayHello => true,
+            Frame::Frontier(_)
+            | Frame::Nodes(_)
+            | Frame::Announce(_)
+            | Frame::Commits { .. }
+            | Frame::Inventory { .. }
+            | Frame::Registers(_)
+            | Frame::Acks(_)
+            | Frame::Mark(_) => false,
+        }
+    }
+
     /// What logs and errors call it.
     #[must_use]
     pub fn name(&self) -> &'static str {
@@ -391,6 +460,9 @@ impl Frame {
             Frame::Acks(_) => "Acks",
             Frame::Mark(_) => "Mark",
             Frame::Deposit(_) => "Deposit",
+            Frame::Greeting(_) => "Greeting",
+            Frame::Greeted(_) => "Greeted",
+            Frame::SayHello => "SayHello",
         }
     }
 }

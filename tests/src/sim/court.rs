@@ -188,6 +188,9 @@ impl World {
             | Frame::Announce(_)
             | Frame::Registers(_)
             | Frame::Acks(_)
+            | Frame::Greeting(_)
+            | Frame::Greeted(_)
+            | Frame::SayHello
             | Frame::Mark(_) => Vec::new(),
         };
         let device = self.machines[lower].device;

@@ -64,9 +64,12 @@ fn frames_by_variant() -> Vec<Named<Frame>> {
         Frame::Acks(_) => 9,
         Frame::Mark(_) => 10,
         Frame::Deposit(_) => 11,
+        Frame::Greeting(_) => 12,
+        Frame::Greeted(_) => 13,
+        Frame::SayHello => 14,
     };
     let seen: BTreeSet<u8> = frames.iter().map(|(_, f, _)| number(f)).collect();
-    assert_eq!(seen.len(), 12, "a frame has no vector");
+    assert_eq!(seen.len(), 15, "a frame has no vector");
     frames
 }
 

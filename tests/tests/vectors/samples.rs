@@ -6,7 +6,7 @@
 //! made from never changes.
 
 use sampan_core::charter::{Cut, CutKind, CutLog, Erased, Grant, Holder, Op, Roles, Ticket};
-use sampan_core::frontier::ShortId;
+use sampan_core::frontier::{ShortDigest, ShortId};
 use sampan_core::hash::{change_hash, tagged, whole_chunk};
 use sampan_core::id::{
     ChangeHash, CommitId, DeviceId, Digest, Flow, Incarnation, LogId, Nonce, RecordId, SpaceId, StoreEpoch, UnitId,
@@ -21,8 +21,8 @@ use sampan_core::time::Millis;
 use sampan_core::value::Kind;
 use sampan_core::wire;
 use sampan_core::wire::frame::{
-    AckLeaf, AckProof, AckSet, Announce, ChildDigest, Deposit, Frame, Group, Hello, LogFrontier, Mark, RefuseCode,
-    RelayAddress, ScopeDigests, SpaceFrontier, Tree, TreeNode,
+    AckLeaf, AckProof, AckSet, Announce, ChildDigest, Deposit, Frame, Greeted, Greeting, Group, Hello, LogFrontier,
+    Mark, RefuseCode, RelayAddress, ScopeDigests, SpaceFrontier, Tree, TreeNode,
 };
 
 /// A value's name, its bytes, and the shape of them.
@@ -359,6 +359,9 @@ pub fn frames() -> Vec<Named<Frame>> {
         |cut| Deposit { reason: "máy bị mất".into(), cut, held: vec![frontier()], taken: 0, last: false };
     let answered = Deposit { taken: 300, last: true, ..deposit(None) };
     let deposit_shape = leak(format!("frame(variant fields(deposit(reason {GROUP} held[{FRONTIER}] taken last)))"));
+    let (since, acks) = (ShortDigest([0xa1; 16]), ShortDigest([0xa2; 16]));
+    let greeting = Greeting { since, same: true, acks, clock: test_time(802), fallback: false };
+    let greeted = Greeted { epoch: StoreEpoch([0xa3; 16]), clock: test_time(803), same: true };
     let address = RelayAddress { device: device(5), addresses: vec!["10.0.0.1:7447".into(), "relay:7447".into()] };
     vec![
         ("frame_hello", Frame::Hello(Box::new(hello())), hello_shape),
@@ -416,6 +419,13 @@ pub fn frames() -> Vec<Named<Frame>> {
         ),
         ("frame_deposit", Frame::Deposit(Box::new(deposit(Some(group())))), deposit_shape),
         ("frame_deposit_answered", Frame::Deposit(Box::new(answered)), deposit_shape),
+        (
+            "frame_greeting",
+            Frame::Greeting(greeting),
+            "frame(variant fields(greeting(since same acks clock fallback)))",
+        ),
+        ("frame_greeted", Frame::Greeted(greeted), "frame(variant fields(greeted(epoch clock same)))"),
+        ("frame_say_hello", Frame::SayHello, "frame(variant fields())"),
     ]
 }
 
