@@ -343,6 +343,14 @@
 //! | 9 | Acks | list of *ack sets* |
 //! | 10 | Mark | one record `[number uint, frames uint, digests, answer bool, clock time]` |
 //! | 11 | Deposit | one record `[reason text, group (optional), list of space frontiers, taken uint, last bool]` |
+//! | 12 | Greeting | one record `[since bytes 16, same bool, acks bytes 16, clock time, fallback bool]` |
+//! | 13 | Greeted | one record `[store epoch, clock time, same bool]` |
+//! | 14 | SayHello | none |
+//!
+//! Frames 12 to 14 belong to protocol 2; to a peer whose newest version is 1 they are never sent. *since* is the first
+//! 16 bytes of H("met", organisation | lower device | upper device | charter digest | data digest) of when both ends
+//! were last found equal, *acks* those of H("acks-held", for each acknowledgement of the lower end's units by a relay
+//! at or above the upper end, by unit and relay's unit: unit | relay's unit | relay | store epoch | u64 counter).
 //!
 //! **Hello**: `[oldest version uint, newest version uint, organisation, device, list of units, tree number
 //! uint (0), schema version uint, clock time, store epoch, digests, list of space frontiers (optional),

@@ -61,13 +61,13 @@ impl Inbox {
         self.waiting.len()
     }
 
-    /// The next frame that may be taken.
-    pub(super) fn take(&mut self) -> Option<Frame> {
+    /// The next frame that may be taken. `open`: a hello or a greeting has opened the session; other lanes than 0
+    /// may be faster than it, and wait for it.
+    pub(super) fn take(&mut self, open: bool) -> Option<Frame> {
         let ready = |(lane, _, frame): &(u8, usize, Frame)| match frame {
-            Frame::Commits { after, .. } => *lane == 0 || *after <= self.taken_lane0,
+            Frame::Commits { after, .. } => *lane == 0 || (open && *after <= self.taken_lane0),
             Frame::Mark(m) => m.frames <= self.received,
-            // The hello opens lane 0; another lane may be faster, and waits for it.
-            _ => *lane == 0 || self.taken_lane0 > 0,
+            _ => *lane == 0 || open,
         };
         // A mark is taken only when nothing else is ready: what it counts may have arrived and wait.
         let is_mark = |f: &Frame| matches!(f, Frame::Mark(_));
@@ -100,22 +100,24 @@ mod tests {
         let mut inbox = Inbox::default();
         assert!(inbox.put(0, 1, mark(2)));
         assert!(inbox.put(3, 1, Frame::Commits { after: 1, groups: vec![] }));
-        assert!(inbox.take().is_none());
+        assert!(inbox.take(true).is_none());
         assert!(inbox.put(0, 1, Frame::Announce(Announce::default())));
-        assert_eq!(inbox.take().map(|f| f.name()), Some("Announce"));
-        assert_eq!(inbox.take().map(|f| f.name()), Some("Commits"));
-        assert_eq!(inbox.take().map(|f| f.name()), Some("Mark"));
-        assert!(inbox.take().is_none());
+        assert_eq!(inbox.take(true).map(|f| f.name()), Some("Announce"));
+        assert_eq!(inbox.take(true).map(|f| f.name()), Some("Commits"));
+        assert_eq!(inbox.take(true).map(|f| f.name()), Some("Mark"));
+        assert!(inbox.take(true).is_none());
     }
 
     #[test]
     fn registers_that_overtake_the_hello_wait_for_it() {
         let mut inbox = Inbox::default();
         assert!(inbox.put(2, 1, Frame::Registers(vec![])));
-        assert!(inbox.take().is_none());
-        assert!(inbox.put(0, 1, Frame::Announce(Announce::default())));
-        assert_eq!(inbox.take().map(|f| f.name()), Some("Announce"));
-        assert_eq!(inbox.take().map(|f| f.name()), Some("Registers"));
+        assert!(inbox.take(false).is_none());
+        // Nor does an opening in vain let them in.
+        assert!(inbox.put(0, 1, Frame::SayHello));
+        assert_eq!(inbox.take(false).map(|f| f.name()), Some("SayHello"));
+        assert!(inbox.take(false).is_none());
+        assert_eq!(inbox.take(true).map(|f| f.name()), Some("Registers"));
     }
 
     #[test]

@@ -217,7 +217,7 @@ impl Session {
         if self.role == Role::Upper && !self.open && so_far > BEFORE_HELLO_BYTES_MAX as u64 {
             return Err(SessionError::PeerFlood);
         }
-        while let Some(frame) = self.inbox.take() {
+        while let Some(frame) = self.inbox.take(self.open) {
             if self.closing {
                 break;
             }
