@@ -117,6 +117,8 @@ pub const REPAIR_ROUNDS_MAX: u32 = 8;
 pub const FRAME_ENTRIES_MAX: u32 = 256;
 /// Raw payload bytes that one frame of commits carries, unless one commit has more.
 pub const FRAME_PAYLOAD_BYTES_MAX: u32 = 512 << 10;
+/// Stored bytes of commits from which on they are announced before they are sent: less is there before a bar is drawn.
+pub const ANNOUNCE_BYTES_MIN: u64 = 16 << 10;
 /// Raw bytes of one device's commits in one space above which they wait behind recent news.
 pub const BACKFILL_BYTES_MIN: u64 = 256 << 10;
 /// Stored bytes of unacknowledged commits up to which a device sends them unasked: well within a link's

@@ -196,7 +196,9 @@ impl Taking {
             | Frame::Deposit(_)
             | Frame::Greeting(_)
             | Frame::Greeted(_)
-            | Frame::SayHello => Err(TakeError::PeerOrder(frame.name())),
+            | Frame::SayHello
+            | Frame::ShortMark(_)
+            | Frame::OwnAck(_) => Err(TakeError::PeerOrder(frame.name())),
         }
     }
 
@@ -265,7 +267,9 @@ impl Taking {
             | Frame::Deposit(_)
             | Frame::Greeting(_)
             | Frame::Greeted(_)
-            | Frame::SayHello => return Err(TakeError::PeerOrder(frame.name())),
+            | Frame::SayHello
+            | Frame::ShortMark(_)
+            | Frame::OwnAck(_) => return Err(TakeError::PeerOrder(frame.name())),
         }
         Ok(())
     }

@@ -43,8 +43,8 @@ impl Session {
             return Ok(false);
         }
         let Some(met) = self.met(env.store)? else { return Ok(false) };
-        let mine = self.digests(env.engine);
-        let same = self.short(env.engine, &mine) == met.digest;
+        let mine = self.holds(env.engine);
+        let same = mine == met.digest;
         let mut rows = Vec::new();
         if !same {
             // Of a backlog only what comparing shows missing is sent, or a link that is cut again and again
@@ -84,8 +84,8 @@ impl Session {
             return Ok(());
         };
         self.refresh_shared(env.engine);
-        let mine = self.digests(env.engine);
-        let same_here = self.short(env.engine, &mine) == greeting.since || canary::sings(Canary::VerifiedTooEarly);
+        let mine = self.holds(env.engine);
+        let same_here = mine == greeting.since || canary::sings(Canary::VerifiedTooEarly);
         let mut rows = Vec::new();
         if !same_here {
             match self.since(env, met.through)? {
@@ -112,11 +112,13 @@ impl Session {
             // Its mark follows, and is answered.
             return Ok(());
         }
-        self.respond(env)?;
         if same {
             self.said = Some(mine);
             self.peer_said = Some(mine);
-            self.show_beacon(env, &mine, true, &mine)?;
+        }
+        self.respond(env)?;
+        if same {
+            self.show_beacon(env, true)?;
             self.note_verified(env)
         } else {
             self.ask();
@@ -138,8 +140,7 @@ impl Session {
             self.stats.round_trips += 1;
             self.peer_said = Some(said);
             self.note_clock(env, greeted.clock)?;
-            let mine = self.digests(env.engine);
-            if mine == said {
+            if self.holds(env.engine) == said {
                 self.note_verified(env)?;
             }
         }
@@ -171,7 +172,7 @@ impl Session {
         if !self.peer_greets {
             return Ok(());
         }
-        let digest = self.short(env.engine, &self.digests(env.engine));
+        let digest = self.holds(env.engine);
         let through = env.store.last_commit()?;
         let value = [digest.0.as_slice(), &through.0.to_le_bytes()].concat();
         batch.meta.insert(meta::met(&self.peer), Some(value));
@@ -201,7 +202,7 @@ impl Session {
     }
 
     /// One digest for what two ends hold, that no other two ends have.
-    fn short(&self, engine: &Engine, digests: &ScopeDigests) -> ShortDigest {
+    pub(super) fn short(&self, engine: &Engine, digests: &ScopeDigests) -> ShortDigest {
         let (lower, upper) = match self.role {
             Role::Lower => (engine.device(), self.peer),
             Role::Upper => (self.peer, engine.device()),

@@ -14,6 +14,7 @@ mod greet;
 mod inbox;
 mod orphans;
 mod outbox;
+mod own_ack;
 mod session;
 pub(crate) mod talk;
 mod terms;

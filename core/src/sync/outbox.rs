@@ -8,7 +8,7 @@
 use super::lane;
 use crate::canary::{self, Canary};
 use crate::id::{DeviceId, Flow, LogId, SpaceId};
-use crate::limits::{BACKFILL_BYTES_MIN, FRAME_ENTRIES_MAX, FRAME_PAYLOAD_BYTES_MAX};
+use crate::limits::{ANNOUNCE_BYTES_MIN, BACKFILL_BYTES_MIN, FRAME_ENTRIES_MAX, FRAME_PAYLOAD_BYTES_MAX};
 use crate::store::{CommitKey, CommitRow, Store, StoreError};
 use crate::wire::frame::{Announce, Frame, Group};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -152,7 +152,7 @@ impl Outbox {
             if let Some(frame) = self.control.pop_front() {
                 return Ok(Some(self.count(plain(lane::CHARTER, frame))));
             }
-            if self.unannounced.commits > 0 {
+            if self.unannounced.bytes >= ANNOUNCE_BYTES_MIN {
                 let frame = Frame::Announce(std::mem::take(&mut self.unannounced));
                 return Ok(Some(self.count(plain(lane::CHARTER, frame))));
             }

@@ -15,14 +15,14 @@ use super::terms::{Env, Event, Progress, Role, SessionError, Stats, Waiting};
 use crate::canary::{self, Canary};
 use crate::charter::Charter;
 use crate::engine::{Engine, IntakeError, meta};
-use crate::frontier::{ShortId, SpaceTips};
+use crate::frontier::{ShortDigest, ShortId, SpaceTips};
 use crate::id::{CommitId, DeviceId, Flow, LogId, SpaceId, UnitId};
 use crate::limits::{BEFORE_HELLO_BYTES_MAX, EARLY_ACKS_MAX, FRAME_ENTRIES_MAX, HELLO_LOGS_MAX, WAITING_BYTES_MAX};
 use crate::scope::{Shared, Side};
 use crate::store::{Batch, StoreError};
 use crate::time::Millis;
 use crate::wire::frame::{
-    AckSet, Frame, Group, Hello, Mark, PROTOCOL, PROTOCOL_GREETS, PROTOCOL_NEWEST, RefuseCode, ScopeDigests,
+    AckSet, Frame, Group, Hello, Mark, PROTOCOL, PROTOCOL_GREETS, PROTOCOL_NEWEST, RefuseCode, ScopeDigests, ShortMark,
     SpaceFrontier, Tree, TreeNode,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -74,9 +74,9 @@ pub struct Session {
     /// Rounds of comparing anew since the two ends were equal or a commit moved.
     pub(super) repairs: u32,
     moved_at_repair: u64,
-    pub(super) said: Option<ScopeDigests>,
+    pub(super) said: Option<ShortDigest>,
     /// What the peer said last.
-    pub(super) peer_said: Option<ScopeDigests>,
+    pub(super) peer_said: Option<ShortDigest>,
     pub(super) mark_due: Option<bool>,
     marks: u64,
     pub(super) awaiting: bool,
@@ -308,7 +308,12 @@ impl Session {
                 env.engine.take_acks(env.store, &sets, env.now)??;
                 self.events.push_back(Event::Acknowledged);
             }
-            Frame::Mark(mark) => self.take_mark(env, &mark)?,
+            Frame::Mark(Mark { number, frames, digests, answer, clock }) => {
+                let holds = self.short(env.engine, &digests);
+                self.take_mark(env, &ShortMark { number, frames, holds, answer, clock })?;
+            }
+            Frame::ShortMark(mark) => self.take_mark(env, &mark)?,
+            Frame::OwnAck(ack) => self.take_own_ack(env, &ack)?,
             Frame::Deposit(told) if self.role == Role::Lower && !self.open => self.take_told(env, &told)?,
             Frame::Deposit(_) => return Err(SessionError::PeerOrder("Deposit")),
         }
@@ -502,12 +507,12 @@ impl Session {
         self.shared_version = engine.charter_version();
     }
 
-    fn take_mark(&mut self, env: &mut Env<'_>, mark: &Mark) -> Result<(), SessionError> {
+    fn take_mark(&mut self, env: &mut Env<'_>, mark: &ShortMark) -> Result<(), SessionError> {
         if self.awaiting {
             self.awaiting = false;
             self.stats.round_trips += 1;
         }
-        self.peer_said = Some(mark.digests);
+        self.peer_said = Some(mark.holds);
         if self.role == Role::Lower {
             self.note_clock(env, mark.clock)?;
         }
@@ -524,16 +529,18 @@ impl Session {
         if canary::sings(Canary::VerifiedTooEarly) && self.verified.is_none() {
             self.note_verified(env)?;
         }
-        let mine = self.digests(env.engine);
-        self.show_beacon(env, &mark.digests, mark.answer, &mine)?;
+        let mine = self.holds(env.engine);
+        if mine == mark.holds {
+            self.show_beacon(env, mark.answer)?;
+        }
         if self.out.is_commits_and_control_empty() {
             // Where nothing is shared, two empty digests are equal and prove nothing.
             let known = !env.engine.is_blank() && !self.shared.data.is_empty();
-            if known && equal(&mark.digests, &mine) {
+            if known && mark.holds == mine {
                 self.note_verified(env)?;
                 // Ours may have changed since we last said it: the peer then compared with what was, and
                 // has nothing more to say. It must hear that we are equal now, or it waits for ever.
-                if mark.answer || self.said.as_ref() != Some(&mine) {
+                if mark.answer || self.said != Some(mine) {
                     self.mark_due = Some(self.mark_due.unwrap_or(false));
                 }
                 return Ok(());
@@ -579,6 +586,11 @@ impl Session {
 
     pub(super) fn digests(&self, engine: &Engine) -> ScopeDigests {
         self.shared.digests(engine.charter(), engine.holdings())
+    }
+
+    /// What this end holds of what both share, in one short digest.
+    pub(super) fn holds(&self, engine: &Engine) -> ShortDigest {
+        self.short(engine, &self.digests(engine))
     }
 
     pub(super) fn note_verified(&mut self, env: &mut Env<'_>) -> Result<(), SessionError> {
@@ -687,14 +699,22 @@ impl Session {
         // What was taken since the peer's mark may have made the two ends equal: this mark says so, the
         // peer then has nothing to add, and nobody would compare here again.
         let known = !env.engine.is_blank() && !self.shared.data.is_empty();
-        let same = self.peer_said.is_some_and(|said| equal(&said, &digests));
+        let holds = self.short(env.engine, &digests);
+        let same = self.peer_said == Some(holds);
         if self.open && known && same && self.verified.is_none() {
             self.note_verified(env)?;
         }
-        let mark = Mark { number: self.marks, frames: self.out.sent, digests, answer, clock: env.now };
-        self.said = Some(digests);
+        self.said = Some(holds);
         self.awaiting |= answer;
-        let bytes = Frame::Mark(mark).encode();
+        let (number, frames, clock) = (self.marks, self.out.sent, env.now);
+        // Who greets is understood when it is brief, or is told to say hello.
+        let brief = self.peer_greets || (self.greeted && self.role == Role::Lower);
+        let mark = if brief {
+            Frame::ShortMark(ShortMark { number, frames, holds, answer, clock })
+        } else {
+            Frame::Mark(Mark { number, frames, digests, answer, clock })
+        };
+        let bytes = mark.encode();
         self.stats.frame_bytes_sent += bytes.len() as u64;
         Ok(Some((super::lane::CHARTER, bytes)))
     }

@@ -292,7 +292,10 @@ impl Session {
                     self.acks_sent.insert((*unit, relay), counter);
                 } else if counter > shown {
                     self.acks_sent.insert((*unit, relay), counter);
-                    sets.push(set);
+                    match self.own_ack(env, unit, &set) {
+                        Some(own) => self.out.registers(Frame::OwnAck(own)),
+                        None => sets.push(set),
+                    }
                 }
             }
         }

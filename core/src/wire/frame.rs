@@ -98,6 +98,55 @@ pub struct Greeted {
     pub same: bool,
 }
 
+/// A [`Mark`] between ends that both greet: with one short digest for all that both share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct ShortMark {
+    /// 1, 2, 3 … for this side of this session.
+    #[n(0)]
+    pub number: u64,
+    /// Frames sent before this one; the receiver waits for them all.
+    #[n(1)]
+    pub frames: u64,
+    /// What the sender holds, in one read snapshot.
+    #[n(2)]
+    pub holds: ShortDigest,
+    /// Whether the sender waits for a mark in return.
+    #[n(3)]
+    pub answer: bool,
+    /// The sender's clock.
+    #[n(4)]
+    pub clock: Millis,
+}
+
+/// An acknowledgement of one unit by the upper end itself, without what the lower end can compute: it holds the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct OwnAck {
+    /// Which of the lower end's own units, counted by id.
+    #[n(0)]
+    pub unit: u16,
+    /// How many levels above it the acknowledging relay's unit lies.
+    #[n(1)]
+    pub above: u16,
+    /// Of the register.
+    #[n(2)]
+    pub counter: u64,
+    /// Of the register.
+    #[n(3)]
+    pub time: Millis,
+    /// Entries pending in the unit.
+    #[n(4)]
+    pub pending: u64,
+    /// Entries blocked or malformed in the unit.
+    #[n(5)]
+    pub blocked: u64,
+    /// Commits in quarantine.
+    #[n(6)]
+    pub quarantined: u64,
+    /// Of the register.
+    #[cbor(n(7), with = "minicbor::bytes")]
+    pub signature: [u8; 64],
+}
+
 /// What a side holds of the shared scope, in two digests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, minicbor::Encode, minicbor::Decode)]
 pub struct ScopeDigests {
@@ -373,6 +422,12 @@ pub enum Frame {
     /// Answers a greeting that the upper end can make nothing of: a hello is needed, on the same link.
     #[n(14)]
     SayHello,
+    /// End of a turn.
+    #[n(15)]
+    ShortMark(#[n(0)] ShortMark),
+    /// An acknowledgement by the sender itself.
+    #[n(16)]
+    OwnAck(#[n(0)] OwnAck),
 }
 
 /// What a device whose rights have ended is told.
@@ -440,7 +495,9 @@ impl Frame {
             | Frame::Inventory { .. }
             | Frame::Registers(_)
             | Frame::Acks(_)
-            | Frame::Mark(_) => false,
+            | Frame::OwnAck(_)
+            | Frame::Mark(_)
+            | Frame::ShortMark(_) => false,
         }
     }
 
@@ -463,6 +520,8 @@ impl Frame {
             Frame::Greeting(_) => "Greeting",
             Frame::Greeted(_) => "Greeted",
             Frame::SayHello => "SayHello",
+            Frame::ShortMark(_) => "ShortMark",
+            Frame::OwnAck(_) => "OwnAck",
         }
     }
 }

@@ -191,6 +191,8 @@ impl World {
             | Frame::Greeting(_)
             | Frame::Greeted(_)
             | Frame::SayHello
+            | Frame::ShortMark(_)
+            | Frame::OwnAck(_)
             | Frame::Mark(_) => Vec::new(),
         };
         let device = self.machines[lower].device;

@@ -25,8 +25,8 @@ use sampan_core::testing::SeededRng;
 use sampan_core::time::Millis;
 use sampan_core::value::Value;
 use sampan_core::wire::frame::{
-    Announce, ChildDigest, Frame, Greeted, Greeting, Group, LogFrontier, Mark, RefuseCode, RelayAddress, ScopeDigests,
-    SpaceFrontier, Tree, TreeNode,
+    Announce, ChildDigest, Frame, Greeted, Greeting, Group, LogFrontier, Mark, OwnAck, RefuseCode, RelayAddress,
+    ScopeDigests, ShortMark, SpaceFrontier, Tree, TreeNode,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -397,7 +397,24 @@ impl Trial<'_> {
             Ok(Frame::Hello(h)) => Some(h),
             _ => None,
         });
-        match d.byte() % 16 {
+        match d.byte() % 18 {
+            16 => Frame::ShortMark(ShortMark {
+                number: d.number(),
+                frames: d.number(),
+                holds: ShortDigest([d.byte(); 16]),
+                answer: d.byte().is_multiple_of(2),
+                clock: Millis(d.number()),
+            }),
+            17 => Frame::OwnAck(OwnAck {
+                unit: d.byte().into(),
+                above: d.byte().into(),
+                counter: d.number(),
+                time: Millis(d.number()),
+                pending: d.number(),
+                blocked: d.number(),
+                quarantined: d.number(),
+                signature: [d.byte(); 64],
+            }),
             14 => Frame::Greeting(Greeting {
                 since: ShortDigest([d.byte(); 16]),
                 same: d.byte().is_multiple_of(2),
@@ -547,7 +564,9 @@ fn named(frame: &Frame) -> Vec<UnitId> {
         | Frame::Mark(_)
         | Frame::Greeting(_)
         | Frame::Greeted(_)
-        | Frame::SayHello => Vec::new(),
+        | Frame::SayHello
+        | Frame::ShortMark(_)
+        | Frame::OwnAck(_) => Vec::new(),
     }
 }
 

@@ -141,3 +141,19 @@ fn a_new_branch_below_widens_what_two_relays_share() {
     at_once(&v.sync(1, 0));
     assert_eq!(v.field(0, an, "full_name"), text("An"));
 }
+
+#[test]
+fn one_edit_and_its_tick_cost_little_beside_the_commit_itself() {
+    let (mut v, branch) = in_sync(308);
+    let an = v.create(2, branch, "members", &["full_name=An"]);
+    ok(&v.sync(2, 1));
+    v.set(2, "members", an, &["phone=0912345678"]);
+    let end = v.sync(2, 1);
+    at_once(&end);
+    let r = &v.replicas[2];
+    assert!(r.engine.delivered(&*r.store, &branch).unwrap()[0].complete, "its tick came along");
+    let newest = r.store.stored_after(sampan_core::store::CommitKey(0), usize::MAX >> 1).unwrap().pop().unwrap();
+    let group = r.store.groups(&newest.0.space, &[newest.1.key]).unwrap().pop().unwrap();
+    let commit = sampan_core::wire::encode(&group).len() as u64;
+    assert!(end.bytes.0 + end.bytes.1 <= commit + 300, "{:?} beside a commit of {commit}", end.bytes);
+}

@@ -22,7 +22,7 @@ use sampan_core::value::Kind;
 use sampan_core::wire;
 use sampan_core::wire::frame::{
     AckLeaf, AckProof, AckSet, Announce, ChildDigest, Deposit, Frame, Greeted, Greeting, Group, Hello, LogFrontier,
-    Mark, RefuseCode, RelayAddress, ScopeDigests, SpaceFrontier, Tree, TreeNode,
+    Mark, OwnAck, RefuseCode, RelayAddress, ScopeDigests, ShortMark, SpaceFrontier, Tree, TreeNode,
 };
 
 /// A value's name, its bytes, and the shape of them.
@@ -361,6 +361,16 @@ pub fn frames() -> Vec<Named<Frame>> {
     let deposit_shape = leak(format!("frame(variant fields(deposit(reason {GROUP} held[{FRONTIER}] taken last)))"));
     let (since, acks) = (ShortDigest([0xa1; 16]), ShortDigest([0xa2; 16]));
     let greeting = Greeting { since, same: true, acks, clock: test_time(802), fallback: false };
+    let own = OwnAck {
+        unit: 0,
+        above: 2,
+        counter: 1_767_226_404_000,
+        time: test_time(804),
+        pending: 0,
+        blocked: 1,
+        quarantined: 2,
+        signature: [0xa4; 64],
+    };
     let greeted = Greeted { epoch: StoreEpoch([0xa3; 16]), clock: test_time(803), same: true };
     let address = RelayAddress { device: device(5), addresses: vec!["10.0.0.1:7447".into(), "relay:7447".into()] };
     vec![
@@ -426,6 +436,16 @@ pub fn frames() -> Vec<Named<Frame>> {
         ),
         ("frame_greeted", Frame::Greeted(greeted), "frame(variant fields(greeted(epoch clock same)))"),
         ("frame_say_hello", Frame::SayHello, "frame(variant fields())"),
+        (
+            "frame_short_mark",
+            Frame::ShortMark(ShortMark { number: 2, frames: 7, holds: since, answer: true, clock: test_time(804) }),
+            "frame(variant fields(mark(number frames holds answer clock)))",
+        ),
+        (
+            "frame_own_ack",
+            Frame::OwnAck(own),
+            "frame(variant fields(ack(unit above counter time pending blocked quarantined signature)))",
+        ),
     ]
 }
 
