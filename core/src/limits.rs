@@ -103,6 +103,9 @@ pub const SCHEMA_BYTES_MAX: usize = 512 << 10;
 pub const NAME_BYTES_MAX: usize = 512;
 /// Addresses that one relay may publish.
 pub const ENDPOINTS_MAX: usize = 8;
+/// Commits that are looked through for what a peer lacks since two ends were last equal: some milliseconds of
+/// reading; beyond it comparing digests is cheaper.
+pub const GREETING_SCAN_COMMITS_MAX: usize = 16_384;
 /// Logs whose frontier travels inside `Hello`; beyond it only digests do.
 pub const HELLO_LOGS_MAX: usize = 64;
 /// Bytes in a register's payload.
@@ -126,6 +129,8 @@ pub const REPAIR_ROUNDS_MAX: u32 = 8;
 pub const FRAME_ENTRIES_MAX: u32 = 256;
 /// Raw payload bytes that one frame of commits carries, unless one commit has more.
 pub const FRAME_PAYLOAD_BYTES_MAX: u32 = 512 << 10;
+/// Stored bytes of commits from which on they are announced before they are sent: less is there before a bar is drawn.
+pub const ANNOUNCE_BYTES_MIN: u64 = 16 << 10;
 /// Raw bytes of one device's commits in one space above which they wait behind recent news.
 pub const BACKFILL_BYTES_MIN: u64 = 256 << 10;
 /// Stored bytes of unacknowledged commits up to which a device sends them unasked: well within a link's

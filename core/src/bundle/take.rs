@@ -200,7 +200,12 @@ impl Taking {
             | Frame::Nodes(_)
             | Frame::Inventory { .. }
             | Frame::Deposit(_)
-            | Frame::Plain(_) => Err(TakeError::PeerOrder(frame.name())),
+            | Frame::Plain(_)
+            | Frame::Greeting(_)
+            | Frame::Greeted(_)
+            | Frame::SayHello
+            | Frame::ShortMark(_)
+            | Frame::OwnAck(_) => Err(TakeError::PeerOrder(frame.name())),
         }
     }
 
@@ -267,7 +272,12 @@ impl Taking {
             | Frame::Inventory { .. }
             | Frame::Mark(_)
             | Frame::Deposit(_)
-            | Frame::Plain(_) => return Err(TakeError::PeerOrder(frame.name())),
+            | Frame::Plain(_)
+            | Frame::Greeting(_)
+            | Frame::Greeted(_)
+            | Frame::SayHello
+            | Frame::ShortMark(_)
+            | Frame::OwnAck(_) => return Err(TakeError::PeerOrder(frame.name())),
         }
         Ok(())
     }

@@ -101,6 +101,11 @@ pub mod meta {
     pub fn peer_protocol(relay: &crate::id::DeviceId) -> String {
         format!("peer_protocol/{relay}")
     }
+    /// What this replica and a peer held when they were last found equal, 16 bytes, and its last commit then, 8 bytes.
+    #[must_use]
+    pub fn met(peer: &crate::id::DeviceId) -> String {
+        format!("met/{peer}")
+    }
     /// The newest beacon signed here, a signed register.
     pub const BEACON: &str = "beacon";
     /// The newest beacon that came from above, a signed register.

@@ -42,6 +42,28 @@ impl<'b, C> minicbor::Decode<'b, C> for ShortId {
     }
 }
 
+/// 16 bytes of a digest of what two ends hold: enough where both computed it themselves, and where a
+/// difference that went unnoticed would cost nothing but time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ShortDigest(pub [u8; 16]);
+
+impl<C> minicbor::Encode<C> for ShortDigest {
+    fn encode<W: minicbor::encode::Write>(
+        &self,
+        e: &mut minicbor::Encoder<W>,
+        _: &mut C,
+    ) -> Result<(), minicbor::encode::Error<W::Error>> {
+        e.bytes(&self.0)?.ok()
+    }
+}
+
+impl<'b, C> minicbor::Decode<'b, C> for ShortDigest {
+    fn decode(d: &mut minicbor::Decoder<'b>, _: &mut C) -> Result<Self, minicbor::decode::Error> {
+        let bytes = d.bytes()?.try_into();
+        bytes.map(Self).map_err(|_| minicbor::decode::Error::message("not a short digest"))
+    }
+}
+
 /// The tips of every log of one space.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SpaceTips {

@@ -25,7 +25,7 @@
 //! frames of lane 0 were sent before it, and is taken after that many; a `Mark` says how many frames of
 //! all lanes were sent before it, and is taken after all of them, when nothing else waits. What waits is
 //! bounded by `WAITING_COMMITS_MAX` frames and `WAITING_BYTES_MAX` bytes. Nothing is taken before the
-//! hello, which opens lane 0. Lane 4 keeps to `rate_kbit_max` outside the hours of `night`.
+//! hello or greeting, which opens the session on lane 0. Lane 4 keeps to `rate_kbit_max` outside the hours of `night`.
 //!
 //! # Opening
 //!
@@ -47,6 +47,21 @@
 //! say `fallback`, it answers `Redirect`. Otherwise it answers with its own `Hello`, without frontier
 //! and chain. An upper end that holds no charter at all (a relay that came back empty) takes charters
 //! from below first, and judges when they show the peer's right.
+//!
+//! # Greetings
+//!
+//! Two ends that were found equal write down what they held (a digest of 16 bytes) and how far their stores went then.
+//! If both speak protocol 2, the lower end opens their next session with a `Greeting` that names it, and sends with it
+//! all that it stored since of what both share, and a mark; unless that is more than `PUSH_BYTES_MAX`: then it says
+//! hello. If nothing came, it says so (*same*), and no mark follows. An upper end that remembers the same day, and
+//! would open the door to a hello, answers `Greeted` and all that it stored since (at most `GREETING_SCAN_COMMITS_MAX`
+//! commits are looked through). Where neither has anything new, that is all: the answer counts as the mark of both, and
+//! the two ends are verified after one round trip and some 90 bytes. Acknowledgements are passed down only where the
+//! greeting's digest of them differs.
+//!
+//! In every other case the upper end answers `SayHello`: the lower end begins anew with a hello on the same link, and
+//! whatever came with the greeting is forgotten and comes again. So a greeting is only ever a shorter way to what marks
+//! and digests decide: an end that remembers wrongly costs a round of comparing.
 //!
 //! # The deposit session
 //!

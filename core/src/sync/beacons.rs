@@ -2,25 +2,21 @@
 //!
 //! It does not: sign or judge them (`engine::beacons`).
 //!
-//! Invariants: a beacon goes out when both ends hold the same charter, so that the lower end can judge
-//! who signed; each of them once a child.
+//! Invariants: a beacon goes out when both ends hold the same, so that the lower end can judge who
+//! signed; each of them once a child.
 
 use super::session::Session;
 use super::terms::{Env, Event, Role, SessionError};
 use crate::engine::{BeaconTaken, meta};
 use crate::register::{SignedRegister, names};
 use crate::store::Batch;
-use crate::wire::frame::{Frame, Mark, ScopeDigests};
+use crate::wire::frame::Frame;
 
 impl Session {
-    /// Shows the lower end this relay's beacon, if both charters are equal and it was not shown this one.
-    pub(super) fn show_beacon(
-        &mut self,
-        env: &mut Env<'_>,
-        mark: &Mark,
-        mine: &ScopeDigests,
-    ) -> Result<(), SessionError> {
-        if self.role != Role::Upper || mark.digests.charter != mine.charter || env.engine.is_blank() {
+    /// Shows the lower end, which holds the same, this relay's beacon, if it was not shown this one. `waits`: the lower
+    /// end waits for an answer.
+    pub(super) fn show_beacon(&mut self, env: &mut Env<'_>, waits: bool) -> Result<(), SessionError> {
+        if self.role != Role::Upper || env.engine.is_blank() {
             return Ok(());
         }
         let Some(signed) = env.engine.beacon(env.store, env.now)? else { return Ok(()) };
@@ -30,7 +26,7 @@ impl Session {
             return Ok(());
         }
         // One that waits for our answer takes what goes before it; another may be gone, and sees it next time.
-        if mark.answer {
+        if waits {
             let mut batch = Batch::at(env.now);
             batch.meta.insert(name, Some(shown));
             env.store.write(&batch)?;

@@ -56,7 +56,15 @@ pub(crate) fn judge(env: &mut Env<'_>, peer: DeviceId, hello: &Hello) -> Result<
     if verdict.is_none() && !serves(env.engine.charter(), &env.engine.device(), &peer) {
         return Ok(refused(RefuseCode::Busy, NOT_YET));
     }
-    Ok(verdict.unwrap_or_else(|| nearer(env, peer, hello)))
+    Ok(verdict.unwrap_or_else(|| nearer(env, peer, hello.fallback)))
+}
+
+/// Whether a device that greets is let in without more words. One that is not says hello, and is judged by that.
+pub(crate) fn lets_in(env: &Env<'_>, peer: DeviceId, fallback: bool) -> bool {
+    let charter = env.engine.charter();
+    judge_rights(charter, peer, env.now).is_none()
+        && serves(charter, &env.engine.device(), &peer)
+        && matches!(nearer(env, peer, fallback), Door::Open)
 }
 
 /// Whether folding the charter with this chain can give anyone a right: only if somebody who has one, or a
@@ -168,8 +176,8 @@ fn judge_tickets(env: &Env<'_>, hello: &Hello, commits: &[Commit]) -> Option<Doo
 }
 
 /// Sends a device to the relay nearest above it, unless it says that that one does not answer.
-fn nearer(env: &Env<'_>, peer: DeviceId, hello: &Hello) -> Door {
-    if hello.fallback {
+fn nearer(env: &Env<'_>, peer: DeviceId, fallback: bool) -> Door {
+    if fallback {
         return Door::Open;
     }
     let route = scope::upstream(env.engine.charter(), &peer);

@@ -6,7 +6,7 @@
 //! before it; what waits is bounded.
 
 use crate::limits::{WAITING_BYTES_MAX, WAITING_COMMITS_MAX};
-use crate::wire::frame::Frame;
+use crate::wire::frame::{Frame, Mark, ShortMark};
 
 /// Waiting frames that a log names.
 const HELD_NAMED_MAX: usize = 8;
@@ -24,7 +24,7 @@ impl Inbox {
     /// Puts a frame in; false when too much waits already.
     pub(super) fn put(&mut self, lane: u8, size: usize, frame: Frame) -> bool {
         // A mark counts the frames before it, itself excluded.
-        if !matches!(frame, Frame::Mark(_)) {
+        if !is_mark(&frame) {
             self.received += 1;
         }
         self.bytes += size;
@@ -41,7 +41,9 @@ impl Inbox {
             .iter()
             .take(HELD_NAMED_MAX)
             .map(|(lane, _, frame)| match frame {
-                Frame::Mark(m) => format!("Mark after {} frames", m.frames),
+                Frame::Mark(Mark { frames, .. }) | Frame::ShortMark(ShortMark { frames, .. }) => {
+                    format!("Mark after {frames} frames")
+                }
                 Frame::Commits { after, .. } => format!("Commits of lane {lane} after {after} of lane 0"),
                 _ => frame.name().to_owned(),
             })
@@ -61,16 +63,15 @@ impl Inbox {
         self.waiting.len()
     }
 
-    /// The next frame that may be taken.
-    pub(super) fn take(&mut self) -> Option<Frame> {
+    /// The next frame that may be taken. `open`: a hello or a greeting has opened the session; other lanes than 0
+    /// may be faster than it, and wait for it.
+    pub(super) fn take(&mut self, open: bool) -> Option<Frame> {
         let ready = |(lane, _, frame): &(u8, usize, Frame)| match frame {
-            Frame::Commits { after, .. } => *lane == 0 || *after <= self.taken_lane0,
-            Frame::Mark(m) => m.frames <= self.received,
-            // The hello opens lane 0; another lane may be faster, and waits for it.
-            _ => *lane == 0 || self.taken_lane0 > 0,
+            Frame::Commits { after, .. } => *lane == 0 || (open && *after <= self.taken_lane0),
+            Frame::Mark(Mark { frames, .. }) | Frame::ShortMark(ShortMark { frames, .. }) => *frames <= self.received,
+            _ => *lane == 0 || open,
         };
         // A mark is taken only when nothing else is ready: what it counts may have arrived and wait.
-        let is_mark = |f: &Frame| matches!(f, Frame::Mark(_));
         let others = self.waiting.iter().position(|w| ready(w) && !is_mark(&w.2));
         let at = others.or_else(|| {
             let held = self.waiting.iter().any(|w| !is_mark(&w.2));
@@ -85,11 +86,15 @@ impl Inbox {
     }
 }
 
+fn is_mark(frame: &Frame) -> bool {
+    matches!(frame, Frame::Mark(_) | Frame::ShortMark(_))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::time::Millis;
-    use crate::wire::frame::{Announce, Mark, ScopeDigests};
+    use crate::wire::frame::{Announce, ScopeDigests};
 
     fn mark(frames: u64) -> Frame {
         Frame::Mark(Mark { number: 1, frames, digests: ScopeDigests::default(), answer: false, clock: Millis(0) })
@@ -100,22 +105,24 @@ mod tests {
         let mut inbox = Inbox::default();
         assert!(inbox.put(0, 1, mark(2)));
         assert!(inbox.put(3, 1, Frame::Commits { after: 1, groups: vec![] }));
-        assert!(inbox.take().is_none());
+        assert!(inbox.take(true).is_none());
         assert!(inbox.put(0, 1, Frame::Announce(Announce::default())));
-        assert_eq!(inbox.take().map(|f| f.name()), Some("Announce"));
-        assert_eq!(inbox.take().map(|f| f.name()), Some("Commits"));
-        assert_eq!(inbox.take().map(|f| f.name()), Some("Mark"));
-        assert!(inbox.take().is_none());
+        assert_eq!(inbox.take(true).map(|f| f.name()), Some("Announce"));
+        assert_eq!(inbox.take(true).map(|f| f.name()), Some("Commits"));
+        assert_eq!(inbox.take(true).map(|f| f.name()), Some("Mark"));
+        assert!(inbox.take(true).is_none());
     }
 
     #[test]
     fn registers_that_overtake_the_hello_wait_for_it() {
         let mut inbox = Inbox::default();
         assert!(inbox.put(2, 1, Frame::Registers(vec![])));
-        assert!(inbox.take().is_none());
-        assert!(inbox.put(0, 1, Frame::Announce(Announce::default())));
-        assert_eq!(inbox.take().map(|f| f.name()), Some("Announce"));
-        assert_eq!(inbox.take().map(|f| f.name()), Some("Registers"));
+        assert!(inbox.take(false).is_none());
+        // Nor does an opening in vain let them in.
+        assert!(inbox.put(0, 1, Frame::SayHello));
+        assert_eq!(inbox.take(false).map(|f| f.name()), Some("SayHello"));
+        assert!(inbox.take(false).is_none());
+        assert_eq!(inbox.take(true).map(|f| f.name()), Some("Registers"));
     }
 
     #[test]

@@ -10,9 +10,11 @@
 mod beacons;
 mod deposit;
 pub(crate) mod door;
+mod greet;
 mod inbox;
 mod orphans;
 mod outbox;
+mod own_ack;
 mod session;
 pub(crate) mod talk;
 mod terms;

@@ -8,7 +8,7 @@
 use super::lane;
 use crate::canary::{self, Canary};
 use crate::id::{DeviceId, Flow, LogId, SpaceId};
-use crate::limits::{BACKFILL_BYTES_MIN, FRAME_ENTRIES_MAX, FRAME_PAYLOAD_BYTES_MAX};
+use crate::limits::{ANNOUNCE_BYTES_MIN, BACKFILL_BYTES_MIN, FRAME_ENTRIES_MAX, FRAME_PAYLOAD_BYTES_MAX};
 use crate::store::{CommitKey, CommitRow, Store, StoreError};
 use crate::wire::frame::{Announce, Frame, Group};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -53,6 +53,13 @@ impl Outbox {
             self.offered.remove(&row.key);
         }
         self.unannounced = Announce::default();
+    }
+
+    /// Forgets what waits and what was offered: none of it was taken. Counts of frames go on.
+    pub(super) fn begin_anew(&mut self) {
+        self.drop_all();
+        self.offered.clear();
+        self.lane_of.clear();
     }
 
     /// Queues commits that no position of the store names.
@@ -132,6 +139,11 @@ impl Outbox {
         self.commits.values().any(|q| !q.is_empty())
     }
 
+    /// How much waits that a turn has to end: registers and acknowledgements need no answer.
+    pub(super) fn due(&self) -> usize {
+        self.control.len() + self.commits.values().map(VecDeque::len).sum::<usize>()
+    }
+
     /// Whether no turn is due: registers and acknowledgements need no answer.
     pub(super) fn is_commits_and_control_empty(&self) -> bool {
         self.control.is_empty() && self.commits.values().all(VecDeque::is_empty)
@@ -148,7 +160,7 @@ impl Outbox {
             if let Some(frame) = self.control.pop_front() {
                 return Ok(Some(self.count(plain(lane::CHARTER, frame))));
             }
-            if self.unannounced.commits > 0 {
+            if self.unannounced.bytes >= ANNOUNCE_BYTES_MIN {
                 let frame = Frame::Announce(std::mem::take(&mut self.unannounced));
                 return Ok(Some(self.count(plain(lane::CHARTER, frame))));
             }

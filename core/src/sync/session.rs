@@ -15,17 +15,17 @@ use super::terms::{Env, Event, Progress, Role, SessionError, Stats, Waiting};
 use crate::canary::{self, Canary};
 use crate::charter::Charter;
 use crate::engine::{Engine, IntakeError, meta};
-use crate::frontier::{ShortId, SpaceTips};
+use crate::frontier::{ShortDigest, ShortId, SpaceTips};
 use crate::id::{CommitId, DeviceId, Flow, LogId, SpaceId, UnitId};
 use crate::limits::{
     BEFORE_HELLO_BYTES_MAX, EARLY_ACKS_MAX, FRAME_ENTRIES_MAX, HELLO_LOGS_MAX, WAITING_BYTES_MAX, WAITING_COMMITS_MAX,
 };
 use crate::scope::{Shared, Side};
-use crate::store::{Batch, CommitKey};
+use crate::store::{Batch, CommitKey, StoreError};
 use crate::time::Millis;
 use crate::wire::frame::{
-    AckSet, Frame, Group, Hello, Mark, PROTOCOL, PROTOCOL_COLUMNS, PROTOCOL_MIN, RefuseCode, ScopeDigests,
-    SpaceFrontier, Tree, TreeNode,
+    AckSet, Frame, Group, Hello, Mark, PROTOCOL, PROTOCOL_COLUMNS, PROTOCOL_GREETS, PROTOCOL_MIN, RefuseCode,
+    ScopeDigests, ShortMark, SpaceFrontier, Tree, TreeNode,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -35,17 +35,21 @@ pub struct Session {
     pub(super) role: Role,
     pub(super) peer: DeviceId,
     /// The newest protocol that both ends speak, as far as is known.
-    protocol: u16,
+    pub(super) protocol: u16,
     /// Commits that the peer asked to be sent whole.
     plain: BTreeSet<CommitId>,
     pub(super) open: bool,
     closing: bool,
-    fallback: bool,
+    pub(super) fallback: bool,
+    /// A greeting opened the session, or was sent or taken in vain.
+    pub(super) greeted: bool,
+    /// The peer understands greetings.
+    pub(super) peer_greets: bool,
     pub(super) shared: Shared,
     shared_version: usize,
     pub(super) blank: bool,
     /// Whether the child came with another charter: what this side cannot place may still be rightful.
-    charters_differ: bool,
+    pub(super) charters_differ: bool,
     inbox: Inbox,
     pub(super) orphans: Orphans,
     pub(super) out: Outbox,
@@ -76,12 +80,12 @@ pub struct Session {
     /// Rounds of comparing anew since the two ends were equal or a commit moved.
     pub(super) repairs: u32,
     moved_at_repair: u64,
-    pub(super) said: Option<ScopeDigests>,
+    pub(super) said: Option<ShortDigest>,
     /// What the peer said last.
-    peer_said: Option<ScopeDigests>,
-    mark_due: Option<bool>,
+    pub(super) peer_said: Option<ShortDigest>,
+    pub(super) mark_due: Option<bool>,
     marks: u64,
-    awaiting: bool,
+    pub(super) awaiting: bool,
     verified: Option<Millis>,
     /// The device's rights have ended: all that remains is the handing in of what it wrote.
     pub(super) deposit: Option<Deposit>,
@@ -97,6 +101,8 @@ impl Session {
             open: false,
             closing: false,
             fallback: false,
+            greeted: false,
+            peer_greets: false,
             shared: Shared::default(),
             shared_version: 0,
             blank: false,
@@ -140,7 +146,8 @@ impl Session {
         Self::new(Role::Upper, peer)
     }
 
-    /// The lower end: says hello, and at once what its last acknowledgement says the peer lacks.
+    /// The lower end: greets a peer that it was equal with before; else says hello. With it goes at once what the
+    /// peer lacks, as far as this end knows.
     /// `fallback`: a nearer relay was tried and did not answer.
     ///
     /// # Errors
@@ -153,12 +160,20 @@ impl Session {
         session.protocol = heard.map_or(PROTOCOL_MIN, u16::from_le_bytes).min(PROTOCOL);
         session.refresh_shared(env.engine);
         session.news_at = env.engine.news_end();
-        let hello = session.hello(env)?;
-        session.out.control(Frame::Hello(Box::new(hello)));
-        session.push_unacknowledged(env)?;
-        session.queue_registers(env)?;
-        session.mark_due = Some(true);
+        if !session.greet(env)? {
+            session.say_hello(env)?;
+        }
         Ok(session)
+    }
+
+    /// The lower end: a hello, and what the last acknowledgement says the peer lacks.
+    pub(super) fn say_hello(&mut self, env: &mut Env<'_>) -> Result<(), SessionError> {
+        let hello = self.hello(env)?;
+        self.out.control(Frame::Hello(Box::new(hello)));
+        self.push_unacknowledged(env)?;
+        self.queue_registers(env)?;
+        self.mark_due = Some(true);
+        Ok(())
     }
 
     fn hello(&mut self, env: &mut Env<'_>) -> Result<Hello, SessionError> {
@@ -209,11 +224,11 @@ impl Session {
         if !self.inbox.put(lane, bytes.len(), frame) {
             return Err(SessionError::PeerFlood);
         }
-        let stranger = self.role == Role::Upper && !self.open && self.inbox.bytes() > BEFORE_HELLO_BYTES_MAX;
-        if stranger {
+        let so_far = self.stats.frame_bytes_received;
+        if self.role == Role::Upper && !self.open && so_far > BEFORE_HELLO_BYTES_MAX as u64 {
             return Err(SessionError::PeerFlood);
         }
-        while let Some(frame) = self.inbox.take() {
+        while let Some(frame) = self.inbox.take(self.open) {
             if self.closing {
                 break;
             }
@@ -239,15 +254,19 @@ impl Session {
     }
 
     fn take(&mut self, env: &mut Env<'_>, frame: Frame) -> Result<(), SessionError> {
-        if !self.open && !matches!(frame, Frame::Hello(_) | Frame::Refuse(..) | Frame::Redirect(_) | Frame::Deposit(_))
-        {
-            return Err(SessionError::PeerOrder(frame.name()));
+        if !self.open && !frame.opens() {
+            // What came with a greeting that was taken in vain comes again after the hello.
+            let in_vain = self.role == Role::Upper && self.greeted;
+            return if in_vain { Ok(()) } else { Err(SessionError::PeerOrder(frame.name())) };
         }
         if self.deposit.is_some() && !matches!(frame, Frame::Refuse(..)) {
             return self.take_in_deposit(env, frame);
         }
         match frame {
             Frame::Hello(h) => self.take_hello(env, *h)?,
+            Frame::Greeting(greeting) => self.take_greeting(env, &greeting)?,
+            Frame::Greeted(greeted) => self.take_greeted(env, &greeted)?,
+            Frame::SayHello => self.take_say_hello(env)?,
             Frame::Refuse(code, text, retry_after) => {
                 self.closing = true;
                 // A relay that was restored from before this device joined, or has not heard of its unit yet,
@@ -256,6 +275,7 @@ impl Session {
                 if code == RefuseCode::Protocol && self.role == Role::Lower {
                     let mut batch = Batch::at(env.now);
                     batch.meta.insert(meta::peer_protocol(&self.peer), None);
+                    batch.meta.insert(meta::met(&self.peer), None);
                     env.store.write(&batch)?;
                 }
                 let unknown = matches!(code, RefuseCode::NoGrant | RefuseCode::Busy) && retry_after.is_none();
@@ -306,7 +326,12 @@ impl Session {
                 env.engine.take_acks(env.store, &sets, env.now)??;
                 self.events.push_back(Event::Acknowledged);
             }
-            Frame::Mark(mark) => self.take_mark(env, &mark)?,
+            Frame::Mark(Mark { number, frames, digests, answer, clock }) => {
+                let holds = self.short(env.engine, &digests);
+                self.take_mark(env, &ShortMark { number, frames, holds, answer, clock })?;
+            }
+            Frame::ShortMark(mark) => self.take_mark(env, &mark)?,
+            Frame::OwnAck(ack) => self.take_own_ack(env, &ack)?,
             Frame::Deposit(told) if self.role == Role::Lower && !self.open => self.take_told(env, &told)?,
             Frame::Deposit(_) => return Err(SessionError::PeerOrder("Deposit")),
             Frame::Plain(ids) => self.send_whole(env, ids)?,
@@ -335,18 +360,9 @@ impl Session {
         }
         self.open = true;
         self.protocol = hello.version_max.min(PROTOCOL);
+        self.peer_greets = self.protocol >= PROTOCOL_GREETS;
         if self.role == Role::Lower {
-            // With the relay's clock: a later statement of it, that came by another way, may tell of a newer store.
-            let name = meta::peer_epoch(&self.peer);
-            let told = [hello.epoch.0.as_slice(), &hello.clock.0.to_le_bytes()].concat();
-            let mut batch = Batch::at(env.now);
-            batch.meta.insert(name, Some(told));
-            batch.meta.insert(meta::peer_protocol(&self.peer), Some(self.protocol.to_le_bytes().to_vec()));
-            // It is let in again: another grant, or the end was never rightful.
-            if env.store.meta(meta::ENDED)?.is_some() {
-                batch.meta.insert(meta::ENDED.into(), None);
-            }
-            env.store.write(&batch)?;
+            self.let_in(env, hello.epoch, hello.clock)?;
             return self.hand_in_aside(env);
         }
         self.blank = env.engine.is_blank();
@@ -537,23 +553,14 @@ impl Session {
         self.shared_version = engine.charter_version();
     }
 
-    fn take_mark(&mut self, env: &mut Env<'_>, mark: &Mark) -> Result<(), SessionError> {
+    fn take_mark(&mut self, env: &mut Env<'_>, mark: &ShortMark) -> Result<(), SessionError> {
         if self.awaiting {
             self.awaiting = false;
             self.stats.round_trips += 1;
         }
-        self.peer_said = Some(mark.digests);
+        self.peer_said = Some(mark.holds);
         if self.role == Role::Lower {
-            // `now` is already put right by the offset known: what remains is its error.
-            let error = mark.clock.0.min(crate::time::MAX_MILLIS) as i64 - env.now.0 as i64;
-            let known = env.store.meta(meta::CLOCK_OFFSET)?.and_then(|b| b.try_into().ok()).map(i64::from_le_bytes);
-            // A second or so is the link's delay, not the clock's error: no write for it.
-            if known.is_none() || error.abs() > 2_000 {
-                let offset = known.unwrap_or(0).saturating_add(error);
-                let mut batch = Batch::at(env.now);
-                batch.meta.insert(meta::CLOCK_OFFSET.into(), Some(offset.to_le_bytes().to_vec()));
-                env.store.write(&batch)?;
-            }
+            self.note_clock(env, mark.clock)?;
         }
         if self.blank
             && !env.engine.is_blank()
@@ -568,16 +575,18 @@ impl Session {
         if canary::sings(Canary::VerifiedTooEarly) && self.verified.is_none() {
             self.note_verified(env)?;
         }
-        let mine = self.digests(env.engine);
-        self.show_beacon(env, mark, &mine)?;
+        let mine = self.holds(env.engine);
+        if mine == mark.holds {
+            self.show_beacon(env, mark.answer)?;
+        }
         if self.out.is_commits_and_control_empty() {
             // Where nothing is shared, two empty digests are equal and prove nothing.
             let known = !env.engine.is_blank() && !self.shared.data.is_empty();
-            if known && equal(&mark.digests, &mine) {
+            if known && mark.holds == mine {
                 self.note_verified(env)?;
                 // Ours may have changed since we last said it: the peer then compared with what was, and
                 // has nothing more to say. It must hear that we are equal now, or it waits for ever.
-                if mark.answer || self.said.as_ref() != Some(&mine) {
+                if mark.answer || self.said != Some(mine) {
                     self.mark_due = Some(self.mark_due.unwrap_or(false));
                 }
                 return Ok(());
@@ -601,6 +610,21 @@ impl Session {
         Ok(())
     }
 
+    /// The lower end: keeps how far this clock is from the relay's.
+    pub(super) fn note_clock(&self, env: &mut Env<'_>, clock: Millis) -> Result<(), StoreError> {
+        // `now` is already put right by the offset known: what remains is its error.
+        let error = clock.0.min(crate::time::MAX_MILLIS) as i64 - env.now.0 as i64;
+        let known = env.store.meta(meta::CLOCK_OFFSET)?.and_then(|b| b.try_into().ok()).map(i64::from_le_bytes);
+        // A second or so is the link's delay, not the clock's error: no write for it.
+        if known.is_none() || error.abs() > 2_000 {
+            let offset = known.unwrap_or(0).saturating_add(error);
+            let mut batch = Batch::at(env.now);
+            batch.meta.insert(meta::CLOCK_OFFSET.into(), Some(offset.to_le_bytes().to_vec()));
+            env.store.write(&batch)?;
+        }
+        Ok(())
+    }
+
     /// Commits that this session has carried either way.
     fn moved(&self) -> u64 {
         self.stats.commits_sent + self.stats.commits_received
@@ -610,7 +634,12 @@ impl Session {
         self.shared.digests(engine.charter(), engine.holdings())
     }
 
-    fn note_verified(&mut self, env: &mut Env<'_>) -> Result<(), SessionError> {
+    /// What this end holds of what both share, in one short digest.
+    pub(super) fn holds(&self, engine: &Engine) -> ShortDigest {
+        self.short(engine, &self.digests(engine))
+    }
+
+    pub(super) fn note_verified(&mut self, env: &mut Env<'_>) -> Result<(), SessionError> {
         self.repairs = 0;
         self.frontier_sent.clear();
         self.nodes_sent.clear();
@@ -631,6 +660,7 @@ impl Session {
                 batch.meta.insert(format!("{}{}", meta::CHILD_VERIFIED_AT, self.peer), now);
             }
         }
+        self.note_met(env, &mut batch)?;
         if let Some(at) = self.registers_at {
             let name = format!("{}{}", meta::REGISTERS_SENT, self.peer);
             batch.meta.insert(name, Some(at.to_le_bytes().to_vec()));
@@ -648,13 +678,15 @@ impl Session {
         if !self.open || self.closing || self.deposit.is_some() {
             return Ok(());
         }
+        let due = self.out.due();
         if self.shared_version != env.engine.charter_version() {
             self.charter_changed(env)?;
             let waiting = self.placed(env.engine.charter());
             self.take_commits(env, &waiting)?;
         }
         self.take_news(env)?;
-        if !self.out.is_commits_and_control_empty() {
+        // What was due before has its mark, or needs none, as the answer to a greeting.
+        if self.out.due() > due {
             self.ask();
         }
         Ok(())
@@ -663,7 +695,7 @@ impl Session {
     /// What is about to be sent must be answered by a mark of the peer's, also where one that asks nothing
     /// was due. Until commits are confirmed an earlier equality says nothing; a question alone leaves it,
     /// or two ends that are equal could clear what they asked and ask it anew for ever.
-    fn ask(&mut self) {
+    pub(super) fn ask(&mut self) {
         if self.out.has_commits() {
             self.verified = None;
         }
@@ -722,14 +754,22 @@ impl Session {
         // What was taken since the peer's mark may have made the two ends equal: this mark says so, the
         // peer then has nothing to add, and nobody would compare here again.
         let known = !env.engine.is_blank() && !self.shared.data.is_empty();
-        let same = self.peer_said.is_some_and(|said| equal(&said, &digests));
+        let holds = self.short(env.engine, &digests);
+        let same = self.peer_said == Some(holds);
         if self.open && known && same && self.verified.is_none() {
             self.note_verified(env)?;
         }
-        let mark = Mark { number: self.marks, frames: self.out.sent, digests, answer, clock: env.now };
-        self.said = Some(digests);
+        self.said = Some(holds);
         self.awaiting |= answer;
-        let bytes = Frame::Mark(mark).encode();
+        let (number, frames, clock) = (self.marks, self.out.sent, env.now);
+        // Who greets is understood when it is brief, or is told to say hello.
+        let brief = self.peer_greets || (self.greeted && self.role == Role::Lower);
+        let mark = if brief {
+            Frame::ShortMark(ShortMark { number, frames, holds, answer, clock })
+        } else {
+            Frame::Mark(Mark { number, frames, digests, answer, clock })
+        };
+        let bytes = mark.encode();
         self.stats.frame_bytes_sent += bytes.len() as u64;
         Ok(Some((super::lane::CHARTER, bytes)))
     }

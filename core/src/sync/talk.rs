@@ -6,6 +6,7 @@
 //! Invariants: a commit is planned only when it is known to be missing at the peer, or by an inventory
 //! in a forked log; each comparison is answered at most once between two verifications.
 
+use super::greet::{bytes_of, stored_since};
 use super::session::Session;
 use super::terms::{Env, Role, SessionError};
 use crate::charter::{Charter, Roles};
@@ -20,9 +21,6 @@ use crate::store::{Batch, CommitKey, CommitRow, Store};
 use crate::wire::frame::{ChildDigest, Frame, SpaceFrontier, Tree, TreeNode};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Commits read at a time when looking for what was stored since an acknowledgement.
-const SCAN_COMMITS: usize = 4_096;
-
 impl Session {
     /// Offers what the peer's last acknowledgement does not cover, before it was asked: one round trip
     /// for a branch with news.
@@ -35,23 +33,16 @@ impl Session {
         let Some(unit) = side.units.first() else { return Ok(()) };
         let acked = env.store.acks(Some(*unit))?.into_iter().find(|a| a.relay == self.peer);
         let Some(acked) = acked.filter(|a| a.through > CommitKey(0)) else { return Ok(()) };
-        let mut at = acked.through;
-        let mut rows = Vec::new();
-        loop {
-            let found = env.store.stored_after(at, SCAN_COMMITS)?;
-            let Some((_, last)) = found.last() else { break };
-            at = last.key;
-            let own = env.engine.device();
-            rows.extend(found.into_iter().filter(|(log, _)| {
-                log.device == own
-                    && log.space.flow != Flow::Charter
-                    && self.shared.contains(env.engine.charter(), &log.space)
-            }));
-        }
+        let own = env.engine.device();
+        let charter = env.engine.charter();
+        let wanted = |log: &LogId| {
+            log.device == own && log.space.flow != Flow::Charter && self.shared.contains(charter, &log.space)
+        };
+        let rows = stored_since(env.store, acked.through, usize::MAX, wanted)?.unwrap_or_default();
         // The peer may hold some of it already, from a link that was cut before it could say so. A short
         // day's work is sent again without asking; of a backlog only what comparing shows missing, or a
         // link that is cut again and again would start it anew each time and never end.
-        if rows.iter().map(|(_, row)| u64::from(row.bytes)).sum::<u64>() <= PUSH_BYTES_MAX {
+        if bytes_of(&rows) <= PUSH_BYTES_MAX {
             self.out.offer(rows);
         }
         Ok(())
@@ -301,7 +292,10 @@ impl Session {
                     self.acks_sent.insert((*unit, relay), counter);
                 } else if counter > shown {
                     self.acks_sent.insert((*unit, relay), counter);
-                    sets.push(set);
+                    match self.own_ack(env, unit, &set) {
+                        Some(own) => self.out.registers(Frame::OwnAck(own)),
+                        None => sets.push(set),
+                    }
                 }
             }
         }

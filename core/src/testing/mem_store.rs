@@ -8,7 +8,7 @@ use crate::frontier::{ShortId, SpaceTips};
 use crate::id::{ActorId, CommitId, DeviceId, Flow, LogId, OrgId, RecordId, SpaceId, StoreEpoch, UnitId};
 use crate::limits;
 use crate::log::{Commit, EntryKind, EntryPayload, Payload, VerifiedHeader};
-use crate::pack::{self, PackScope, Stored};
+use crate::pack::{self, Codec, PackScope, Stored};
 use crate::register::{Register, SignedRegister};
 use crate::store::{
     AckRow, Batch, CommitKey, CommitRow, EntryAt, Lineage, PendingEntry, PendingKey, Quarantined, RecordEntry,
@@ -20,8 +20,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// A store in memory, for the tests of every package.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct MemStore {
+    codec: Arc<dyn Codec + Send + Sync>,
     org: OrgId,
     device: DeviceId,
     epoch: StoreEpoch,
@@ -64,11 +65,24 @@ struct Checked {
     registers: Vec<(Register, SignedRegister)>,
 }
 
+impl std::fmt::Debug for MemStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MemStore").field("device", &self.device).field("commits", &self.commits.len()).finish()
+    }
+}
+
 impl MemStore {
-    /// An empty store of this device.
+    /// An empty store of this device, whose packs are not compressed.
     #[must_use]
     pub fn new(org: OrgId, device: DeviceId, epoch: StoreEpoch) -> Self {
+        Self::with_codec(org, device, epoch, Arc::new(Stored))
+    }
+
+    /// An empty store of this device.
+    #[must_use]
+    pub fn with_codec(org: OrgId, device: DeviceId, epoch: StoreEpoch, codec: Arc<dyn Codec + Send + Sync>) -> Self {
         Self {
+            codec,
             org,
             device,
             epoch,
@@ -165,7 +179,7 @@ impl MemStore {
             let held = &mut self.packs[at];
             let mut payloads = (*held.payloads).clone();
             payloads[in_pack].punch(|i, e| i == *place && e.record == *record);
-            held.bytes = pack::encode(&scope, &payloads.iter().collect::<Vec<_>>(), &Stored);
+            held.bytes = pack::encode(&scope, &payloads.iter().collect::<Vec<_>>(), &*self.codec);
             held.payloads = Arc::new(payloads);
         }
         for record in &batch.forgotten {
@@ -218,7 +232,8 @@ impl MemStore {
                 }
             }
             let scope = PackScope { org: self.org, space };
-            let decoded = pack::decode(&scope, &g.pack, &Stored).map_err(|e| StoreError::Damaged(e.to_string()))?;
+            let decoded =
+                pack::decode(&scope, &g.pack, &*self.codec).map_err(|e| StoreError::Damaged(e.to_string()))?;
             if decoded.len() != g.commits.len() {
                 return refuse("a pack that holds other commits than its group".into());
             }
@@ -435,7 +450,7 @@ impl Store for MemStore {
                 let payloads: Vec<_> = anew.iter().map(|c| self.payload(c)).collect();
                 out.push(Group {
                     headers: anew.iter().map(|c| c.head.signed().clone()).collect(),
-                    pack: pack::encode(&scope, &payloads, &Stored),
+                    pack: pack::encode(&scope, &payloads, &*self.codec),
                 });
                 anew.clear();
             }

@@ -5,7 +5,7 @@
 //!
 //! Invariants: a frame is at most `FRAME_BYTES_MAX`; each has exactly one byte form.
 
-use crate::frontier::SpaceTips;
+use crate::frontier::{ShortDigest, SpaceTips};
 use crate::id::{CommitId, DeviceId, Digest, Incarnation, LogId, OrgId, SpaceId, StoreEpoch, UnitId};
 use crate::limits;
 use crate::log::SignedHeader;
@@ -13,12 +13,15 @@ use crate::register::SignedRegister;
 use crate::time::Millis;
 use crate::wire::{WireError, at_most};
 
-/// The newest session protocol that this version speaks. 2 reads columnar packs, and [`Frame::Plain`].
+/// The newest session protocol that this version speaks. 2 reads columnar packs and
+/// [`Frame::Plain`], and may open with a [`Greeting`].
 pub const PROTOCOL: u16 = 2;
 /// The oldest.
 pub const PROTOCOL_MIN: u16 = 1;
 /// The first whose packs are columnar.
 pub const PROTOCOL_COLUMNS: u16 = 2;
+/// The first in which a session may open with a [`Greeting`].
+pub const PROTOCOL_GREETS: u16 = 2;
 
 /// The opening word of both sides.
 #[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
@@ -62,6 +65,89 @@ pub struct Hello {
     /// The relay nearer to the speaker does not answer, so do not redirect.
     #[n(12)]
     pub fallback: bool,
+}
+
+/// The opening word of a lower end that ended its last session with this peer in sync: a fraction of a hello.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct Greeting {
+    /// What both ends held when they were last found equal.
+    #[n(0)]
+    pub since: ShortDigest,
+    /// Whether the speaker still holds exactly that, and no mark of its own follows.
+    #[n(1)]
+    pub same: bool,
+    /// The acknowledgements that the speaker holds from the peer and the relays above it.
+    #[n(2)]
+    pub acks: ShortDigest,
+    /// The speaker's clock.
+    #[n(3)]
+    pub clock: Millis,
+    /// The relay nearer to the speaker does not answer, so do not redirect.
+    #[n(4)]
+    pub fallback: bool,
+}
+
+/// The answer to a [`Greeting`] that the upper end remembers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct Greeted {
+    /// The speaker's store epoch.
+    #[n(0)]
+    pub epoch: StoreEpoch,
+    /// The speaker's clock.
+    #[n(1)]
+    pub clock: Millis,
+    /// Whether it holds what the greeting names, and neither more nor less: nothing else has to be said.
+    #[n(2)]
+    pub same: bool,
+}
+
+/// A [`Mark`] between ends that both greet: with one short digest for all that both share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct ShortMark {
+    /// 1, 2, 3 … for this side of this session.
+    #[n(0)]
+    pub number: u64,
+    /// Frames sent before this one; the receiver waits for them all.
+    #[n(1)]
+    pub frames: u64,
+    /// What the sender holds, in one read snapshot.
+    #[n(2)]
+    pub holds: ShortDigest,
+    /// Whether the sender waits for a mark in return.
+    #[n(3)]
+    pub answer: bool,
+    /// The sender's clock.
+    #[n(4)]
+    pub clock: Millis,
+}
+
+/// An acknowledgement of one unit by the upper end itself, without what the lower end can compute: it holds the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct OwnAck {
+    /// Which of the lower end's own units, counted by id.
+    #[n(0)]
+    pub unit: u16,
+    /// How many levels above it the acknowledging relay's unit lies.
+    #[n(1)]
+    pub above: u16,
+    /// Of the register.
+    #[n(2)]
+    pub counter: u64,
+    /// Of the register.
+    #[n(3)]
+    pub time: Millis,
+    /// Entries pending in the unit.
+    #[n(4)]
+    pub pending: u64,
+    /// Entries blocked or malformed in the unit.
+    #[n(5)]
+    pub blocked: u64,
+    /// Commits in quarantine.
+    #[n(6)]
+    pub quarantined: u64,
+    /// Of the register.
+    #[cbor(n(7), with = "minicbor::bytes")]
+    pub signature: [u8; 64],
 }
 
 /// What a side holds of the shared scope, in two digests.
@@ -334,6 +420,21 @@ pub enum Frame {
     /// again, whole.
     #[n(12)]
     Plain(#[n(0)] Vec<CommitId>),
+    /// Opens a session between ends that were equal when they last met.
+    #[n(13)]
+    Greeting(#[n(0)] Greeting),
+    /// Answers a greeting.
+    #[n(14)]
+    Greeted(#[n(0)] Greeted),
+    /// Answers a greeting that the upper end can make nothing of: a hello is needed, on the same link.
+    #[n(15)]
+    SayHello,
+    /// End of a turn.
+    #[n(16)]
+    ShortMark(#[n(0)] ShortMark),
+    /// An acknowledgement by the sender itself.
+    #[n(17)]
+    OwnAck(#[n(0)] OwnAck),
 }
 
 /// What a device whose rights have ended is told.
@@ -383,6 +484,31 @@ impl Frame {
         super::decode("frame", bytes)
     }
 
+    /// Whether it may come before a session is open.
+    #[must_use]
+    pub fn opens(&self) -> bool {
+        match self {
+            Frame::Hello(_)
+            | Frame::Refuse(..)
+            | Frame::Redirect(_)
+            | Frame::Deposit(_)
+            | Frame::Greeting(_)
+            | Frame::Greeted(_)
+            | Frame::SayHello => true,
+            Frame::Frontier(_)
+            | Frame::Nodes(_)
+            | Frame::Announce(_)
+            | Frame::Commits { .. }
+            | Frame::Inventory { .. }
+            | Frame::Registers(_)
+            | Frame::Acks(_)
+            | Frame::OwnAck(_)
+            | Frame::Mark(_)
+            | Frame::ShortMark(_)
+            | Frame::Plain(_) => false,
+        }
+    }
+
     /// What logs and errors call it.
     #[must_use]
     pub fn name(&self) -> &'static str {
@@ -400,6 +526,11 @@ impl Frame {
             Frame::Mark(_) => "Mark",
             Frame::Deposit(_) => "Deposit",
             Frame::Plain(_) => "Plain",
+            Frame::Greeting(_) => "Greeting",
+            Frame::Greeted(_) => "Greeted",
+            Frame::SayHello => "SayHello",
+            Frame::ShortMark(_) => "ShortMark",
+            Frame::OwnAck(_) => "OwnAck",
         }
     }
 }

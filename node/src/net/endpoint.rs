@@ -130,6 +130,13 @@ impl Endpoint {
         Self { quic, shared: Arc::new(shared) }
     }
 
+    /// This socket under another device's key, to dial with only: many devices of one process need not have a
+    /// socket each.
+    #[must_use]
+    pub fn under(&self, key: &SigningKey) -> Self {
+        Self::new(self.quic.clone(), key, self.shared.options, false, Arc::default())
+    }
+
     /// The device whose key this endpoint holds.
     #[must_use]
     pub fn device(&self) -> DeviceId {

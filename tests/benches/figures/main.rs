@@ -8,7 +8,6 @@
 
 mod org;
 mod peers;
-mod table;
 
 use org::{Org, Session, find_last, import, last_commit, members, session};
 use peers::{PeerCost, documents, empty, sqlite_commits, sqlite_inserts, zstd3};
@@ -21,11 +20,11 @@ use sampan_node::daemon::{Daemon, StatusWriter};
 use sampan_node::net::{Endpoint, Options};
 use sampan_node::replica::Replica;
 use sampan_tests::city::Branch;
+use sampan_tests::table::{Row, bytes, cpu, median, ms, percentile};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use table::{Row, bytes, cpu, median, ms, percentile};
 
 /// The argument with which the bench starts itself to open a replica in a fresh process.
 const CHILD: &str = "--open-in-child";

@@ -197,6 +197,11 @@ impl World {
             | Frame::Registers(_)
             | Frame::Acks(_)
             | Frame::Plain(_)
+            | Frame::Greeting(_)
+            | Frame::Greeted(_)
+            | Frame::SayHello
+            | Frame::ShortMark(_)
+            | Frame::OwnAck(_)
             | Frame::Mark(_) => Vec::new(),
         };
         let device = self.machines[lower].device;

@@ -15,7 +15,7 @@ use super::draw::Draw;
 use super::forged::{self, Ground};
 use super::world::{Node, Said, World, converse, worlds};
 use sampan_core::engine::{Engine, NewRecord};
-use sampan_core::frontier::ShortId;
+use sampan_core::frontier::{ShortDigest, ShortId};
 use sampan_core::id::{CommitId, DeviceId, Digest, Flow, Incarnation, LogId, SpaceId, StoreEpoch, UnitId};
 use sampan_core::log::{SignedHeader, VerifiedHeader};
 use sampan_core::pack::Stored;
@@ -25,8 +25,8 @@ use sampan_core::testing::SeededRng;
 use sampan_core::time::Millis;
 use sampan_core::value::Value;
 use sampan_core::wire::frame::{
-    Announce, ChildDigest, Frame, Group, LogFrontier, Mark, RefuseCode, RelayAddress, ScopeDigests, SpaceFrontier,
-    Tree, TreeNode,
+    Announce, ChildDigest, Frame, Greeted, Greeting, Group, LogFrontier, Mark, OwnAck, RefuseCode, RelayAddress,
+    ScopeDigests, ShortMark, SpaceFrontier, Tree, TreeNode,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -397,7 +397,37 @@ impl Trial<'_> {
             Ok(Frame::Hello(h)) => Some(h),
             _ => None,
         });
-        match d.byte() % 14 {
+        match d.byte() % 18 {
+            16 => Frame::ShortMark(ShortMark {
+                number: d.number(),
+                frames: d.number(),
+                holds: ShortDigest([d.byte(); 16]),
+                answer: d.byte().is_multiple_of(2),
+                clock: Millis(d.number()),
+            }),
+            17 => Frame::OwnAck(OwnAck {
+                unit: d.byte().into(),
+                above: d.byte().into(),
+                counter: d.number(),
+                time: Millis(d.number()),
+                pending: d.number(),
+                blocked: d.number(),
+                quarantined: d.number(),
+                signature: [d.byte(); 64],
+            }),
+            14 => Frame::Greeting(Greeting {
+                since: ShortDigest([d.byte(); 16]),
+                same: d.byte().is_multiple_of(2),
+                acks: ShortDigest([d.byte(); 16]),
+                clock: Millis(d.number()),
+                fallback: d.byte().is_multiple_of(2),
+            }),
+            15 if d.byte().is_multiple_of(2) => Frame::SayHello,
+            15 => Frame::Greeted(Greeted {
+                epoch: StoreEpoch([d.byte(); 16]),
+                clock: Millis(d.number()),
+                same: d.byte().is_multiple_of(2),
+            }),
             0 | 1 => {
                 let mut h = hello.expect("it was recorded");
                 match d.byte() % 10 {
@@ -528,7 +558,16 @@ fn named(frame: &Frame) -> Vec<UnitId> {
         Frame::Registers(all) => all.iter().filter_map(|r| r.trust().ok()).map(|r| r.unit).collect(),
         Frame::Acks(sets) => sets.iter().flat_map(|s| s.leaves.iter().map(|l| l.unit)).collect(),
         Frame::Deposit(told) => told.held.iter().map(|s| s.space.unit).collect(),
-        Frame::Refuse(..) | Frame::Redirect(_) | Frame::Announce(_) | Frame::Mark(_) | Frame::Plain(_) => Vec::new(),
+        Frame::Refuse(..)
+        | Frame::Redirect(_)
+        | Frame::Announce(_)
+        | Frame::Mark(_)
+        | Frame::Plain(_)
+        | Frame::Greeting(_)
+        | Frame::Greeted(_)
+        | Frame::SayHello
+        | Frame::ShortMark(_)
+        | Frame::OwnAck(_) => Vec::new(),
     }
 }
 

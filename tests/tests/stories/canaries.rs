@@ -108,6 +108,7 @@ fn digests_under_unequal_charters() {
         ok(&v.sync(1, 0));
         // Only the charter differs.
         v.unit(1, district, "Chi bộ 2", "branch");
+        crate::forget(&mut v, 1, 0);
         verified_is_true(&mut v, 1, 0, district)
     });
 }
@@ -117,7 +118,18 @@ fn verified_too_early() {
     breaks(Canary::VerifiedTooEarly, || {
         let (mut v, _, branch) = three_levels(94);
         v.create(1, branch, "members", &["full_name=An"]);
+        crate::forget(&mut v, 1, 0);
         verified_is_true(&mut v, 1, 0, branch)
+    });
+}
+
+#[test]
+fn verified_too_early_by_a_greeting() {
+    breaks(Canary::VerifiedTooEarly, || {
+        let (mut v, _, branch) = three_levels(99);
+        ok(&v.sync(2, 1));
+        v.create(1, branch, "members", &["full_name=An"]);
+        verified_is_true(&mut v, 2, 1, branch)
     });
 }
 

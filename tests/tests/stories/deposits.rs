@@ -130,6 +130,7 @@ fn what_was_written_in_time_counts_at_once_and_what_says_that_it_was_not_stays()
 
 /// What a revoked device that keeps no rule sends to a relay, after an honest hello.
 fn hostile(v: &mut Village, at: usize, relay: usize, frames: &[Frame]) -> (Vec<Frame>, Result<(), SessionError>) {
+    crate::forget(v, at, relay);
     let (now, upper) = (v.now, v.replicas[relay].engine.device());
     let lower: DeviceId = v.replicas[at].engine.device();
     let r = &mut v.replicas[at];

@@ -173,7 +173,17 @@ fn sealing_keeps_the_status_that_an_edit_had_while_pending() {
 
 #[test]
 fn a_tick_lapses_when_the_relay_says_hello_from_another_store() {
-    let (mut v, _, branch) = three_levels(75);
+    a_tick_lapses(75, false);
+}
+
+#[test]
+fn a_tick_lapses_when_the_relay_answers_a_greeting_from_another_store() {
+    a_tick_lapses(77, true);
+}
+
+/// `greeted`: the two ends were equal before, and remember it.
+fn a_tick_lapses(seed: u64, greeted: bool) {
+    let (mut v, _, branch) = three_levels(seed);
     v.create(2, branch, "members", &["full_name=An"]);
     ok(&v.sync(2, 1));
     ok(&v.sync(2, 1));
@@ -182,6 +192,9 @@ fn a_tick_lapses_when_the_relay_says_hello_from_another_store() {
         r.engine.delivered(&*r.store, &branch).unwrap()[0].complete
     };
     assert!(ticked(&v));
+    if !greeted {
+        crate::forget(&mut v, 2, 1);
+    }
     let (now, lower, upper) = (v.now, v.replicas[2].engine.device(), v.replicas[1].engine.device());
     let r = &mut v.replicas[2];
     let mut env = Env { store: &mut *r.store, engine: &mut r.engine, rng: &mut r.rng, now };
@@ -192,11 +205,15 @@ fn a_tick_lapses_when_the_relay_says_hello_from_another_store() {
     let mut answering = Session::upper(lower);
     answering.receive(&mut env, 0, &hello).unwrap();
     let (_, answer) = answering.next_frame(&mut env, &|_| true).unwrap().unwrap();
-    let Frame::Hello(mut answer) = Frame::decode(&answer).unwrap() else { panic!("no hello") };
-    answer.epoch = StoreEpoch([9; 16]);
+    let mut answer = Frame::decode(&answer).unwrap();
+    match &mut answer {
+        Frame::Hello(hello) if !greeted => hello.epoch = StoreEpoch([9; 16]),
+        Frame::Greeted(greeting) if greeted => greeting.epoch = StoreEpoch([9; 16]),
+        other => panic!("answered by {other:?}"),
+    }
     let r = &mut v.replicas[2];
     let mut env = Env { store: &mut *r.store, engine: &mut r.engine, rng: &mut r.rng, now };
-    asking.receive(&mut env, 0, &Frame::Hello(answer).encode()).unwrap();
+    asking.receive(&mut env, 0, &answer.encode()).unwrap();
     assert!(!ticked(&v), "the store that it was about is gone");
     ok(&v.sync(2, 1));
     assert!(ticked(&v), "said anew");

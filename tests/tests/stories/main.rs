@@ -14,6 +14,7 @@ mod edges;
 mod erase;
 mod forks;
 mod grants;
+mod greetings;
 mod hostile;
 mod many;
 mod model;
@@ -42,6 +43,14 @@ pub fn city(seed: u64) -> Village {
 /// Both ends said verified; else the whole story of the link is shown.
 pub fn ok(end: &LinkEnd) {
     assert!(end.verified(), "not verified: {end:?}");
+}
+
+/// A replica forgets that it ever was equal with another, so that their next session opens with a hello.
+pub fn forget(v: &mut Village, at: usize, peer: usize) {
+    let name = sampan_core::engine::meta::met(&v.replicas[peer].engine.device());
+    let mut batch = sampan_core::store::Batch::at(v.now);
+    batch.meta.insert(name, None);
+    v.replicas[at].store.write(&batch).unwrap();
 }
 
 /// A city (0), a district relay (1) and a branch of the district (2), all in sync.

@@ -65,9 +65,14 @@ fn frames_by_variant() -> Vec<Named<Frame>> {
         Frame::Mark(_) => 10,
         Frame::Deposit(_) => 11,
         Frame::Plain(_) => 12,
+        Frame::Greeting(_) => 13,
+        Frame::Greeted(_) => 14,
+        Frame::SayHello => 15,
+        Frame::ShortMark(_) => 16,
+        Frame::OwnAck(_) => 17,
     };
     let seen: BTreeSet<u8> = frames.iter().map(|(_, f, _)| number(f)).collect();
-    assert_eq!(seen.len(), 13, "a frame has no vector");
+    assert_eq!(seen.len(), 18, "a frame has no vector");
     frames
 }
 

@@ -6,7 +6,7 @@
 //! made from never changes.
 
 use sampan_core::charter::{Cut, CutKind, CutLog, Erased, Grant, Holder, Op, Roles, Ticket};
-use sampan_core::frontier::ShortId;
+use sampan_core::frontier::{ShortDigest, ShortId};
 use sampan_core::hash::{change_hash, tagged, whole_chunk};
 use sampan_core::id::{
     ActorId, ChangeHash, CommitId, DeviceId, Digest, Flow, Incarnation, LogId, Nonce, RecordId, SpaceId, StoreEpoch,
@@ -23,8 +23,8 @@ use sampan_core::time::Millis;
 use sampan_core::value::{Edit, Kind, Value};
 use sampan_core::wire;
 use sampan_core::wire::frame::{
-    AckLeaf, AckProof, AckSet, Announce, ChildDigest, Deposit, Frame, Group, Hello, LogFrontier, Mark, RefuseCode,
-    RelayAddress, ScopeDigests, SpaceFrontier, Tree, TreeNode,
+    AckLeaf, AckProof, AckSet, Announce, ChildDigest, Deposit, Frame, Greeted, Greeting, Group, Hello, LogFrontier,
+    Mark, OwnAck, RefuseCode, RelayAddress, ScopeDigests, ShortMark, SpaceFrontier, Tree, TreeNode,
 };
 use std::collections::BTreeMap;
 
@@ -362,6 +362,19 @@ pub fn frames() -> Vec<Named<Frame>> {
         |cut| Deposit { reason: "máy bị mất".into(), cut, held: vec![frontier()], taken: 0, last: false };
     let answered = Deposit { taken: 300, last: true, ..deposit(None) };
     let deposit_shape = leak(format!("frame(variant fields(deposit(reason {GROUP} held[{FRONTIER}] taken last)))"));
+    let (since, acks) = (ShortDigest([0xa1; 16]), ShortDigest([0xa2; 16]));
+    let greeting = Greeting { since, same: true, acks, clock: test_time(802), fallback: false };
+    let own = OwnAck {
+        unit: 0,
+        above: 2,
+        counter: 1_767_226_404_000,
+        time: test_time(804),
+        pending: 0,
+        blocked: 1,
+        quarantined: 2,
+        signature: [0xa4; 64],
+    };
+    let greeted = Greeted { epoch: StoreEpoch([0xa3; 16]), clock: test_time(803), same: true };
     let address = RelayAddress { device: device(5), addresses: vec!["10.0.0.1:7447".into(), "relay:7447".into()] };
     vec![
         ("frame_hello", Frame::Hello(Box::new(hello())), hello_shape),
@@ -423,6 +436,23 @@ pub fn frames() -> Vec<Named<Frame>> {
             "frame_plain",
             Frame::Plain(vec![CommitId([0x21; 32]), CommitId([0x22; 32])]),
             "frame(variant fields(commits[commit]))",
+        ),
+        (
+            "frame_greeting",
+            Frame::Greeting(greeting),
+            "frame(variant fields(greeting(since same acks clock fallback)))",
+        ),
+        ("frame_greeted", Frame::Greeted(greeted), "frame(variant fields(greeted(epoch clock same)))"),
+        ("frame_say_hello", Frame::SayHello, "frame(variant fields())"),
+        (
+            "frame_short_mark",
+            Frame::ShortMark(ShortMark { number: 2, frames: 7, holds: since, answer: true, clock: test_time(804) }),
+            "frame(variant fields(mark(number frames holds answer clock)))",
+        ),
+        (
+            "frame_own_ack",
+            Frame::OwnAck(own),
+            "frame(variant fields(ack(unit above counter time pending blocked quarantined signature)))",
         ),
     ]
 }

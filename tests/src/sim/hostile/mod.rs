@@ -98,7 +98,8 @@ impl Hostile {
     /// What really leaves of a frame.
     pub(super) fn tamper(&mut self, n: usize, lane: u8, bytes: Vec<u8>, faults: &mut Faults) -> Vec<(u8, Vec<u8>)> {
         // Before the greeting nobody listens.
-        let greets = self.waiting.contains_key(&n) && matches!(World::read(&bytes), Some(Frame::Hello(_)));
+        let greets =
+            self.waiting.contains_key(&n) && matches!(World::read(&bytes), Some(Frame::Hello(_) | Frame::Greeting(_)));
         let forged = if greets { None } else { self.waiting.remove(&n) };
         let mut out = self.trick(n, lane, bytes, faults);
         let mut last = None;

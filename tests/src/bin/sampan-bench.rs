@@ -1,0 +1,250 @@
+//! `sampan-bench`: the measurements that take minutes and processes of their own.
+//!
+//! It does not: run in the tests or in CI; `cargo bench -p sampan-tests` has the short ones.
+//!
+//! Invariants: loopback only; what it starts it ends; every row says what it is beside.
+
+use clap::{Parser, Subcommand};
+use sampan_node::net::{Endpoint, Options};
+use sampan_tests::herd::{self, Branch, Kept};
+use sampan_tests::table::{Row, percentile};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command as Process, ExitCode, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+/// Long measurements of Sampan.
+#[derive(Debug, Parser)]
+#[command(name = "sampan-bench", disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Every branch of a city at one relay at once.
+    Herd {
+        /// How many.
+        #[arg(long, value_name = "N", default_value_t = 17_000)]
+        branches: usize,
+        /// Districts that they belong to.
+        #[arg(long, value_name = "N", default_value_t = 50)]
+        districts: usize,
+        /// How many dial at a time; the others wait their turn, and all stay.
+        #[arg(long, value_name = "N", default_value_t = 512)]
+        at_once: usize,
+        /// Raw figures, one line a branch.
+        #[arg(long, value_name = "FILE")]
+        tsv: Option<PathBuf>,
+    },
+    /// The relay of the herd, in a process of its own.
+    #[command(hide = true)]
+    Relay { dir: PathBuf, web: String },
+    /// The floor of the herd: accepts handshakes and keeps the connections, nothing else.
+    #[command(hide = true)]
+    Accept,
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Herd { branches, districts, at_once, tsv } => runtime(herd(branches, districts, at_once, tsv)),
+        Command::Relay { dir, web } => return relay(&dir, &web),
+        Command::Accept => runtime(accept()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(words) => {
+            eprintln!("sampan-bench: {words}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn runtime(work: impl Future<Output = Result<(), String>>) -> Result<(), String> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    runtime.map_err(|e| e.to_string())?.block_on(work)
+}
+
+/// The program's own `run`, with what its command line would say.
+fn relay(dir: &Path, web: &str) -> ExitCode {
+    let words = ["sampan-relay", "run", &dir.to_string_lossy(), "--listen", "127.0.0.1:0", "--web", web];
+    let env = |name: &str| std::env::var(name).ok();
+    sampan_relay::cli::run(words.iter().map(Into::into).collect(), &env, &mut std::io::stdout()).into()
+}
+
+async fn accept() -> Result<(), String> {
+    let key = sampan_core::testing::test_key(1);
+    let endpoint = Endpoint::server(([127, 0, 0, 1], 0).into(), &key, Options::default()).map_err(|e| e.to_string())?;
+    println!("ready {}", endpoint.local_addr().map_err(|e| e.to_string())?);
+    std::io::stdout().flush().map_err(|e| e.to_string())?;
+    let mut kept = JoinSet::new();
+    while let Some(incoming) = endpoint.accept().await {
+        kept.spawn(async move {
+            if let Ok(connection) = incoming.accept().await {
+                connection.control.closed().await;
+            }
+        });
+    }
+    Ok(())
+}
+
+/// This program in another process; ended when dropped.
+struct Other {
+    child: Child,
+    address: String,
+}
+
+impl Other {
+    fn start(words: &[&str]) -> Result<Self, String> {
+        let exe = std::env::current_exe().map_err(|e| e.to_string())?;
+        let mut child = Process::new(exe).args(words).stdout(Stdio::piped()).spawn().map_err(|e| e.to_string())?;
+        let mut out = BufReader::new(child.stdout.take().ok_or("no stdout")?);
+        let mut line = String::new();
+        out.read_line(&mut line).map_err(|e| e.to_string())?;
+        let address = line.trim().strip_prefix("ready ").unwrap_or_default().to_owned();
+        let other = Self { child, address };
+        if other.address.is_empty() { Err(format!("the other process said {line:?}")) } else { Ok(other) }
+    }
+
+    /// A figure of the process's status, in kB.
+    fn kilobytes(&self, name: &str) -> f64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
+        let line = status.lines().find_map(|l| l.strip_prefix(name));
+        line.and_then(|l| l.trim_start_matches(':').split_whitespace().next()?.parse().ok()).unwrap_or_default()
+    }
+
+    /// CPU seconds so far.
+    fn cpu(&self) -> f64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap_or_default();
+        let rest = stat.rsplit(')').next().unwrap_or_default();
+        rest.split_whitespace().skip(11).take(2).filter_map(|w| w.parse::<f64>().ok()).sum::<f64>() / 100.0
+    }
+}
+
+impl Drop for Other {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+async fn herd(branches: usize, districts: usize, at_once: usize, tsv: Option<PathBuf>) -> Result<(), String> {
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    println!("load of the machine before: {}", load.trim());
+    let dir = tempfile::tempdir().map_err(|e| e.to_string())?;
+    let city = dir.path().join("city");
+    let began = Instant::now();
+    let found = herd::found(&city, branches, districts).map_err(|e| e.to_string())?;
+    println!("founded {branches} branches in {:.1} s", began.elapsed().as_secs_f64());
+    let began = Instant::now();
+    let (org, device) = (found.org, found.relay);
+    let numbered = found.branches.into_iter().enumerate();
+    let ready: Result<Vec<Branch>, String> =
+        numbered.map(|(n, seed)| Branch::new(seed, org, device, n as u64)).collect();
+    let ready = ready?;
+    println!("set up their replicas in {:.1} s", began.elapsed().as_secs_f64());
+
+    let web = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).map_err(|e| e.to_string())?;
+    let began = Instant::now();
+    let relay = Other::start(&["relay", &city.to_string_lossy(), &web.to_string()])?;
+    let opened = began.elapsed();
+    let (rss_before, cpu_before) = (relay.kilobytes("VmRSS"), relay.cpu());
+    let key = sampan_core::testing::test_key(2);
+    let socket = Endpoint::client(&key, Options::default()).map_err(|e| e.to_string())?;
+    let floor = floor(&socket, branches.min(2_000), at_once).await?;
+
+    let turns = Arc::new(Semaphore::new(at_once));
+    let mut tasks = JoinSet::new();
+    let began = Instant::now();
+    for branch in ready {
+        let (socket, address, turns) = (socket.clone(), relay.address.clone(), turns.clone());
+        tasks.spawn(async move {
+            let _turn = turns.acquire_owned().await.map_err(|e| e.to_string())?;
+            herd::run(branch, &socket, &address, device).await
+        });
+    }
+    let mut kept: Vec<Kept> = Vec::with_capacity(branches);
+    let mut failed: Vec<String> = Vec::new();
+    while let Some(done) = tasks.join_next().await {
+        match done.map_err(|e| e.to_string())? {
+            Ok(k) => kept.push(k),
+            Err(words) => failed.push(words),
+        }
+        if (kept.len() + failed.len()).is_multiple_of(1_000) {
+            eprintln!("{} verified, {} failed, {:.1} s", kept.len(), failed.len(), began.elapsed().as_secs_f64());
+        }
+    }
+    let all = kept.iter().map(|k| k.at).max().map_or(Duration::ZERO, |at| at - began);
+    let counted = links_open(&web.to_string())?;
+    let rss = relay.kilobytes("VmRSS");
+    let cpu = relay.cpu() - cpu_before;
+    let verified: Vec<Duration> = kept.iter().map(|k| k.verified).collect();
+    if let Some(file) = tsv {
+        let lines = kept.iter().map(|k| format!("{}\t{}\n", k.connected.as_micros(), k.verified.as_micros()));
+        let text = format!("connected_us\tverified_us\n{}", lines.collect::<String>());
+        std::fs::write(&file, text).map_err(|e| format!("{}: {e}", file.display()))?;
+    }
+    let seconds = |d: Duration| format!("{:.3} s", d.as_secs_f64());
+    let rate = kept.len() as f64 / all.as_secs_f64();
+    let each_kb = (rss - rss_before) / kept.len().max(1) as f64;
+    Row::new(format!("herd: {branches} branches, each with its key and one commit, {at_once} dialling at a time"))
+        .ratio("the floor, bare handshakes a second of the same sockets", rate, floor)
+        .goal("seconds until all are verified", all.as_secs_f64(), 60.0 * branches as f64 / 17_000.0)
+        .goal("memory of the relay in MiB", rss / 1_024.0, 1_024.0)
+        .goal("kB a connected branch", each_kb, 45.0)
+        .value("verified", format!("{} ({} failed)", kept.len(), failed.len()))
+        .value("connected at the end, by the relay", format!("{counted}"))
+        .value("branches a second", format!("{rate:.0}"))
+        .value("bare handshakes a second", format!("{floor:.0}"))
+        .value("from dialling to verified, p50", seconds(percentile(verified.clone(), 0.5)))
+        .value("p99", seconds(percentile(verified, 0.99)))
+        .value("relay CPU", format!("{cpu:.1} s"))
+        .value("relay opened in", seconds(opened))
+        .value("relay memory before", format!("{:.0} MiB", rss_before / 1_024.0))
+        .print();
+    for words in failed.iter().take(5) {
+        println!("    failed: {words}");
+    }
+    if failed.is_empty() && counted as usize == branches {
+        Ok(())
+    } else {
+        Err(format!("{} of {branches} failed, {counted} were connected at the end", failed.len()))
+    }
+}
+
+/// Mutual handshakes a second with a process that does nothing else.
+async fn floor(socket: &Endpoint, n: usize, at_once: usize) -> Result<f64, String> {
+    let other = Other::start(&["accept"])?;
+    let device = sampan_core::log::device_id(&sampan_core::testing::test_key(1));
+    let turns = Arc::new(Semaphore::new(at_once));
+    let mut tasks = JoinSet::new();
+    let began = Instant::now();
+    for at in 0..n {
+        let (socket, address, turns) = (socket.clone(), other.address.clone(), turns.clone());
+        tasks.spawn(async move {
+            let _turn = turns.acquire_owned().await.map_err(|e| e.to_string())?;
+            let own = socket.under(&sampan_core::testing::test_key(5_000_000 + at as u64));
+            own.connect(&address, &[device], Duration::from_secs(60)).await.map_err(|e| e.to_string())
+        });
+    }
+    let mut kept = Vec::new();
+    while let Some(done) = tasks.join_next().await {
+        kept.push(done.map_err(|e| e.to_string())??);
+    }
+    Ok(kept.len() as f64 / began.elapsed().as_secs_f64())
+}
+
+/// How many sessions the relay says are open.
+fn links_open(web: &str) -> Result<u64, String> {
+    let mut stream = std::net::TcpStream::connect(web).map_err(|e| format!("{web}: {e}"))?;
+    let ask = format!("GET /metrics HTTP/1.1\r\nHost: {web}\r\nConnection: close\r\n\r\n");
+    stream.write_all(ask.as_bytes()).map_err(|e| e.to_string())?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).map_err(|e| e.to_string())?;
+    let line = answer.lines().find_map(|l| l.strip_prefix("sampan_links_open "));
+    line.and_then(|n| n.trim().parse().ok()).ok_or_else(|| format!("no sampan_links_open in {answer:?}"))
+}
