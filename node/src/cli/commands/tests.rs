@@ -229,6 +229,7 @@ fn status_verify_and_doctor_of_a_sound_replica() {
     let wanted = [
         "beacon",
         "blocked",
+        "built_on_cut",
         "delivered",
         "device",
         "ended",
