@@ -80,14 +80,19 @@
 //! device an admin of the root where no admin is left.
 //!
 //! `init` shows a *succession key* once and keeps it nowhere. It can do one thing: name a new root key
-//! (`root succeed DIR --succession-key FILE`), once. From then on:
+//! (`root succeed DIR --succession-key FILE`), once. That shows the next succession key, before anything is named: a
+//! power cut between the two leaves a line that is worth nothing, never a key that nobody has. So the root key can be
+//! replaced as often as need be, each time by the paper of the time before. From then on:
 //!
-//! - what the first root key signed stands in commits that the naming had seen, and nowhere else: nobody
-//!   can say that it was earlier. In practice the first root key signs the founding and what `appoint`
+//! - what a replaced root key signed stands in commits that the naming had seen, and nowhere else: nobody
+//!   can say that it was earlier. In practice a root key signs the founding and what `appoint`
 //!   writes, both in the root's charter;
 //! - grants that stood, stand: nobody has to be invited again;
-//! - of two namings that had not seen each other the lower commit id stands, the other is void with what
-//!   its key said; `root show` lists both. Whoever names again after seeing one names nothing.
+//! - of two namings by one key that had not seen each other the lower commit id stands, the other is void with what
+//!   its key said, and with the namings that follow it alone; `root show` lists all. Whoever names again with a key
+//!   after seeing what it named names nothing. A naming follows the one that names its key, and had seen it;
+//! - whoever holds only the first root key follows the line of namings to the last: a replica, `verify --audit` and the
+//!   verifier in Python alike.
 //!
 //! The founding itself has no earlier word to lean on: whoever steals the *first* root key can sign another
 //! founding. A replica that holds the organisation's charter refuses neither by itself; that one is told

@@ -114,6 +114,13 @@ All other commands: {program} --help"),
     m("root.exported", "Khoá gốc nay chỉ còn trong {file}. Giữ hai bản ở hai nơi. Công việc hằng ngày không cần khoá này; khi cần: sampan-relay root import DIR TỆP", "The root key is now in {file} alone. Keep two copies in two places. Daily work does not need it; when it is needed: sampan-relay root import DIR FILE"),
     m("root.imported", "Khoá gốc đã trở lại thư mục. Xong việc hãy cất ra ngoài: sampan-relay root export DIR TỆP", "The root key is back in the folder. Take it offline again when you are done: sampan-relay root export DIR FILE"),
     m("root.succeeded", "Đã lập khoá gốc mới, ở {file}. Khoá gốc cũ từ nay không làm được gì mới; những gì đã có vẫn giữ nguyên. Tin này tới mọi nơi khi đồng bộ.", "Named a new root key; it is in {file}. The old one can do nothing new from now on; what stood, stands. Every replica learns it as it syncs."),
+    m("root.next_succession", "Khoá kế vị tiếp theo, chỉ hiện một lần và không được lưu ở đâu cả. Chép ra giấy, thay cho tờ cũ: lần sau chỉ khoá này lập được khoá gốc mới. (Nếu lệnh này báo lỗi thì bỏ dòng này đi và giữ tờ cũ.)
+
+  {line}
+", "The next succession key, shown once and stored nowhere. Write it down in the old one's place: only this one can name a new root key the next time. (If this command fails, throw this line away and keep the old paper.)
+
+  {line}
+"),
     m("root.appointed", "Máy {device} là quản trị (admin) của đơn vị gốc.", "The device {device} is an admin of the root unit."),
     m("root.key", "Khoá gốc", "Root key"),
     m("root.here", "ở trong thư mục này", "in this folder"),
@@ -194,9 +201,9 @@ All other commands: {program} --help"),
     m("hint.root_inside", "Chọn một nơi khác, ví dụ một thẻ nhớ USB.", "Choose another place, such as a USB stick."),
     m("error.root_other", "Đây không phải là khoá mà tổ chức này nhận.", "This is not the key that this organisation goes by."),
     m("hint.root_other", "Kiểm tra có đúng tổ chức và đúng khoá mới nhất không: sampan-relay root show DIR. Chưa có gì thay đổi.", "See whether it is the right organisation and the newest key: sampan-relay root show DIR. Nothing was changed."),
-    m("error.root_named", "Khoá kế vị đã được dùng một lần rồi.", "The succession key was used already."),
-    m("hint.root_named", "Xem khoá gốc hiện nay: sampan-relay root show DIR", "See the root key of now: sampan-relay root show DIR"),
-    m("error.no_succession", "Tổ chức này được lập khi chưa có khoá kế vị.", "This organisation was founded without a succession key."),
+    m("error.root_named", "Khoá kế vị này đã được dùng rồi.", "This succession key was used already."),
+    m("hint.root_named", "Mỗi khoá kế vị dùng được một lần; lần dùng đó đã hiện khoá tiếp theo. Xem khoá gốc hiện nay: sampan-relay root show DIR", "Each succession key works once, and using it showed the next one. See the root key of now: sampan-relay root show DIR"),
+    m("error.no_succession", "Tổ chức này không có khoá kế vị.", "This organisation has no succession key."),
     m("hint.no_succession", "Giữ kỹ khoá gốc: không lập được khoá khác thay nó.", "Keep the root key well: no other can be named in its place."),
     m("error.dir_taken", "{dir} đã là thư mục của một tổ chức.", "{dir} holds an organisation already."),
     m("hint.dir_taken", "Chọn một thư mục khác; thư mục này được giữ nguyên.", "Choose another folder; this one was left alone."),

@@ -201,7 +201,9 @@ fn the_succession_key_is_shown_once_and_names_one_new_root_key() {
 
     // As a person types it.
     std::fs::write(&paper, format!("{}\r\n", line.to_uppercase())).unwrap();
-    relay(&["root", "succeed", &city, "--succession-key", &paper]).ok();
+    let named = relay(&["root", "succeed", &city, "--succession-key", &paper]).ok();
+    assert!(!named.stdout.contains("sampan-succession"), "{named:?}");
+    let next = secret_line(&named.stderr);
     let after = relay(&["root", "show", &city, "--json"]).ok().json();
     assert_ne!(after["root_key"], before["root_key"]);
     assert_eq!((&after["here"], &after["named"][0]["stands"]), (&serde_json::json!(true), &serde_json::json!(true)));
@@ -212,6 +214,21 @@ fn the_succession_key_is_shown_once_and_names_one_new_root_key() {
     assert!(held.iter().any(|d| d["holder"] == "Chánh văn phòng" && d["role"] == "admin"), "{held:?}");
     std::fs::remove_file(w.path("city/keys/root.key")).unwrap();
     relay(&["root", "import", &city, &w.path("stolen")]).refused(2, "not the key");
+    // The next paper names the next one, once; the first is worth nothing any more.
+    let second = w.path("second");
+    std::fs::write(&second, &next).unwrap();
+    let third = relay(&["root", "succeed", &city, "--succession-key", &second, "--json"]).ok();
+    let last = relay(&["root", "show", &city, "--json"]).ok().json();
+    assert_eq!((&last["root_key"], &last["here"]), (&third.json()["root_key"], &serde_json::json!(true)));
+    assert_eq!(last["named"].as_array().unwrap().iter().filter(|n| n["stands"] == true).count(), 2, "{last}");
+    assert_ne!(last["root_key"], after["root_key"]);
+    for spent in [&paper, &second] {
+        relay(&["root", "succeed", &city, "--succession-key", spent]).refused(3, "used already");
+    }
+    let more = w.path("more");
+    std::fs::write(&more, third.json()["succession_key"].as_str().unwrap()).unwrap();
+    relay(&["root", "appoint", &city, "--holder", "Người thứ hai"]).ok();
+    relay(&["root", "succeed", &city, "--succession-key", &more]).ok();
     // What stood, stands.
     relay(&["unit", "add", &city, "--name", "Quận", "--code", "2", "--kind", "district"]).ok();
 }
