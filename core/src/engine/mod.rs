@@ -25,7 +25,7 @@ mod waiting;
 
 pub use acks::{Delivered, told_epoch};
 pub use anew::{Fate, OwnBlocked};
-pub use authority::{InviteRequest, JoinFacts};
+pub use authority::{InviteRequest, JoinFacts, TicketFate};
 pub use beacons::{BeaconTaken, SeenBeacon};
 pub use cuts::{Blocked, CutRequest, Laid};
 pub use deposit::Ended;
@@ -79,12 +79,17 @@ pub mod meta {
     pub const CLOCK_OFFSET: &str = "clock_offset";
     /// 1 once an upper end has let this device in: the chain need not travel any more.
     pub const ADMITTED: &str = "admitted";
-    /// The unit that a ticket named, before the charter has come: 16 bytes and its depth.
+    /// The units that tickets named, before the charter has come: for each 16 bytes and its depth.
     pub const JOINED_UNIT: &str = "joined_unit";
-    /// The chain of commits that shows the right of a ticket on a unit.
+    /// The chains of commits that show the rights of tickets on a unit, two groups for each.
     #[must_use]
     pub fn chain(unit: &crate::id::UnitId) -> String {
         format!("chain/{unit}")
+    }
+    /// Marks a ticket of this device of which a relay said that it is used or over.
+    #[must_use]
+    pub fn spent(ticket: &crate::id::DeviceId) -> String {
+        format!("spent/{ticket}")
     }
     /// The X25519 secret of the ticket that a unit was joined with, 32 bytes: opens bundles that were made for
     /// the ticket before anyone knew which device would use it.

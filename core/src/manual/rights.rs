@@ -58,8 +58,12 @@
 //!
 //! # Tickets
 //!
-//! A ticket is one line, made without the device and used without a link. (Of two tickets used on one folder
-//! before any link only the last holds: sync in between.) `invite` prints it, writes it to
+//! A ticket is one line, made without the device and used without a link. Several may be used on one folder before any
+//! link (`JOINED_UNHEARD_MAX` units, and as many on one unit): each is shown at the door until the charter shows it. A relay
+//! that cannot place one yet takes the others, and tries that one again when its charter grows. One that another
+//! device used first, or that is over, opens nothing and shuts out nobody who has another right; `join` and the next
+//! `sync` say so (`ticket_used`, `ticket_expired`, exit 3), once. (A device keeps one link upward: its
+//! units are to lie below one relay. For a unit below another relay use a second folder.) `invite` prints it, writes it to
 //! a new file (`--ticket-file`), draws it as a QR picture (`--qr FILE.svg`), or shows that on the screen
 //! (`--qr -`). The picture holds the very line. Its longest form, 2,048 characters, fits the largest QR code
 //! with 15 % correction (2,331 bytes), so that there is no ticket without a picture; a long one is a dense

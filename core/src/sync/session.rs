@@ -17,7 +17,9 @@ use crate::charter::Charter;
 use crate::engine::{Engine, IntakeError, meta};
 use crate::frontier::{ShortId, SpaceTips};
 use crate::id::{CommitId, DeviceId, Flow, LogId, SpaceId, UnitId};
-use crate::limits::{BEFORE_HELLO_BYTES_MAX, EARLY_ACKS_MAX, FRAME_ENTRIES_MAX, HELLO_LOGS_MAX, WAITING_BYTES_MAX};
+use crate::limits::{
+    BEFORE_HELLO_BYTES_MAX, EARLY_ACKS_MAX, FRAME_ENTRIES_MAX, HELLO_LOGS_MAX, JOINED_UNHEARD_MAX, WAITING_BYTES_MAX,
+};
 use crate::scope::{Shared, Side};
 use crate::store::Batch;
 use crate::time::Millis;
@@ -63,6 +65,8 @@ pub struct Session {
     pub(super) acknowledge_due: bool,
     /// Acknowledgements by signers that the charter does not show as relays yet.
     early_acks: Vec<AckSet>,
+    /// What the child showed at the door and could not be taken.
+    shown: door::Shown,
     /// Whether every unit of the peer is to be looked at: once a session.
     pub(super) acknowledge_all: bool,
     pub(super) top_due: bool,
@@ -111,6 +115,7 @@ impl Session {
             touched: BTreeSet::new(),
             acknowledge_due: false,
             early_acks: Vec::new(),
+            shown: door::Shown::default(),
             acknowledge_all: true,
             top_due: false,
             repairs: 0,
@@ -161,8 +166,10 @@ impl Session {
                 frontier = Some(listed);
             }
         }
-        let admitted = env.store.meta(meta::ADMITTED)?.is_some();
-        let chain = if self.role == Role::Upper || admitted { Vec::new() } else { engine.chains(env.store)? };
+        let chain = match self.role {
+            Role::Upper => std::mem::take(&mut self.shown.spent),
+            Role::Lower => engine.chains(env.store)?,
+        };
         Ok(Hello {
             version_min: PROTOCOL,
             version_max: PROTOCOL,
@@ -325,12 +332,13 @@ impl Session {
             if env.store.meta(meta::ENDED)?.is_some() {
                 batch.meta.insert(meta::ENDED.into(), None);
             }
+            env.engine.note_spent(env.store, &hello.chain, &mut batch)?;
             env.store.write(&batch)?;
             return self.hand_in_aside(env);
         }
         self.blank = env.engine.is_blank();
         if !self.blank {
-            match door::judge(env, self.peer, &hello)? {
+            match door::judge(env, self.peer, &hello, &mut self.shown)? {
                 Door::Open => {}
                 Door::Refused(RefuseCode::GrantEnded, text) if self.open_deposit(env, &text)? => return Ok(()),
                 Door::Refused(code, text) => {
@@ -455,6 +463,12 @@ impl Session {
     }
 
     fn charter_changed(&mut self, env: &mut Env<'_>) -> Result<(), SessionError> {
+        if !self.shown.early.is_empty() && !self.closing {
+            // The link may stay for weeks: what its child has shown is not asked for again.
+            let chains = std::mem::take(&mut self.shown.early);
+            self.shown.early = env.engine.intake_chains(env.store, env.rng, self.peer, &chains, env.now)?;
+            self.shown.early.truncate(2 * JOINED_UNHEARD_MAX);
+        }
         self.refresh_shared(env.engine);
         let early = std::mem::take(&mut self.early_acks);
         let (now_known, still): (Vec<AckSet>, Vec<AckSet>) =

@@ -233,6 +233,36 @@ fn the_succession_key_is_shown_once_and_names_one_new_root_key() {
     relay(&["unit", "add", &city, "--name", "Quận", "--code", "2", "--kind", "district"]).ok();
 }
 
+/// Two tickets without a link; one of them was used by somebody else meanwhile.
+#[test]
+fn a_spent_ticket_beside_a_good_one_is_told_once_and_shuts_nobody_out() {
+    let mut w = World::three_levels();
+    let (city, district) = (w.path("city"), w.path("district"));
+    let invite =
+        |unit: &str| relay(&["invite", &district, "--unit", unit, "--role", "editor", "--holder", "Y"]).ok().first();
+    let (first, second, late) = (invite("001.1"), invite("001.2"), invite("001.2"));
+    let (both, other) = (w.path("both"), w.path("other"));
+    (w.city_daemon, w.district_daemon) = (None, None);
+    for ticket in [&first, &second] {
+        sampan(&["join", &both, ticket, "--timeout", "1"]).ok();
+    }
+    w.city_daemon = Some(crate::world::Daemon::start("sampan-relay", &["run", &city]));
+    w.district_daemon = Some(crate::world::Daemon::start("sampan-relay", &["run", &district]));
+    sampan(&["join", &other, &second]).ok();
+    let said = sampan(&["sync", &both, "--json"]);
+    assert_eq!((said.code, said.json()["verified"].clone()), (3, true.into()), "{said:?}");
+    assert!(said.stderr.contains("ticket_used"), "{said:?}");
+    w.sync("both");
+    w.add("both", "members", &["full_name=An"]);
+    // On a folder that has other rights a used ticket is refused as on a new one, and changes nothing.
+    let before = sampan(&["status", &both, "--json"]).ok().json()["units"].clone();
+    sampan(&["join", &both, &second]).refused(3, "used already");
+    assert_eq!(sampan(&["status", &both, "--json"]).ok().json()["units"], before);
+    sampan(&["join", &both, &late]).ok();
+    w.sync("both");
+    assert_eq!(sampan(&["status", &both, "--json"]).ok().json()["units"].as_array().unwrap().len(), 2);
+}
+
 #[test]
 fn a_post_is_handed_over_without_a_link_and_the_old_device_still_hands_in() {
     let w = World::three_levels();
