@@ -196,6 +196,9 @@ pub const DESK_GROUP_BYTES: usize = 1 << 20;
 pub const DESK_BURST_MS: u64 = 500;
 /// A device that took more rests this many times as long as its last turn took, while others work.
 pub const DESK_REST_FACTOR: u32 = 19;
+/// Units that a device has joined by tickets that no relay has seen yet, and such tickets on one unit: each hello
+/// carries their chains, about 700 bytes each.
+pub const JOINED_UNHEARD_MAX: usize = 16;
 /// Commits in the chain that a device shows at the door: two for each of its tickets, of which one works for
 /// many units. Each costs the relay a signature check before it knows who asks.
 pub const CHAIN_COMMITS_MAX: usize = 256;

@@ -541,9 +541,11 @@ class Rights:
 
     def rooted(self, author, cid):
         """Whether a commit spoke with the root key's right as far as it had seen."""
+        seen = {n: v for n, v in self.named.items() if n in self.past(cid)}
         if author == self.org:
-            return not any(n in self.past(cid) for n in self.named)
-        return any(root == author and n in self.past(cid) for n, root in self.named.items())
+            return not seen
+        later = set().union(*(follows for _, _, follows in seen.values()))
+        return any(root == author and n not in later for n, (root, _, _) in seen.items())
 
     def learn(self):
         """Takes operations by authors who had the right, until no more of them do."""
@@ -584,11 +586,31 @@ class Rights:
         return True
 
     def successions(self):
-        """New root keys: named by the succession key, in the root's charter, after the founding and no other."""
-        own = [o for o in self.ops if o[2][0] == 16 and o[1]["device"] == self.succession and self.root is not None]
-        own = [o for o in own if o[1]["space"][0] == self.root and self.founding in self.past(o[0])]
-        ids = {cid for cid, _, op in own if op[1][0] != self.org}
-        self.named = {cid: op[1][0] for cid, _, op in own if cid in ids and not self.past(cid) & ids}
+        """New root keys, in the root's charter: named by the succession key of the founding after that, or by the one
+        that a naming names after that naming, and after no other by the same right."""
+        own = {}
+        for cid, h, op in self.ops:
+            if op[0] == 16 and self.root is not None and h["space"][0] == self.root and op[1][0] != self.org:
+                own.setdefault(cid, (h["device"], op[1][0], op[1][1] if len(op[1]) > 1 else None))
+        todo, done = [(self.founding, self.succession)] if self.root is not None else [], set()
+        while todo:
+            after, key = todo.pop()
+            if after in done or key is None:
+                continue
+            done.add(after)
+            ids = {cid for cid, (signer, _, _) in own.items() if signer == key and after in self.past(cid)}
+            for cid in ids:
+                if not self.past(cid) & ids:
+                    self.named.setdefault(cid, (own[cid][1], own[cid][2], set()))[2].add(after)
+                    todo.append((cid, own[cid][2]))
+
+    def roots(self):
+        """The root keys that stand, one after the other: of several that follow one the lowest commit."""
+        line, at = [], self.founding
+        while next_ := sorted(cid for cid, (_, _, follows) in self.named.items() if at in follows):
+            at = next_[0]
+            line.append(self.named[at][0])
+        return line
 
     def narrow(self):
         for cid, h, op in self.ops:
@@ -651,7 +673,8 @@ class Rights:
         unit, flow, _ = space
         if flow == CHARTER_FLOW:
             ticket = any(r[0] == unit for r in self.tickets.get(key, []))
-            royal = key in (self.org, *self.named.values()) or (key == self.succession and unit == self.root)
+            namers = {self.succession, *(v[1] for v in self.named.values())}
+            royal = key in (self.org, *(v[0] for v in self.named.values())) or (key in namers and unit == self.root)
             return royal or ticket or self.may(key, unit, RELAY)
         return self.may(key, unit, EDITOR)
 
@@ -736,7 +759,7 @@ def check_audit(file, root):
     for key in sorted({e["author"] for e in state["entries"].values()} & set(rights.grants)):
         ends = [r[3] for r in rights.grants[key]]
         told += f"; the rights of {key.hex()} last until {utc(max(ends))}" if None not in ends else ""
-    told += "".join(f"; the succession key named the root key {r.hex()}" for r in sorted(rights.named.values()))
+    told += "".join(f"; the succession key named the root key {r.hex()}" for r in rights.roots())
     return (
         f"{len(state['charter'])} charter commits, {len(state['entries'])} entries of {records} records,"
         f" every author's right leads to the root key{told}{named}"

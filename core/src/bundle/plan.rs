@@ -9,7 +9,7 @@
 use super::keys::BoxKey;
 use super::{Held, held_by};
 use crate::charter::{Charter, Right, Roles};
-use crate::engine::{Engine, meta};
+use crate::engine::Engine;
 use crate::frontier::SpaceTips;
 use crate::id::{DeviceId, Flow, LogId, SpaceId, UnitId};
 use crate::limits::{
@@ -150,7 +150,6 @@ impl Plan {
 
     fn hello(&self, env: &mut Env<'_>, digests: ScopeDigests) -> Result<Hello, StoreError> {
         let engine = &env.engine;
-        let admitted = env.store.meta(meta::ADMITTED)?.is_some();
         Ok(Hello {
             version_min: PROTOCOL,
             version_max: PROTOCOL,
@@ -163,7 +162,7 @@ impl Plan {
             epoch: engine.epoch(),
             digests,
             frontier: None,
-            chain: if self.down || admitted { Vec::new() } else { engine.chains(env.store)? },
+            chain: if self.down { Vec::new() } else { engine.chains(env.store)? },
             // Whoever carries a file has chosen whom to carry it to.
             fallback: true,
         })

@@ -228,7 +228,7 @@ impl Taking {
         if env.engine.is_blank() {
             return Err(TakeError::Blank);
         }
-        match door::judge(env, self.sender, hello)? {
+        match door::judge(env, self.sender, hello, &mut door::Shown::default())? {
             // There is no other relay to go to: the file is here.
             Door::Open | Door::Redirect(_) => Ok(()),
             Door::Refused(RefuseCode::GrantEnded, text) => {
@@ -300,13 +300,9 @@ impl Taking {
     /// Before the first thing that a charter judges: a device that joined without a link adds the chain that
     /// shows its own right, which the relay may not have seen.
     fn prepare(&mut self, env: &mut Env<'_>) -> Result<(), TakeError> {
-        if !std::mem::replace(&mut self.chained, true)
-            && self.role == Role::Lower
-            && env.store.meta(meta::ADMITTED)?.is_none()
-        {
-            let chain = env.engine.chains(env.store)?;
-            let only_charter = |_: &Charter, space: &SpaceId| space.flow == Flow::Charter;
-            env.engine.intake(env.store, env.rng, self.sender, &chain, &only_charter, env.now)?;
+        if !std::mem::replace(&mut self.chained, true) && self.role == Role::Lower {
+            let chains = env.engine.chains(env.store)?;
+            env.engine.intake_chains(env.store, env.rng, self.sender, &chains, env.now)?;
         }
         self.refresh(env.engine);
         Ok(())

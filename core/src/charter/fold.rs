@@ -130,7 +130,7 @@ pub struct Charter {
     founding: Option<Founding>,
     throne: Throne,
     /// Whether the standing naming of a root key was met in this fold.
-    crowned: bool,
+    crowned: BTreeSet<CommitId>,
     /// Per unit the commits that no commit of the same unit names as a cause.
     heads: BTreeMap<UnitId, BTreeSet<CommitId>>,
     /// Per commit the other units whose commits name it: it is no head for chains with such a unit.
@@ -170,7 +170,7 @@ impl Charter {
             folded: BTreeMap::new(),
             founding: None,
             throne: Throne::default(),
-            crowned: false,
+            crowned: BTreeSet::new(),
             heads: BTreeMap::new(),
             named_by: BTreeMap::new(),
             made: BTreeMap::new(),

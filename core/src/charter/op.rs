@@ -212,13 +212,14 @@ pub enum Op {
         #[n(1)]
         reason: String,
     },
-    /// Names a new root key; only the succession key of the founding, in the root unit's charter, once.
+    /// Names a new root key: only the succession key that the founding or the naming before names, in the root unit's
+    /// charter, once.
     #[n(16)]
     Succeed {
         /// The new root key.
         #[n(0)]
         root: DeviceId,
-        /// The key that may name the next one (reserved).
+        /// The key that may name the next one.
         #[n(1)]
         succession: Option<DeviceId>,
     },

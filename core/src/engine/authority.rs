@@ -6,11 +6,11 @@
 //! Invariants: a commit of the charter is signed by the key that has the right: the root key, this
 //! device, or a one-time ticket key; it is durable before this returns.
 
-use super::{Engine, meta};
+use super::{Engine, IntakeError, meta};
 use crate::charter::{Charter, Grant, Holder, Op, Roles, Ticket};
 use crate::entropy::{Entropy, random};
-use crate::id::{CommitId, DeviceId, Incarnation, Nonce, SpaceId, UnitId};
-use crate::limits::COMMIT_ENTRIES_MAX;
+use crate::id::{CommitId, DeviceId, Flow, Incarnation, Nonce, SpaceId, UnitId};
+use crate::limits::{CHAIN_COMMITS_MAX, COMMIT_ENTRIES_MAX, JOINED_UNHEARD_MAX};
 use crate::log::commit::FORMAT;
 use crate::log::{Commit, Entry, EntryKind, EntryPayload, Header, Payload, Secret, device_id};
 use crate::pack::{self, PackScope};
@@ -21,6 +21,31 @@ use crate::wire;
 use crate::wire::frame::{Group, RelayAddress};
 use ed25519_dalek::SigningKey;
 use std::collections::BTreeSet;
+
+/// Bytes of one unit among those joined by tickets: its id and its depth.
+const JOINED_BYTES: usize = 17;
+
+/// What became of a ticket that this device used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TicketFate {
+    /// The charter shows that it counts.
+    Counts,
+    /// Another device used it first.
+    Used,
+    /// Its time was over before a relay saw it.
+    Expired,
+    /// No relay that could tell has seen it yet.
+    Unheard,
+}
+
+/// A ticket that this device used.
+struct UsedTicket {
+    key: DeviceId,
+    /// The charter shows it neither as counted nor as void.
+    unheard: bool,
+    /// Two groups: its grant, and the enrolment signed by the ticket's key.
+    chain: Vec<Group>,
+}
 
 /// Who is invited, where, and for what.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -320,10 +345,29 @@ impl Engine {
         };
         let chain = vec![group(&grant), group(&enrol)];
         let mut batch = Batch::at(now);
-        let mut unit = ticket.unit.0.to_vec();
-        unit.push(ticket.depth);
-        batch.meta.insert(meta::JOINED_UNIT.into(), Some(unit));
-        batch.meta.insert(meta::chain(&ticket.unit), Some(wire::encode(&chain)));
+        // Several tickets may be used before any link: each is remembered until the charter shows it.
+        let mut joined = Vec::new();
+        for (unit, depth) in joined_of(store)? {
+            if unit != ticket.unit && self.tickets_of(store, &unit)?.iter().any(|t| t.unheard) {
+                joined.push((unit, depth));
+            }
+        }
+        joined.push((ticket.unit, ticket.depth));
+        // The same ticket again is one more enrolment by its key, of which the charter could take one.
+        let mut of_unit = self.tickets_of(store, &ticket.unit)?;
+        of_unit.retain(|t| t.key != device_id(&key));
+        if let Some(heard) = of_unit.iter().position(|t| !t.unheard).filter(|_| of_unit.len() >= JOINED_UNHEARD_MAX) {
+            of_unit.remove(heard);
+        }
+        if joined.len() > JOINED_UNHEARD_MAX || of_unit.len() >= JOINED_UNHEARD_MAX {
+            return Err(StoreError::Io(format!(
+                "{JOINED_UNHEARD_MAX} tickets were used here that no relay has seen yet (JOINED_UNHEARD_MAX): connect \
+                 once with 'sync' before the next"
+            )));
+        }
+        let chains = of_unit.into_iter().flat_map(|t| t.chain).chain(chain.clone()).collect::<Vec<Group>>();
+        batch.meta.insert(meta::JOINED_UNIT.into(), Some(joined_bytes(&joined)));
+        batch.meta.insert(meta::chain(&ticket.unit), Some(wire::encode(&chains)));
         let ticket_box = crate::bundle::BoxSecret::of_signer(&key).to_bytes().to_vec();
         batch.meta.insert(meta::ticket_box(&ticket.unit), Some(ticket_box));
         batch.meta.insert(meta::ADMITTED.into(), None);
@@ -331,20 +375,135 @@ impl Engine {
         Ok(JoinFacts { chain })
     }
 
-    /// The chains that show this device's rights, for a relay that may not have them yet.
+    /// The chains that show this device's rights, for a relay that may not have them yet: all of them, or, once a
+    /// relay has let this device in, those that the charter has not shown since.
     ///
     /// # Errors
     /// [`StoreError`].
     pub fn chains(&self, store: &dyn Store) -> Result<Vec<Group>, StoreError> {
         let mut out = Vec::new();
-        for unit in self.joined_units(store)? {
-            if let Some(bytes) = store.meta(&meta::chain(&unit))? {
-                out.extend(
-                    wire::decode::<Vec<Group>>("chain", &bytes).map_err(|e| StoreError::Damaged(e.to_string()))?,
-                );
-            }
+        let admitted = store.meta(meta::ADMITTED)?.is_some();
+        let mut units: BTreeSet<UnitId> = joined_of(store)?.into_iter().map(|(unit, _)| unit).collect();
+        if !admitted {
+            units.extend(self.charter.units_of(&self.device));
+        }
+        for unit in units {
+            let all = self.tickets_of(store, &unit)?.into_iter();
+            out.extend(all.filter(|t| t.unheard || !admitted).flat_map(|t| t.chain));
+        }
+        out.truncate(CHAIN_COMMITS_MAX);
+        Ok(out)
+    }
+
+    /// The tickets that this device used on a unit; a ticket that another device used first will never count.
+    fn tickets_of(&self, store: &dyn Store, unit: &UnitId) -> Result<Vec<UsedTicket>, StoreError> {
+        let mut out = Vec::new();
+        for chain in chain_of(store, unit)?.chunks(2) {
+            let enrol = chain.last().and_then(|g| g.headers.first()).and_then(|h| h.trust().ok());
+            let Some(enrol) = enrol else { continue };
+            let key = enrol.header().device;
+            let used = self.charter.ticket(&key).and_then(|t| t.used_by);
+            let spent = used.map_or(store.meta(&meta::spent(&key))?.is_some(), |by| by != self.device);
+            let unheard = !self.charter.knows(&enrol.id()) && !spent;
+            out.push(UsedTicket { key, unheard, chain: chain.to_vec() });
         }
         Ok(out)
+    }
+
+    /// What became of a ticket that this device used, as far as the charter shows it, or a relay said.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn ticket_fate(
+        &self,
+        store: &dyn Store,
+        unit: &UnitId,
+        key: &DeviceId,
+        now: Millis,
+    ) -> Result<TicketFate, StoreError> {
+        match self.charter.ticket(key).and_then(|t| t.used_by) {
+            Some(device) if device == self.device => return Ok(TicketFate::Counts),
+            Some(_) => return Ok(TicketFate::Used),
+            None => {}
+        }
+        if store.meta(&meta::spent(key))?.is_none() {
+            return Ok(TicketFate::Unheard);
+        }
+        let mut grants = self.ticket_grants(store, unit)?.into_iter().filter(|g| g.key == *key);
+        let over = grants.any(|g| g.use_by.is_some_and(|u| u < now) && !now.is_unset());
+        Ok(if over { TicketFate::Expired } else { TicketFate::Used })
+    }
+
+    /// Notes what a relay says of the tickets that this device showed it: those that open nothing.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(crate) fn note_spent(&self, store: &dyn Store, said: &[Group], batch: &mut Batch) -> Result<(), StoreError> {
+        let keys: BTreeSet<DeviceId> =
+            said.iter().flat_map(|g| &g.headers).filter_map(|h| h.trust().ok()).map(|h| h.header().device).collect();
+        for (unit, _) in joined_of(store)?.iter().filter(|_| !keys.is_empty()) {
+            for ticket in self.tickets_of(store, unit)?.iter().filter(|t| t.unheard && keys.contains(&t.key)) {
+                batch.meta.insert(meta::spent(&ticket.key), Some(vec![1]));
+            }
+        }
+        Ok(())
+    }
+
+    /// Forgets the tickets that this device used and that will never count, and tells which: of each once.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn forget_spent(&self, store: &mut dyn Store, now: Millis) -> Result<Vec<(UnitId, TicketFate)>, StoreError> {
+        let (mut out, mut joined, mut batch) = (Vec::new(), Vec::new(), Batch::at(now));
+        for (unit, depth) in joined_of(store)? {
+            let all = self.tickets_of(store, &unit)?;
+            let mut kept = Vec::new();
+            for ticket in all {
+                match self.ticket_fate(store, &unit, &ticket.key, now)? {
+                    TicketFate::Counts | TicketFate::Unheard => kept.push(ticket),
+                    fate @ (TicketFate::Used | TicketFate::Expired) => {
+                        batch.meta.insert(meta::spent(&ticket.key), None);
+                        out.push((unit, fate));
+                    }
+                }
+            }
+            if !kept.is_empty() {
+                joined.push((unit, depth));
+            }
+            let chains: Vec<Group> = kept.into_iter().flat_map(|t| t.chain).collect();
+            batch.meta.insert(meta::chain(&unit), (!chains.is_empty()).then(|| wire::encode(&chains)));
+        }
+        if !out.is_empty() {
+            batch.meta.insert(meta::JOINED_UNIT.into(), Some(joined_bytes(&joined)));
+            store.write(&batch)?;
+        }
+        Ok(out)
+    }
+
+    /// Takes the chains that show a device's rights, each as far as the charter held here can place it: one that
+    /// builds on what has not arrived is left out, and keeps no other from being taken. Returns what was left out.
+    ///
+    /// # Errors
+    /// [`IntakeError`], but for a commit before its parents.
+    pub(crate) fn intake_chains(
+        &mut self,
+        store: &mut dyn Store,
+        rng: &mut dyn Entropy,
+        from: DeviceId,
+        chains: &[Group],
+        now: Millis,
+    ) -> Result<Vec<Group>, IntakeError> {
+        let only_charter = |_: &Charter, space: &SpaceId| space.flow == Flow::Charter;
+        let mut left = Vec::new();
+        for one in chains.chunks(2) {
+            // An enrolment by a grant that was left out would lie in the quarantine for nothing.
+            match self.intake(store, rng, from, one, &only_charter, now) {
+                Ok(_) => {}
+                Err(IntakeError::PeerOrder(_)) => left.extend_from_slice(one),
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(left)
     }
 
     /// What the tickets that this device used grant it, before the charter has come and said so.
@@ -352,9 +511,8 @@ impl Engine {
     /// # Errors
     /// [`StoreError`].
     pub(super) fn ticket_grants(&self, store: &dyn Store, unit: &UnitId) -> Result<Vec<Grant>, StoreError> {
-        let Some(bytes) = store.meta(&meta::chain(unit))? else { return Ok(Vec::new()) };
         let damaged = |e: String| StoreError::Damaged(format!("the chain of a ticket: {e}"));
-        let chain = wire::decode::<Vec<Group>>("chain", &bytes).map_err(|e| damaged(e.to_string()))?;
+        let chain = chain_of(store, unit)?;
         let scope = PackScope { org: self.org, space: SpaceId::charter(*unit) };
         let mut out = Vec::new();
         for group in chain {
@@ -371,9 +529,7 @@ impl Engine {
     /// [`StoreError`].
     pub fn joined_units(&self, store: &dyn Store) -> Result<Vec<UnitId>, StoreError> {
         let mut units = self.charter.units_of(&self.device);
-        if let Some(bytes) = store.meta(meta::JOINED_UNIT)? {
-            units.extend(bytes.get(..16).and_then(UnitId::from_slice));
-        }
+        units.extend(joined_of(store)?.into_iter().map(|(unit, _)| unit));
         Ok(units.into_iter().collect())
     }
 
@@ -417,6 +573,23 @@ impl Engine {
     pub fn charter_with(&self, commits: &[Commit]) -> Charter {
         Charter::fold(self.org, self.charter_log.iter().chain(commits))
     }
+}
+
+/// Units that this device joined by tickets and that were not heard of then, each with its depth.
+fn joined_of(store: &dyn Store) -> Result<Vec<(UnitId, u8)>, StoreError> {
+    let bytes = store.meta(meta::JOINED_UNIT)?.unwrap_or_default();
+    let one = |one: &[u8]| Some((UnitId::from_slice(one.get(..16)?)?, *one.get(16)?));
+    Ok(bytes.chunks(JOINED_BYTES).filter_map(one).collect())
+}
+
+fn joined_bytes(joined: &[(UnitId, u8)]) -> Vec<u8> {
+    joined.iter().flat_map(|(unit, depth)| unit.0.into_iter().chain([*depth])).collect()
+}
+
+/// The chains of tickets on a unit, as they were kept.
+fn chain_of(store: &dyn Store, unit: &UnitId) -> Result<Vec<Group>, StoreError> {
+    let Some(bytes) = store.meta(&meta::chain(unit))? else { return Ok(Vec::new()) };
+    wire::decode::<Vec<Group>>("chain", &bytes).map_err(|e| StoreError::Damaged(format!("the chain of a ticket: {e}")))
 }
 
 fn entry(op: &Op, now: Millis) -> EntryPayload {

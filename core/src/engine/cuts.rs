@@ -8,7 +8,7 @@
 //! that is not held shows nothing: what it continues is outside until it comes.
 
 use super::intake::OUTSIDE;
-use super::{Engine, IntakeError};
+use super::{Engine, IntakeError, meta};
 use crate::canary::{self, Canary};
 use crate::charter::{Cut, CutKind, CutLog, Op, Roles};
 use crate::entropy::Entropy;
@@ -56,6 +56,8 @@ pub struct Blocked {
     pub change: ChangeHash,
     /// Its author.
     pub author: DeviceId,
+    /// Whether its author wrote it anew on what stands.
+    pub anew: bool,
 }
 
 impl Engine {
@@ -264,11 +266,13 @@ impl Engine {
         let scope = PackScope { org: self.org, space };
         let mut batch = Batch::at(now);
         let mut records = BTreeSet::new();
+        let mut own = false;
         for group in store.groups(&space, keys)? {
             let payloads = pack::decode(&scope, &group.pack, &*self.codec).map_err(|e| bad(e.to_string()))?;
             for (head, payload) in group.headers.iter().zip(payloads) {
                 let head = head.verify(&self.org).map_err(|e| bad(e.to_string()))?;
                 records.extend(payload.entries.iter().map(|e| e.entry.record));
+                own |= head.header().actor() == self.actor();
                 let pack = pack::encode(&scope, &[&payload], &*self.codec);
                 self.aside.add(&head);
                 batch.withdrawn.push(head.id());
@@ -285,9 +289,15 @@ impl Engine {
             rest.retain(|e| !matches!(e.at, EntryAt::Sealed(at, _) if keys.contains(&at)));
             let judged = super::judge(&self.org, *id, Some(&state), &rest, &[]);
             batch.records.push(judged.state);
+            own |= rest.iter().any(|e| e.actor == self.actor() && judged.restatus.iter().any(|(_, at, _)| *at == e.at));
             batch.restatus.extend(judged.restatus);
         }
-        store.write(&batch)
+        if own {
+            batch.meta.insert(meta::NONCE.into(), Some(super::anew::nonce_after(&self.nonce).0.to_vec()));
+        }
+        store.write(&batch)?;
+        self.anew_due = true;
+        self.reload_nonce(store)
     }
 
     /// What lies in the quarantine, oldest first, with what belongs to it.
@@ -332,6 +342,8 @@ impl Engine {
         for ((record, mut missing), state) in by_record.into_iter().zip(store.records(&ids)?) {
             let Some(key) = state.filter(|s| s.irregular > 0).and_then(|s| s.key) else { continue };
             let mut rest: Vec<RecordEntry> = store.entries(key)?;
+            let said: BTreeSet<_> = rest.iter().map(|e| (e.actor, e.time)).collect();
+            let anew = |e: &RecordEntry| said.contains(&(super::anew::actor_anew(&e.author, &e.actor), e.time));
             rest.retain(|e| matches!(e.status, Status::Pending | Status::Blocked));
             loop {
                 let (hit, miss): (Vec<_>, Vec<_>) = rest.into_iter().partition(|e| builds_on(e, &missing));
@@ -340,7 +352,7 @@ impl Engine {
                 }
                 for e in hit {
                     missing.insert(e.hash);
-                    out.push(Blocked { record, change: e.hash, author: e.author });
+                    out.push(Blocked { record, change: e.hash, author: e.author, anew: anew(&e) });
                 }
                 rest = miss;
             }

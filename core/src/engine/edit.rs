@@ -173,7 +173,7 @@ impl Engine {
         Ok(out)
     }
 
-    fn check_right(
+    pub(super) fn check_right(
         &self,
         store: &dyn Store,
         collection: &Collection,
@@ -372,7 +372,7 @@ impl Engine {
     }
 }
 
-fn is_creation(e: &RecordEntry) -> bool {
+pub(super) fn is_creation(e: &RecordEntry) -> bool {
     matches!(e.kind, EntryKind::Change | EntryKind::Identity)
         && crate::change::Parsed::read(&e.bytes).is_ok_and(|p| p.deps.is_empty())
 }

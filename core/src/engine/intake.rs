@@ -451,6 +451,7 @@ impl Engine {
             let stored = pass.commits;
             out.add(pass);
             if stored == 0 {
+                self.write_anew(store, now)?;
                 return Ok(out);
             }
         }
@@ -460,6 +461,8 @@ impl Engine {
         let mut out = Intake::default();
         let mut held = store.quarantine()?;
         self.aside = Aside::of(&held);
+        // A cut, a rejection or the schema may have come.
+        self.anew_due |= self.may_block(&held);
         held.sort_by_key(|q| q.head.header().sequence);
         let mut inside: BTreeMap<(SpaceId, DeviceId), Option<BTreeSet<CommitId>>> = BTreeMap::new();
         for q in held {

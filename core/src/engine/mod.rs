@@ -7,6 +7,7 @@
 //! store gives the same engine. Whoever rolls a store back reloads the engine.
 
 mod acks;
+mod anew;
 mod authority;
 mod beacons;
 mod closing;
@@ -24,7 +25,8 @@ mod seal;
 mod waiting;
 
 pub use acks::{Delivered, told_epoch};
-pub use authority::{InviteRequest, JoinFacts};
+pub use anew::{Fate, OwnBlocked};
+pub use authority::{InviteRequest, JoinFacts, TicketFate};
 pub use beacons::{BeaconTaken, SeenBeacon};
 pub use cuts::{Blocked, CutRequest, Laid};
 pub use deposit::Ended;
@@ -78,12 +80,17 @@ pub mod meta {
     pub const CLOCK_OFFSET: &str = "clock_offset";
     /// 1 once an upper end has let this device in: the chain need not travel any more.
     pub const ADMITTED: &str = "admitted";
-    /// The unit that a ticket named, before the charter has come: 16 bytes and its depth.
+    /// The units that tickets named, before the charter has come: for each 16 bytes and its depth.
     pub const JOINED_UNIT: &str = "joined_unit";
-    /// The chain of commits that shows the right of a ticket on a unit.
+    /// The chains of commits that show the rights of tickets on a unit, two groups for each.
     #[must_use]
     pub fn chain(unit: &crate::id::UnitId) -> String {
         format!("chain/{unit}")
+    }
+    /// Marks a ticket of this device of which a relay said that it is used or over.
+    #[must_use]
+    pub fn spent(ticket: &crate::id::DeviceId) -> String {
+        format!("spent/{ticket}")
     }
     /// The X25519 secret of the ticket that a unit was joined with, 32 bytes: opens bundles that were made for
     /// the ticket before anyone knew which device would use it.
@@ -123,6 +130,11 @@ pub mod meta {
     pub const WAITING_SAID: &str = "waiting_said";
     /// Prefix: a digest of the commits of this device's own in its quarantine that a relay was last handed, 32 bytes.
     pub const ASIDE_HANDED: &str = "aside_handed/";
+    /// Marks an edit of this device that was written anew, with the change that it was written as.
+    #[must_use]
+    pub fn anew(change: &crate::id::ChangeHash) -> String {
+        format!("anew/{change}")
+    }
     /// Digest of the erasures that this store has carried out, 16 bytes.
     pub const ERASED: &str = "erased";
     /// Stands while traces of what was erased may lie on the disk.
@@ -168,6 +180,8 @@ pub struct Engine {
     /// Whether what is held may not be what counts: the charter's cuts changed and the store was not looked
     /// at since.
     cuts_changed: bool,
+    /// Whether edits of this device may have to be written anew, because of what lies in the quarantine.
+    anew_due: bool,
     /// The newest commit that this cache has taken in.
     last: CommitKey,
 }
@@ -208,6 +222,7 @@ impl Engine {
             news_dropped: 0,
             aside: Aside::default(),
             cuts_changed: false,
+            anew_due: false,
             last: CommitKey(0),
         };
         if store.meta(meta::NONCE)?.is_none() {
@@ -230,7 +245,9 @@ impl Engine {
     pub fn reload(&mut self, store: &dyn Store) -> Result<(), StoreError> {
         self.holdings = Self::held(store)?;
         self.charter_log = store.charter_commits()?;
-        self.aside = Aside::of(&store.quarantine()?);
+        let quarantine = store.quarantine()?;
+        self.anew_due = self.may_block(&quarantine);
+        self.aside = Aside::of(&quarantine);
         self.refold();
         self.reload_nonce(store)?;
         self.news_dropped += self.news.len() as u64;

@@ -19,14 +19,14 @@ pub enum RootError {
     /// The organisation's charter is not here.
     #[error("the charter of the organisation has not come yet")]
     NoCharter,
-    /// Founded without a succession key.
-    #[error("this organisation was founded without a succession key")]
+    /// Founded, or its root key named, without a succession key.
+    #[error("no key can name a new root key here: none was named when the last one was")]
     NoSuccession,
     /// Another key.
     #[error("this is not the key that the charter names")]
     OtherKey,
     /// It was used.
-    #[error("a new root key was named already")]
+    #[error("this succession key has named a root key already")]
     Named,
     /// The store.
     #[error(transparent)]
@@ -34,8 +34,8 @@ pub enum RootError {
 }
 
 impl Engine {
-    /// Names a new root key, signed by the succession key. From then on the chain of grants ends at the
-    /// new one; what stood, stands.
+    /// Names a new root key, signed by the succession key, and the key that may name the next one. From then on the
+    /// chain of grants ends at the new one; what stood, stands.
     ///
     /// # Errors
     /// [`RootError`].
@@ -44,19 +44,29 @@ impl Engine {
         store: &mut dyn Store,
         rng: &mut dyn Entropy,
         succession: &SigningKey,
-        root: DeviceId,
+        (root, next): (DeviceId, Option<DeviceId>),
         now: Millis,
     ) -> Result<CommitId, RootError> {
-        let unit = self.charter().root().ok_or(RootError::NoCharter)?;
-        let named = self.charter().succession_key().ok_or(RootError::NoSuccession)?;
-        if named != device_id(succession) {
-            return Err(RootError::OtherKey);
-        }
-        if self.charter().successions().next().is_some() {
+        let unit = self.may_succeed(&device_id(succession))?;
+        let op = Op::Succeed { root, succession: next };
+        self.write_under(store, rng, succession, unit, op, now)
+    }
+
+    /// Whether a key may name a new root key now; the root unit.
+    ///
+    /// # Errors
+    /// [`RootError`]: why not.
+    pub fn may_succeed(&self, succession: &DeviceId) -> Result<UnitId, RootError> {
+        let charter = self.charter();
+        let unit = charter.root().ok_or(RootError::NoCharter)?;
+        if charter.succession_used(succession) {
             return Err(RootError::Named);
         }
-        let op = Op::Succeed { root, succession: None };
-        self.write_under(store, rng, succession, unit, op, now)
+        let named = charter.succession_key().ok_or(RootError::NoSuccession)?;
+        if named != *succession {
+            return Err(RootError::OtherKey);
+        }
+        Ok(unit)
     }
 
     /// Makes this device an admin of the root unit, signed by the root key: for the day when no admin is

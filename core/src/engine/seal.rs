@@ -53,6 +53,7 @@ impl Engine {
         if self.charter.root().is_none() {
             return Ok(0);
         }
+        self.write_anew(store, now)?;
         let mut run: Vec<PendingEntry> = Vec::new();
         let mut bytes = 0;
         let mut rest = store.pending()?;

@@ -234,7 +234,7 @@
 //! | 8 | release | list of at most 4096 commit ids, reason text |
 //! | 9 | reject | list of at most 4096 commit ids, reason text |
 //! | 10 | erase | what, reason text. *What* is a variant: 0 `[space, record]`, a record in the spaces of this unit; 1 `[key]`, the holder's name behind the grants to a key here |
-//! | 16 | succeed | new root key bytes 32, next succession key bytes 32 (optional, reserved) |
+//! | 16 | succeed | new root key bytes 32, next succession key bytes 32 (optional) |
 //!
 //! **Cut**: `[key bytes 32, kind uint, reason text, logs, remaining roles uint]`; kind 0 is revoke, 1 lost, 2
 //! retire, 3 narrow, 4 close. `logs` is a list of at most 4096 records `[space, incarnation bytes 16, tips]`,
@@ -250,10 +250,12 @@
 //! **Enrol** stands in a commit signed by the ticket's key. Its proof is a signature by the *device*, of
 //! kind `enrol`, over the 32 bytes of the ticket's key.
 //!
-//! **Succeed** stands in a commit signed by the succession key of the founding, in the root unit's charter.
-//! Of several that had not seen each other the lowest commit id stands, whoever had seen another is void.
-//! From then on what the first root key signed has its right only in commits that the standing one had
-//! seen, and the new key has it in commits that had seen the standing one.
+//! **Succeed** stands in a commit in the root unit's charter, signed by the succession key that the founding names, and
+//! that had seen the founding; or signed by the next succession key that another naming names, and that had seen that
+//! one. A naming that had seen another which follows the same one (or the founding) by the same key is void; of several
+//! beside each other the lowest commit id stands. What stands is the line from the founding: of what follows each the
+//! lowest. A root key has its right in commits that had seen its naming (the first: in all) and that the next naming in
+//! the line, if there is one, had seen.
 //!
 //! **Collections** of a grant narrow what `editor` (and `inspector`, who writes `inspections` alone) may
 //! write. A commit with an entry of a collection that its device was never given stays in the quarantine

@@ -58,8 +58,12 @@
 //!
 //! # Tickets
 //!
-//! A ticket is one line, made without the device and used without a link. (Of two tickets used on one folder
-//! before any link only the last holds: sync in between.) `invite` prints it, writes it to
+//! A ticket is one line, made without the device and used without a link. Several may be used on one folder before any
+//! link (`JOINED_UNHEARD_MAX` units, and as many on one unit): each is shown at the door until the charter shows it. A relay
+//! that cannot place one yet takes the others, and tries that one again when its charter grows. One that another
+//! device used first, or that is over, opens nothing and shuts out nobody who has another right; `join` and the next
+//! `sync` say so (`ticket_used`, `ticket_expired`, exit 3), once. (A device keeps one link upward: its
+//! units are to lie below one relay. For a unit below another relay use a second folder.) `invite` prints it, writes it to
 //! a new file (`--ticket-file`), draws it as a QR picture (`--qr FILE.svg`), or shows that on the screen
 //! (`--qr -`). The picture holds the very line. Its longest form, 2,048 characters, fits the largest QR code
 //! with 15 % correction (2,331 bytes), so that there is no ticket without a picture; a long one is a dense
@@ -80,14 +84,19 @@
 //! device an admin of the root where no admin is left.
 //!
 //! `init` shows a *succession key* once and keeps it nowhere. It can do one thing: name a new root key
-//! (`root succeed DIR --succession-key FILE`), once. From then on:
+//! (`root succeed DIR --succession-key FILE`), once. That shows the next succession key, before anything is named: a
+//! power cut between the two leaves a line that is worth nothing, never a key that nobody has. So the root key can be
+//! replaced as often as need be, each time by the paper of the time before. From then on:
 //!
-//! - what the first root key signed stands in commits that the naming had seen, and nowhere else: nobody
-//!   can say that it was earlier. In practice the first root key signs the founding and what `appoint`
+//! - what a replaced root key signed stands in commits that the naming had seen, and nowhere else: nobody
+//!   can say that it was earlier. In practice a root key signs the founding and what `appoint`
 //!   writes, both in the root's charter;
 //! - grants that stood, stand: nobody has to be invited again;
-//! - of two namings that had not seen each other the lower commit id stands, the other is void with what
-//!   its key said; `root show` lists both. Whoever names again after seeing one names nothing.
+//! - of two namings by one key that had not seen each other the lower commit id stands, the other is void with what
+//!   its key said, and with the namings that follow it alone; `root show` lists all. Whoever names again with a key
+//!   after seeing what it named names nothing. A naming follows the one that names its key, and had seen it;
+//! - whoever holds only the first root key follows the line of namings to the last: a replica, `verify --audit` and the
+//!   verifier in Python alike.
 //!
 //! The founding itself has no earlier word to lean on: whoever steals the *first* root key can sign another
 //! founding. A replica that holds the organisation's charter refuses neither by itself; that one is told

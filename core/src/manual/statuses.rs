@@ -53,10 +53,29 @@
 //! `sampan-relay quarantine DIR list --json` prints a row a commit: `commit`, `device`, `holder`, `unit`,
 //! `sequence`, `entries`, `at` (by its author), `since` (here), `from` (who brought it), `reason`, `state`
 //! (`waiting`, `rejected`), `needs` (commits before it that lie here too), `blocks` (`record`, `change`,
-//! `author` of what waits for it); `show` adds `changes` (`record`, `collection`, `change`, `at`, `fields` of a
+//! `author` of what waits for it, and `anew`, whether that author wrote it anew); `show` adds `changes` (`record`, `collection`, `change`, `at`, `fields` of a
 //! creation); `release` and `reject` print `released` or `rejected`, a list of ids. `revoke --json` prints
 //! `device`, `revoked` (whether it was done now), `kind`, `logs` (how many the cut names), `not_held` (collections that
 //! this relay does not hold by design: all that the device wrote there is outside, and a person is warned).
+//!
+//! # Edits on top of what was cut
+//!
+//! An edit that was made on top of one that a cut takes out is rightful and yet cannot be shown: it would bring in
+//! parts of what it stands on. Its author's replica, and no other, **writes it anew**: the same fields, with the
+//! author's own time, on those of its ancestors that stand. What others wrote meanwhile is beside it, so that
+//! different values are an ordinary conflict. It does so when the cut arrives, if its right still runs, and at once
+//! for values that may be there twice without showing: plain fields, elements of a set, deletions. What would count
+//! twice if the edit came to stand after all (text that was put in, elements of a list, a counter's sum) is written
+//! anew only when all that it stands on was **rejected**; until then it waits, and so do later edits of that record by
+//! the same device. (A rejection that is taken back by a release after that shows such an addition twice.) A release
+//! makes the edit stand as it was made: beside what was written anew, and equal values are no conflict.
+//!
+//! What is written anew is computed: its actor comes from the edit's own (`BLAKE3("anew", actor)` as the nonce), so
+//! that a copy of the disk or a restored backup writes the same bytes, which fold by hash; marks in the database keep
+//! it from being written twice. A replica whose own change stops standing goes on under another nonce, because the
+//! next edit of that record would have the sequence of one that may stand again. Onto a record whose *creation* was cut
+//! nothing can be written: such edits are listed, and show if it is released. `status --json` counts a device's own
+//! edits in `built_on_cut`: `anew`, `waits`, `no_record`.
 //!
 //! Nothing in a quarantine travels, but a list of it does: each device tells the relays above, in a signed register,
 //! how many commits wait there, by unit, and since when. `quarantine DIR list --below` prints a row a unit and device:

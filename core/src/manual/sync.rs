@@ -32,7 +32,8 @@
 //! The lower end sends `Hello` with the digests of the shared scope as it sees it, the whole frontier
 //! of that scope if it has at most `HELLO_LOGS_MAX` logs, and, until a relay has let it in once (and again
 //! after one said that it knows no grant, as a relay does that was restored from before), the *chain* that
-//! shows its right: the ticket's grant and its enrolment. A device of one unit that is no
+//! shows its right: the ticket's grant and its enrolment, for each of its tickets; later only those that the charter
+//! does not show yet. A device of one unit that is no
 //! relay sends at once, unasked, the commits of its own that the peer's last acknowledgement does not
 //! cover, if they are at most `PUSH_BYTES_MAX`: one round trip for a branch with news. A longer backlog is
 //! compared first, so that a link cut again and again never starts it over. Where the relay has lost what
@@ -41,11 +42,12 @@
 //!
 //! The upper end checks that `device` is the transport's key, organisation and version, takes in the
 //! chain if it ends in a right, and judges at the door: revoked, no grant, ended, ticket used or
-//! expired: `Refuse`, with a code and a sentence. Where the charter that would decide
+//! expired: `Refuse`, with a code and a sentence. A used or expired ticket refuses nobody who has another right: its
+//! enrolment is handed back as the chain of the answer. What the charter cannot place yet is tried again as it grows. Where the charter that would decide
 //! has not arrived at this relay, the code is `Busy`: the next relay above is tried at once, this one again
 //! later, and the next hello shows the chain. If a nearer relay exists and the lower end does not
-//! say `fallback`, it answers `Redirect`. Otherwise it answers with its own `Hello`, without frontier
-//! and chain. An upper end that holds no charter at all (a relay that came back empty) takes charters
+//! say `fallback`, it answers `Redirect`. Otherwise it answers with its own `Hello`, without a
+//! frontier. An upper end that holds no charter at all (a relay that came back empty) takes charters
 //! from below first, and judges when they show the peer's right.
 //!
 //! # Greetings

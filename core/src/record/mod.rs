@@ -25,6 +25,7 @@ mod error;
 mod history;
 pub mod ids;
 mod read;
+mod rebase;
 #[cfg(test)]
 mod tests;
 mod view;
@@ -36,6 +37,7 @@ pub use document::Document;
 pub use edit::EditContext;
 pub use error::{Damaged, EditError};
 pub use history::{FieldStep, Step};
+pub use rebase::Rebased;
 pub use view::{Conflict, ConflictValue, View};
 
 use crate::id::ChangeHash;

@@ -15,7 +15,8 @@ use crate::log::Commit;
 use crate::pack::{self, PackScope};
 use crate::scope::{self, Side};
 use crate::time::Millis;
-use crate::wire::frame::{Hello, RefuseCode, RelayAddress};
+use crate::wire::frame::{Group, Hello, RefuseCode, RelayAddress};
+use std::collections::BTreeSet;
 
 /// The verdict.
 pub(crate) enum Door {
@@ -24,31 +25,49 @@ pub(crate) enum Door {
     Redirect(Vec<RelayAddress>),
 }
 
+/// What became of the chains that a device showed, where it is not what they are for.
+#[derive(Debug, Default)]
+pub(crate) struct Shown {
+    /// What the charter cannot place yet: no more than one hello.
+    pub early: Vec<Group>,
+    /// Enrolments by tickets that are used or over: the device is told by having them back.
+    pub spent: Vec<Group>,
+}
+
 fn refused(code: RefuseCode, text: impl Into<String>) -> Door {
     Door::Refused(code, text.into())
 }
 
-/// Judges a device that says hello, taking in the chain that shows its right.
-pub(crate) fn judge(env: &mut Env<'_>, peer: DeviceId, hello: &Hello) -> Result<Door, IntakeError> {
+/// Judges a device that says hello, taking in the chains that show its rights, one a ticket. A ticket that is used or
+/// over opens nothing, and shuts out nobody whose other rights stand.
+pub(crate) fn judge(env: &mut Env<'_>, peer: DeviceId, hello: &Hello, shown: &mut Shown) -> Result<Door, IntakeError> {
     let commits = match chain_commits(env, hello) {
         Ok(commits) => commits,
         Err(why) => return Ok(refused(RefuseCode::Protocol, why)),
     };
     let worth = may_lead_to_a_right(env.engine.charter(), &commits);
-    if let Some(refusal) = judge_tickets(env, hello, if worth { &commits } else { &[] }) {
-        return Ok(refusal);
-    }
-    let only_charter = |_: &Charter, space: &crate::id::SpaceId| space.flow == Flow::Charter;
+    let (spent, refusal) = judge_tickets(env, hello, if worth { &commits } else { &[] });
     if worth {
         let known = env.engine.charter().rights(&peer).next().is_some();
         // A device that the charter shows already may send its chain again; strangers' chains are
         // taken only when they end in a right, so that nobody fills the quarantine at the door.
-        let would = env.engine.charter_with(&commits);
+        let good: Vec<Commit> = commits.iter().filter(|c| !spent.contains(&c.id())).cloned().collect();
+        let would = env.engine.charter_with(&good);
         if known || would.rights(&peer).next().is_some() {
-            env.engine.intake(env.store, env.rng, peer, &hello.chain, &only_charter, env.now)?;
+            let over = |g: &Group| g.headers.iter().any(|h| h.trust().is_ok_and(|h| spent.contains(&h.id())));
+            shown.spent = hello.chain.iter().filter(|g| over(g)).cloned().collect();
+            // A grant and its enrolment stand side by side.
+            let stands = hello.chain.chunks(2).filter(|one| !one.iter().any(over));
+            let chains: Vec<Group> = stands.flatten().cloned().collect();
+            shown.early = env.engine.intake_chains(env.store, env.rng, peer, &chains, env.now)?;
         }
     }
     let verdict = judge_rights(env.engine.charter(), peer, env.now);
+    if verdict.is_some()
+        && let Some(refusal) = refusal
+    {
+        return Ok(refusal);
+    }
     let unknown = matches!(verdict, Some(Door::Refused(RefuseCode::NoGrant, _)));
     if unknown && !can_tell(env, &commits) {
         return Ok(refused(RefuseCode::Busy, NOT_YET));
@@ -144,11 +163,13 @@ fn chain_commits(env: &Env<'_>, hello: &Hello) -> Result<Vec<Commit>, String> {
     Ok(out)
 }
 
-/// Used and expired tickets. A ticket that this device already used is never judged again.
-fn judge_tickets(env: &Env<'_>, hello: &Hello, commits: &[Commit]) -> Option<Door> {
+/// Enrolments by used and expired tickets, and what to say of the first. A ticket that this device already used is
+/// never judged again.
+fn judge_tickets(env: &Env<'_>, hello: &Hello, commits: &[Commit]) -> (BTreeSet<CommitId>, Option<Door>) {
+    let (mut spent, mut said) = (BTreeSet::new(), None);
     // A fold of the whole charter is not paid for by everyone who says hello.
     if commits.is_empty() {
-        return None;
+        return (spent, said);
     }
     let charter = env.engine.charter();
     let would = env.engine.charter_with(commits);
@@ -159,20 +180,23 @@ fn judge_tickets(env: &Env<'_>, hello: &Hello, commits: &[Commit]) -> Option<Doo
             continue;
         }
         let used_by = charter.ticket(&key).and_then(|t| t.used_by);
-        match used_by {
+        let refusal = match used_by {
             Some(device) if device != hello.device => {
-                return Some(refused(RefuseCode::TicketUsed, "this ticket was used already by another device"));
+                refused(RefuseCode::TicketUsed, "this ticket was used already by another device")
             }
-            Some(_) => {}
+            Some(_) => continue,
             None => {
                 let use_by = would.ticket(&key).and_then(|t| t.use_by);
-                if use_by.is_some_and(|u| u < env.now) && !env.now.is_unset() {
-                    return Some(refused(RefuseCode::TicketExpired, "this ticket has expired; ask for a new one"));
+                if use_by.is_none_or(|u| u >= env.now) || env.now.is_unset() {
+                    continue;
                 }
+                refused(RefuseCode::TicketExpired, "this ticket has expired; ask for a new one")
             }
-        }
+        };
+        spent.insert(c.id());
+        said.get_or_insert(refusal);
     }
-    None
+    (spent, said)
 }
 
 /// Sends a device to the relay nearest above it, unless it says that that one does not answer.
@@ -201,7 +225,7 @@ mod tests {
     use crate::sync::{Event, Session};
     use crate::testing::MemStore;
     use crate::testing::village::Village;
-    use crate::wire::frame::{Frame, Group};
+    use crate::wire::frame::Frame;
     use std::sync::Arc;
 
     fn mem(org: OrgId, device: DeviceId, epoch: StoreEpoch) -> Box<dyn Store> {

@@ -39,7 +39,7 @@ impl Session {
     /// The lower end: greets, if it was equal with this peer before and little came since. False: a hello is
     /// needed.
     pub(super) fn greet(&mut self, env: &mut Env<'_>) -> Result<bool, SessionError> {
-        if env.store.meta(meta::ADMITTED)?.is_none() {
+        if env.store.meta(meta::ADMITTED)?.is_none() || !env.engine.chains(env.store)?.is_empty() {
             return Ok(false);
         }
         let Some(met) = self.met(env.store)? else { return Ok(false) };
@@ -133,7 +133,7 @@ impl Session {
         }
         self.open = true;
         self.understood();
-        self.let_in(env, greeted.epoch, greeted.clock)?;
+        self.let_in(env, Batch::at(env.now), greeted.epoch, greeted.clock)?;
         self.hand_in_aside(env)?;
         if let (true, Some(said)) = (greeted.same, self.said) {
             self.awaiting = false;
@@ -185,11 +185,17 @@ impl Session {
         Ok(())
     }
 
-    /// What a relay's hello or greeting says of its store and its version, and that it let this device in.
-    pub(super) fn let_in(&self, env: &mut Env<'_>, epoch: StoreEpoch, clock: Millis) -> Result<(), StoreError> {
+    /// Stores, with `batch`, what a relay's hello or greeting says of its store and its version, and that it let this
+    /// device in.
+    pub(super) fn let_in(
+        &self,
+        env: &mut Env<'_>,
+        mut batch: Batch,
+        epoch: StoreEpoch,
+        clock: Millis,
+    ) -> Result<(), StoreError> {
         // With the relay's clock: a later statement of it, that came by another way, may tell of a newer store.
         let told = [epoch.0.as_slice(), &clock.0.to_le_bytes()].concat();
-        let mut batch = Batch::at(env.now);
         batch.meta.insert(meta::peer_epoch(&self.peer), Some(told));
         batch.meta.insert(meta::peer_protocol(&self.peer), Some(self.protocol.to_le_bytes().to_vec()));
         // It is let in again: another grant, or the end was never rightful.

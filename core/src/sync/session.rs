@@ -18,7 +18,8 @@ use crate::engine::{Engine, IntakeError, meta};
 use crate::frontier::{ShortDigest, ShortId, SpaceTips};
 use crate::id::{CommitId, DeviceId, Flow, LogId, SpaceId, UnitId};
 use crate::limits::{
-    BEFORE_HELLO_BYTES_MAX, EARLY_ACKS_MAX, FRAME_ENTRIES_MAX, HELLO_LOGS_MAX, WAITING_BYTES_MAX, WAITING_COMMITS_MAX,
+    BEFORE_HELLO_BYTES_MAX, EARLY_ACKS_MAX, FRAME_ENTRIES_MAX, HELLO_LOGS_MAX, JOINED_UNHEARD_MAX, WAITING_BYTES_MAX,
+    WAITING_COMMITS_MAX,
 };
 use crate::scope::{Shared, Side};
 use crate::store::{Batch, CommitKey, StoreError};
@@ -74,6 +75,8 @@ pub struct Session {
     pub(super) acknowledge_due: bool,
     /// Acknowledgements by signers that the charter does not show as relays yet.
     early_acks: Vec<AckSet>,
+    /// What the child showed at the door and could not be taken.
+    shown: door::Shown,
     /// Whether every unit of the peer is to be looked at: once a session.
     pub(super) acknowledge_all: bool,
     pub(super) top_due: bool,
@@ -126,6 +129,7 @@ impl Session {
             touched: BTreeSet::new(),
             acknowledge_due: false,
             early_acks: Vec::new(),
+            shown: door::Shown::default(),
             acknowledge_all: true,
             top_due: false,
             repairs: 0,
@@ -188,8 +192,10 @@ impl Session {
                 frontier = Some(listed);
             }
         }
-        let admitted = env.store.meta(meta::ADMITTED)?.is_some();
-        let chain = if self.role == Role::Upper || admitted { Vec::new() } else { engine.chains(env.store)? };
+        let chain = match self.role {
+            Role::Upper => std::mem::take(&mut self.shown.spent),
+            Role::Lower => engine.chains(env.store)?,
+        };
         Ok(Hello {
             version_min: PROTOCOL_MIN,
             version_max: PROTOCOL,
@@ -362,12 +368,14 @@ impl Session {
         self.protocol = hello.version_max.min(PROTOCOL);
         self.peer_greets = self.protocol >= PROTOCOL_GREETS;
         if self.role == Role::Lower {
-            self.let_in(env, hello.epoch, hello.clock)?;
+            let mut batch = Batch::at(env.now);
+            env.engine.note_spent(env.store, &hello.chain, &mut batch)?;
+            self.let_in(env, batch, hello.epoch, hello.clock)?;
             return self.hand_in_aside(env);
         }
         self.blank = env.engine.is_blank();
         if !self.blank {
-            match door::judge(env, self.peer, &hello)? {
+            match door::judge(env, self.peer, &hello, &mut self.shown)? {
                 Door::Open => {}
                 Door::Refused(RefuseCode::GrantEnded, text) if self.open_deposit(env, &text)? => return Ok(()),
                 Door::Refused(code, text) => {
@@ -518,6 +526,12 @@ impl Session {
     }
 
     fn charter_changed(&mut self, env: &mut Env<'_>) -> Result<(), SessionError> {
+        if !self.shown.early.is_empty() && !self.closing {
+            // The link may stay for weeks: what its child has shown is not asked for again.
+            let chains = std::mem::take(&mut self.shown.early);
+            self.shown.early = env.engine.intake_chains(env.store, env.rng, self.peer, &chains, env.now)?;
+            self.shown.early.truncate(2 * JOINED_UNHEARD_MAX);
+        }
         self.refresh_shared(env.engine);
         let early = std::mem::take(&mut self.early_acks);
         let (now_known, still): (Vec<AckSet>, Vec<AckSet>) =

@@ -59,7 +59,8 @@ pub struct Hello {
     /// The whole frontier of that scope, when it has at most `HELLO_LOGS_MAX` logs.
     #[n(10)]
     pub frontier: Option<Vec<SpaceFrontier>>,
-    /// Commits of the charter that show the speaker's right: its ticket's grant and its enrolment.
+    /// Commits of the charter that show the speaker's rights: for each ticket its grant and its enrolment, in two
+    /// groups side by side. In an answer: enrolments by tickets that are used or over.
     #[n(11)]
     pub chain: Vec<Group>,
     /// The relay nearer to the speaker does not answer, so do not redirect.

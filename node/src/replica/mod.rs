@@ -28,7 +28,7 @@ use crate::store::SqliteStore;
 use ed25519_dalek::SigningKey;
 use sampan_core::canary::{self, Canary};
 use sampan_core::charter::Ticket;
-use sampan_core::engine::{EditFailure, Engine, meta};
+use sampan_core::engine::{EditFailure, Engine, TicketFate, meta};
 use sampan_core::entropy::{Entropy, random};
 use sampan_core::id::{DeviceId, OrgId, StoreEpoch, UnitId};
 use sampan_core::schema::Schema;
@@ -372,6 +372,26 @@ impl Replica {
             keys::tickets::seal(store, &dir.keys(), &[meta::ticket_box(&ticket.unit)])?;
             Ok((vec![ticket.unit], relays))
         })
+    }
+
+    /// Forgets the tickets that this device used and that will never count, with the units that only they named;
+    /// tells each once.
+    ///
+    /// # Errors
+    /// [`ReplicaError`].
+    pub fn forget_spent_tickets(&mut self) -> Result<Vec<(UnitId, TicketFate)>, ReplicaError> {
+        let now = self.label()?;
+        let Self { store, engine, .. } = self;
+        let spent = store.group(|s| engine.forget_spent(s, now))?;
+        if !spent.is_empty() {
+            let held = self.engine.joined_units(&self.store)?;
+            self.change_file(|f| {
+                if let Some(table) = &mut f.replica {
+                    table.units.retain(|u| held.contains(u) || !spent.iter().any(|(of, _)| of == u));
+                }
+            })?;
+        }
+        Ok(spent)
     }
 
     /// Seals what secrets of tickets lie plain in a folder with a lock, and wipes where they lay.

@@ -5,7 +5,7 @@
 //! Invariants: a tick is shown only where a signed statement covers all that is here now.
 
 use super::Replica;
-use sampan_core::engine::{Ended, meta};
+use sampan_core::engine::{Ended, Fate, meta};
 use sampan_core::id::{DeviceId, Flow, SpaceId, UnitId};
 use sampan_core::log::EntryKind;
 use sampan_core::scope::Side;
@@ -64,6 +64,8 @@ pub struct StatusReport {
     pub quarantined: u64,
     /// Bundles that wait in the folder for an earlier one.
     pub bundles_waiting: Vec<crate::bundle::Waiting>,
+    /// Edits of this device that were made on what a cut took out, by what became of them.
+    pub built_on_cut: BTreeMap<Fate, u64>,
     /// Ancestors with a relay, nearest first.
     pub delivered: Vec<DeliveredRow>,
     /// When this replica last verified.
@@ -113,6 +115,7 @@ impl Replica {
             blocked: of(Status::Blocked) + of(Status::Malformed),
             quarantined: self.store.quarantine()?.len() as u64,
             bundles_waiting: crate::bundle::waiting::list(self)?,
+            built_on_cut: self.built_on_cut()?,
             delivered: self.delivered(&units)?,
             verified_at: when(self, meta::VERIFIED_AT)?,
             news_from_above_at: when(self, meta::NEWS_FROM_ABOVE_AT)?,
@@ -125,6 +128,14 @@ impl Replica {
             twins_found: when(self, meta::TWINS_FOUND)?.map_or(0, |n| n.0),
             units,
         })
+    }
+
+    fn built_on_cut(&self) -> Result<BTreeMap<Fate, u64>, StoreError> {
+        let mut out = BTreeMap::new();
+        for edit in self.engine.own_blocked(&self.store)? {
+            *out.entry(edit.fate).or_default() += 1;
+        }
+        Ok(out)
     }
 
     fn withdrawn(&self) -> Vec<(UnitId, String)> {

@@ -32,6 +32,8 @@ pub struct BlockedRow {
     pub change: String,
     /// Its author's device.
     pub author: String,
+    /// Whether its author's replica wrote it anew on what stands.
+    pub anew: bool,
 }
 
 /// One commit of the quarantine.
@@ -101,6 +103,7 @@ fn row(charter: &Charter, told: &Told, laid: &Laid) -> QuarantineRow {
         record: b.record.to_string(),
         change: b.change.to_string(),
         author: b.author.to_string(),
+        anew: b.anew,
     });
     QuarantineRow {
         commit: laid.held.head.id().to_string(),

@@ -71,13 +71,26 @@ pub fn import(app: &App, dir: &Path, file: &Path) -> Result<DeviceId, CliError> 
     Ok(root.device())
 }
 
-/// Names a new root key, which then lies in the folder in the old one's place.
+/// Names a new root key, which then lies in the folder in the old one's place, and the succession key that may name
+/// the next one: `tell` shows that one's line to the person before anything is named, so that a power cut leaves a
+/// line that is worth nothing and never a key that nobody has.
 ///
 /// # Errors
 /// `file_unreadable`, `key_line`, `root_other`, `no_succession`, `root_named`; nothing was written.
-pub fn succeed(app: &App, dir: &Path, succession: &Path) -> Result<DeviceId, CliError> {
+pub fn succeed(
+    app: &mut App,
+    dir: &Path,
+    succession: &Path,
+    tell: &mut dyn FnMut(&mut App, &DeviceId, &str) -> Result<(), CliError>,
+) -> Result<DeviceId, CliError> {
     let key = read_line(app, succession, LineKind::Succession)?;
     let mut replica = open(app, dir)?;
+    if let Err(e) = replica.engine.may_succeed(&key.device()) {
+        return Err(match failure(app, e) {
+            Failure::Store(e) => e.into_cli(app.lang),
+            Failure::Refused(e) => *e,
+        });
+    }
     let keys = settled(app, &replica)?;
     let next = next_of(&keys);
     let failed = |e: std::io::Error| unwritable(app, &next, &e);
@@ -90,8 +103,10 @@ pub fn succeed(app: &App, dir: &Path, succession: &Path) -> Result<DeviceId, Cli
     };
     let new = drawn.map_err(|e| e.into_cli(app.lang))?.device();
     sync_folder_of(&next).map_err(failed)?;
+    let after = Secret::draw(&mut SystemEntropy);
+    tell(app, &new, &key_line::encode(LineKind::Succession, &after))?;
     let named = decide(app, &mut replica, |desk| {
-        let done = desk.engine.succeed(desk.store, desk.rng, &key.signing_key(), new, desk.now);
+        let done = desk.engine.succeed(desk.store, desk.rng, &key.signing_key(), (new, Some(after.device())), desk.now);
         done.map_err(|e| failure(app, e))
     });
     if let Err(e) = named {
@@ -126,7 +141,7 @@ pub struct RootRow {
     pub root_key: String,
     /// Whether its secret half lies in this folder.
     pub here: bool,
-    /// The key that may name, or named, a new one.
+    /// The key that may name the next one.
     pub succession_key: Option<String>,
     /// The new root keys that were named.
     pub named: Vec<NamedRow>,

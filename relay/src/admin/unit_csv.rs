@@ -220,7 +220,7 @@ impl Work<'_, '_, '_> {
             Err(refusal) => {
                 let field = match &refusal {
                     Refusal::CodeTaken { .. } | Refusal::OtherName { .. } => fields.1,
-                    Refusal::KindAbove(_) => "kind",
+                    Refusal::KindAbove(_) | Refusal::KindUnknown { .. } => "kind",
                     Refusal::NoName | Refusal::Long | Refusal::Several(_) | Refusal::TooDeep => fields.0,
                 };
                 self.bad(line, Some(field), refusal.words(lang));

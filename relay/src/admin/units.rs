@@ -81,6 +81,13 @@ pub enum Refusal {
     Several(String),
     /// The kind is a level that does not lie below the parent's.
     KindAbove(String),
+    /// The schema names its levels, and the kind is none of them.
+    KindUnknown {
+        /// The kind.
+        kind: String,
+        /// The levels.
+        known: Vec<String>,
+    },
     /// Deeper than any tree.
     TooDeep,
 }
@@ -98,6 +105,9 @@ impl Refusal {
             }
             Self::Several(name) => t(lang, "unit.several", &[("name", name)]),
             Self::KindAbove(kind) => t(lang, "unit.kind_above", &[("kind", kind)]),
+            Self::KindUnknown { kind, known } => {
+                t(lang, "unit.kind_unknown", &[("kind", kind), ("known", &known.join(", "))])
+            }
             Self::TooDeep => t(lang, "unit.too_deep", &[("limit", &TREE_DEPTH_MAX.to_string())]),
         }
     }
@@ -237,6 +247,10 @@ impl<'a> Plan<'a> {
         }
         let kind = kind.or_else(|| self.levels.get(usize::from(above) + 1).cloned());
         let by_kind = kind.as_ref().and_then(|k| self.levels.iter().position(|l| l == k));
+        // A slip in it would put the unit on the level of its depth, for ever, and say nothing.
+        if let Some(kind) = kind.as_ref().filter(|_| by_kind.is_none() && !self.levels.is_empty()) {
+            return Err(Refusal::KindUnknown { kind: kind.clone(), known: self.levels.to_vec() });
+        }
         // At most TREE_DEPTH_MAX levels: the position fits.
         let level = by_kind.map_or(depth, |p| p as u8);
         if by_kind.is_some() && level <= above {

@@ -168,7 +168,6 @@ fn unit_add(args: &UnitAddArgs, app: &mut App) -> Result<ExitCode, CliError> {
             return Err(app.error(&codes::LIMIT, &[("what", "unit add"), ("limit", &limit)]).into());
         }
         require_admin_above(app, desk, &planned)?;
-        note_kinds(app, &levels, &planned);
         Ok::<_, Failure>((units::write(desk, &planned)?, existing))
     })?;
     let charter = replica.engine.charter();
@@ -207,14 +206,6 @@ fn require_admin_above(app: &App, desk: &Desk, planned: &[Planned]) -> Result<()
         }
     }
     Ok(())
-}
-
-fn note_kinds(app: &App, levels: &[String], planned: &[Planned]) {
-    let kinds: std::collections::BTreeSet<&str> =
-        planned.iter().filter_map(|u| u.kind.as_deref()).filter(|k| !levels.iter().any(|l| l == k)).collect();
-    for kind in kinds {
-        app.say("units.kind_new", &[("kind", kind), ("known", &levels.join(", "))]);
-    }
 }
 
 fn unit_list(args: &UnitListArgs, app: &mut App) -> Result<ExitCode, CliError> {

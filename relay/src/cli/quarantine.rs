@@ -42,7 +42,12 @@ fn list(args: &QuarantineArgs, all: bool, app: &mut App) -> Result<ExitCode, Cli
         .into_iter()
         .map(|r| {
             let holder = r.holder.unwrap_or(r.device);
-            let (entries, blocks) = (r.entries.to_string(), r.blocks.len().to_string());
+            let anew = r.blocks.iter().filter(|b| b.anew).count();
+            let (entries, mut blocks) = (r.entries.to_string(), r.blocks.len().to_string());
+            if anew > 0 {
+                let said = app.t("quarantine.anew", &[("count", &anew.to_string())]);
+                blocks = format!("{blocks} ({said})");
+            }
             vec![r.commit, holder, r.path, r.at, entries, blocks, r.reason, r.state.to_owned()]
         })
         .collect();
@@ -97,7 +102,8 @@ fn show(args: &QuarantineArgs, commit: &str, app: &mut App) -> Result<ExitCode, 
         rows.push(vec![format!("{} {}", c.collection, c.record), fields]);
     }
     for b in row.blocks {
-        rows.push(vec![app.t("quarantine.blocks", &[]), format!("{} ({})", b.record, b.author)]);
+        let said = if b.anew { app.t("quarantine.anew", &[("count", "1")]) } else { String::new() };
+        rows.push(vec![app.t("quarantine.blocks", &[]), format!("{} ({}) {said}", b.record, b.author)]);
     }
     app.out.table(&[], &rows)?;
     Ok(ExitCode::Done)

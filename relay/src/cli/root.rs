@@ -23,8 +23,15 @@ pub fn run(command: &RootCommand, app: &mut App) -> Result<ExitCode, CliError> {
             told(app, &key, "root.imported", &a.key_file.display().to_string())
         }
         RootCommand::Succeed(a) => {
-            let key = root::succeed(app, &a.dir, &a.succession_key)?;
-            told(app, &key, "root.succeeded", &a.dir.join("keys/root.key").display().to_string())
+            root::succeed(app, &a.dir, &a.succession_key, &mut |app, key, line| {
+                if app.json {
+                    app.out.json(&json!({ "root_key": key.to_string(), "succession_key": line }))?;
+                }
+                app.say("root.next_succession", &[("line", line)]);
+                Ok(app.out.flush()?)
+            })?;
+            app.say("root.succeeded", &[("file", &a.dir.join("keys/root.key").display().to_string())]);
+            Ok(ExitCode::Done)
         }
         RootCommand::Appoint(a) => {
             let device = root::appoint(app, &a.dir, &a.holder)?;

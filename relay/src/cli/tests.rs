@@ -231,7 +231,7 @@ fn one_unit_a_row_in_any_order_and_every_bad_row_is_listed() {
     let kinds: Vec<&str> = units.iter().map(|u| u["kind"].as_str().unwrap()).collect();
     assert_eq!(kinds, ["city", "district", "grassroots", "branch"]);
 
-    let bad = "name,parent,code,kind\nGood,001,00009,\n,001,,\nPhường C,Quận Bb,00003,\nPhường D,001,00001,\nPhường E,001,00005,city\nGood,001,00009,\n";
+    let bad = "name,parent,code,kind\nGood,001,00009,\n,001,,\nPhường C,Quận Bb,00003,\nPhường D,001,00001,\nPhường E,001,00005,city\nGood,001,00009,\nPhường F,001,00006,ward\n";
     office.write("bad.csv", bad);
     let e = office.refused(&["unit", "add", "city", "--from", "bad.csv"]);
     assert_eq!((e.exit, e.code), (ExitCode::BadInput, "csv_bad_rows"));
@@ -242,9 +242,14 @@ fn one_unit_a_row_in_any_order_and_every_bad_row_is_listed() {
         "line 5, field code",
         "line 6, field kind",
         "line 7, field name",
+        "line 8, field kind",
     ];
     assert_eq!(lines, wanted, "{:?}", e.details);
     assert!(e.details[1].contains("Quận B"), "{:?}", e.details);
+    assert!(e.details[5].contains("'ward'") && e.details[5].contains("city, district, grassroots, branch"), "{e:?}");
+    let e = office.refused(&["unit", "add", "city", "--name", "Phường G", "--kind", "ward"]);
+    assert_eq!((e.exit, e.code), (ExitCode::BadInput, "bad_unit"));
+    assert!(e.message.contains("'ward'") && e.message.contains("city, district, grassroots, branch"), "{e:?}");
     assert_eq!(office.units("city"), 4, "nothing was written");
     assert_eq!(office.ok(&["unit", "add", "city", "--from", "bad.csv", "--skip-bad"]).lines().count(), 1);
 

@@ -92,8 +92,8 @@ pub struct ModelCharter {
     pub waiting: BTreeSet<CommitId>,
     /// The founding, and the key that it lets name a new root key.
     founded: Option<(CommitId, Option<DeviceId>)>,
-    /// New root keys by the commit that names them, with all that it had seen; the lowest stands.
-    named: BTreeMap<CommitId, (DeviceId, BTreeSet<CommitId>)>,
+    /// New root keys by the commit that names them; of those that follow the same one the lowest stands.
+    named: Namings,
     /// The cuts that stand.
     pub cuts: BTreeMap<DeviceId, Vec<ModelCut>>,
     /// What is erased: the unit, and the record or key in hex.
@@ -111,6 +111,20 @@ pub struct ModelCharter {
     /// What stands of that which is judged by its past alone.
     stands: BTreeSet<(CommitId, usize)>,
 }
+
+/// A naming of a new root key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Naming {
+    root: DeviceId,
+    /// The key that may name the next.
+    next: Option<DeviceId>,
+    /// All that it had seen.
+    seen: BTreeSet<CommitId>,
+    /// What made its signer the one who may: the founding or other namings.
+    follows: BTreeSet<CommitId>,
+}
+
+type Namings = BTreeMap<CommitId, Naming>;
 
 /// Cuts, releases, rejections, and what made logs of charters count, of a first pass.
 type Known = (BTreeMap<DeviceId, Vec<ModelCut>>, Words, Words, Ever);
@@ -158,15 +172,15 @@ impl ModelCharter {
         c
     }
 
-    /// What the succession key said in the root's charter after it had seen the founding and no other
-    /// naming.
-    fn new_roots(&self, commits: &[&Commit]) -> BTreeMap<CommitId, (DeviceId, BTreeSet<CommitId>)> {
+    /// What a succession key said in the root's charter after it had seen what made it one, and no other naming
+    /// by the same right.
+    fn new_roots(&self, commits: &[&Commit]) -> Namings {
         let (Some((found, Some(key))), Some(root)) = (self.founded, self.root) else { return BTreeMap::new() };
         let by_id: BTreeMap<CommitId, &Commit> = commits.iter().map(|c| (c.id(), *c)).collect();
-        let mut all = BTreeMap::new();
+        let mut all: BTreeMap<CommitId, (DeviceId, DeviceId, Option<DeviceId>, BTreeSet<CommitId>)> = BTreeMap::new();
         for (id, c) in &by_id {
             let new = c.payload().entries.iter().find_map(|e| match Op::decode(&e.payload) {
-                Ok(Op::Succeed { root, .. }) => Some(root),
+                Ok(Op::Succeed { root, succession }) => Some((root, succession)),
                 Ok(_) | Err(_) => None,
             });
             let mut seen: BTreeSet<CommitId> = BTreeSet::new();
@@ -176,24 +190,46 @@ impl ModelCharter {
                     todo.extend(by_id.get(&at).into_iter().flat_map(|c| causes(c)));
                 }
             }
-            let place = c.header().space == SpaceId::charter(root) && c.header().device == key;
-            if let Some(new) = new.filter(|new| place && new.0 != self.org.0 && seen.contains(&found))
+            if let Some((new, next)) = new.filter(|(new, _)| new.0 != self.org.0)
+                && c.header().space == SpaceId::charter(root)
                 && !self.waiting.contains(id)
             {
-                all.insert(*id, (new, seen));
+                all.insert(*id, (c.header().device, new, next, seen));
             }
         }
-        let ids: BTreeSet<CommitId> = all.keys().copied().collect();
-        all.retain(|_, (_, seen)| seen.is_disjoint(&ids));
-        all
+        // Until nothing more follows: who may name is known only by what was named.
+        let mut out = Namings::new();
+        loop {
+            let mut may: Vec<(CommitId, DeviceId)> = vec![(found, key)];
+            may.extend(out.iter().filter_map(|(id, n)| Some((*id, n.next?))));
+            let before = out.values().map(|n| n.follows.len()).sum::<usize>();
+            for (by, key) in may {
+                let of = |id: &CommitId| all.get(id).is_some_and(|(k, _, _, seen)| *k == key && seen.contains(&by));
+                let beside: BTreeSet<CommitId> = all.keys().copied().filter(|id| of(id)).collect();
+                for id in beside.iter().filter(|id| all[id].3.is_disjoint(&beside)) {
+                    let (_, root, next, seen) = all[id].clone();
+                    let naming = Naming { root, next, seen, follows: BTreeSet::new() };
+                    out.entry(*id).or_insert(naming).follows.insert(by);
+                }
+            }
+            if out.values().map(|n| n.follows.len()).sum::<usize>() == before {
+                return out;
+            }
+        }
     }
 
-    fn pass(
-        org: OrgId,
-        commits: &[&Commit],
-        named: BTreeMap<CommitId, (DeviceId, BTreeSet<CommitId>)>,
-        known: Option<(&Verdicts, Known)>,
-    ) -> Self {
+    /// The namings that stand, one after the other.
+    fn line(&self) -> Vec<CommitId> {
+        let mut out: Vec<CommitId> = Vec::new();
+        let Some((mut at, _)) = self.founded else { return out };
+        while let Some((next, _)) = self.named.iter().find(|(_, n)| n.follows.contains(&at)) {
+            out.push(*next);
+            at = *next;
+        }
+        out
+    }
+
+    fn pass(org: OrgId, commits: &[&Commit], named: Namings, known: Option<(&Verdicts, Known)>) -> Self {
         let mut c = Self {
             org,
             root: None,
@@ -257,19 +293,22 @@ impl ModelCharter {
     /// Whether a commit speaks for the root: the first root key in what the standing naming had seen, the
     /// new one once it had seen that naming.
     fn is_root(&self, commit: &Commit) -> bool {
-        let (author, first) = (commit.header().device, commit.header().device.0 == self.org.0);
-        match self.named.first_key_value() {
-            None => first,
-            Some((id, (root, _))) if *root == author => self.past[&commit.id()].contains(id),
-            Some((_, (_, before))) => first && before.contains(&commit.id()),
-        }
+        let (author, id) = (commit.header().device, commit.id());
+        let line = self.line();
+        let in_time = |n: usize| line.get(n).is_none_or(|by| self.named[by].seen.contains(&id));
+        let mut named = line.iter().enumerate();
+        (author.0 == self.org.0 && in_time(0))
+            || named.any(|(n, by)| self.named[by].root == author && self.past[&id].contains(by) && in_time(n + 1))
     }
 
     /// The same of any commit, as far as its author had seen.
     fn saw_root(&self, id: &CommitId) -> bool {
         let (author, past) = (self.authors[id], &self.past[id]);
-        let mut named = self.named.iter().filter(|(by, _)| past.contains(by));
-        if author.0 == self.org.0 { named.next().is_none() } else { named.any(|(_, (root, _))| *root == author) }
+        let seen = || self.named.iter().filter(|(by, _)| past.contains(by));
+        if author.0 == self.org.0 {
+            return seen().next().is_none();
+        }
+        seen().any(|(by, n)| n.root == author && !seen().any(|(_, later)| later.follows.contains(by)))
     }
 
     /// One operation; whether it stands.
@@ -558,7 +597,7 @@ impl ModelCharter {
                 Erased::Record { .. } | Erased::Holder { .. } => self.saw(commit, &unit, Roles::ADMIN),
             },
             // One that names twice in one commit is in no history that is tried.
-            Op::Succeed { .. } => self.named.first_key_value().is_some_and(|(id, _)| *id == commit.id()),
+            Op::Succeed { .. } => self.line().contains(&commit.id()),
         }
     }
 
@@ -656,9 +695,10 @@ impl ModelCharter {
         match space.flow {
             Flow::Charter => {
                 let wide = self.wide();
-                let may_name = self.founded.and_then(|(_, key)| key) == Some(*device);
+                let may_name = self.founded.and_then(|(_, key)| key) == Some(*device)
+                    || self.named.values().any(|n| n.next == Some(*device));
                 device.0 == self.org.0
-                    || self.named.values().any(|(root, _)| root == device)
+                    || self.named.values().any(|n| n.root == *device)
                     || (may_name && self.root == Some(space.unit))
                     || wide.ever.tickets.get(device).into_iter().flatten().any(|right| right.unit == space.unit)
                     || wide.has(device, &space.unit, Roles::RELAY, When::Ever)

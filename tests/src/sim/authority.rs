@@ -139,7 +139,7 @@ impl World {
         if engine.charter().successions().next().is_some() {
             return false;
         }
-        let wrote = store.group(|s| engine.succeed(s, rng, &succession, device_id(&root), now)).is_ok();
+        let wrote = store.group(|s| engine.succeed(s, rng, &succession, (device_id(&root), None), now)).is_ok();
         self.mend(0, wrote);
         wrote
     }

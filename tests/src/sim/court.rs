@@ -261,6 +261,7 @@ impl World {
             }
             self.check_erased(*n);
             self.check_statuses(*n);
+            self.check_anew(*n);
             self.check_delivered(*n);
             self.check_quarantine(*n);
         }

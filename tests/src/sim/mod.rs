@@ -7,6 +7,7 @@
 //! Invariants: the same seed gives a byte-identical trace; a run that breaks a promise says which, and
 //! how to run it again.
 
+mod anew;
 mod authority;
 pub mod canary;
 mod carry;

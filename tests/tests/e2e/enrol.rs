@@ -201,7 +201,9 @@ fn the_succession_key_is_shown_once_and_names_one_new_root_key() {
 
     // As a person types it.
     std::fs::write(&paper, format!("{}\r\n", line.to_uppercase())).unwrap();
-    relay(&["root", "succeed", &city, "--succession-key", &paper]).ok();
+    let named = relay(&["root", "succeed", &city, "--succession-key", &paper]).ok();
+    assert!(!named.stdout.contains("sampan-succession"), "{named:?}");
+    let next = secret_line(&named.stderr);
     let after = relay(&["root", "show", &city, "--json"]).ok().json();
     assert_ne!(after["root_key"], before["root_key"]);
     assert_eq!((&after["here"], &after["named"][0]["stands"]), (&serde_json::json!(true), &serde_json::json!(true)));
@@ -212,8 +214,53 @@ fn the_succession_key_is_shown_once_and_names_one_new_root_key() {
     assert!(held.iter().any(|d| d["holder"] == "Chánh văn phòng" && d["role"] == "admin"), "{held:?}");
     std::fs::remove_file(w.path("city/keys/root.key")).unwrap();
     relay(&["root", "import", &city, &w.path("stolen")]).refused(2, "not the key");
+    // The next paper names the next one, once; the first is worth nothing any more.
+    let second = w.path("second");
+    std::fs::write(&second, &next).unwrap();
+    let third = relay(&["root", "succeed", &city, "--succession-key", &second, "--json"]).ok();
+    let last = relay(&["root", "show", &city, "--json"]).ok().json();
+    assert_eq!((&last["root_key"], &last["here"]), (&third.json()["root_key"], &serde_json::json!(true)));
+    assert_eq!(last["named"].as_array().unwrap().iter().filter(|n| n["stands"] == true).count(), 2, "{last}");
+    assert_ne!(last["root_key"], after["root_key"]);
+    for spent in [&paper, &second] {
+        relay(&["root", "succeed", &city, "--succession-key", spent]).refused(3, "used already");
+    }
+    let more = w.path("more");
+    std::fs::write(&more, third.json()["succession_key"].as_str().unwrap()).unwrap();
+    relay(&["root", "appoint", &city, "--holder", "Người thứ hai"]).ok();
+    relay(&["root", "succeed", &city, "--succession-key", &more]).ok();
     // What stood, stands.
     relay(&["unit", "add", &city, "--name", "Quận", "--code", "2", "--kind", "district"]).ok();
+}
+
+/// Two tickets without a link; one of them was used by somebody else meanwhile.
+#[test]
+fn a_spent_ticket_beside_a_good_one_is_told_once_and_shuts_nobody_out() {
+    let mut w = World::three_levels();
+    let (city, district) = (w.path("city"), w.path("district"));
+    let invite =
+        |unit: &str| relay(&["invite", &district, "--unit", unit, "--role", "editor", "--holder", "Y"]).ok().first();
+    let (first, second, late) = (invite("001.1"), invite("001.2"), invite("001.2"));
+    let (both, other) = (w.path("both"), w.path("other"));
+    (w.city_daemon, w.district_daemon) = (None, None);
+    for ticket in [&first, &second] {
+        sampan(&["join", &both, ticket, "--timeout", "1"]).ok();
+    }
+    w.city_daemon = Some(crate::world::Daemon::start("sampan-relay", &["run", &city]));
+    w.district_daemon = Some(crate::world::Daemon::start("sampan-relay", &["run", &district]));
+    sampan(&["join", &other, &second]).ok();
+    let said = sampan(&["sync", &both, "--json"]);
+    assert_eq!((said.code, said.json()["verified"].clone()), (3, true.into()), "{said:?}");
+    assert!(said.stderr.contains("ticket_used"), "{said:?}");
+    w.sync("both");
+    w.add("both", "members", &["full_name=An"]);
+    // On a folder that has other rights a used ticket is refused as on a new one, and changes nothing.
+    let before = sampan(&["status", &both, "--json"]).ok().json()["units"].clone();
+    sampan(&["join", &both, &second]).refused(3, "used already");
+    assert_eq!(sampan(&["status", &both, "--json"]).ok().json()["units"], before);
+    sampan(&["join", &both, &late]).ok();
+    w.sync("both");
+    assert_eq!(sampan(&["status", &both, "--json"]).ok().json()["units"].as_array().unwrap().len(), 2);
 }
 
 #[test]

@@ -239,3 +239,43 @@ fn what_lies_outside_a_cut_is_shown_as_such_by_both_verifiers() {
     places.sort_unstable();
     assert_eq!(places, ["inside", "rejected", "released"]);
 }
+
+/// A right that ends on a day, and a root key that was replaced twice: whoever holds the first root key alone follows
+/// the line to the last, with the program and in Python.
+#[test]
+fn new_root_keys_and_the_ends_of_rights_are_told_by_both_verifiers() {
+    let mut w = World { dir: tempfile::tempdir().unwrap(), city_daemon: None, district_daemon: None };
+    let (city, branch) = (w.path("city"), w.path("branch"));
+    let founded = relay(&["init", &city, "--org", "Thành phố", "--listen", "127.0.0.1:0", "--json"]).ok().json();
+    let org = founded["organisation"].as_str().unwrap();
+    let mut line = founded["succession_key"].as_str().unwrap().to_owned();
+    let mut named = Vec::new();
+    for paper in ["first", "second"] {
+        let paper = w.path(paper);
+        std::fs::write(&paper, &line).unwrap();
+        let said = relay(&["root", "succeed", &city, "--succession-key", &paper, "--json"]).ok().json();
+        named.push(said["root_key"].as_str().unwrap().to_owned());
+        line = said["succession_key"].as_str().unwrap().to_owned();
+        relay(&["root", "appoint", &city, "--holder", "Chánh văn phòng"]).ok();
+    }
+    relay(&["unit", "add", &city, "--name", "Chi bộ 1", "--code", "1", "--kind", "branch"]).ok();
+    let invite = ["invite", &city, "--unit", "1", "--role", "editor", "--holder", "X", "--until", "2035-01-01"];
+    let ticket = relay(&invite).ok().first();
+    w.city_daemon = Some(crate::world::Daemon::start("sampan-relay", &["run", &city]));
+    sampan(&["join", &branch, &ticket]).ok();
+    let id = w.add("branch", "members", &["full_name=Trần Thị Bình"]);
+    w.sync("branch");
+    let file = w.path("file.jsonl");
+    // The branch's own file: its charters are all that shows the line of root keys.
+    sampan(&["audit", &branch, &file]).ok();
+    assert!(read(&file).iter().any(|l| l["record"] == id.as_str() && l["status"] == "accepted"));
+    let told = sampan(&["verify", "--audit", &file, "--root", org, "--json"]).ok().json();
+    assert_eq!(told["root_key"], named[1].as_str(), "{told}");
+    let words = verify(&file, org).ok().stdout;
+    assert!(words.contains(&named[1]), "{words}");
+    let python = Python::find(&w.dir.path().join("packages"));
+    if let Some((code, words)) = python.and_then(|p| p.output(&["--audit", &file, "--root", org])) {
+        assert_eq!(code, 0, "{words}");
+        assert!(named.iter().all(|key| words.contains(key)) && words.contains("last until"), "{words}");
+    }
+}

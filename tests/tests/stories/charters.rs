@@ -118,6 +118,9 @@ impl World {
             if let Op::Grant(Grant { key, .. }) | Op::Enrol { device: key, .. } | Op::Succeed { root: key, .. } = op {
                 self.gave.entry(*key).or_default().insert(n);
             }
+            if let Op::Succeed { succession: Some(key), .. } = op {
+                self.gave.entry(*key).or_default().insert(n);
+            }
         }
         let entries = ops.iter().map(|op| {
             let payload = op.encode();
@@ -153,8 +156,14 @@ impl World {
         let heads: Vec<usize> = (0..=self.rng.below(3)).map(|_| (n - 1 - self.rng.below(n.min(6))) as usize).collect();
         if self.rng.one_in(12) {
             let which = self.rng.below(2) as usize;
-            let root = self.succeed(which);
-            return self.say(SUCCESSION, unit(0), &[root], &heads);
+            let mut root = self.succeed(which);
+            let next = self.rng.below(4) as usize;
+            if let Op::Succeed { succession, .. } = &mut root {
+                *succession = (next < 3).then(|| device_id(&self.keys[SUCCESSION + next]));
+            }
+            // A root key of one naming is the succession key of another: a line of them, and knots in it.
+            let by = if self.rng.one_in(3) { SUCCESSION + 1 + self.rng.below(2) as usize } else { SUCCESSION };
+            return self.say(by, unit(0), &[root], &heads);
         }
         let new_root = self.rng.one_in(8).then(|| SUCCESSION + 1 + self.rng.below(2) as usize);
         let by = new_root.unwrap_or(self.rng.below(KEYS) as usize);
@@ -444,6 +453,46 @@ fn a_new_root_key_rules_and_the_old_one_can_do_nothing_new() {
     let admin = |n: usize| c.roles(&device_id(&w.keys[n]), &unit(0)).contains(Roles::ADMIN);
     assert_eq!([1, 2, 4, 5].map(admin), [true, true, false, true], "what stood, stands");
     assert_eq!(c.void().len(), 3);
+}
+
+/// A naming by any key that also says who may name the next.
+fn named_by(w: &mut World, by: usize, (root, next): (usize, Option<usize>), after: &[usize]) -> (usize, CommitId) {
+    let succession = next.map(|n| device_id(&w.keys[n]));
+    let op = Op::Succeed { root: device_id(&w.keys[root]), succession };
+    w.say(by, unit(0), &[op], after);
+    let n = w.made.len() - 1;
+    (n, w.made[n].id())
+}
+
+#[test]
+fn the_next_succession_key_names_the_next_root_key() {
+    let mut w = World::new(0, false);
+    // The third key of the tickets plays the next succession key, and the fourth device the second new root key.
+    let (next, second) = (KEYS as usize - 1, 5);
+    let (first, id) = named_by(&mut w, SUCCESSION, (SUCCESSION + 1, Some(next)), &[1, 2]);
+    w.say(SUCCESSION + 1, unit(0), &[create(1)], &[first]);
+    let made = w.made.len() - 1;
+    // The first succession key again, after it is done; the next one before it had heard that it is one.
+    let (_, again) = named_by(&mut w, SUCCESSION, (4, None), &[first]);
+    let (_, blind) = named_by(&mut w, next, (4, None), &[2]);
+    let (then, id_then) = named_by(&mut w, next, (second, None), &[made]);
+    // Beside the second naming, and after it.
+    w.say(SUCCESSION + 1, unit(0), &[create(2)], &[made]);
+    w.say(SUCCESSION + 1, unit(0), &[create(3)], &[then]);
+    w.say(second, unit(0), &[create(4)], &[then]);
+    w.say(0, unit(0), &[create(5)], &[then]);
+    w.check().unwrap();
+    let c = fold(&w);
+    assert_eq!(c.root_key(), device_id(&w.keys[second]));
+    assert_eq!(c.succession_key(), None, "no further one was named");
+    let stands: BTreeSet<CommitId> = c.successions().filter(|s| s.stands).map(|s| s.commit).collect();
+    assert_eq!(stands, [id, id_then].into());
+    assert!([again, blind].iter().all(|by| c.void().iter().any(|v| v.commit == *by)));
+    let units: Vec<bool> = (1..6).map(|n| c.unit(&unit(n)).is_some()).collect();
+    assert_eq!(units, [true, false, false, true, false], "{}", w.story());
+    assert!([SUCCESSION, next].iter().all(|k| c.succession_used(&device_id(&w.keys[*k]))));
+    w.made.reverse();
+    assert!(fold(&w) == c, "in whatever order they came");
 }
 
 #[test]

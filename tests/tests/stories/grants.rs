@@ -3,7 +3,7 @@
 
 use crate::{city, mem, ok, three_levels};
 use sampan_core::charter::{Grant, Op, Roles, Ticket};
-use sampan_core::engine::{EditFailure, InviteRequest, NewRecord, SealLimits};
+use sampan_core::engine::{EditFailure, InviteRequest, NewRecord, SealLimits, TicketFate};
 use sampan_core::id::{CommitId, DeviceId, Flow, Incarnation, Nonce, RecordId, SpaceId, UnitId};
 use sampan_core::log::commit::FORMAT;
 use sampan_core::log::{Commit, Entry, EntryKind, EntryPayload, Header, Payload, device_id};
@@ -287,11 +287,7 @@ fn one_device_serves_several_units() {
     assert_eq!(v.replicas[0].engine.charter().void().len(), 0);
 }
 
-/// Only the unit of the last ticket is remembered, so that the chain of the first never travels. To send
-/// both, the door must first take one chain while the charter that the other builds on has not arrived: it
-/// refuses the session now ("before its parents").
 #[test]
-#[ignore = "of two tickets used before any link the first is lost"]
 fn two_tickets_used_before_any_link_both_hold() {
     let (mut v, district, first) = three_levels(410);
     let second = v.unit(1, district, "Chi bộ 2", "branch");
@@ -302,6 +298,83 @@ fn two_tickets_used_before_any_link_both_hold() {
     for unit in [first, second] {
         v.create(at, unit, "members", &["full_name=An"]);
     }
+}
+
+/// The second ticket was issued by the city while the district had no link: the district cannot place its chain
+/// and takes the other; nothing is lost when it learns of the unit, over the same link or a later one.
+#[test]
+fn a_ticket_that_the_relay_cannot_place_yet_keeps_no_other_from_working_and_is_not_lost() {
+    for same_link in [true, false] {
+        let (mut v, district, first) = three_levels(411);
+        let second = v.unit(0, district, "Chi bộ 2", "branch");
+        // Its grant follows another of the same author, which has not arrived either.
+        v.invite(0, second, Roles::READER);
+        let tickets = [v.invite(1, first, Roles::EDITOR), v.invite(0, second, Roles::EDITOR)];
+        let at = v.join("both", &tickets[1], &mut mem);
+        v.use_ticket(at, &tickets[0]);
+        let device = v.replicas[at].engine.device();
+        let units = |v: &Village| v.replicas[1].engine.charter().rights(&device).map(|r| r.unit).collect::<Vec<_>>();
+        let mut link = v.connect(at, 1, false);
+        v.run(&mut link);
+        v.create(at, first, "members", &["full_name=An"]);
+        assert_eq!(units(&v), [first]);
+        ok(&v.sync(1, 0));
+        if same_link {
+            v.run(&mut link);
+            assert_eq!(units(&v).len(), 2, "tried again when the charter grew");
+        }
+        ok(&v.sync(at, 1));
+        v.create(at, second, "members", &["full_name=Bình"]);
+        assert_eq!(units(&v).len(), 2, "shown again until the charter shows it");
+        let quiet = v.replicas[at].engine.chains(&*v.replicas[at].store).unwrap();
+        assert!(quiet.is_empty(), "what the charter shows is shown no more");
+    }
+}
+
+/// Of two tickets one was used by another device first, or is over: the other works, and what is over opens nothing.
+#[test]
+fn a_spent_ticket_shuts_nobody_out_who_has_another() {
+    let (mut v, district, first) = three_levels(412);
+    let second = v.unit(1, district, "Chi bộ 2", "branch");
+    let third = v.unit(1, district, "Chi bộ 3", "branch");
+    let used = v.invite(1, second, Roles::EDITOR);
+    let now = v.now;
+    let over = invite(&mut v, 1, &InviteRequest { use_by: Some(Millis(now.0 - 1)), ..request(third, Roles::EDITOR) });
+    let good = v.invite(1, first, Roles::EDITOR);
+    let other = v.join("other", &used, &mut mem);
+    ok(&v.sync(other, 1));
+    let at = v.join("three", &used, &mut mem);
+    v.use_ticket(at, &over);
+    v.use_ticket(at, &good);
+    ok(&v.sync(at, 1));
+    let device = v.replicas[at].engine.device();
+    let units: Vec<UnitId> = v.replicas[1].engine.charter().rights(&device).map(|r| r.unit).collect();
+    assert_eq!(units, [first]);
+    let fate = |ticket: &Ticket| {
+        let key = sampan_core::log::device_id(&ed25519_dalek::SigningKey::from_bytes(&ticket.seed));
+        let r = &v.replicas[at];
+        r.engine.ticket_fate(&*r.store, &ticket.unit, &key, v.now).unwrap()
+    };
+    assert_eq!([&used, &over, &good].map(fate), [TicketFate::Used, TicketFate::Expired, TicketFate::Counts]);
+    // Alone, each is refused as before.
+    for (ticket, code) in [(&used, RefuseCode::TicketUsed), (&over, RefuseCode::TicketExpired)] {
+        let alone = v.join("alone", ticket, &mut mem);
+        assert_eq!(refusal(&v.sync(alone, 1).lower), Some(code));
+    }
+}
+
+#[test]
+fn two_tickets_on_one_unit_before_any_link_both_hold() {
+    let (mut v, _, first) = three_levels(413);
+    let tickets = [v.invite(1, first, Roles::READER), v.invite(1, first, Roles::EDITOR)];
+    let at = v.join("twice", &tickets[1], &mut mem);
+    v.use_ticket(at, &tickets[0]);
+    // The same line again adds nothing that could not be taken.
+    v.use_ticket(at, &tickets[0]);
+    ok(&v.sync(at, 1));
+    v.create(at, first, "members", &["full_name=An"]);
+    let device = v.replicas[at].engine.device();
+    assert_eq!(v.replicas[1].engine.charter().rights(&device).count(), 2);
 }
 
 #[test]

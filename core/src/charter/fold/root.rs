@@ -3,10 +3,12 @@
 //!
 //! It does not: keep any key, or undo what the first root key said before it was replaced.
 //!
-//! Invariants: a pure function of the set of commits. A naming counts if it is signed by the succession key
-//! that the founding names, in the root's charter, and had seen the founding; one that had seen another
-//! naming is void, of several beside each other the lowest commit stands. What the first root key said
-//! stands where the standing naming had seen it, and nowhere else: a thief cannot say that it was earlier.
+//! Invariants: a pure function of the set of commits. A naming counts if it is signed by the key that may name, in
+//! the root's charter: the succession key that the founding names, once it had seen the founding, or the next one that
+//! an earlier naming names, once it had seen that naming. One that had seen another naming by the same right is void,
+//! of several beside each other the lowest commit stands, and with it what follows from it. What a root key said
+//! before it was replaced stands where the next standing naming had seen it, and nowhere else: a thief cannot say that
+//! it was earlier.
 
 use super::Charter;
 use super::beside::{Log, Past};
@@ -33,20 +35,23 @@ pub(super) struct Founding {
     pub(super) succession: Option<DeviceId>,
 }
 
-/// The naming that stands.
+/// A naming that had seen no other by the same right.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Standing {
-    commit: CommitId,
+struct Naming {
     root: DeviceId,
-    /// Everything that the naming had seen.
+    /// The key that may name the next one.
+    next: Option<DeviceId>,
+    /// The namings that it follows; `None`: the founding.
+    after: BTreeSet<Option<CommitId>>,
+    /// Everything that it had seen.
     before: BTreeSet<CommitId>,
 }
 
-/// Every naming that had seen no other, and the one that stands.
+/// Every such naming, and those that stand, each following the one before.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Throne {
-    named: BTreeMap<CommitId, DeviceId>,
-    stands: Option<Standing>,
+    named: BTreeMap<CommitId, Naming>,
+    stands: Vec<CommitId>,
 }
 
 impl Throne {
@@ -55,22 +60,47 @@ impl Throne {
         let (Some(founding), Some(root)) = (&charter.founding, charter.root) else { return Self::default() };
         let Some(key) = founding.succession else { return Self::default() };
         let place = SpaceId::charter(root);
-        let by_key = log.values().filter(|c| c.header().device == key && c.header().space == place);
-        let mut all: BTreeMap<CommitId, (DeviceId, BTreeSet<CommitId>)> = BTreeMap::new();
-        for commit in by_key.filter(|c| charter.folded.contains_key(&c.id())) {
-            let before = past(log, commit);
-            if let Some(named) = first_named(commit)
-                && named.0 != charter.org.0
-                && before.contains(&founding.commit)
-            {
-                all.insert(commit.id(), (named, before));
+        let in_place = log.values().filter(|c| c.header().space == place && charter.folded.contains_key(&c.id()));
+        let all: BTreeMap<CommitId, (&Commit, DeviceId, Option<DeviceId>)> = in_place
+            .filter_map(|c| first_named(c).map(|(root, next)| (c.id(), (*c, root, next))))
+            .filter(|(_, (_, root, _))| root.0 != charter.org.0)
+            .collect();
+        let mut out = Self::default();
+        let mut todo = vec![(None, founding.commit, key)];
+        while let Some((after, seen, key)) = todo.pop() {
+            let by_key = all.iter().filter(|(id, (c, _, _))| c.header().device == key && **id != seen);
+            let mut beside: BTreeMap<CommitId, BTreeSet<CommitId>> = by_key
+                .map(|(id, (c, _, _))| (*id, past(log, c)))
+                .filter(|(_, before)| before.contains(&seen))
+                .collect();
+            let ids: BTreeSet<CommitId> = beside.keys().copied().collect();
+            beside.retain(|_, before| before.is_disjoint(&ids));
+            for (id, before) in beside {
+                if let Some(known) = out.named.get_mut(&id) {
+                    known.after.insert(after);
+                    continue;
+                }
+                let Some((_, root, next)) = all.get(&id).copied() else { continue };
+                out.named.insert(id, Naming { root, next, after: [after].into(), before });
+                todo.extend(next.map(|key| (Some(id), id, key)));
             }
         }
-        let ids: BTreeSet<CommitId> = all.keys().copied().collect();
-        all.retain(|_, (_, before)| before.is_disjoint(&ids));
-        let named = all.iter().map(|(id, (root, _))| (*id, *root)).collect();
-        let stands = all.into_iter().next().map(|(commit, (root, before))| Standing { commit, root, before });
-        Self { named, stands }
+        let mut stands: Vec<CommitId> = Vec::new();
+        while let Some(id) = out.following(stands.last().copied()).next() {
+            stands.push(id);
+        }
+        out.stands = stands;
+        out
+    }
+
+    /// The namings that follow one, or the founding, lowest first. A naming lies behind those that it follows in
+    /// causal order, so that no walk along them is endless.
+    fn following(&self, at: Option<CommitId>) -> impl Iterator<Item = CommitId> {
+        self.named.iter().filter(move |(_, n)| n.after.contains(&at)).map(|(id, _)| *id)
+    }
+
+    fn standing(&self) -> impl DoubleEndedIterator<Item = (&CommitId, &Naming)> {
+        self.stands.iter().filter_map(|id| Some((id, self.named.get(id)?)))
     }
 
     /// Whether there is any.
@@ -80,37 +110,48 @@ impl Throne {
 }
 
 impl Charter {
-    /// The key that may name a new root key, while nothing else is known of it.
+    /// The key that may name the next root key: the founding's, or what the last naming that stands says.
     #[must_use]
     pub fn succession_key(&self) -> Option<DeviceId> {
-        self.founding.as_ref().and_then(|f| f.succession)
+        match self.throne.standing().next_back() {
+            Some((_, last)) => last.next,
+            None => self.founding.as_ref().and_then(|f| f.succession),
+        }
+    }
+
+    /// Whether a succession key has done what it can: the naming that it signed stands.
+    #[must_use]
+    pub fn succession_used(&self, key: &DeviceId) -> bool {
+        let founding = self.founding.as_ref().and_then(|f| f.succession);
+        let earlier = founding.into_iter().chain(self.throne.standing().filter_map(|(_, n)| n.next));
+        earlier.take(self.throne.stands.len()).any(|k| k == *key)
     }
 
     /// The root key that the chain of grants ends at now.
     #[must_use]
     pub fn root_key(&self) -> DeviceId {
-        self.throne.stands.as_ref().map_or(DeviceId(self.org.0), |s| s.root)
+        self.throne.standing().next_back().map_or(DeviceId(self.org.0), |(_, n)| n.root)
     }
 
-    /// The new root keys that were named, by commit: at most one stands.
+    /// The new root keys that were named, by commit; those that stand follow one another.
     pub fn successions(&self) -> impl Iterator<Item = Succession> {
-        let stands = self.throne.stands.as_ref().map(|s| s.commit);
-        self.throne.named.iter().map(move |(commit, root)| Succession {
+        self.throne.named.iter().map(move |(commit, n)| Succession {
             commit: *commit,
-            root: *root,
-            stands: stands == Some(*commit),
+            root: n.root,
+            stands: self.throne.stands.contains(commit),
         })
     }
 
     /// Whether a commit speaks with the root key's right.
     pub(super) fn is_root(&self, past: &Past<'_, '_>) -> bool {
-        let author = past.commit.header().device;
-        let first = author.0 == self.org.0;
-        match &self.throne.stands {
-            None => first,
-            Some(s) if author == s.root => past.has(&s.commit),
-            Some(s) => first && s.before.contains(&past.commit.id()),
+        let (author, id) = (past.commit.header().device, past.commit.id());
+        // Said before the next naming, which had seen it.
+        let in_time = |next: Option<(&CommitId, &Naming)>| next.is_none_or(|(_, n)| n.before.contains(&id));
+        if author.0 == self.org.0 {
+            return in_time(self.throne.standing().next());
         }
+        let next = self.throne.standing().skip(1).map(Some).chain([None]);
+        self.throne.standing().zip(next).any(|((by, n), next)| n.root == author && past.has(by) && in_time(next))
     }
 
     /// Whether a commit spoke with the root key's right as far as its author had seen. What stands may
@@ -120,37 +161,43 @@ impl Charter {
         if author.0 == self.org.0 {
             return !self.throne.named.keys().any(|id| past.has(id));
         }
-        self.throne.named.iter().any(|(id, root)| *root == author && past.has(id))
+        let mut seen = self.throne.named.iter().filter(|(id, n)| n.root == author && past.has(id));
+        seen.any(|(id, _)| !self.throne.following(Some(*id)).any(|next| past.has(&next)))
     }
 
     /// Whether a key's logs count in a charter because it is, was or may name a root key.
     pub(super) fn root_counts(&self, key: &DeviceId, unit: &UnitId) -> bool {
+        let founding = self.founding.as_ref().and_then(|f| f.succession);
+        let mut may_name = founding.into_iter().chain(self.throne.named.values().filter_map(|n| n.next));
         key.0 == self.org.0
-            || (self.root == Some(*unit) && self.succession_key() == Some(*key))
-            || self.throne.named.values().any(|root| root == key)
+            || (self.root == Some(*unit) && may_name.any(|k| k == *key))
+            || self.throne.named.values().any(|n| n.root == *key)
     }
 
-    /// A naming, met in the fold: whether it is the one that stands.
+    /// A naming, met in the fold: whether it is one of those that stand.
     pub(super) fn name_root(
         &mut self,
         commit: &Commit,
         author: &DeviceId,
         root: &DeviceId,
     ) -> Result<(), &'static str> {
-        if self.succession_key() != Some(*author) {
+        let founding = self.founding.as_ref().and_then(|f| f.succession);
+        let mut may_name = founding.into_iter().chain(self.throne.named.values().filter_map(|n| n.next));
+        if !may_name.any(|k| k == *author) {
             return Err("only the succession key names a new root key");
         }
-        let stands = self.throne.stands.as_ref().filter(|s| s.commit == commit.id() && s.root == *root);
-        if stands.is_none() || std::mem::replace(&mut self.crowned, true) {
-            return Err("the succession key names one new root key, once, after it has seen the founding");
+        let id = commit.id();
+        let stands = self.throne.standing().any(|(at, n)| *at == id && n.root == *root);
+        if !stands || !self.crowned.insert(id) {
+            return Err("a succession key names one new root key, once, after it has seen what made it one");
         }
         Ok(())
     }
 }
 
-fn first_named(commit: &Commit) -> Option<DeviceId> {
+fn first_named(commit: &Commit) -> Option<(DeviceId, Option<DeviceId>)> {
     commit.payload().entries.iter().find_map(|e| match Op::decode(&e.payload) {
-        Ok(Op::Succeed { root, .. }) => Some(root),
+        Ok(Op::Succeed { root, succession }) => Some((root, succession)),
         Ok(_) | Err(_) => None,
     })
 }

@@ -17,7 +17,7 @@ use crate::replica::{Replica, ReplicaError};
 use data_encoding::BASE32_NOPAD;
 use sampan_core::charter::Ticket;
 use sampan_core::charter::ticket::{PREFIX, TicketError};
-use sampan_core::engine::meta;
+use sampan_core::engine::{TicketFate, meta};
 use sampan_core::store::{Batch, Store};
 use sampan_core::wire::WireError;
 use serde_json::json;
@@ -95,6 +95,14 @@ pub fn join_with(args: &JoinArgs, settings: Settings, app: &mut App, ask: &mut A
         before.restore(app, replica)?;
         return Err(error);
     }
+    // A device with other rights is let in whatever became of this ticket: the charter tells.
+    if said == AfterJoin::Verified
+        && let Some(code) = spent(app, &replica, &ticket)?
+    {
+        let error = app.error(code, &[("when", ""), ("what", ""), ("reason", "")]);
+        before.restore(app, replica)?;
+        return Err(error.at(args.dir.display().to_string()));
+    }
     super::common::written(&replica);
     crate::recovery::refreshed(&replica);
     if app.json {
@@ -112,6 +120,17 @@ pub fn join_with(args: &JoinArgs, settings: Settings, app: &mut App, ask: &mut A
         app.say("join.offline", &[("tried", &tried)]);
     }
     Ok(ExitCode::Done)
+}
+
+/// What is wrong with a ticket that a relay, which let this device in, has seen.
+fn spent(app: &App, replica: &Replica, ticket: &Ticket) -> Result<Option<&'static codes::Code>, CliError> {
+    let key = sampan_core::log::device_id(&ed25519_dalek::SigningKey::from_bytes(&ticket.seed));
+    let now = replica.label().or_cli(app)?;
+    Ok(match replica.engine.ticket_fate(&replica.store, &ticket.unit, &key, now).or_cli(app)? {
+        TicketFate::Counts | TicketFate::Unheard => None,
+        TicketFate::Used => Some(&codes::TICKET_USED),
+        TicketFate::Expired => Some(&codes::TICKET_EXPIRED),
+    })
 }
 
 /// The text of a ticket that was named: the argument itself, or what a file holds (`@FILE` or
@@ -211,6 +230,7 @@ impl Before {
                     meta::ADMITTED.to_owned(),
                     meta::chain(&ticket.unit),
                     meta::ticket_box(&ticket.unit),
+                    meta::spent(&key),
                 ] {
                     let fact = replica.store.meta(&name).or_cli(app)?;
                     facts.insert(name, fact);

@@ -18,6 +18,8 @@ use crate::i18n::{Lang, format_bytes, format_int};
 use crate::link::{SyncFailure, SyncReport, sync_once};
 use crate::net::{Endpoint, Options};
 use crate::replica::{Replica, ReplicaError};
+use sampan_core::engine::TicketFate;
+use sampan_core::id::UnitId;
 use std::time::Duration;
 
 /// A runtime for one command.
@@ -49,6 +51,7 @@ pub fn sync(args: &SyncArgs, app: &mut App) -> Result<ExitCode, CliError> {
         print_report(&SyncReport { verified: true, ..SyncReport::default() }, app)?;
         return Ok(ExitCode::Done);
     }
+    let mut spent = Vec::new();
     let (report, result) = match dir.running().or_cli(app)? {
         Running::Daemon(info) => {
             app.say("sync.daemon", &[]);
@@ -62,16 +65,28 @@ pub fn sync(args: &SyncArgs, app: &mut App) -> Result<ExitCode, CliError> {
         Running::Nobody | Running::OneShot => {
             let replica = Replica::open(&args.dir, &Settings::default()).or_cli(app)?;
             let lock = dir.lock().or_cli(app)?;
-            let (replica, outcome) = alone(replica, lock, args.relay.clone(), within, lang)?;
+            let (mut replica, outcome) = alone(replica, lock, args.relay.clone(), within, lang)?;
             replica.iter().for_each(crate::recovery::refreshed);
+            if let (Some(replica), Ok(())) = (&mut replica, &outcome.1) {
+                spent = replica.forget_spent_tickets().or_cli(app)?;
+            }
             outcome
         }
     };
     print_report(&report, app)?;
     match result {
+        // All is in sync, and yet one of the tickets that were used here has opened nothing.
+        Ok(()) if !spent.is_empty() => Err(spent_error(app, &spent)),
         Ok(()) => Ok(ExitCode::Done),
         Err(failure) => Err(ended_of(&args.dir, &failure, app).unwrap_or_else(|| error_of(&failure, lang))),
     }
+}
+
+fn spent_error(app: &App, spent: &[(UnitId, TicketFate)]) -> CliError {
+    let used = spent.iter().any(|(_, fate)| *fate == TicketFate::Used);
+    let units: Vec<String> = spent.iter().map(|(unit, _)| unit.to_string()).collect();
+    let code = if used { &codes::TICKET_USED } else { &codes::TICKET_EXPIRED };
+    app.error(code, &[("when", ""), ("what", ""), ("reason", "")]).at(units.join(" "))
 }
 
 /// Where the relay said that this device's rights have ended: what became of what was unsent, and for an end

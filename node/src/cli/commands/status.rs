@@ -13,7 +13,7 @@ use crate::dir::Running;
 use crate::i18n::format_int;
 use crate::replica::{BeaconRow, Replica, StatusReport};
 use crate::stamp::rfc3339;
-use sampan_core::engine::Ended;
+use sampan_core::engine::{Ended, Fate};
 use serde_json::{Map, Value as Json, json};
 
 /// The object that programs read.
@@ -28,6 +28,10 @@ pub fn object(report: &StatusReport) -> Map<String, Json> {
         })
     });
     let units = report.units.iter().map(ToString::to_string);
+    let built = |fate: Fate| report.built_on_cut.get(&fate).copied().unwrap_or(0);
+    let built_on_cut = json!({
+        "anew": built(Fate::Anew), "waits": built(Fate::Waits), "no_record": built(Fate::NoRecord),
+    });
     let pairs = [
         ("units", units.collect::<Json>()),
         ("device", json!(report.device.to_string())),
@@ -37,6 +41,7 @@ pub fn object(report: &StatusReport) -> Map<String, Json> {
         ("blocked", json!(report.blocked)),
         ("quarantined", json!(report.quarantined)),
         ("bundles_waiting", json!(report.bundles_waiting.len())),
+        ("built_on_cut", built_on_cut),
         ("delivered", delivered.collect()),
         ("verified_at", json!(report.verified_at.map(rfc3339))),
         ("news_from_above_at", json!(report.news_from_above_at.map(rfc3339))),
@@ -164,6 +169,14 @@ pub fn words(app: &App, replica: &Replica, report: &StatusReport) -> Result<Vec<
         let (n, senders) =
             (report.bundles_waiting.len() as u64, super::bundle::senders(replica, &report.bundles_waiting));
         out.push(app.t("status.bundles_waiting", &[("count", &count(n)), ("senders", &senders)]));
+    }
+    for (fate, n) in &report.built_on_cut {
+        let id = match fate {
+            Fate::Anew => "status.cut_anew",
+            Fate::Waits => "status.cut_waits",
+            Fate::NoRecord => "status.cut_no_record",
+        };
+        out.push(app.t(id, &[("count", &count(*n))]));
     }
     for (unit, reason) in &report.withdrawn {
         out.push(app.t("status.withdrawn", &[("unit", &common::unit_name(replica, unit)), ("reason", reason)]));

@@ -230,6 +230,7 @@ fn status_verify_and_doctor_of_a_sound_replica() {
         "beacon",
         "blocked",
         "bundles_waiting",
+        "built_on_cut",
         "delivered",
         "device",
         "ended",
