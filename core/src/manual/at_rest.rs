@@ -78,7 +78,8 @@
 //! `encryption::the_same_search_finds_the_names_in_a_plain_folder_until_it_is_encrypted`,
 //! `encryption::a_bit_that_flips_in_an_encrypted_database_is_found_and_comes_back_from_above`,
 //! `encryption::an_emptied_folder_is_refilled_encrypted_and_recovery_opens_the_database_too`,
-//! `only_its_key_opens_it_and_nothing_is_changed_by_others`; in every run:
+//! `only_its_key_opens_it_and_nothing_is_changed_by_others`, and the power cuts of `tests/tests/storage` on encrypted
+//! disks; in every run: `at_rest::a_program_without_encryption_leaves_an_encrypted_folder_alone`,
 //! `a_program_without_encryption_says_so_and_changes_nothing`.
 //!
 //! # A passphrase that was forgotten

@@ -5,7 +5,7 @@
 //! Invariants: everything confirmed before the crash is there; what was under way is there whole or not at
 //! all; nothing else is there; and the replicas become equal again and say so.
 
-use crate::stage::{Book, FILE, codec, open, talk};
+use crate::stage::{Book, FILE, codec, open, place, talk};
 use crate::watched::{Mark, told};
 use sampan_core::engine::Engine;
 use sampan_core::id::{CommitId, Flow, OrgId, RecordId};
@@ -126,7 +126,7 @@ impl Point<'_> {
             return Err(format!("a store that was never made says: {e}"));
         }
         let epoch = self.marks().1.map(|m| m.plain.epoch()).transpose().map_err(err)?.unwrap_or_default();
-        SqliteStore::create_on(disk, &disk.path(FILE), codec(), device, self.org, epoch, crate::stage::CACHE_MB)
+        SqliteStore::create_on(disk, place(disk), codec(), device, self.org, epoch, crate::stage::CACHE_MB)
             .map_err(|e| format!("a half-made store stands in the way: {e}"))
     }
 

@@ -16,7 +16,8 @@ use sampan_core::testing::village::{MakeStore, Replica, Village};
 use sampan_core::testing::{MemStore, SeededRng, test_key};
 use sampan_core::time::Millis;
 use sampan_core::wire::frame::Frame;
-use sampan_node::store::SqliteStore;
+use sampan_node::keys::Secret;
+use sampan_node::store::{Place, SqliteStore};
 use sampan_tests::disk::{Disk, Tape};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -115,7 +116,7 @@ impl Book {
         };
         let held = Rc::new(RefCell::new(held));
         self.seats.borrow_mut().push(held.clone());
-        let made = SqliteStore::create_on(&disk, &disk.path(FILE), codec(), device, org, epoch, CACHE_MB);
+        let made = SqliteStore::create_on(&disk, place(&disk), codec(), device, org, epoch, CACHE_MB);
         let mut h = held.borrow_mut();
         let ended = if made.is_ok() { self.tape.len() } else { usize::MAX };
         h.marks.push(crate::watched::Mark::new(begun, ended, plain, Seen::default()));
@@ -258,12 +259,17 @@ impl Stage {
     }
 }
 
+/// Where the database lies; encrypted in a build that can.
+pub fn place(disk: &Disk) -> Place<'static> {
+    Place::keyed(disk.path(FILE), cfg!(feature = "encryption").then(|| Secret::from_bytes([6; 32])))
+}
+
 pub fn open(
     disk: &Disk,
     device: sampan_core::id::DeviceId,
     org: sampan_core::id::OrgId,
 ) -> Result<SqliteStore, StoreError> {
-    SqliteStore::open_on(disk, &disk.path(FILE), codec(), device, org, CACHE_MB)
+    SqliteStore::open_on(disk, place(disk), codec(), device, org, CACHE_MB)
 }
 
 /// How a session ended.
