@@ -205,3 +205,39 @@ fn a_revoked_sender_deposits_its_own_and_no_more_and_nothing_is_taken_from_one_a
     assert!(matches!(refused, Err(TakeError::Refused(RefuseCode::GrantEnded, _))), "{refused:?}");
     assert!(v.replicas[3].store.tips().unwrap().keys().all(|s| s.unit != one));
 }
+
+#[test]
+fn what_lacks_its_parent_waits_for_it_and_only_from_one_who_may_bring_it() {
+    let (mut v, _, [one, _]) = two_branches(96);
+    v.create(2, one, "members", &["full_name=Bình"]);
+    ok(&v.sync(2, 1));
+    v.create(2, one, "members", &["full_name=Chi"]);
+    let branch = device(&v, 2);
+    // The district has the first and the city has not: what goes on from it lacks it there.
+    let up = frames(&mut v, 2, Target::Above);
+    let try_at_city = |v: &mut Village, sender: DeviceId| {
+        let now = v.now;
+        let r = &mut v.replicas[0];
+        let org = r.engine.org();
+        let header =
+            Header { org, sender, created: now, down: false, unit: None, ephemeral: [0; 32], slots: Vec::new() };
+        let mut env = Env { store: &mut *r.store, engine: &mut r.engine, rng: &mut r.rng, now };
+        let mut taking = Taking::new(&header);
+        let refused = up.iter().try_for_each(|f| taking.take(&mut env, &f.encode()));
+        (refused, taking.waits_for(&env))
+    };
+    let (refused, waits) = try_at_city(&mut v, branch);
+    assert!(matches!(refused, Err(TakeError::Missing(_))), "{refused:?}");
+    let waits = waits.expect("the branch may bring it");
+    let ids: Vec<_> = waits.iter().copied().collect();
+    assert_eq!(ids.len(), 1);
+    assert!(v.replicas[1].store.known(&ids).unwrap()[0].is_some(), "it is the one that the district has");
+    assert!(v.replicas[0].store.known(&ids).unwrap()[0].is_none());
+    // Once its right has ended, what it brings is a deposit, and nothing of it waits.
+    let now = v.now;
+    let r = &mut v.replicas[0];
+    let op = sampan_core::charter::Op::Revoke { key: branch, reason: "stolen".into() };
+    r.engine.write_charter(&mut *r.store, &mut r.rng, one, &[op], now).unwrap();
+    assert_eq!(try_at_city(&mut v, branch).1, None);
+    assert!(sampan_core::bundle::sender_ended(v.replicas[0].engine.charter(), branch, now));
+}
