@@ -43,6 +43,9 @@ pub const PACK_STEPS_MAX: usize = 128 << 10;
 pub const PACK_TABLE_TEXTS_MAX: usize = 512 << 10;
 /// Earlier commits that one columnar pack names: each has to be looked up, and perhaps its pack opened.
 pub const PACK_EARLIER_COMMITS_MAX: usize = 256;
+/// Groups in one frame up to which what follows from earlier commits is left out: a day's work has few; in a backlog of
+/// small commits looking for what they build on would cost more than it saves.
+pub const GROUPS_AFTER_MAX: usize = 8;
 /// Keys, and columns of values, in one columnar pack: more than the collections of a schema have fields.
 pub const PACK_COLUMNS_MAX: usize = 16 << 10;
 /// Operations and named predecessors in all changes of one columnar pack: of 4,096 records with a page of notes each

@@ -7,7 +7,7 @@
 
 use super::Engine;
 use super::intake::IntakeError;
-use crate::id::{ChangeHash, CommitId, RecordId};
+use crate::id::{ChangeHash, CommitId, Flow, RecordId};
 use crate::log::{EntryPayload, Header, Payload, VerifiedHeader};
 use crate::pack::{self, Earlier, PackError, PackScope, Verbatim};
 use crate::store::{CommitKey, EntryAt, Store, StoreError};
@@ -108,6 +108,9 @@ impl Engine {
         let Some(first) = group.headers.first().filter(|_| plain || after) else { return Ok(group) };
         let damaged = |e: String| StoreError::Damaged(e);
         let first = first.trust().map_err(|e| damaged(e.to_string()))?;
+        if first.header().space.flow == Flow::Charter || first.header().parents.len() != 1 && !plain {
+            return Ok(group);
+        }
         if after && store.known(&[first.id()])?.iter().all(Option::is_none) {
             return Ok(group);
         }

@@ -73,7 +73,7 @@
 //! table of texts, each ended by a zero byte, numbers: which · 4, prefixed pattern, numbers: the digits that stand for its
 //! zero bytes, at most 18, as a decimal number · 5, numbers: days since 1 March of the year 0, for YYYY-MM-DD · 6, body: 16
 //! bytes each, for UUIDs in lower case with hyphens · 7, body: a table of words, body: for each text LEB128 of word
-//! plus one for each word between single spaces, then 0.
+//! plus one for each word between single spaces, then 0 · 8: as 7, between a comma with a space.
 //!
 //! # Limits
 //!

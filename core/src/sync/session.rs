@@ -18,8 +18,8 @@ use crate::engine::{Engine, IntakeError, meta};
 use crate::frontier::{ShortDigest, ShortId, SpaceTips};
 use crate::id::{CommitId, DeviceId, Flow, LogId, SpaceId, UnitId};
 use crate::limits::{
-    BEFORE_HELLO_BYTES_MAX, EARLY_ACKS_MAX, FRAME_ENTRIES_MAX, HELLO_LOGS_MAX, JOINED_UNHEARD_MAX, WAITING_BYTES_MAX,
-    WAITING_COMMITS_MAX,
+    BEFORE_HELLO_BYTES_MAX, EARLY_ACKS_MAX, FRAME_ENTRIES_MAX, GROUPS_AFTER_MAX, HELLO_LOGS_MAX, JOINED_UNHEARD_MAX,
+    WAITING_BYTES_MAX, WAITING_COMMITS_MAX,
 };
 use crate::scope::{Shared, Side};
 use crate::store::{Batch, CommitKey, StoreError};
@@ -740,10 +740,12 @@ impl Session {
     ) -> Result<Option<(u8, Vec<u8>)>, SessionError> {
         if let Some(mut out) = self.out.next(env.store, free)? {
             if let Frame::Commits { groups, .. } = &mut out.frame {
+                // Either end looks through the device's log once for each group: not for a backlog of small ones.
+                let few = groups.len() <= GROUPS_AFTER_MAX;
                 for group in groups {
                     let whole =
                         group.headers.iter().filter_map(|h| h.trust().ok()).any(|h| self.plain.contains(&h.id()));
-                    let (columns, after) = (self.protocol >= PROTOCOL_COLUMNS, !whole && self.deposit.is_none());
+                    let (columns, after) = (self.protocol >= PROTOCOL_COLUMNS, few && !whole && self.deposit.is_none());
                     let held = std::mem::replace(group, Group { headers: Vec::new(), pack: Vec::new() });
                     *group = env.engine.for_peer(env.store, held, columns, after)?;
                 }

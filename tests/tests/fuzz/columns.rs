@@ -81,10 +81,10 @@ fn record(d: &mut Draw<'_>, n: u8, out: &mut Vec<EntryPayload>) {
     commit(d, &mut doc);
     let mut other = doc.fork().with_actor(ActorId::from([0x80 | n; 16].as_slice()));
     for _ in 0..d.below(6) {
-        let who = if d.byte() % 2 == 0 { &mut doc } else { &mut other };
+        let who = if d.byte().is_multiple_of(2) { &mut doc } else { &mut other };
         edits(d, who);
         commit(d, who);
-        if d.byte() % 3 == 0 && doc.merge(&mut other).is_err() {
+        if d.byte().is_multiple_of(3) && doc.merge(&mut other).is_err() {
             return;
         }
     }
@@ -105,7 +105,7 @@ fn record(d: &mut Draw<'_>, n: u8, out: &mut Vec<EntryPayload>) {
 
 fn commit(d: &mut Draw<'_>, doc: &mut AutoCommit) {
     let mut options = CommitOptions::default().with_time(d.number() as i64 >> 20);
-    if d.byte() % 4 == 0 {
+    if d.byte().is_multiple_of(4) {
         options = options.with_message(d.text());
     }
     doc.commit_with(options);
@@ -146,10 +146,10 @@ fn fill(d: &mut Draw<'_>, doc: &mut AutoCommit, id: &ObjId, kind: ObjType) -> Re
     let len = doc.length(id);
     match kind {
         ObjType::Text => doc.splice_text(id, d.below(len + 1), d.below(3).min(len) as isize, &d.text()),
-        ObjType::List if d.byte() % 4 == 0 && len > 0 => doc.delete(id, d.below(len)),
+        ObjType::List if d.byte().is_multiple_of(4) && len > 0 => doc.delete(id, d.below(len)),
         ObjType::List => (0..d.below(4)).try_for_each(|i| doc.insert(id, (len + i).min(doc.length(id)), scalar(d))),
         ObjType::Map | ObjType::Table => {
-            let value = if d.byte() % 4 == 0 { scalar(d) } else { ScalarValue::Boolean(true) };
+            let value = if d.byte().is_multiple_of(4) { scalar(d) } else { ScalarValue::Boolean(true) };
             doc.put(id, KEYS[d.below(KEYS.len())], value)
         }
     }
@@ -158,7 +158,7 @@ fn fill(d: &mut Draw<'_>, doc: &mut AutoCommit, id: &ObjId, kind: ObjType) -> Re
 fn scalar(d: &mut Draw<'_>) -> ScalarValue {
     match d.below(12) {
         0 => ScalarValue::Null,
-        1 => ScalarValue::Boolean(d.byte() % 2 == 0),
+        1 => ScalarValue::Boolean(d.byte().is_multiple_of(2)),
         2 => ScalarValue::Uint(d.number()),
         3 => ScalarValue::Int(d.number() as i64),
         4 => ScalarValue::F64(f64::from_bits(d.u64())),

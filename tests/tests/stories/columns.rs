@@ -73,7 +73,9 @@ fn what_an_erasure_took_from_one_end_is_sent_whole() {
     let r = &mut v.replicas[0];
     let what = Erased::Record { space, record: goes };
     r.engine.erase(&mut *r.store, &mut r.rng, branch, (what, "theo yêu cầu"), now).unwrap();
-    ok(&v.sync(1, 0));
+    let end = v.sync(1, 0);
+    ok(&end);
+    assert_eq!(end.changes.0, 4, "both edits went twice: without what the city lacks, then whole");
     for at in [0, 1] {
         assert!(v.field(at, goes, "phone").is_none(), "{at}");
         assert_eq!(v.field(at, stays, "phone"), Some(sampan_core::value::Value::Str("0999999999".into())));

@@ -25,7 +25,7 @@ pub(super) struct Numbers(Vec<u64>);
 
 /// What a compressor makes of these bytes where it finds nothing but that some are more frequent than others; and
 /// its table of them.
-fn squeezed(bytes: &[u8]) -> usize {
+pub(super) fn squeezed(bytes: &[u8]) -> usize {
     let mut counts = [0u32; 256];
     bytes.iter().for_each(|b| counts[usize::from(*b)] += 1);
     let all = bytes.len() as f64;

@@ -72,7 +72,7 @@ proptest! {
     }
 
     #[test]
-    fn texts_come_back(all in prop::collection::vec("[ a-cđ0\u{0}]{0,6}|[0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{5}", 0..40)) {
+    fn texts_come_back(all in prop::collection::vec("[ ,a-cđ0\u{0}]{0,9}|[0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{5}", 0..40)) {
         texts(&all.iter().map(String::as_str).collect::<Vec<_>>());
     }
 }
@@ -90,6 +90,7 @@ fn each_form_is_taken_where_it_fits() {
     assert_eq!(texts(&["0000-01-01", "2024-02-29"]), 4, "a year that is none");
     assert_eq!(texts(&["b98a6e08-17aa-42e4-a129-f078a53c890a", "00000000-0000-0000-0000-000000000000"]), 6);
     assert_eq!(texts(&["a b a b", "b a  b", " a b a", ""]), 7);
+    assert_eq!(texts(&["x y z, u v", "u v, x y z", ", u v, ", "u v", "x y z"]), 8);
 }
 
 fn scope() -> PackScope {

@@ -9,7 +9,7 @@
 use super::super::PackError;
 use super::super::leb::{Reader, put, put_bytes};
 use super::blocks::{Blocks, Place, Shelf};
-use super::numbers::{NumberReader, Numbers};
+use super::numbers::{NumberReader, Numbers, squeezed};
 use crate::limits::PACK_TABLE_TEXTS_MAX;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -22,6 +22,10 @@ const PATTERN: u8 = 4;
 const DATES: u8 = 5;
 const UUIDS: u8 = 6;
 const WORDS: u8 = 7;
+const PHRASES: u8 = 8;
+
+/// What stands between words, and between phrases.
+const SEPARATORS: [(u8, &str); 2] = [(WORDS, " "), (PHRASES, ", ")];
 
 /// Digits that a number of 64 bits certainly holds.
 const DIGITS_MAX: usize = 18;
@@ -155,13 +159,27 @@ impl<'a> Texts<'a> {
         true
     }
 
-    /// Where words repeat: each once, then which of them, value by value.
+    /// Where words or phrases repeat: each once, then which of them, value by value.
     fn words(&self, out: &mut Shelf) -> bool {
+        let taken = SEPARATORS.iter().filter_map(|(form, between)| {
+            let (table, which) = self.split(between)?;
+            let table = ended(table.into_iter());
+            Some((squeezed(&table) + squeezed(&which), *form, table, which))
+        });
+        let Some((_, form, table, which)) = taken.min_by_key(|(size, ..)| *size) else { return false };
+        out.head.push(form);
+        out.body(table, Place::Squeezed);
+        out.body(which, Place::Squeezed);
+        true
+    }
+
+    /// The words between such separators, and which of them each text has, if they repeat.
+    fn split(&self, between: &str) -> Option<(Vec<&str>, Vec<u8>)> {
         let (mut table, mut at) = (Vec::new(), BTreeMap::new());
         let (mut which, mut total) = (Vec::new(), 0);
         for t in &self.0 {
-            // The empty text has no word; one space alone has two empty ones.
-            for word in t.split(' ').filter(|_| !t.is_empty()) {
+            // The empty text has no word; a separator alone has two empty ones.
+            for word in t.split(between).filter(|_| !t.is_empty()) {
                 let next = table.len() as u64 + 1;
                 let i = *at.entry(word).or_insert_with(|| {
                     table.push(word);
@@ -172,13 +190,7 @@ impl<'a> Texts<'a> {
             }
             which.push(0);
         }
-        if total < 2 * table.len() {
-            return false;
-        }
-        out.head.push(WORDS);
-        out.body(ended(table.into_iter()), Place::Squeezed);
-        out.body(which, Place::Squeezed);
-        true
+        (2 * total >= 3 * table.len()).then_some((table, which))
     }
 }
 
@@ -259,7 +271,7 @@ pub(super) enum TextReader<'a> {
     Pattern { pattern: &'a [u8], numbers: NumberReader<'a> },
     Dates(NumberReader<'a>),
     Uuids(Reader<'a>),
-    Words { table: Vec<&'a str>, which: Reader<'a> },
+    Words { between: &'static str, table: Vec<&'a str>, which: Reader<'a> },
 }
 
 /// Texts that are each ended by a zero byte, checked to be UTF-8 as a whole.
@@ -312,11 +324,12 @@ impl<'a> TextReader<'a> {
             }
             DATES => Self::Dates(NumberReader::read(blocks)?),
             UUIDS => Self::Uuids(Reader::new(blocks.body()?)),
-            WORDS => {
+            form => {
+                let found = SEPARATORS.iter().find(|(f, _)| *f == form);
+                let (_, between) = found.ok_or(PackError::Malformed("texts in an unknown form"))?;
                 let table = Ended::table(blocks)?;
-                Self::Words { table, which: Reader::new(blocks.body()?) }
+                Self::Words { between, table, which: Reader::new(blocks.body()?) }
             }
-            _ => return Err(PackError::Malformed("texts in an unknown form")),
         })
     }
 
@@ -353,17 +366,18 @@ impl<'a> TextReader<'a> {
                     out.push(hex(b & 15));
                 }
             }
-            Self::Words { table, which } => loop {
-                let Some(at) = which.number()?.checked_sub(1) else { break };
-                if std::mem::replace(&mut later, true) {
-                    out.push(' ');
+            Self::Words { between, table, which } => {
+                while let Some(at) = which.number()?.checked_sub(1) {
+                    if std::mem::replace(&mut later, true) {
+                        out.push_str(between);
+                    }
+                    let word = usize::try_from(at).ok().and_then(|at| table.get(at)).ok_or(missing.clone())?;
+                    fit(out, word, room)?;
+                    if out.len() - before > room {
+                        return Err(PackError::Malformed("a text that is too long"));
+                    }
                 }
-                let word = usize::try_from(at).ok().and_then(|at| table.get(at)).ok_or(missing.clone())?;
-                fit(out, word, room)?;
-                if out.len() - before > room {
-                    return Err(PackError::Malformed("a text that is too long"));
-                }
-            },
+            }
         }
         if out.len() - before > room { Err(PackError::Malformed("a text that is too long")) } else { Ok(()) }
     }
