@@ -5,10 +5,10 @@
 //! Invariants: everything follows from constants: what was recorded once fits every copy.
 
 use sampan_core::charter::Roles;
-use sampan_core::engine::{Engine, SealLimits};
+use sampan_core::engine::{Engine, SealLimits, meta};
 use sampan_core::id::{CommitId, DeviceId, OrgId, RecordId, UnitId};
 use sampan_core::pack::Stored;
-use sampan_core::store::{CommitKey, Store};
+use sampan_core::store::{Batch, CommitKey, Store};
 use sampan_core::sync::{Env, Event, Session, SessionError};
 use sampan_core::testing::village::Village;
 use sampan_core::testing::{MemStore, SeededRng, SharedStore};
@@ -96,10 +96,12 @@ impl World {
     }
 }
 
-/// The worlds: with news on both sides, with a branch that has just joined, with a log that forked.
+/// The worlds: with news on both sides, with a branch that has just joined, with a log that forked, and the first
+/// again between ends that do not remember each other. So they open with a greeting, a hello, a greeting in vain,
+/// and a hello.
 pub fn worlds() -> &'static [World] {
     static MADE: OnceLock<Vec<World>> = OnceLock::new();
-    MADE.get_or_init(|| (0..3).map(world).collect())
+    MADE.get_or_init(|| (0..4).map(world).collect())
 }
 
 /// The relay of a city, for its charter.
@@ -158,6 +160,13 @@ fn world(n: u64) -> World {
     records.push(v.create(d, district, "directives", &["title=Công văn", "number=2"]));
     v.unit(d, district, "Chi bộ 3", "branch");
     v.seal(d);
+    if n == 3 {
+        for (at, peer) in [(b, d), (d, b)] {
+            let mut batch = Batch::at(v.now);
+            batch.meta.insert(meta::met(&v.replicas[peer].engine.device()), None);
+            v.replicas[at].store.write(&batch).unwrap();
+        }
+    }
     let known = all_commits(&disks);
     let disk = |at: usize| {
         let key = v.replicas[at].engine.key().clone();
