@@ -247,7 +247,7 @@ fn one_unit_a_row_in_any_order_and_every_bad_row_is_listed() {
     assert_eq!(lines, wanted, "{:?}", e.details);
     assert!(e.details[1].contains("Quận B"), "{:?}", e.details);
     assert!(e.details[5].contains("'ward'") && e.details[5].contains("city, district, grassroots, branch"), "{e:?}");
-    let e = office.refused(&["unit", "add", "city", "--name", "Phường G", "--kind", "ward"]);
+    let e = office.refused(&["unit", "add", "city", "--name", "Phường G", "--kind=ward"]);
     assert_eq!((e.exit, e.code), (ExitCode::BadInput, "bad_unit"));
     assert!(e.message.contains("'ward'") && e.message.contains("city, district, grassroots, branch"), "{e:?}");
     assert_eq!(office.units("city"), 4, "nothing was written");
