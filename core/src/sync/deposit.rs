@@ -99,8 +99,9 @@ impl Session {
                 }
                 Ok(())
             }
-            // A log that counts to its end, and a parent that did not fit into this session: it comes again.
-            Err(IntakeError::PeerOrder(_)) => Ok(()),
+            // A log that counts to its end, and a parent that did not fit into this session, or what went out before
+            // the device knew that it deposits: it comes again.
+            Err(IntakeError::PeerOrder(_) | IntakeError::PeerEarlier(_)) => Ok(()),
             Err(e) => Err(e.into()),
         }
     }
@@ -195,7 +196,8 @@ impl Session {
         if told.last || std::mem::replace(&mut deposit.offered, true) {
             return Ok(());
         }
-        self.out.drop_all();
+        // What went out with the opening may have left out what only an ordinary session can ask for again.
+        self.out.begin_anew();
         // Half of what may be: some of it may have gone out with the hello.
         let mut room = DEPOSIT_BYTES_MAX / 2;
         let mut fits = |bytes: usize| {

@@ -9,9 +9,9 @@ use sampan_tests::proxy::{Counts, Lost, Profile, Way};
 use std::time::Duration;
 
 /// Records of a first load: what a thin link carries in some seconds.
-const FIRST: usize = 60;
+const FIRST: usize = 400;
 /// Records made in a day offline.
-const DAY: usize = 25;
+const DAY: usize = 60;
 /// A `sync` gives up after this many seconds and is tried again.
 const SECONDS: u64 = 30;
 

@@ -83,3 +83,23 @@ fn what_an_erasure_took_from_one_end_is_sent_whole() {
     }
     ok(&v.sync(1, 0));
 }
+
+#[test]
+fn what_a_cut_device_sent_before_it_was_told_is_handed_in_whole() {
+    let (mut v, branch, ids) = village(Arc::new(StoredColumns));
+    crate::cuts::cut(&mut v, 0, 1, branch, sampan_core::charter::CutKind::Lost);
+    // Two commits, the second of which leaves out what follows from the first: the relay holds neither.
+    for phone in ["phone=1", "phone=2"] {
+        for id in &ids {
+            v.set(1, "members", *id, &[phone]);
+        }
+        v.seal(1);
+    }
+    for opening in ["a greeting", "a hello"] {
+        let end = v.sync(1, 0);
+        assert_eq!(end.error, None, "{opening}");
+        assert_eq!(crate::cuts::aside(&v, 0).len(), 2, "{opening}: not handed in");
+        crate::forget(&mut v, 1, 0);
+    }
+    checked(&v, 0);
+}

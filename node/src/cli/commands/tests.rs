@@ -229,8 +229,8 @@ fn status_verify_and_doctor_of_a_sound_replica() {
     let wanted = [
         "beacon",
         "blocked",
-        "bundles_waiting",
         "built_on_cut",
+        "bundles_waiting",
         "delivered",
         "device",
         "ended",
