@@ -12,7 +12,7 @@ use std::time::Duration;
 /// What 64 kbit/s carry in the 10 s between two cuts, both directions together.
 const BYTES_A_CUT: u64 = 80_000;
 /// Records of a load that spans several cuts.
-const RECORDS: usize = 4_000;
+const RECORDS: usize = 5_200;
 /// Of everything that a cut link carries, at least half is the load itself: after each cut come a
 /// handshake and the greetings (8 kB), and before it at most one frame (256 entries, about 17 kB) was cut
 /// off: 43 of 80 kB at the very worst, half of that on average.
