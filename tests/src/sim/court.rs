@@ -255,7 +255,8 @@ impl World {
                 if has && !charter.may_read(&device, &h.space, When::Ever) && !shown_by_hostile(h.space) {
                     self.ledger.accuse(format!("{name} holds commit {id} of {:?}, which it may not read", h.space));
                 }
-                if has && !charter.counts(&h.device, &h.space) {
+                // What somebody who may has released counts, whoever wrote it.
+                if has && !charter.counts(&h.device, &h.space) && !charter.released(id, &h.space.unit) {
                     self.ledger.accuse(format!("{name} took commit {id} of {:?} from a device without right", h.space));
                 }
             }
