@@ -143,6 +143,11 @@ pub const PUSH_BYTES_MAX: u64 = 16 << 10;
 pub const FRAME_SPACES_MAX: usize = 256;
 /// Registers sent in one turn.
 pub const TURN_REGISTERS_MAX: usize = 1_000;
+/// Registers that a session keeps until the charter shows the rights of their signers: one turn's.
+pub const EARLY_REGISTERS_MAX: usize = TURN_REGISTERS_MAX;
+/// Registers that do not concern a peer, after which it is told where to go on next time: looking through fewer
+/// again costs less than the frame.
+pub const REGISTERS_SCANNED_MAX: u64 = 256;
 /// Entries in a pack made anew for sending, where the stored one does not fit what is asked for.
 pub const REPACK_ENTRIES_MAX: usize = 256;
 /// Bytes such a pack may inflate to, so that the group with its headers fits a frame.

@@ -18,7 +18,7 @@ use crate::limits::{
 };
 use crate::scope::{Shared, Side};
 use crate::store::{CommitKey, CommitRow, Store, StoreError};
-use crate::sync::{Env, Role, door, talk};
+use crate::sync::{Env, Role, door, registers};
 use crate::time::Millis;
 use crate::wire;
 use crate::wire::frame::{Announce, Frame, Hello, Mark, PROTOCOL, ScopeDigests, SpaceFrontier};
@@ -165,6 +165,7 @@ impl Plan {
             chain: if self.down { Vec::new() } else { engine.chains(env.store)? },
             // Whoever carries a file has chosen whom to carry it to.
             fallback: true,
+            registers: None,
         })
     }
 
@@ -202,7 +203,7 @@ impl Plan {
         let wanted = |signed: &crate::register::SignedRegister| {
             self.receivers.iter().all(|r| {
                 let lower = if self.down { &r.side } else { me };
-                talk::concerns(charter, role, lower, signed)
+                registers::concerns(charter, role, lower, signed)
             })
         };
         Ok(env.store.registers(0)?.into_iter().map(|(_, signed)| signed).filter(wanted).collect())

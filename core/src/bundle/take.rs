@@ -18,7 +18,7 @@ use crate::register::{RegisterError, SignedRegister};
 use crate::scope::{Shared, Side};
 use crate::store::{Batch, Store, StoreError};
 use crate::sync::door::{self, Door};
-use crate::sync::{Env, Role, talk};
+use crate::sync::{Env, Role, registers};
 use crate::time::Millis;
 use crate::wire::frame::{
     Announce, Frame, Group, Hello, Mark, PROTOCOL, PROTOCOL_MIN, RefuseCode, ScopeDigests, SpaceFrontier,
@@ -205,7 +205,8 @@ impl Taking {
             | Frame::Greeted(_)
             | Frame::SayHello
             | Frame::ShortMark(_)
-            | Frame::OwnAck(_) => Err(TakeError::PeerOrder(frame.name())),
+            | Frame::OwnAck(_)
+            | Frame::RegistersCursor(_) => Err(TakeError::PeerOrder(frame.name())),
         }
     }
 
@@ -277,7 +278,8 @@ impl Taking {
             | Frame::Greeted(_)
             | Frame::SayHello
             | Frame::ShortMark(_)
-            | Frame::OwnAck(_) => return Err(TakeError::PeerOrder(frame.name())),
+            | Frame::OwnAck(_)
+            | Frame::RegistersCursor(_) => return Err(TakeError::PeerOrder(frame.name())),
         }
         Ok(())
     }
@@ -381,7 +383,7 @@ impl Taking {
         let mut batch = Batch::at(env.now);
         for signed in registers {
             let register = signed.verify(&env.engine.org())?;
-            if talk::admits(env.engine.charter(), self.role, &register) {
+            if registers::admits(env.engine.charter(), self.role, &register) {
                 batch.registers.push(signed);
             }
         }

@@ -61,8 +61,6 @@ pub mod meta {
     pub const INCARNATION: &str = "incarnation";
     /// Counter of the newest acknowledgement or heartbeat signed here, 8 bytes.
     pub const REGISTER_COUNTER: &str = "register_counter";
-    /// Prefix: position up to which registers were sent to a peer, 8 bytes.
-    pub const REGISTERS_SENT: &str = "registers_sent/";
     /// When this replica last verified with its upper end, 8 bytes of milliseconds.
     pub const VERIFIED_AT: &str = "verified_at";
     /// Prefix: when a child last verified, 8 bytes.
@@ -112,6 +110,16 @@ pub mod meta {
     #[must_use]
     pub fn met(peer: &crate::id::DeviceId) -> String {
         format!("met/{peer}")
+    }
+    /// How far registers were sent to a relay when this replica was last equal with it, a cursor of 12 bytes.
+    #[must_use]
+    pub fn registers_sent(relay: &crate::id::DeviceId) -> String {
+        format!("registers_sent/{relay}")
+    }
+    /// How far a peer has sent its registers here, a cursor of 12 bytes.
+    #[must_use]
+    pub fn registers_from(peer: &crate::id::DeviceId) -> String {
+        format!("registers_from/{peer}")
     }
     /// The newest beacon signed here, a signed register.
     pub const BEACON: &str = "beacon";

@@ -347,20 +347,22 @@
 //! | 10 | Mark | one record `[number uint, frames uint, digests, answer bool, clock time]` |
 //! | 11 | Deposit | one record `[reason text, group (optional), list of space frontiers, taken uint, last bool]` |
 //! | 12 | Plain | list of commit ids: send these again, in a pack that is not of form 5 (protocol 2) |
-//! | 13 | Greeting | one record `[since bytes 16, same bool, acks bytes 16, clock time, fallback bool]` |
-//! | 14 | Greeted | one record `[store epoch, clock time, same bool]` |
+//! | 13 | Greeting | one record `[since bytes 16, same bool, acks bytes 16, clock time, fallback bool, cursor (optional)]` |
+//! | 14 | Greeted | one record `[store epoch, clock time, same bool, cursor (optional)]` |
 //! | 15 | SayHello | none |
 //! | 16 | ShortMark | one record `[number uint, frames uint, holds bytes 16, answer bool, clock time]` |
 //! | 17 | OwnAck | one record `[unit uint, above uint, counter uint, time, pending uint, blocked uint, quarantined uint, signature bytes 64]` |
+//! | 18 | RegistersCursor | one *cursor* |
 //!
-//! Frames 12 to 17 belong to protocol 2; to a peer whose newest version is 1 they are never sent. *since* and *holds*
+//! Frames 12 to 18 and the cursor of a Hello belong to protocol 2; to a peer whose newest version is 1 they are never sent. *since* and *holds*
 //! are the first 16 bytes of H("met", organisation | lower device | upper device | charter digest | data digest) of when both ends
 //! were last found equal, and of now; *acks* those of H("acks-held", for each acknowledgement of the lower end's units by a relay
 //! at or above the upper end, by unit and relay's unit: unit | relay's unit | relay | store epoch | u64 counter).
 //!
 //! **Hello**: `[oldest version uint, newest version uint, organisation, device, list of units, tree number
 //! uint (0), schema version uint, clock time, store epoch, digests, list of space frontiers (optional),
-//! list of groups, fallback bool]`. *Digests*: `[charter bytes 32, data bytes 32]`, two scope digests.
+//! list of groups, fallback bool, cursor (optional)]`. *Cursor*: `[tag uint, at most 32 bits, through uint]`, shown as the other
+//! end sent it last. *Digests*: `[charter bytes 32, data bytes 32]`, two scope digests.
 //! *Space frontier*: `[space, list of [device, incarnation, list of tips]]`. *Tree*: a choice with fields: 0
 //! charter (none: `[0, []]`), 1 up (reach uint). *Ack set*: `[signed register, list of [unit, digest],
 //! proof (optional)]`, the proof `[index uint, list of siblings bytes 32]`; without one all leaves are

@@ -20,6 +20,7 @@
 //! | bytes and commits that a device brings | [`DEVICE_BYTES_BURST`](crate::limits::DEVICE_BYTES_BURST), [`DEVICE_COMMITS_BURST`](crate::limits::DEVICE_COMMITS_BURST) | what arrived is kept, and it is told when to come back |
 //! | frames that overtook what they follow, and commits that wait for parents | [`WAITING_COMMITS_MAX`](crate::limits::WAITING_COMMITS_MAX), [`WAITING_BYTES_MAX`](crate::limits::WAITING_BYTES_MAX), [`ORPHAN_COMMITS_MAX`](crate::limits::ORPHAN_COMMITS_MAX) | the link ends; the peer has them still |
 //! | acknowledgements before their charter | [`EARLY_ACKS_MAX`](crate::limits::EARLY_ACKS_MAX) | left out, told again in the next session |
+//! | registers before their charter | [`EARLY_REGISTERS_MAX`](crate::limits::EARLY_REGISTERS_MAX) | refused, sent again in the next session |
 //! | what a pack inflates to | [`PACK_INFLATED_BYTES_MAX`](crate::limits::PACK_INFLATED_BYTES_MAX) | refused before memory is taken |
 //! | what a columnar pack makes: changes together, operations, steps of shapes, texts of tables, columns, earlier commits | [`PACK_INFLATED_BYTES_MAX`](crate::limits::PACK_INFLATED_BYTES_MAX), [`PACK_OPS_MAX`](crate::limits::PACK_OPS_MAX), [`PACK_STEPS_MAX`](crate::limits::PACK_STEPS_MAX), [`PACK_TABLE_TEXTS_MAX`](crate::limits::PACK_TABLE_TEXTS_MAX), [`PACK_COLUMNS_MAX`](crate::limits::PACK_COLUMNS_MAX), [`PACK_EARLIER_COMMITS_MAX`](crate::limits::PACK_EARLIER_COMMITS_MAX) | refused as soon as it is reached |
 //!

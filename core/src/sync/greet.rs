@@ -57,7 +57,8 @@ impl Session {
             rows = since;
         }
         let acks = self.acks_digest(env)?.0;
-        let greeting = Greeting { since: met.digest, same, acks, clock: env.now, fallback: self.fallback };
+        let registers = self.registers_held(env)?;
+        let greeting = Greeting { since: met.digest, same, acks, clock: env.now, fallback: self.fallback, registers };
         self.out.control(Frame::Greeting(greeting));
         self.out.offer(rows);
         self.queue_registers(env)?;
@@ -99,29 +100,34 @@ impl Session {
         self.open = true;
         self.understood();
         self.news_at = env.engine.news_end();
-        let same = greeting.same && same_here;
+        let equal = greeting.same && same_here;
         // What it brings may rest on a charter of its own; nothing was said of the two charters yet.
-        self.charters_differ = !same;
+        self.charters_differ = !equal;
         let (held, shown) = self.acks_digest(env)?;
         if held == greeting.acks {
             self.acks_sent.extend(shown.into_iter().map(|row| ((row.leaf.unit, row.relay_unit), row.counter)));
         }
-        self.out.control(Frame::Greeted(Greeted { epoch: env.engine.epoch(), clock: env.now, same }));
-        self.out.offer(rows);
-        if !greeting.same {
-            // Its mark follows, and is answered.
-            return Ok(());
-        }
-        if same {
+        self.registers_shown(env, greeting.registers)?;
+        if equal {
             self.said = Some(mine);
             self.peer_said = Some(mine);
         }
-        self.respond(env)?;
+        if greeting.same {
+            self.respond(env)?;
+        }
+        // Acknowledgements and registers come beside the answer: a lower end that is told *same* hangs up.
+        let same = equal && self.out.is_empty();
+        let registers = self.registers_held(env)?;
+        self.out.control(Frame::Greeted(Greeted { epoch: env.engine.epoch(), clock: env.now, same, registers }));
+        self.out.offer(rows);
         if same {
             self.show_beacon(env, true)?;
             self.note_verified(env)
         } else {
-            self.ask();
+            // The mark of one whose greeting says that it follows is answered.
+            if greeting.same {
+                self.ask();
+            }
             Ok(())
         }
     }
@@ -134,6 +140,7 @@ impl Session {
         self.open = true;
         self.understood();
         self.let_in(env, Batch::at(env.now), greeted.epoch, greeted.clock)?;
+        self.registers_shown(env, greeted.registers)?;
         self.hand_in_aside(env)?;
         if let (true, Some(said)) = (greeted.same, self.said) {
             self.awaiting = false;
@@ -159,7 +166,7 @@ impl Session {
         self.greeted = false;
         self.stats.round_trips += 1;
         self.out.begin_anew();
-        self.registers_at = None;
+        self.registers.begin_anew();
         self.said = None;
         self.awaiting = false;
         self.refresh_shared(env.engine);

@@ -53,6 +53,11 @@ impl Inbox {
         (!names.is_empty()).then(|| format!("frames before {}{more} ({so_far})", names.join(", ")))
     }
 
+    /// Frames received so far, marks excluded: as a mark counts them.
+    pub(super) fn received(&self) -> u64 {
+        self.received
+    }
+
     /// Bytes of the frames that wait.
     pub(super) fn bytes(&self) -> usize {
         self.bytes

@@ -15,8 +15,9 @@ mod inbox;
 mod orphans;
 mod outbox;
 mod own_ack;
+pub(crate) mod registers;
 mod session;
-pub(crate) mod talk;
+mod talk;
 mod terms;
 
 pub use session::Session;

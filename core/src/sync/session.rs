@@ -11,6 +11,7 @@ use super::door::{self, Door};
 use super::inbox::Inbox;
 use super::orphans::{Lacks, Orphans};
 use super::outbox::Outbox;
+use super::registers::Registers;
 use super::terms::{Env, Event, Progress, Role, SessionError, Stats, Waiting};
 use crate::canary::{self, Canary};
 use crate::charter::Charter;
@@ -67,7 +68,7 @@ pub struct Session {
     pub(super) nodes_sent: BTreeSet<(UnitId, Tree)>,
     pub(super) inventory_sent: BTreeSet<LogId>,
     pub(super) news_at: u64,
-    pub(super) registers_at: Option<u64>,
+    pub(super) registers: Registers,
     pub(super) acks_sent: BTreeMap<(UnitId, UnitId), u64>,
     /// Units of which commits came that are not acknowledged yet.
     pub(super) touched: BTreeSet<UnitId>,
@@ -124,7 +125,7 @@ impl Session {
             nodes_sent: BTreeSet::new(),
             inventory_sent: BTreeSet::new(),
             news_at: 0,
-            registers_at: None,
+            registers: Registers::default(),
             acks_sent: BTreeMap::new(),
             touched: BTreeSet::new(),
             acknowledge_due: false,
@@ -162,6 +163,7 @@ impl Session {
         // What it sends unasked must be readable: as the relay was when last heard of.
         let heard = env.store.meta(&meta::peer_protocol(&peer))?.and_then(|b| b.try_into().ok());
         session.protocol = heard.map_or(PROTOCOL_MIN, u16::from_le_bytes).min(PROTOCOL);
+        session.recall_registers(env)?;
         session.refresh_shared(env.engine);
         session.news_at = env.engine.news_end();
         if !session.greet(env)? {
@@ -210,6 +212,7 @@ impl Session {
             frontier,
             chain,
             fallback: self.fallback,
+            registers: self.registers_held(env)?,
         })
     }
 
@@ -321,6 +324,7 @@ impl Session {
                 }
             }
             Frame::Registers(registers) => self.take_registers(env, registers)?,
+            Frame::RegistersCursor(cursor) => self.take_registers_cursor(env, cursor)?,
             Frame::Acks(sets) => {
                 if self.role != Role::Lower {
                     return Err(SessionError::PeerOrder("Acks"));
@@ -371,6 +375,7 @@ impl Session {
             let mut batch = Batch::at(env.now);
             env.engine.note_spent(env.store, &hello.chain, &mut batch)?;
             self.let_in(env, batch, hello.epoch, hello.clock)?;
+            self.registers_shown(env, hello.registers)?;
             return self.hand_in_aside(env);
         }
         self.blank = env.engine.is_blank();
@@ -391,6 +396,7 @@ impl Session {
             }
         }
         self.refresh_shared(env.engine);
+        self.registers_shown(env, hello.registers)?;
         self.news_at = env.engine.news_end();
         let answer = self.hello(env)?;
         let digests = answer.digests;
@@ -541,6 +547,7 @@ impl Session {
             env.engine.take_acks(env.store, &now_known, env.now)??;
             self.events.push_back(Event::Acknowledged);
         }
+        self.take_early_registers(env)?;
         if self.role == Role::Upper && !self.closing {
             // Started empty: charters are taken until they show the peer's right, and nothing else.
             if self.blank && door::judge_rights(env.engine.charter(), self.peer, env.now).is_none() {
@@ -598,6 +605,9 @@ impl Session {
             let known = !env.engine.is_blank() && !self.shared.data.is_empty();
             if known && mark.holds == mine {
                 self.note_verified(env)?;
+                if mark.frames == self.inbox.received() {
+                    self.settle_registers(env)?;
+                }
                 // Ours may have changed since we last said it: the peer then compared with what was, and
                 // has nothing more to say. It must hear that we are equal now, or it waits for ever.
                 if mark.answer || self.said != Some(mine) {
@@ -675,10 +685,7 @@ impl Session {
             }
         }
         self.note_met(env, &mut batch)?;
-        if let Some(at) = self.registers_at {
-            let name = format!("{}{}", meta::REGISTERS_SENT, self.peer);
-            batch.meta.insert(name, Some(at.to_le_bytes().to_vec()));
-        }
+        self.note_registers_sent(&mut batch);
         env.store.write(&batch)?;
         self.events.push_back(Event::Verified);
         Ok(())

@@ -9,15 +9,13 @@
 use super::greet::{bytes_of, stored_since};
 use super::session::Session;
 use super::terms::{Env, Role, SessionError};
-use crate::charter::{Charter, Roles};
-use crate::engine::{Engine, News, meta};
+use crate::engine::{Engine, News};
 use crate::frontier::SpaceTips;
 use crate::frontier::tree::Holdings;
 use crate::id::{Digest, Flow, LogId, SpaceId, UnitId};
-use crate::limits::{ACK_LEAVES_MAX, FRAME_SPACES_MAX, PUSH_BYTES_MAX, TURN_REGISTERS_MAX};
-use crate::register::{Register, SignedRegister, names};
+use crate::limits::{ACK_LEAVES_MAX, FRAME_SPACES_MAX, PUSH_BYTES_MAX};
 use crate::scope::{Item, Side};
-use crate::store::{Batch, CommitKey, CommitRow, Store};
+use crate::store::{CommitKey, CommitRow, Store};
 use crate::wire::frame::{ChildDigest, Frame, SpaceFrontier, Tree, TreeNode};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -303,111 +301,6 @@ impl Session {
             self.out.registers(Frame::Acks(chunk.to_vec()));
         }
         Ok(())
-    }
-
-    /// Passes on registers that were stored since, without waiting for a turn.
-    ///
-    /// # Errors
-    /// [`SessionError::Local`].
-    pub fn pass_registers(&mut self, env: &mut Env<'_>) -> Result<(), SessionError> {
-        if self.role == Role::Lower && self.open && !self.is_closing() && self.deposit.is_none() {
-            self.queue_registers(env)?;
-        }
-        Ok(())
-    }
-
-    /// Registers stored since the last session with this peer that concern it.
-    pub(super) fn queue_registers(&mut self, env: &mut Env<'_>) -> Result<(), SessionError> {
-        let name = format!("{}{}", meta::REGISTERS_SENT, self.peer);
-        let at = match self.registers_at {
-            Some(at) => at,
-            None => crate::engine::meta_u64(env.store, &name)?,
-        };
-        let mut out: Vec<SignedRegister> = Vec::new();
-        let mut last = at;
-        for (position, signed) in env.store.registers(at)? {
-            if out.len() >= TURN_REGISTERS_MAX {
-                break;
-            }
-            last = position;
-            if self.wants(env.engine, &signed) {
-                out.push(signed);
-            }
-        }
-        self.registers_at = Some(last);
-        if !out.is_empty() {
-            self.out.registers(Frame::Registers(out));
-        }
-        Ok(())
-    }
-
-    fn wants(&self, engine: &Engine, signed: &SignedRegister) -> bool {
-        let charter = engine.charter();
-        let lower = match self.role {
-            Role::Lower => Side::of(charter, &engine.device()),
-            Role::Upper => Side::of(charter, &self.peer),
-        };
-        concerns(charter, self.role, &lower, signed)
-    }
-
-    pub(super) fn take_registers(
-        &mut self,
-        env: &mut Env<'_>,
-        registers: Vec<SignedRegister>,
-    ) -> Result<(), SessionError> {
-        let mut batch = Batch::at(env.now);
-        for signed in registers {
-            let register = signed.verify(&env.engine.org())?;
-            if self.take_beacon(env, &register.name, &signed)? {
-                continue;
-            }
-            if admits(env.engine.charter(), self.role, &register) {
-                batch.registers.push(signed);
-            } else {
-                self.stats.registers_refused += 1;
-            }
-        }
-        if !batch.is_empty() {
-            env.store.write(&batch)?;
-        }
-        Ok(())
-    }
-}
-
-/// Whether a register concerns the other end: signs of life go up, holders' names to their unit and the relays
-/// above it. `role` is that of the one who sends.
-pub(crate) fn concerns(charter: &Charter, role: Role, lower: &Side, signed: &SignedRegister) -> bool {
-    let Ok(register) = signed.trust() else { return false };
-    let in_lower = lower.covers(charter, &register.unit);
-    if register.name == names::ERASED {
-        // Who erased something learns who above it still has to: the relays of its own line say so.
-        let above = || lower.all().iter().any(|u| charter.is_below(u, &register.unit));
-        return in_lower || (role == Role::Upper && above());
-    }
-    let kind = match role {
-        Role::Lower => goes_up(&register.name) || register.name.starts_with(names::HOLDER),
-        Role::Upper => register.name.starts_with(names::HOLDER),
-    };
-    in_lower && kind
-}
-
-/// What devices say of themselves to the relays above them.
-fn goes_up(name: &str) -> bool {
-    name == names::HEARTBEAT || name == names::QUARANTINE
-}
-
-/// Whether the signer of a register may say it, and to the end that `role` names.
-pub(crate) fn admits(charter: &Charter, role: Role, register: &Register) -> bool {
-    let roles = charter.roles(&register.device, &register.unit);
-    if goes_up(&register.name) {
-        role == Role::Upper && !roles.is_none()
-    } else if register.name == names::ERASED {
-        !roles.is_none()
-    } else {
-        let key = register.name.strip_prefix(names::HOLDER);
-        let key = key.filter(|_| roles.contains(Roles::ADMIN)).and_then(|k| k.parse().ok());
-        // The name of a holder that was erased is never taken again.
-        key.is_some_and(|key| !charter.is_holder_erased(&register.unit, &key))
     }
 }
 

@@ -69,9 +69,15 @@ pub struct Link {
     events: (Vec<Event>, Vec<Event>),
     error: Option<SessionError>,
     held: bool,
+    ahead: Option<u8>,
 }
 
 impl Link {
+    /// Frames of one lane arrive before all others that are on their way, which wait while there is more to say.
+    pub fn let_overtake(&mut self, lane: u8) {
+        self.ahead = Some(lane);
+    }
+
     /// Keeps what the lower end says on its way, or lets it arrive.
     pub fn hold_up(&mut self, held: bool) {
         self.held = held;
@@ -313,6 +319,7 @@ impl Village {
             events: (Vec::new(), Vec::new()),
             error: None,
             held: false,
+            ahead: None,
         }
     }
 
@@ -347,8 +354,9 @@ impl Village {
                     return false;
                 }
             };
+            let mut said = false;
             if let Some((lane, bytes)) = frame {
-                moved = true;
+                (moved, said) = (true, true);
                 let queue = if to_upper { &mut link.up } else { &mut link.down };
                 queue.push_back((lane, bytes));
             }
@@ -356,7 +364,15 @@ impl Village {
                 continue;
             }
             let queue = if to_upper { &mut link.up } else { &mut link.down };
-            if let Some((lane, bytes)) = queue.pop_front() {
+            let next = match link.ahead {
+                None => queue.pop_front(),
+                Some(ahead) => match queue.iter().position(|(lane, _)| *lane == ahead) {
+                    Some(at) => queue.remove(at),
+                    None if said => None,
+                    None => queue.pop_front(),
+                },
+            };
+            if let Some((lane, bytes)) = next {
                 moved = true;
                 let r = &mut self.replicas[to];
                 let mut env = Env { store: &mut *r.store, engine: &mut r.engine, rng: &mut r.rng, now };

@@ -66,6 +66,9 @@ pub struct Hello {
     /// The relay nearer to the speaker does not answer, so do not redirect.
     #[n(12)]
     pub fallback: bool,
+    /// How far the other end has sent its registers to the speaker (since protocol 2).
+    #[n(13)]
+    pub registers: Option<RegistersCursor>,
 }
 
 /// The opening word of a lower end that ended its last session with this peer in sync: a fraction of a hello.
@@ -86,6 +89,9 @@ pub struct Greeting {
     /// The relay nearer to the speaker does not answer, so do not redirect.
     #[n(4)]
     pub fallback: bool,
+    /// How far the other end has sent its registers to the speaker.
+    #[n(5)]
+    pub registers: Option<RegistersCursor>,
 }
 
 /// The answer to a [`Greeting`] that the upper end remembers.
@@ -100,6 +106,38 @@ pub struct Greeted {
     /// Whether it holds what the greeting names, and neither more nor less: nothing else has to be said.
     #[n(2)]
     pub same: bool,
+    /// How far the other end has sent its registers to the speaker.
+    #[n(3)]
+    pub registers: Option<RegistersCursor>,
+}
+
+/// How far an end has sent its registers: its own words, that the other end keeps and shows in its next opening.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct RegistersCursor {
+    /// What the position rests on; to everybody but the sender a number without meaning.
+    #[n(0)]
+    pub tag: u32,
+    /// The position in the sender's store.
+    #[n(1)]
+    pub through: u64,
+}
+
+impl RegistersCursor {
+    /// As it is stored: 4 bytes and 8, little-endian.
+    #[must_use]
+    pub fn to_bytes(self) -> Vec<u8> {
+        [self.tag.to_le_bytes().as_slice(), &self.through.to_le_bytes()].concat()
+    }
+
+    /// Reads what [`RegistersCursor::to_bytes`] wrote; nothing else is one.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (tag, through) = bytes.split_at_checked(4)?;
+        Some(Self {
+            tag: u32::from_le_bytes(tag.try_into().ok()?),
+            through: u64::from_le_bytes(through.try_into().ok()?),
+        })
+    }
 }
 
 /// A [`Mark`] between ends that both greet: with one short digest for all that both share.
@@ -436,6 +474,9 @@ pub enum Frame {
     /// An acknowledgement by the sender itself.
     #[n(17)]
     OwnAck(#[n(0)] OwnAck),
+    /// How far the sender has sent its registers.
+    #[n(18)]
+    RegistersCursor(#[n(0)] RegistersCursor),
 }
 
 /// What a device whose rights have ended is told.
@@ -504,6 +545,7 @@ impl Frame {
             | Frame::Registers(_)
             | Frame::Acks(_)
             | Frame::OwnAck(_)
+            | Frame::RegistersCursor(_)
             | Frame::Mark(_)
             | Frame::ShortMark(_)
             | Frame::Plain(_) => false,
@@ -532,6 +574,7 @@ impl Frame {
             Frame::SayHello => "SayHello",
             Frame::ShortMark(_) => "ShortMark",
             Frame::OwnAck(_) => "OwnAck",
+            Frame::RegistersCursor(_) => "RegistersCursor",
         }
     }
 }

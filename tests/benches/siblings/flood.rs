@@ -82,6 +82,7 @@ impl Attacker {
             digests: ScopeDigests::default(),
             frontier: None,
             chain: Vec::new(),
+            registers: None,
             fallback: false,
         };
         let space = SpaceId { unit, flow: Flow::Up, reach: 0 };

@@ -202,6 +202,7 @@ impl World {
             | Frame::SayHello
             | Frame::ShortMark(_)
             | Frame::OwnAck(_)
+            | Frame::RegistersCursor(_)
             | Frame::Mark(_) => Vec::new(),
         };
         let device = self.machines[lower].device;

@@ -25,8 +25,8 @@ use sampan_core::testing::SeededRng;
 use sampan_core::time::Millis;
 use sampan_core::value::Value;
 use sampan_core::wire::frame::{
-    Announce, ChildDigest, Frame, Greeted, Greeting, Group, LogFrontier, Mark, OwnAck, RefuseCode, RelayAddress,
-    ScopeDigests, ShortMark, SpaceFrontier, Tree, TreeNode,
+    Announce, ChildDigest, Frame, Greeted, Greeting, Group, LogFrontier, Mark, OwnAck, RefuseCode, RegistersCursor,
+    RelayAddress, ScopeDigests, ShortMark, SpaceFrontier, Tree, TreeNode,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -391,13 +391,24 @@ impl Trial<'_> {
             .collect()
     }
 
+    /// A place of the peer's own making, or one that was told.
+    fn cursor(&self, d: &mut Draw<'_>) -> RegistersCursor {
+        let told = self.recorded().0.iter().chain(self.recorded().1).find_map(|(_, b)| match Frame::decode(b) {
+            Ok(Frame::RegistersCursor(c)) => Some(c),
+            _ => None,
+        });
+        let cursor = told.unwrap_or(RegistersCursor { tag: 0, through: 0 });
+        RegistersCursor { through: d.number(), ..cursor }
+    }
+
     /// A frame of true ids and untrue statements.
     fn made(&self, d: &mut Draw<'_>) -> Frame {
         let hello = self.recorded().0.iter().find_map(|(_, b)| match Frame::decode(b) {
             Ok(Frame::Hello(h)) => Some(h),
             _ => None,
         });
-        match d.byte() % 18 {
+        match d.byte() % 19 {
+            18 => Frame::RegistersCursor(self.cursor(d)),
             16 => Frame::ShortMark(ShortMark {
                 number: d.number(),
                 frames: d.number(),
@@ -421,17 +432,20 @@ impl Trial<'_> {
                 acks: ShortDigest([d.byte(); 16]),
                 clock: Millis(d.number()),
                 fallback: d.byte().is_multiple_of(2),
+                registers: d.byte().is_multiple_of(2).then(|| self.cursor(d)),
             }),
             15 if d.byte().is_multiple_of(2) => Frame::SayHello,
             15 => Frame::Greeted(Greeted {
                 epoch: StoreEpoch([d.byte(); 16]),
                 clock: Millis(d.number()),
                 same: d.byte().is_multiple_of(2),
+                registers: d.byte().is_multiple_of(2).then(|| self.cursor(d)),
             }),
             0 | 1 => {
                 // Between ends that greet there was none.
                 let Some(mut h) = hello else { return Frame::SayHello };
-                match d.byte() % 10 {
+                match d.byte() % 11 {
+                    10 => h.registers = Some(self.cursor(d)),
                     0 => h.version_min = d.byte().into(),
                     1 => h.version_max = d.byte().into(),
                     2 => h.device = self.device(d),
@@ -568,7 +582,8 @@ fn named(frame: &Frame) -> Vec<UnitId> {
         | Frame::Greeted(_)
         | Frame::SayHello
         | Frame::ShortMark(_)
-        | Frame::OwnAck(_) => Vec::new(),
+        | Frame::OwnAck(_)
+        | Frame::RegistersCursor(_) => Vec::new(),
     }
 }
 

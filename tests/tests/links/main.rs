@@ -153,6 +153,7 @@ fn strangers_who_are_refused_again_and_again_wait_and_their_neighbours_do_not() 
                 digests: ScopeDigests::default(),
                 frontier: None,
                 chain: Vec::new(),
+                registers: None,
                 fallback: false,
             };
             // Where the gate has closed the link already there is nothing to send it on.

@@ -25,7 +25,7 @@ fn space(v: &Village, at: usize, unit: UnitId) -> SpaceId {
     members(v, at).space(unit)
 }
 
-fn erase(v: &mut Village, by: usize, unit: UnitId, record: RecordId) -> CommitId {
+pub fn erase(v: &mut Village, by: usize, unit: UnitId, record: RecordId) -> CommitId {
     let what = Erased::Record { space: space(v, by, unit), record };
     let now = v.now;
     let r = &mut v.replicas[by];

@@ -70,9 +70,10 @@ fn frames_by_variant() -> Vec<Named<Frame>> {
         Frame::SayHello => 15,
         Frame::ShortMark(_) => 16,
         Frame::OwnAck(_) => 17,
+        Frame::RegistersCursor(_) => 18,
     };
     let seen: BTreeSet<u8> = frames.iter().map(|(_, f, _)| number(f)).collect();
-    assert_eq!(seen.len(), 18, "a frame has no vector");
+    assert_eq!(seen.len(), 19, "a frame has no vector");
     frames
 }
 

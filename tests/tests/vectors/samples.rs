@@ -24,7 +24,7 @@ use sampan_core::value::{Edit, Kind, Value};
 use sampan_core::wire;
 use sampan_core::wire::frame::{
     AckLeaf, AckProof, AckSet, Announce, ChildDigest, Deposit, Frame, Greeted, Greeting, Group, Hello, LogFrontier,
-    Mark, OwnAck, RefuseCode, RelayAddress, ScopeDigests, ShortMark, SpaceFrontier, Tree, TreeNode,
+    Mark, OwnAck, RefuseCode, RegistersCursor, RelayAddress, ScopeDigests, ShortMark, SpaceFrontier, Tree, TreeNode,
 };
 use std::collections::BTreeMap;
 
@@ -316,7 +316,12 @@ fn hello() -> Hello {
         frontier: Some(vec![frontier()]),
         chain: vec![group()],
         fallback: true,
+        registers: None,
     }
+}
+
+fn cursor() -> RegistersCursor {
+    RegistersCursor { tag: 0xdead_beef, through: 300 }
 }
 
 fn digests() -> ScopeDigests {
@@ -335,6 +340,7 @@ fn frontier() -> SpaceFrontier {
 }
 
 const GROUP: &str = "group(headers[signed(bytes signature)] pack)";
+const CURSOR: &str = "registers(tag through)";
 const FRONTIER: &str = "frontier(space(unit flow reach) logs[log(device incarnation tips[tip])])";
 const DIGESTS: &str = "digests(charter data)";
 const ACKSET: &str = "set(register(bytes signature) leaves[leaf(unit digest)] proof(index siblings[sibling]))";
@@ -347,9 +353,10 @@ fn leak(text: String) -> &'static str {
 pub fn frames() -> Vec<Named<Frame>> {
     let with_nothing =
         Hello { units: vec![], frontier: None, chain: vec![], fallback: false, schema_version: 0, ..hello() };
+    let with_cursor = Hello { registers: Some(cursor()), chain: vec![], ..hello() };
     let hello_shape = leak(format!(
         "frame(variant fields(hello(version_min version_max org device units[unit] tree_number schema_version clock \
-         epoch {DIGESTS} frontier[{FRONTIER}] chain[{GROUP}] fallback)))"
+         epoch {DIGESTS} frontier[{FRONTIER}] chain[{GROUP}] fallback {CURSOR})))"
     ));
     let log = LogId { space: up_space(2), device: device(1), incarnation: Incarnation([0x11; 16]) };
     let child = |n: u8| ChildDigest { unit: test_unit(n), digest: Digest([n; 32]) };
@@ -363,7 +370,8 @@ pub fn frames() -> Vec<Named<Frame>> {
     let answered = Deposit { taken: 300, last: true, ..deposit(None) };
     let deposit_shape = leak(format!("frame(variant fields(deposit(reason {GROUP} held[{FRONTIER}] taken last)))"));
     let (since, acks) = (ShortDigest([0xa1; 16]), ShortDigest([0xa2; 16]));
-    let greeting = Greeting { since, same: true, acks, clock: test_time(802), fallback: false };
+    let greeting =
+        Greeting { since, same: true, acks, clock: test_time(802), fallback: false, registers: Some(cursor()) };
     let own = OwnAck {
         unit: 0,
         above: 2,
@@ -374,11 +382,12 @@ pub fn frames() -> Vec<Named<Frame>> {
         quarantined: 2,
         signature: [0xa4; 64],
     };
-    let greeted = Greeted { epoch: StoreEpoch([0xa3; 16]), clock: test_time(803), same: true };
+    let greeted = Greeted { epoch: StoreEpoch([0xa3; 16]), clock: test_time(803), same: true, registers: None };
     let address = RelayAddress { device: device(5), addresses: vec!["10.0.0.1:7447".into(), "relay:7447".into()] };
     vec![
         ("frame_hello", Frame::Hello(Box::new(hello())), hello_shape),
         ("frame_hello_short", Frame::Hello(Box::new(with_nothing)), hello_shape),
+        ("frame_hello_cursor", Frame::Hello(Box::new(with_cursor)), hello_shape),
         (
             "frame_refuse",
             Frame::Refuse(RefuseCode::TicketUsed, "this ticket was used already".into(), None),
@@ -440,9 +449,13 @@ pub fn frames() -> Vec<Named<Frame>> {
         (
             "frame_greeting",
             Frame::Greeting(greeting),
-            "frame(variant fields(greeting(since same acks clock fallback)))",
+            leak(format!("frame(variant fields(greeting(since same acks clock fallback {CURSOR})))")),
         ),
-        ("frame_greeted", Frame::Greeted(greeted), "frame(variant fields(greeted(epoch clock same)))"),
+        (
+            "frame_greeted",
+            Frame::Greeted(greeted),
+            leak(format!("frame(variant fields(greeted(epoch clock same {CURSOR})))")),
+        ),
         ("frame_say_hello", Frame::SayHello, "frame(variant fields())"),
         (
             "frame_short_mark",
@@ -454,6 +467,7 @@ pub fn frames() -> Vec<Named<Frame>> {
             Frame::OwnAck(own),
             "frame(variant fields(ack(unit above counter time pending blocked quarantined signature)))",
         ),
+        ("frame_registers_cursor", Frame::RegistersCursor(cursor()), leak(format!("frame(variant fields({CURSOR}))"))),
     ]
 }
 
