@@ -140,6 +140,11 @@ impl World {
         if self.hostile.lies(nodes[1 - end]) {
             return;
         }
+        // What a disk holds only grows: of less it is another one, put back while the last word was on its way.
+        let held = |end: usize| self.ledger.held.get(nodes[end]).map_or(0, |h| h.order.len());
+        if (0..2).any(|end| held(end) < marks[end]) {
+            return;
+        }
         // What the step of this very moment stored is looked at first.
         self.after_step(nodes[end]);
         let charter = self.whole_charter();
