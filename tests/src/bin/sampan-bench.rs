@@ -41,6 +41,8 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         tsv: Option<PathBuf>,
     },
+    /// Runs each of the hottest paths once, for `.ci/run guard` to count their instructions.
+    Paths,
     /// The relay of the herd, in a process of its own.
     #[command(hide = true)]
     Relay { dir: PathBuf, web: String },
@@ -52,6 +54,10 @@ enum Command {
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Herd { branches, districts, at_once, tsv } => runtime(herd(branches, districts, at_once, tsv)),
+        Command::Paths => {
+            sampan_tests::guard::run();
+            Ok(())
+        }
         Command::Relay { dir, web } => return relay(&dir, &web),
         Command::Accept => runtime(accept()),
     };
