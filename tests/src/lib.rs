@@ -1,6 +1,6 @@
 //! What the tests and benches share: organisations on disk, generated records, a made-up disk, the
 //! plain model, the simulated world, a proxy for bad links, whole organisations in memory, the herd of
-//! branches, the paths whose instructions are counted and the rows of figures.
+//! branches, long measurements, the paths whose instructions are counted and the rows of figures.
 //!
 //! It does not: contain a test.
 
@@ -8,6 +8,7 @@ pub mod city;
 pub mod disk;
 pub mod guard;
 pub mod herd;
+pub mod long;
 pub mod model;
 pub mod proxy;
 pub mod shape;

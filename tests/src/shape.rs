@@ -106,9 +106,10 @@ impl Branch {
     }
 }
 
-/// The organisation: replica 0 is the hub, which holds everything, replica 1 the relay of district 0.
+/// The organisation: replica 0 is the hub, which holds everything, replica 1 the relay of district 0, replica 2 the
+/// device of branch 0.
 pub struct Shape {
-    /// The two replicas and their clock.
+    /// The three replicas and their clock.
     pub village: Village,
     /// The districts.
     pub districts: Vec<UnitId>,
@@ -121,6 +122,8 @@ pub struct Shape {
 pub const HUB: usize = 0;
 /// The relay of district 0 among the replicas.
 pub const DISTRICT: usize = 1;
+/// The device of branch 0, which lies in district 0, among the replicas.
+pub const BRANCH: usize = 2;
 
 /// A store in memory as the program packs.
 #[must_use]
@@ -185,12 +188,18 @@ impl Shape {
         assert_eq!(hub.engine.charter().void(), [], "an operation of the bench is void");
         let district = lower(hub, relay, districts[0], now);
         village.replicas.push(district);
+        let hub = &village.replicas[HUB];
+        let branch = lower(hub, all[0].key.clone(), all[0].unit, now);
+        village.replicas.push(branch);
         let mut shape = Self { village, districts, branches: all, written: 0 };
         for at in 0..shape.branches.len() {
             let group = shape.write(at);
             shape.take(HUB, &group);
             if shape.branches[at].district == 0 {
                 shape.take(DISTRICT, &group);
+            }
+            if at == 0 {
+                shape.take(BRANCH, &group);
             }
         }
         shape
@@ -208,6 +217,25 @@ impl Shape {
         group(org, &self.branches[at].commit(org, collection, self.village.now, self.written, 1))
     }
 
+    /// A commit of a charter that nobody has yet: another administrator lets one more device write in a branch.
+    ///
+    /// # Panics
+    /// See [`Shape::found`].
+    pub fn grant(&mut self, at: usize) -> Group {
+        self.written += 1;
+        let now = self.village.now;
+        let key = device_id(&test_key(5_000_000 + self.written));
+        let op = Op::Grant(plain_grant(key, Roles::EDITOR, now));
+        let hub = &mut self.village.replicas[HUB];
+        let branch = &self.branches[at];
+        // A log of its own, or it would have to continue the hub's.
+        let header = charter_header(hub, branch.unit, vec![branch.grant], now);
+        let header = Header { incarnation: Incarnation([self.written as u8; 16]), ..header };
+        let payload = charter_payload(hub, &[op], now);
+        let commit = Commit::seal(hub.engine.key(), header, payload).expect("a commit");
+        group(hub.engine.org(), &commit)
+    }
+
     /// The district and the hub no longer know what they held when they last met: a greeting will not do.
     ///
     /// # Panics
@@ -221,17 +249,18 @@ impl Shape {
         }
     }
 
-    /// A replica takes a commit in that some other way brought it.
+    /// A replica takes a commit in that some other way brought it; how many it stored.
     ///
     /// # Panics
     /// See [`Shape::found`].
-    pub fn take(&mut self, at: usize, group: &Group) {
+    pub fn take(&mut self, at: usize, group: &Group) -> u64 {
         let now = self.village.now;
         let Replica { store, engine, rng, .. } = &mut self.village.replicas[at];
         let from = DeviceId::default();
         let groups = std::slice::from_ref(group);
         let done = engine.intake(&mut **store, rng, from, groups, &|_, _| true, now).expect("an intake");
         assert_eq!((done.commits, done.quarantined), (1, 0), "a commit of the bench was not taken in");
+        done.commits
     }
 }
 
@@ -248,6 +277,11 @@ fn units(ids: &[UnitId], name: &str, kind: &str, since: Millis) -> Vec<Op> {
 
 /// The first commit of the hub in a unit's charter, on top of the commit that made the unit.
 fn charter_commit(hub: &mut Replica, unit: UnitId, above: CommitId, ops: &[Op], now: Millis) -> Commit {
+    let payload = charter_payload(hub, ops, now);
+    Commit::seal(hub.engine.key(), charter_header(hub, unit, vec![above], now), payload).expect("a charter commit")
+}
+
+fn charter_payload(hub: &mut Replica, ops: &[Op], now: Millis) -> Payload {
     let entries = ops.iter().map(|op| {
         let payload = op.encode();
         let payload_hash = Entry::hash_payload(EntryKind::Charter, &payload);
@@ -257,8 +291,11 @@ fn charter_commit(hub: &mut Replica, unit: UnitId, above: CommitId, ops: &[Op], 
         EntryPayload { entry, payload }
     });
     let secret: [u8; 16] = random(&mut hub.rng);
-    let payload = Payload { secret: secret.into(), entries: entries.collect() };
-    let header = Header {
+    Payload { secret: secret.into(), entries: entries.collect() }
+}
+
+fn charter_header(hub: &Replica, unit: UnitId, charter_heads: Vec<CommitId>, now: Millis) -> Header {
+    Header {
         format: FORMAT,
         org: hub.engine.org(),
         space: SpaceId::charter(unit),
@@ -267,12 +304,11 @@ fn charter_commit(hub: &mut Replica, unit: UnitId, above: CommitId, ops: &[Op], 
         sequence: 1,
         parents: Vec::new(),
         nonce: hub.engine.nonce(),
-        charter_heads: vec![above],
+        charter_heads,
         time: now,
         entries: 0,
         root: [0; 32],
-    };
-    Commit::seal(hub.engine.key(), header, payload).expect("a charter commit")
+    }
 }
 
 /// A commit as frames carry it.
@@ -297,7 +333,7 @@ fn batch(org: OrgId, commits: &[Commit], now: Millis) -> Batch {
     batch
 }
 
-/// The relay of a district, with the charters that it holds: its own, those below it, and those above.
+/// The replica of a unit's device, with the charters that it holds: its own, those below it, and those above.
 fn lower(hub: &Replica, key: SigningKey, unit: UnitId, now: Millis) -> Replica {
     let charter: &Charter = hub.engine.charter();
     let above: Vec<UnitId> = charter.chain(&unit).map(|u| u.id).collect();
@@ -309,5 +345,5 @@ fn lower(hub: &Replica, key: SigningKey, unit: UnitId, now: Millis) -> Replica {
     store.write(&batch(org, &own, now)).expect("a write");
     let engine = Engine::open(&mut *store, org, key, Arc::new(ZstdCodec), &mut rng).expect("an engine");
     assert_eq!(engine.charter().waiting(), 0, "a cause of a charter is missing");
-    Replica { store, engine, rng, name: "district".into() }
+    Replica { store, engine, rng, name: "below".into() }
 }

@@ -147,8 +147,13 @@ fn organisation() {
     shape.forget();
     let group = shape.write(0);
     shape.take(HUB, &group);
-    let end = path!(counted_sync_one_branch_differs, || shape.village.sync(DISTRICT, HUB));
-    assert!(end.verified() && end.changes == (0, 1), "{end:?}");
+    let differs = path!(counted_sync_one_branch_differs, || shape.village.sync(DISTRICT, HUB));
+    assert!(differs.verified() && differs.changes == (0, 1), "{differs:?}");
+
+    // A charter's commit: what one more device that joins costs the hub.
+    let group = shape.grant(1);
+    let grown = path!(counted_intake_charter_commit, || shape.take(HUB, &group));
+    assert_eq!(grown, 1);
 }
 
 fn charter_reach(engine: &Engine) -> u8 {

@@ -21,6 +21,7 @@ mod many;
 mod model;
 mod model_random;
 mod narrowing;
+mod shape;
 mod sync;
 mod tricks;
 
