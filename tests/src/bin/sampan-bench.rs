@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 use sampan_node::net::{Endpoint, Options};
 use sampan_tests::herd::{self, Branch, Kept};
 use sampan_tests::table::{Row, percentile};
+use sampan_tests::{long, shape};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command as Process, ExitCode, Stdio};
@@ -41,6 +42,37 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         tsv: Option<PathBuf>,
     },
+    /// Runs each of the hottest paths once, for `.ci/run guard` to count their instructions.
+    Paths,
+    /// What a district's relay and the hub say to find one branch that differs, sessions in memory.
+    Tree {
+        /// Districts.
+        #[arg(long, value_name = "N", default_value_t = shape::CITY.districts)]
+        districts: usize,
+        /// Grassroots units.
+        #[arg(long, value_name = "N", default_value_t = shape::CITY.grassroots)]
+        grassroots: usize,
+        /// Branches.
+        #[arg(long, value_name = "N", default_value_t = shape::CITY.branches)]
+        branches: usize,
+    },
+    /// Commits of 1, 10 and 256 entries that a relay takes in a second, on disk, beside its floors.
+    Intake,
+    /// First loads of these sizes: time, bytes, memory, disk and opening; a table, raw lines and plots.
+    Sizes {
+        /// How many records.
+        #[arg(value_name = "N", default_values_t = [100, 1_000, 10_000])]
+        sizes: Vec<usize>,
+        /// The folder for `sizes.tsv` and the plots.
+        #[arg(long, value_name = "DIR", default_value = "target/sizes")]
+        out: PathBuf,
+    },
+    /// The process that loads.
+    #[command(hide = true)]
+    Load { dir: PathBuf, ticket: String },
+    /// The process that opens.
+    #[command(hide = true)]
+    Open { dir: PathBuf },
     /// The relay of the herd, in a process of its own.
     #[command(hide = true)]
     Relay { dir: PathBuf, web: String },
@@ -52,6 +84,24 @@ enum Command {
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Herd { branches, districts, at_once, tsv } => runtime(herd(branches, districts, at_once, tsv)),
+        Command::Paths => {
+            sampan_tests::guard::run();
+            Ok(())
+        }
+        Command::Tree { districts, grassroots, branches } => {
+            load_of_the_machine();
+            long::tree::run(shape::Counts { districts, grassroots, branches })
+        }
+        Command::Intake => {
+            load_of_the_machine();
+            long::intake::run()
+        }
+        Command::Sizes { sizes, out } => {
+            load_of_the_machine();
+            runtime(async move { long::sizes::run(&sizes, &out).await })
+        }
+        Command::Load { dir, ticket } => runtime(async move { long::sizes::load(&dir, &ticket).await }),
+        Command::Open { dir } => long::sizes::open(&dir),
         Command::Relay { dir, web } => return relay(&dir, &web),
         Command::Accept => runtime(accept()),
     };
@@ -67,6 +117,12 @@ fn main() -> ExitCode {
 fn runtime(work: impl Future<Output = Result<(), String>>) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     runtime.map_err(|e| e.to_string())?.block_on(work)
+}
+
+/// Times are worth little without it.
+fn load_of_the_machine() {
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    println!("load of the machine before: {}", load.trim());
 }
 
 /// The program's own `run`, with what its command line would say.
@@ -133,8 +189,7 @@ impl Drop for Other {
 }
 
 async fn herd(branches: usize, districts: usize, at_once: usize, tsv: Option<PathBuf>) -> Result<(), String> {
-    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    println!("load of the machine before: {}", load.trim());
+    load_of_the_machine();
     let dir = tempfile::tempdir().map_err(|e| e.to_string())?;
     let city = dir.path().join("city");
     let began = Instant::now();

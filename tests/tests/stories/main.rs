@@ -22,6 +22,7 @@ mod model;
 mod model_random;
 mod narrowing;
 mod registers;
+mod shape;
 mod sync;
 mod tricks;
 

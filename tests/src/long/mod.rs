@@ -1,0 +1,8 @@
+//! Long measurements, run by `sampan-bench`: the digest tree, a relay's intake, first loads of many sizes.
+//!
+//! It does not: run in the tests, but for a small digest tree (`tests/stories/shape.rs`).
+
+pub mod intake;
+pub mod plot;
+pub mod sizes;
+pub mod tree;
