@@ -22,6 +22,7 @@ mod model;
 mod model_random;
 mod narrowing;
 mod sync;
+mod taken;
 mod tricks;
 
 use sampan_core::id::{DeviceId, OrgId, StoreEpoch};
