@@ -666,7 +666,8 @@ class Rights:
         if space[1] in (CHARTER_FLOW, LOCAL_FLOW):
             return []
         unit, cuts = space[0], self.cuts.get(key, [])
-        gaps = [name for name in self.collections(key) if not self.goes_on(key, unit, name)]
+        everything = {(c["by"], c["at"]) for c in cuts}
+        gaps = [name for name in self.collections(key) if not self.lets_carry(key, unit, [], name, everything)]
         taken = lambda c: any(self.takes(c, r, unit, name) for r in self.grants.get(key, []) for name in gaps)
         return [c for c in cuts if self.reaches(c, unit) and (c["final"] or taken(c))]
 
@@ -689,26 +690,29 @@ class Rights:
     def came_after(self, key, right, unit, collection):
         """Whether a right was given after a narrowing that took a collection and left nothing of it."""
         seen = lambda c: c["kind"] == "narrow" and c["by"] != right[4] and c["by"] in self.past(right[4])
-        mine = self.grants.get(key, [])
-        left = lambda c: any(r[4] == c["by"] and self.writes(r, unit, collection) for r in mine)
-        cuts = [c for c in self.cuts.get(key, []) if seen(c) and not left(c)]
-        return any(self.takes(c, r, unit, collection) for c in cuts for r in mine)
+        cuts = [c for c in self.cuts.get(key, []) if seen(c) and not self.leaves(key, c, unit, collection)]
+        return any(self.takes(c, r, unit, collection) for c in cuts for r in self.grants.get(key, []))
 
-    def goes_on(self, key, unit, collection):
-        """Whether a right that nothing took or came before lets a collection be written."""
-        cuts = self.cuts.get(key, [])
-        taken = lambda r: any(self.takes(c, r, unit, collection) for c in cuts)
-        whole = lambda r: self.writes(r, unit, collection) and not self.came_after(key, r, unit, collection)
-        return any(whole(r) and not taken(r) for r in self.grants.get(key, []))
+    def leaves(self, key, cut, unit, collection):
+        """Whether the commit of a cut gives its device a right to a collection."""
+        return any(r[4] == cut["by"] and self.writes(r, unit, collection) for r in self.grants.get(key, []))
 
-    def lets_carry(self, h, collection, out_of):
-        """Whether a commit outside these cuts, of what it had seen, may carry a collection."""
-        key, unit, cuts = h["device"], h["space"][0], self.cuts.get(h["device"], [])
-        for r in self.grants.get(key, []):
-            out = any(self.takes(c, r, unit, collection) for c in cuts if (c["by"], c["at"]) in out_of)
-            if self.writes(r, unit, collection) and not out:
-                saw = any(r[4] == head or r[4] in self.past(head) for head in h["charter_heads"])
-                if saw or not self.came_after(key, r, unit, collection):
+    def lets_carry(self, key, unit, heads, collection, out_of):
+        """Whether a commit outside these cuts, which names these charter heads, may carry a collection."""
+        rights, cuts = self.grants.get(key, []), self.cuts.get(key, [])
+        out = [c for c in cuts if (c["by"], c["at"]) in out_of]
+
+        def continues(new, old):
+            taken = [c for c in cuts if self.takes(c, old, unit, collection)]
+            gap = any(c in out and not self.leaves(key, c, unit, collection) for c in taken)
+            here = any(c["by"] == new[4] for c in taken)
+            return here and not gap and not self.came_after(key, old, unit, collection)
+
+        for r in rights:
+            if self.writes(r, unit, collection) and not any(self.takes(c, r, unit, collection) for c in out):
+                saw = any(r[4] == head or r[4] in self.past(head) for head in heads)
+                after = not saw and self.came_after(key, r, unit, collection)
+                if not after or any(continues(r, old) for old in rights):
                     return True
         return False
 
@@ -892,7 +896,8 @@ def place_of(cid, h, state):
         return "released", out_of
     if not out:
         return ("inside" if reached else None), out_of
-    left = any(rights.lets_carry(h, name, out_of) for name in rights.collections(h["device"]))
+    key, unit, heads = h["device"], space[0], h["charter_heads"]
+    left = any(rights.lets_carry(key, unit, heads, name, out_of) for name in rights.collections(key))
     if left and not any(c["final"] for c in out):
         return "allowed", out_of
     return ("rejected" if rights.word(False, cid, space[0]) else "outside"), out_of
@@ -921,8 +926,10 @@ def audit_entry(line, state, _):
     need((cid, index) not in state["entries"], "an entry that stands twice")
     state["entries"][cid, index] = {"author": h["device"], "record": record, "status": line["status"], "change": digest, "deps": deps}
     stands = state["places"][cid] in (None, "inside", "allowed", "released")
-    lets = state["places"][cid] == "released" or state["rights"].lets_carry(h, line["collection"], state["out_of"][cid])
-    need(not stands or lets, "an entry of a collection that was taken, or never given, told as if it stood")
+    lets = lambda: state["rights"].lets_carry(
+        h["device"], h["space"][0], h["charter_heads"], line["collection"], state["out_of"][cid]
+    )
+    need(not stands or state["places"][cid] == "released" or lets(), "an entry of a collection that was taken, or never given, told as if it stood")
     need((line["status"] == "outside") != stands, "the column 'status' says something else than the cuts")
     need(stands or line["fields"] == {}, "an entry outside a cut that is told as if it stood")
     if line["status"] == "accepted":

@@ -86,13 +86,8 @@ impl ModelCharter {
         let cuts = self.bearing(device, space);
         let unit = &space.unit;
         let rights: Vec<&ModelRight> = self.ever.rights.get(device).into_iter().flatten().collect();
-        let whole = |collection: &str| {
-            let untaken = |r: &&&ModelRight| !cuts.iter().any(|c| self.takes(c, r, unit, collection));
-            rights.iter().filter(untaken).any(|r| {
-                let after = cuts.iter().any(|c| self.is_after(r, c, device, unit, collection));
-                self.lets(r, r.roles, unit, collection) && !after
-            })
-        };
+        // To one that has seen nothing and lies outside of everything.
+        let whole = |collection: &str| self.lets_carry(device, space, &[], collection, &|_| false);
         let gone = |collection: &&String| {
             let taken = rights.iter().any(|r| cuts.iter().any(|c| self.takes(c, r, unit, collection)));
             taken && !whole(collection)
@@ -127,8 +122,14 @@ impl ModelCharter {
     fn is_after(&self, right: &ModelRight, cut: &ModelCut, device: &DeviceId, unit: &UnitId, collection: &str) -> bool {
         let others = || self.ever.rights.get(device).into_iter().flatten();
         let seen = cut.by != right.taken && self.saw_commit(&right.taken, &cut.by);
-        let left = others().any(|r| r.taken == cut.by && self.lets(r, r.roles, unit, collection));
+        let left = self.leaves(cut, device, unit, collection);
         cut.narrows && seen && !left && others().any(|r| self.takes(cut, r, unit, collection))
+    }
+
+    /// Whether what a cut says also gives its device the collection.
+    fn leaves(&self, cut: &ModelCut, device: &DeviceId, unit: &UnitId, collection: &str) -> bool {
+        let mut rights = self.ever.rights.get(device).into_iter().flatten();
+        rights.any(|r| r.taken == cut.by && self.lets(r, r.roles, unit, collection))
     }
 
     /// Whether some right that its device was given lets a commit that names these commits of charters carry a
@@ -144,11 +145,19 @@ impl ModelCharter {
     ) -> bool {
         let cuts = self.bearing(device, space);
         let unit = &space.unit;
-        self.ever.rights.get(device).into_iter().flatten().any(|r| {
+        let rights = || self.ever.rights.get(device).into_iter().flatten();
+        let after = |r: &ModelRight| cuts.iter().any(|c| self.is_after(r, c, device, unit, collection));
+        // One right took the place of another that had no gap before, but for cuts that left the collection.
+        let went_on = |new: &ModelRight, old: &ModelRight| {
+            let of_old = || cuts.iter().filter(|c| self.takes(c, old, unit, collection));
+            let lasted = of_old().all(|c| inside(c) || self.leaves(c, device, unit, collection));
+            lasted && !after(old) && of_old().any(|c| c.by == new.taken)
+        };
+        rights().any(|r| {
             let saw = heads.iter().any(|head| self.saw_commit(head, &r.taken));
             self.lets(r, r.roles, unit, collection)
                 && !cuts.iter().any(|c| self.takes(c, r, unit, collection) && !inside(c))
-                && (saw || !cuts.iter().any(|c| self.is_after(r, c, device, unit, collection)))
+                && (saw || !after(r) || rights().any(|old| went_on(r, old)))
         })
     }
 

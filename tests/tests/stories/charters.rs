@@ -708,7 +708,7 @@ fn collections_become_fewer_step_by_step_and_what_is_left_goes_on() {
     assert_eq!(charter.carried(&of, ["members", "inspections"]), Carried::Taken, "as a whole");
 }
 
-/// Two narrowings that had not seen each other: what both leave, alike in every order.
+/// Two narrowings that had not seen each other: what either leaves, alike in every order.
 #[test]
 fn narrowings_beside_each_other_fold_alike_and_a_widening_gives_back_from_where_it_was_seen() {
     let mut w = World::new(0, true);

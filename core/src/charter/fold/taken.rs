@@ -62,10 +62,11 @@ impl Charter {
     pub fn cuts_of(&self, device: &DeviceId, space: &SpaceId) -> impl Iterator<Item = &StandingCut> {
         let cut = !matches!(space.flow, Flow::Charter | Flow::Local);
         let all: Vec<&StandingCut> = self.cuts.get(device).filter(|_| cut).into_iter().flatten().collect();
+        let bare = Carrier { device, space, heads: &[], inside: &|_| false };
         // Few devices are ever cut: only for them the collections are looked at.
         let gaps: Vec<&str> = if all.iter().any(|c| !c.kind.is_final()) {
             let named = self.collections_of(device).into_iter();
-            named.filter(|name| !self.goes_on(device, &space.unit, name)).collect()
+            named.filter(|name| !self.holds_for(&bare, name)).collect()
         } else {
             Vec::new()
         };
@@ -120,21 +121,11 @@ impl Charter {
         })
     }
 
-    /// Whether a right lets its holder write a collection of a unit, was not taken by any cut, and was given
-    /// neither after a narrowing of that.
-    fn goes_on(&self, device: &DeviceId, unit: &UnitId, collection: &str) -> bool {
-        self.ever(device).any(|r| {
-            r.writes(self.covered(r, unit), collection)
-                && !self.narrowings(device).any(|c| self.takes(c, r, unit, collection))
-                && !self.came_after(device, r, unit, collection)
-        })
-    }
-
     /// Whether a right was given after a narrowing that took a collection, and a commit had not seen it.
     fn unseen(&self, of: &Carrier<'_>, right: &Right, collection: &str) -> bool {
         let after = self.later.get(&(*of.device, right.taken));
         let seen = after.is_some_and(|a| of.heads.iter().any(|h| a.seen.contains(h)));
-        !seen && self.came_after(of.device, right, &of.space.unit, collection)
+        !seen && self.came_after(of.device, right, &of.space.unit, collection) && !self.continues(of, right, collection)
     }
 
     /// Whether a right was given after a narrowing that took a collection and left nothing of it.
@@ -142,9 +133,28 @@ impl Charter {
         let Some(after) = self.later.get(&(*device, right.taken)) else { return false };
         let mut cuts = self.narrowings(device).filter(|c| after.cuts.contains(&c.by));
         cuts.any(|c| {
-            let left = |r: &Right| r.taken == c.by && r.writes(self.covered(r, unit), collection);
-            self.ever(device).any(|r| self.takes(c, r, unit, collection)) && !self.ever(device).any(left)
+            self.ever(device).any(|r| self.takes(c, r, unit, collection)) && !self.leaves(c, device, unit, collection)
         })
+    }
+
+    /// Whether a right is what a narrowing left of one that itself went on until then.
+    fn continues(&self, of: &Carrier<'_>, right: &Right, collection: &str) -> bool {
+        let (device, unit) = (of.device, &of.space.unit);
+        let here = |r: &Right| {
+            let mut cuts = self.narrowings(device).filter(|c| c.by == right.taken);
+            cuts.any(|c| self.takes(c, r, unit, collection))
+        };
+        let gap = |c: &StandingCut| !self.leaves(c, device, unit, collection) && !(of.inside)(c);
+        self.ever(device).any(|r| {
+            here(r)
+                && !self.came_after(device, r, unit, collection)
+                && !self.narrowings(device).any(|c| self.takes(c, r, unit, collection) && gap(c))
+        })
+    }
+
+    /// Whether the commit of a cut gives its device a right to a collection.
+    fn leaves(&self, cut: &StandingCut, device: &DeviceId, unit: &UnitId, collection: &str) -> bool {
+        self.ever(device).any(|r| r.taken == cut.by && r.writes(self.covered(r, unit), collection))
     }
 
     /// Whether a cut that is not final takes from a right what lets it write a collection of a unit.
