@@ -476,7 +476,8 @@ OPERATIONS[16] = "succeed"
 CUTS = "revoke lost retire narrow close".split()
 FINAL = ("revoke", "lost", "retire")
 CHARTER_FLOW, LOCAL_FLOW = 0, 4
-RELAY, ADMIN, EDITOR = 4 | 1, 8 | 4 | 2 | 1, 2 | 1
+RELAY, ADMIN, EDITOR, INSPECTOR = 4 | 1, 8 | 4 | 2 | 1, 2 | 1, 16 | 1
+INSPECTIONS = "inspections"
 COLUMNS = {
     "audit": "line form organisation name made_by made_at of",
     "charter": "line commit unit author at first_seen_at operations group cut",
@@ -526,7 +527,7 @@ class Rights:
 
     def covered(self, right, unit):
         """What a right gives on a unit."""
-        at, given, subtree, _, _ = right
+        at, given, subtree = right[:3]
         if at == unit:
             return given
         # Admin and relay hold below without being said.
@@ -574,7 +575,8 @@ class Rights:
             key, roles, subtree, _, until, ticket = fields[0][:6]
             if not (rooted or self.may(author, unit, ADMIN)):
                 return False
-            right = (unit, roles, subtree, until, cid)
+            named = fields[0][8] if len(fields[0]) > 8 else None
+            right = (unit, roles, subtree, until, cid, None if named is None else frozenset(named))
             (self.tickets if ticket else self.grants).setdefault(key, []).append(right)
         elif number == 3:
             device, _, proof = fields
@@ -582,7 +584,7 @@ class Rights:
             if not rights:
                 return False
             check_signature("enrol", device, author, proof)
-            self.grants.setdefault(device, []).extend(r[:4] + (cid,) for r in rights)
+            self.grants.setdefault(device, []).extend(r[:4] + (cid, r[5]) for r in rights)
         return True
 
     def successions(self):
@@ -629,7 +631,8 @@ class Rights:
                 final = kind in FINAL
                 if not final and not given:
                     continue
-                cut = dict(by=cid, kind=kind, reason=reason, tips=tips, issuer=author, final=final,
+                at = len(self.cuts.get(key, []))
+                cut = dict(by=cid, at=at, kind=kind, reason=reason, tips=tips, issuer=author, final=final,
                            realm=None if final and rooted else above if final else [unit],
                            targets=set() if final else set(given), remaining=remaining if kind == "narrow" else 0)
                 self.cuts.setdefault(key, []).append(cut)
@@ -662,12 +665,56 @@ class Rights:
         """The cuts that bear on what a device wrote in a space of records."""
         if space[1] in (CHARTER_FLOW, LOCAL_FLOW):
             return []
-        cuts = self.cuts.get(key, [])
-        less = [c for c in cuts if not c["final"] and c["remaining"] & EDITOR != EDITOR]
-        taken = {t for c in less for t in c["targets"]}
-        other = [r for r in self.grants.get(key, []) if r[4] not in taken]
-        edits = any(self.covered(r, space[0]) & EDITOR == EDITOR for r in other)
-        return [c for c in cuts if self.reaches(c, space[0]) and (c["final"] or (c in less and not edits))]
+        unit, cuts = space[0], self.cuts.get(key, [])
+        everything = {(c["by"], c["at"]) for c in cuts}
+        gaps = [name for name in self.collections(key) if not self.lets_carry(key, unit, [], name, everything)]
+        taken = lambda c: any(self.takes(c, r, unit, name) for r in self.grants.get(key, []) for name in gaps)
+        return [c for c in cuts if self.reaches(c, unit) and (c["final"] or taken(c))]
+
+    def collections(self, key):
+        """Names that stand for every collection, as far as a device's rights tell them apart."""
+        return set().union({INSPECTIONS, ""}, *(r[5] or () for r in self.grants.get(key, [])))
+
+    def writes(self, right, unit, collection, left=0xFF):
+        """Whether a right, or what a cut leaves of it, lets a collection of a unit be written."""
+        roles = self.covered((right[0], right[1] & left) + right[2:], unit)
+        role = roles & EDITOR == EDITOR or (collection == INSPECTIONS and roles & INSPECTOR == INSPECTOR)
+        return role and (right[5] is None or collection in right[5])
+
+    def takes(self, cut, right, unit, collection):
+        """Whether a cut that is not final takes a collection from a right."""
+        mine = not cut["final"] and right[4] in cut["targets"] and self.reaches(cut, unit)
+        was = mine and self.writes(right, unit, collection)
+        return was and not self.writes(right, unit, collection, cut["remaining"])
+
+    def came_after(self, key, right, unit, collection):
+        """Whether a right was given after a narrowing that took a collection and left nothing of it."""
+        seen = lambda c: c["kind"] == "narrow" and c["by"] != right[4] and c["by"] in self.past(right[4])
+        cuts = [c for c in self.cuts.get(key, []) if seen(c) and not self.leaves(key, c, unit, collection)]
+        return any(self.takes(c, r, unit, collection) for c in cuts for r in self.grants.get(key, []))
+
+    def leaves(self, key, cut, unit, collection):
+        """Whether the commit of a cut gives its device a right to a collection."""
+        return any(r[4] == cut["by"] and self.writes(r, unit, collection) for r in self.grants.get(key, []))
+
+    def lets_carry(self, key, unit, heads, collection, out_of):
+        """Whether a commit outside these cuts, which names these charter heads, may carry a collection."""
+        rights, cuts = self.grants.get(key, []), self.cuts.get(key, [])
+        out = [c for c in cuts if (c["by"], c["at"]) in out_of]
+
+        def continues(new, old):
+            taken = [c for c in cuts if self.takes(c, old, unit, collection)]
+            gap = any(c in out and not self.leaves(key, c, unit, collection) for c in taken)
+            here = any(c["by"] == new[4] for c in taken)
+            return here and not gap and not self.came_after(key, old, unit, collection)
+
+        for r in rights:
+            if self.writes(r, unit, collection) and not any(self.takes(c, r, unit, collection) for c in out):
+                saw = any(r[4] == head or r[4] in self.past(head) for head in heads)
+                after = not saw and self.came_after(key, r, unit, collection)
+                if not after or any(continues(r, old) for old in rights):
+                    return True
+        return False
 
     def counts(self, key, space):
         unit, flow, _ = space
@@ -676,7 +723,7 @@ class Rights:
             namers = {self.succession, *(v[1] for v in self.named.values())}
             royal = key in (self.org, *(v[0] for v in self.named.values())) or (key in namers and unit == self.root)
             return royal or ticket or self.may(key, unit, RELAY)
-        return self.may(key, unit, EDITOR)
+        return self.may(key, unit, EDITOR) or self.may(key, unit, INSPECTOR)
 
 
 def utc(ms):
@@ -721,7 +768,7 @@ def check_audit(file, root):
     need(data.endswith(b"\n"), "the file is cut: its last line is missing")
     raw = data[:-1].split(b"\n")
     state = {"charter": [], "cut": {}, "rights": None, "commits": {}, "places": {}, "reached": {}, "entries": {}}
-    state["changes"] = {}
+    state["changes"], state["out_of"] = {}, {}
     hasher = blake3(tag("audit"))
     for number, text in enumerate(raw, 1):
         try:
@@ -824,26 +871,36 @@ def audit_commit(line, state, _):
     need(h["space"][1] != 0 and counts, f"{h['device'].hex()} has no right")
     need(cid not in state["commits"], "a commit that stands twice")
     state["commits"][cid] = h
-    state["places"][cid] = place_of(cid, h, state)
-    need(line.get("cut") == state["places"][cid], "the column 'cut' says something else than the cuts in the charter")
+    place, state["out_of"][cid] = place_of(cid, h, state)
+    if place == "allowed" and line.get("cut") != place:
+        # It may be left out for an entry, or for a commit before it, that the file does not show.
+        place = "rejected" if rights.word(False, cid, unit) else "outside"
+    state["places"][cid] = place
+    need(line.get("cut") == place, "the column 'cut' says something else than the cuts in the charter")
 
 
 def place_of(cid, h, state):
-    """Where a commit lies to the cuts of its author; what is inside comes newest first, and leads to its parents."""
+    """Where a commit lies to the cuts of its author, and those that it lies outside of; what is inside comes newest
+    first, and leads to its parents."""
     rights, space = state["rights"], tuple(h["space"])
     log = h["device"], space
     if log not in state["reached"]:
-        state["reached"][log] = [set(c["tips"].get(space, ())) for c in rights.cuts_of(h["device"], h["space"])]
+        state["reached"][log] = [(c, set(c["tips"].get(space, ()))) for c in rights.cuts_of(h["device"], h["space"])]
     reached = state["reached"][log]
-    inside = all(cid in r for r in reached)
-    for r in reached:
+    out = [c for c, r in reached if cid not in r]
+    out_of = {(c["by"], c["at"]) for c in out}
+    for _, r in reached:
         if cid in r:
             r.update(h["parents"])
     if rights.word(True, cid, space[0]):
-        return "released"
-    if inside:
-        return "inside" if reached else None
-    return "rejected" if rights.word(False, cid, space[0]) else "outside"
+        return "released", out_of
+    if not out:
+        return ("inside" if reached else None), out_of
+    key, unit, heads = h["device"], space[0], h["charter_heads"]
+    left = any(rights.lets_carry(key, unit, heads, name, out_of) for name in rights.collections(key))
+    if left and not any(c["final"] for c in out):
+        return "allowed", out_of
+    return ("rejected" if rights.word(False, cid, space[0]) else "outside"), out_of
 
 
 def audit_entry(line, state, _):
@@ -868,7 +925,11 @@ def audit_entry(line, state, _):
     from_utc(line["first_seen_at"])
     need((cid, index) not in state["entries"], "an entry that stands twice")
     state["entries"][cid, index] = {"author": h["device"], "record": record, "status": line["status"], "change": digest, "deps": deps}
-    stands = state["places"][cid] in (None, "inside", "released")
+    stands = state["places"][cid] in (None, "inside", "allowed", "released")
+    lets = lambda: state["rights"].lets_carry(
+        h["device"], h["space"][0], h["charter_heads"], line["collection"], state["out_of"][cid]
+    )
+    need(not stands or state["places"][cid] == "released" or lets(), "an entry of a collection that was taken, or never given, told as if it stood")
     need((line["status"] == "outside") != stands, "the column 'status' says something else than the cuts")
     need(stands or line["fields"] == {}, "an entry outside a cut that is told as if it stood")
     if line["status"] == "accepted":

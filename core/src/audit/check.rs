@@ -7,12 +7,12 @@
 //! signed.
 
 use super::FORM;
-use super::cuts::{Cuts, OUTSIDE, Place};
+use super::cuts::{CutId, Cuts, OUTSIDE, Place, carried, left_out};
 use super::error::{AuditError, Finding};
 use super::line::{CharterLine, CommitLine, EndLine, EntryLine, HeadLine, Line, utc};
 use super::make::operations;
 use super::tell::{KINDS, tell};
-use crate::charter::Charter;
+use crate::charter::{Carried, Charter};
 use crate::engine::NewRecordEntry;
 use crate::hash::Tagged;
 use crate::id::{ChangeHash, CommitId, DeviceId, Flow, OrgId, RecordId};
@@ -126,7 +126,8 @@ pub struct Verifier {
     /// What each of them says of cuts.
     charter_cut: Vec<Option<String>>,
     charter: Option<(Charter, Option<Schema>)>,
-    commits: BTreeMap<CommitId, (Header, Place)>,
+    /// With where each lies, and the cuts that it lies outside of.
+    commits: BTreeMap<CommitId, (Header, Place, BTreeSet<CutId>)>,
     cuts: Cuts,
     outside: u64,
     record: Option<(RecordId, Vec<Open>)>,
@@ -316,9 +317,14 @@ impl Verifier {
             return Err(Finding::Twice(format!("commit {commit}")));
         }
         let Some((charter, _)) = &self.charter else { return Err(Finding::NoFounding) };
-        let place = self.cuts.place(charter, &commit, h);
+        let (mut place, out_of) = self.cuts.place(charter, &commit, h);
+        // Past a cut that left something it may be said to stand, and then no entry may be of what was taken; or to
+        // be left out, as whatever it leads to is that a file does not show.
+        if place == Place::Allowed && c.cut.as_deref() != place.word() {
+            place = left_out(charter, &commit, h);
+        }
         column("cut", c.cut.as_deref() == place.word())?;
-        self.commits.insert(commit, (h.clone(), place));
+        self.commits.insert(commit, (h.clone(), place, out_of));
         Ok(())
     }
 
@@ -331,7 +337,7 @@ impl Verifier {
             }
         }
         let commit: CommitId = id(&text.commit, "its commit")?;
-        let (header, place) = self.commits.get(&commit).cloned().ok_or(Finding::CommitMissing(commit))?;
+        let (header, place, out_of) = self.commits.get(&commit).cloned().ok_or(Finding::CommitMissing(commit))?;
         let kind = KINDS.iter().find(|(_, name)| *name == text.kind).ok_or(Finding::Column("kind"))?.0;
         let (payload, salt) = (base64(&text.payload)?, base64(&text.salt)?);
         let salt: [u8; 16] = salt.try_into().map_err(|_| Finding::Unreadable("a salt's width"))?;
@@ -364,6 +370,14 @@ impl Verifier {
         column("unit", text.unit == header.space.unit.to_string())?;
         column("author", text.author == (kind == EntryKind::Change).then(|| header.device.to_string()))?;
         column("first_seen_at", millis(&text.first_seen_at).is_some())?;
+        if place.stands() && place != Place::Released {
+            let (charter, _) = self.fold()?;
+            match carried(charter, &header, &out_of, [text.collection.as_str()]) {
+                Carried::Counts => {}
+                Carried::Never => return Err(Finding::NoRight { device: header.device, unit: header.space.unit }),
+                Carried::Taken | Carried::Nothing => return Err(Finding::Column("cut")),
+            }
+        }
         if !self.used.insert((commit, text.index)) {
             return Err(Finding::Twice(format!("entry {} of commit {commit}", text.index)));
         }

@@ -7,9 +7,10 @@
 //! out goes into the file in this order and unchanged, for the last line signs it.
 
 use super::FORM;
-use super::cuts::{Cuts, OUTSIDE};
+use super::cuts::{Cuts, OUTSIDE, Place, carried, left_out};
 use super::line::{CharterLine, CommitLine, EndLine, EntryLine, HeadLine, Line, OfLine, utc};
 use super::tell::{KINDS, tell};
+use crate::charter::Carried;
 use crate::engine::{Engine, NewRecordEntry};
 use crate::hash::Tagged;
 use crate::id::{CommitId, DeviceId, Flow, RecordId, SpaceId, UnitId};
@@ -144,7 +145,13 @@ impl<'a> AuditWriter<'a> {
 
     /// The line of a commit, if it was not told; before it, where a cut bears on its device, those of all that
     /// counts of it, newest first: they show that what is inside is.
-    fn commit_lines(&mut self, store: &dyn Store, head: &VerifiedHeader, out: &mut String) -> Result<(), StoreError> {
+    fn commit_lines(
+        &mut self,
+        store: &dyn Store,
+        head: &VerifiedHeader,
+        stands: bool,
+        out: &mut String,
+    ) -> Result<(), StoreError> {
         let (charter, h) = (self.engine.charter(), head.header());
         let log = (h.device, h.space);
         if charter.cuts_of(&h.device, &h.space).next().is_some() && self.chained.insert(log) {
@@ -159,20 +166,25 @@ impl<'a> AuditWriter<'a> {
                     }
                 }
                 heads.sort_by_key(|head| std::cmp::Reverse(held.iter().find(|c| c.id == head.id()).map(|c| c.key)));
-                heads.iter().for_each(|head| self.commit_line(head, out));
+                heads.iter().for_each(|head| self.commit_line(head, true, out));
             }
         }
-        self.commit_line(head, out);
+        self.commit_line(head, stands, out);
         Ok(())
     }
 
-    fn commit_line(&mut self, head: &VerifiedHeader, out: &mut String) {
+    fn commit_line(&mut self, head: &VerifiedHeader, stands: bool, out: &mut String) {
         let (id, h) = (head.id(), head.header());
         if !self.told.insert(id) {
             return;
         }
         let signed = head.signed();
-        let place = self.cuts.place(self.engine.charter(), &id, h);
+        let charter = self.engine.charter();
+        let place = match self.cuts.place(charter, &id, h).0 {
+            // Whether it carries what was taken, its header does not say.
+            Place::Allowed if !stands => left_out(charter, &id, h),
+            place => place,
+        };
         let line = Line::Commit(CommitLine {
             commit: id.to_string(),
             unit: h.space.unit.to_string(),
@@ -191,15 +203,28 @@ impl<'a> AuditWriter<'a> {
             let Some(head) = self.aside.get(at).map(|(o, _)| o.commit.head().clone()) else { continue };
             // First what stands: whether this does is seen from it.
             let known = self.told.contains(&head.id());
-            if !known && self.cuts.look(self.engine.charter(), &head.id(), head.header()).stands() {
+            if !known && !self.is_left_out(store, at)? {
                 continue;
             }
-            self.commit_lines(store, &head, out)?;
+            self.commit_lines(store, &head, false, out)?;
             let Some((opened, seen)) = self.aside.get(at) else { continue };
             let Some(line) = aside_line(opened, *seen, index) else { continue };
             self.put(out, &Line::Entry(line));
         }
         Ok(())
+    }
+
+    /// Whether a cut leaves out a commit that was put aside, or one that it continues.
+    fn is_left_out(&mut self, store: &dyn Store, at: usize) -> Result<bool, StoreError> {
+        let Some((opened, _)) = self.aside.get(at) else { return Ok(false) };
+        let (charter, id, h) = (self.engine.charter(), opened.commit.id(), opened.commit.header());
+        let (place, out_of) = self.cuts.look(charter, &id, h);
+        if place != Place::Allowed {
+            return Ok(!place.stands());
+        }
+        let entries = opened.commit.payload().entries.iter().filter(|e| e.entry.kind != EntryKind::Hole);
+        let taken = carried(charter, h, &out_of, entries.map(|e| e.entry.collection.as_str())) != Carried::Counts;
+        Ok(taken || store.known(&h.parents)?.iter().any(Option::is_none))
     }
 
     fn put(&mut self, out: &mut String, line: &Line) {
@@ -284,7 +309,7 @@ impl<'a> AuditWriter<'a> {
                 proof: BASE64.encode(&proof),
                 payload: BASE64.encode(&e.bytes),
             });
-            self.commit_lines(store, &head, &mut out)?;
+            self.commit_lines(store, &head, true, &mut out)?;
             self.put(&mut out, &line);
         }
         self.outside(store, id, &mut out)?;

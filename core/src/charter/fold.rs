@@ -11,13 +11,16 @@ mod beside;
 mod cuts;
 mod may;
 mod root;
+mod taken;
 
 pub use self::cuts::{StandingCut, Word};
 pub use self::root::Succession;
+pub use self::taken::{Carried, Carrier};
 
 use self::beside::{Beside, Log, Past, Wide};
 use self::cuts::{Ruling, Words};
 use self::root::{Founding, Throne};
+use self::taken::Later;
 use super::erase::{Erasure, Erasures};
 use super::op::{Grant, Op, Roles, enrol_proves};
 use crate::id::{CommitId, DeviceId, OrgId, UnitId};
@@ -145,6 +148,8 @@ pub struct Charter {
     pub(super) erasures: Erasures,
     /// Commits of charters that lie outside a cut.
     outside: BTreeSet<CommitId>,
+    /// Rights that were given after a narrowing.
+    later: Later,
     /// What makes logs of charters count, where it is more than the rest of this says.
     wide: Option<Box<Wide>>,
 }
@@ -179,6 +184,7 @@ impl Charter {
             rejected: Words::new(),
             erasures: Erasures::default(),
             outside: BTreeSet::new(),
+            later: Later::new(),
             wide: None,
         }
     }
@@ -210,6 +216,7 @@ impl Charter {
         };
         charter.outside = ruling.outside;
         charter.settle_rights();
+        charter.find_later(&by_id);
         charter
     }
 

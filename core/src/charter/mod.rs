@@ -10,6 +10,8 @@ pub mod ticket;
 
 pub use cut::{Cut, CutKind, CutLog};
 pub use erase::{Erased, Erasure};
-pub use fold::{Charter, Published, Right, StandingCut, Succession, Ticket as TicketState, Unit, VoidOp, Word};
+pub use fold::{
+    Carried, Carrier, Charter, Published, Right, StandingCut, Succession, Ticket as TicketState, Unit, VoidOp, Word,
+};
 pub use op::{Grant, Holder, Op, Roles};
 pub use ticket::{Ticket, TicketError};

@@ -9,7 +9,7 @@
 //! which fold by hash. What would count twice if the edit came to stand after all (a counter's sum, text, elements of a
 //! list) is written only when what blocks it was rejected; until then it is listed.
 
-use super::intake::OUTSIDE;
+use super::intake::{CONTINUES, OUTSIDE, TAKEN};
 use super::{Engine, meta};
 use crate::change::Parsed;
 use crate::id::{ActorId, ChangeHash, DeviceId, Nonce, RecordId, SpaceId};
@@ -60,7 +60,7 @@ pub(super) fn nonce_after(nonce: &Nonce) -> Nonce {
 
 /// What of this store a cut took out, and nothing that came from elsewhere: only on such a thing this device built.
 pub(super) fn taken_out(device: &DeviceId, q: &Quarantined) -> bool {
-    q.peer == *device && q.reason == OUTSIDE
+    q.peer == *device && [OUTSIDE, TAKEN, CONTINUES].contains(&q.reason.as_str())
 }
 
 /// A change that is known here, wherever it lies.
@@ -178,7 +178,7 @@ impl Engine {
         let space = state.space;
         let creation = entries.iter().find(|e| e.status == Status::Accepted && super::edit::is_creation(e));
         let Some(creation) = creation.map(|e| e.hash) else { return Ok(0) };
-        let cut = self.charter.cuts_of(&self.device, &space).next().is_some();
+        let cut = !self.may_seal(&space, &collection.id);
         if cut || self.check_right(store, collection, space.unit, now).is_err() {
             return Ok(0);
         }

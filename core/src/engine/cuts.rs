@@ -7,16 +7,16 @@
 //! quarantine included; logs of devices that no cut names are never walked. A commit that a cut names and
 //! that is not held shows nothing: what it continues is outside until it comes.
 
+use super::inside::Gone;
 use super::intake::OUTSIDE;
 use super::{Engine, IntakeError, meta};
-use crate::canary::{self, Canary};
 use crate::charter::{Cut, CutKind, CutLog, Op, Roles};
 use crate::entropy::Entropy;
 use crate::id::{ChangeHash, CommitId, DeviceId, Flow, RecordId, SpaceId, UnitId};
 use crate::limits;
 use crate::log::Commit;
 use crate::pack::{self, PackScope};
-use crate::store::{Batch, CommitKey, EntryAt, Lineage, Quarantined, RecordEntry, Status, Store, StoreError};
+use crate::store::{Batch, CommitKey, EntryAt, Quarantined, RecordEntry, Status, Store, StoreError};
 use crate::time::Millis;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -84,6 +84,16 @@ impl Engine {
         request: &CutRequest,
         now: Millis,
     ) -> Result<Vec<CommitId>, StoreError> {
+        let op = self.cut_op(store, request)?;
+        let mut out = Vec::new();
+        for unit in units {
+            out.extend(self.write_charter(store, rng, *unit, std::slice::from_ref(&op), now)?);
+        }
+        Ok(out)
+    }
+
+    /// A cut with the tips that are held here.
+    pub(super) fn cut_op(&mut self, store: &mut dyn Store, request: &CutRequest) -> Result<Op, StoreError> {
         self.catch_up(store)?;
         let logs = self.cut_logs(&request.device);
         let tips: usize = logs.iter().map(|l| l.tips.len()).sum();
@@ -94,12 +104,7 @@ impl Engine {
             )));
         }
         let CutRequest { device, kind, reason, remaining } = request.clone();
-        let op = Op::Cut(Cut { key: device, kind, reason, logs, remaining });
-        let mut out = Vec::new();
-        for unit in units {
-            out.extend(self.write_charter(store, rng, *unit, std::slice::from_ref(&op), now)?);
-        }
-        Ok(out)
+        Ok(Op::Cut(Cut { key: device, kind, reason, logs, remaining }))
     }
 
     /// Whether a cut names a commit as a tip.
@@ -109,84 +114,6 @@ impl Engine {
         cuts.any(|cut| cut.tips.get(&h.space).is_some_and(|tips| tips.contains(&commit.id())))
     }
 
-    /// For each cut device that wrote some of these commits of a space: the commits, of all that is held or
-    /// comes now, that its cuts leave inside.
-    pub(super) fn insides(
-        &self,
-        store: &dyn Store,
-        space: SpaceId,
-        commits: &[Commit],
-    ) -> Result<BTreeMap<DeviceId, BTreeSet<CommitId>>, StoreError> {
-        let mut out = BTreeMap::new();
-        if canary::sings(Canary::CutIgnored) {
-            return Ok(out);
-        }
-        let authors: BTreeSet<DeviceId> = commits.iter().map(|c| c.header().device).collect();
-        for device in authors {
-            if let Some(inside) = self.inside_of(store, &space, &device, commits)? {
-                out.insert(device, inside);
-            }
-        }
-        Ok(out)
-    }
-
-    /// Of what is not held yet, the commits that the cuts of a device leave inside; `None` without cuts.
-    pub(super) fn inside_of(
-        &self,
-        store: &dyn Store,
-        space: &SpaceId,
-        device: &DeviceId,
-        commits: &[Commit],
-    ) -> Result<Option<BTreeSet<CommitId>>, StoreError> {
-        let cuts = self.charter.cuts_of(device, space);
-        let named: Vec<Option<CommitId>> =
-            cuts.flat_map(|c| c.tips.get(space).into_iter().flatten().copied().map(Some).chain([None])).collect();
-        if named.is_empty() {
-            return Ok(None);
-        }
-        let named: Vec<CommitId> = named.into_iter().flatten().collect();
-        if store.known(&named)?.iter().all(Option::is_some) {
-            // Every named tip is held, with all before it: nothing that comes now is inside.
-            return Ok(Some(BTreeSet::new()));
-        }
-        let mut parents = self.parents_of(&store.lineage(space, device)?);
-        parents.extend(commits.iter().map(|c| (c.id(), c.header().parents.clone())));
-        Ok(Some(self.inside(device, space, &parents)))
-    }
-
-    /// Parents of commits that are held or lie in the quarantine.
-    fn parents_of(&self, held: &[Lineage]) -> BTreeMap<CommitId, Vec<CommitId>> {
-        let mut out = self.aside.commits.clone();
-        out.extend(held.iter().map(|c| (c.id, c.parents.clone())));
-        out
-    }
-
-    /// What all cuts of a device leave inside: the tips that they name and their ancestors.
-    fn inside(
-        &self,
-        device: &DeviceId,
-        space: &SpaceId,
-        parents: &BTreeMap<CommitId, Vec<CommitId>>,
-    ) -> BTreeSet<CommitId> {
-        let mut left: Option<BTreeSet<CommitId>> = None;
-        for cut in self.charter.cuts_of(device, space) {
-            let mut todo: Vec<CommitId> = cut.tips.get(space).into_iter().flatten().copied().collect();
-            let mut reached = BTreeSet::new();
-            while let Some(id) = todo.pop() {
-                if let Some(above) = parents.get(&id)
-                    && reached.insert(id)
-                {
-                    todo.extend(above);
-                }
-            }
-            left = Some(match left {
-                Some(left) => left.intersection(&reached).copied().collect(),
-                None => reached,
-            });
-        }
-        left.unwrap_or_default()
-    }
-
     /// Takes out of what counts the commits that a changed charter leaves outside, into the quarantine; the
     /// units whose `up` spaces changed.
     pub(super) fn settle_cuts(&mut self, store: &mut dyn Store, now: Millis) -> Result<BTreeSet<UnitId>, StoreError> {
@@ -194,25 +121,26 @@ impl Engine {
         if !self.cuts_changed {
             return Ok(touched);
         }
-        let mut gone: Vec<(SpaceId, Vec<CommitKey>)> = Vec::new();
+        let mut gone: Vec<(SpaceId, Gone)> = Vec::new();
         for (space, tips) in self.holdings.spaces().filter(|(space, _)| space.flow != Flow::Charter) {
             let devices: BTreeSet<DeviceId> = tips.logs().map(|((device, _), _)| *device).collect();
-            let mut keys = Vec::new();
+            let mut all = Gone::new();
             for device in devices {
-                keys.extend(self.no_longer_counting(store, space, &device)?);
+                all.extend(self.no_longer_counting(store, space, &device)?);
             }
-            if !keys.is_empty() {
-                keys.sort_unstable();
-                gone.push((*space, keys));
+            if !all.is_empty() {
+                gone.push((*space, all));
             }
         }
         let changed = !gone.is_empty();
-        for (space, keys) in gone {
+        for (space, gone) in gone {
             if space.flow == Flow::Up {
                 touched.insert(space.unit);
             }
+            let reasons: BTreeMap<CommitId, &'static str> = gone.values().copied().collect();
+            let keys: Vec<CommitKey> = gone.into_keys().collect();
             for keys in keys.chunks(limits::COMMIT_ENTRIES_MAX) {
-                self.withdraw(store, space, keys, now)?;
+                self.withdraw(store, space, keys, &reasons, now)?;
             }
         }
         if changed {
@@ -226,40 +154,13 @@ impl Engine {
         Ok(touched)
     }
 
-    /// The commits of a device in a space that are held and no longer count.
-    fn no_longer_counting(
-        &self,
-        store: &dyn Store,
-        space: &SpaceId,
-        device: &DeviceId,
-    ) -> Result<Vec<CommitKey>, StoreError> {
-        let counts = self.charter.counts(device, space);
-        let cut = self.charter.cuts_of(device, space).next().is_some() && !canary::sings(Canary::CutIgnored);
-        if counts && !cut {
-            return Ok(Vec::new());
-        }
-        let held = store.lineage(space, device)?;
-        let inside = if cut { self.inside(device, space, &self.parents_of(&held)) } else { BTreeSet::new() };
-        let mut standing: BTreeSet<CommitId> = BTreeSet::new();
-        let mut gone = Vec::new();
-        // In order of storage, parents first.
-        for c in held {
-            let may = self.charter.released(&c.id, &space.unit) || (counts && (!cut || inside.contains(&c.id)));
-            if may && c.parents.iter().all(|p| standing.contains(p)) {
-                standing.insert(c.id);
-            } else {
-                gone.push(c.key);
-            }
-        }
-        Ok(gone)
-    }
-
     /// Moves commits of one space from what counts into the quarantine, and judges their records anew.
     fn withdraw(
         &mut self,
         store: &mut dyn Store,
         space: SpaceId,
         keys: &[CommitKey],
+        reasons: &BTreeMap<CommitId, &'static str>,
         now: Millis,
     ) -> Result<(), StoreError> {
         let bad = |what: String| StoreError::Damaged(format!("a commit that a cut leaves outside: {what}"));
@@ -276,7 +177,8 @@ impl Engine {
                 let pack = pack::encode(&scope, &[&payload], &*self.codec);
                 self.aside.add(&head);
                 batch.withdrawn.push(head.id());
-                let (peer, reason) = (self.device, OUTSIDE.to_owned());
+                let reason = reasons.get(&head.id()).copied().unwrap_or(OUTSIDE).to_owned();
+                let peer = self.device;
                 batch.quarantine.push(Quarantined { head, pack, peer, reason, at: now });
             }
         }

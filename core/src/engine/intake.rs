@@ -6,6 +6,8 @@
 //! that do not count go to the quarantine, under its quota, and are judged again when the charter
 //! changes; a commit already held is no error and changes nothing.
 
+use super::anew::taken_out;
+use super::inside::Inside;
 use super::judge::{NewRecordEntry, judge};
 use super::{Engine, meta, meta_u64};
 use crate::canary::{self, Canary};
@@ -26,6 +28,15 @@ type Split = (Vec<Commit>, Vec<(Commit, String)>);
 
 /// Why a commit lies in the quarantine that a cut leaves outside.
 pub(super) const OUTSIDE: &str = "it lies outside a cut of its device";
+
+/// Why one does that carries what a narrowing took from its device.
+pub(super) const TAKEN: &str = "it carries a collection that was taken from its device";
+
+/// Why one does that carries what its device was never let write.
+pub(super) const CARRIES: &str = "it carries a collection that its device has no right to write here";
+
+/// Why one does that is right by itself.
+pub(super) const CONTINUES: &str = "it continues a commit that was set aside";
 
 /// What an intake came to.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -349,12 +360,12 @@ impl Engine {
                 } else {
                     Some("the charter that would decide about it has not arrived")
                 }
-            } else if !released && !may_carry_all(charter, &c) {
-                Some("it carries a collection that its device has no right to write here")
-            } else if !released && insides.get(&h.device).is_some_and(|inside| !inside.contains(&c.id())) {
-                Some(OUTSIDE)
+            } else if let Some(why) =
+                if released { None } else { self.why_outside(charter, &c, insides.get(&h.device)) }
+            {
+                Some(why)
             } else if h.parents.iter().any(|p| left_out.contains(p)) {
-                Some("it continues a commit that was set aside")
+                Some(CONTINUES)
             } else {
                 let mut after = tips.clone();
                 after.advance(h.device, h.incarnation, c.id(), &h.parents);
@@ -464,7 +475,7 @@ impl Engine {
         // A cut, a rejection or the schema may have come.
         self.anew_due |= self.may_block(&held);
         held.sort_by_key(|q| q.head.header().sequence);
-        let mut inside: BTreeMap<(SpaceId, DeviceId), Option<BTreeSet<CommitId>>> = BTreeMap::new();
+        let mut inside: BTreeMap<(SpaceId, DeviceId), Option<Inside>> = BTreeMap::new();
         for q in held {
             let h = q.head.header().clone();
             let released = self.charter.released(&q.head.id(), &h.space.unit);
@@ -476,7 +487,7 @@ impl Engine {
                     Entry::Occupied(known) => known.into_mut(),
                     Entry::Vacant(free) => free.insert(self.inside_of(&*store, &h.space, &h.device, &[])?),
                 };
-                if left.as_ref().is_some_and(|left| !left.contains(&q.head.id())) {
+                if self.is_surely_outside(&q.head.id(), &h, left.as_ref()) {
                     continue;
                 }
             }
@@ -504,7 +515,7 @@ impl Engine {
             match self.store_commits(store, Some(q.peer), h.space, counting, Some(&q.pack), batch.clone()) {
                 Ok(mut taken) => {
                     // What a cut took out of this very store was made here and by no twin.
-                    taken.twin_found &= q.peer != self.device || q.reason != OUTSIDE;
+                    taken.twin_found &= !taken_out(&self.device, &q);
                     out.add(taken);
                 }
                 Err(e @ IntakeError::LocalStore(_)) => return Err(e),
@@ -523,19 +534,6 @@ impl Engine {
         }
         Ok(out)
     }
-}
-
-/// Whether every entry of a commit is of a collection that its device was ever given to write there. A
-/// commit that carries another is set aside whole: its author's own replica refuses the edit and leaves it
-/// unsealed, so that only a forged one ever does.
-fn may_carry_all(charter: &Charter, commit: &Commit) -> bool {
-    let h = commit.header();
-    if h.space.flow == Flow::Charter || canary::sings(Canary::AuthorCheckSkipped) {
-        return true;
-    }
-    let entries = commit.payload().entries.iter().filter(|e| e.entry.kind != EntryKind::Hole);
-    let named: BTreeSet<&str> = entries.map(|e| e.entry.collection.as_str()).collect();
-    named.into_iter().all(|collection| charter.may_carry(&h.device, &h.space.unit, collection))
 }
 
 /// Charters hold operations, every other space changes and the holes that erasures leave: an entry of another kind has no record that it

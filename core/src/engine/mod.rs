@@ -16,6 +16,7 @@ mod deposit;
 mod earlier;
 mod edit;
 mod erase;
+mod inside;
 mod intake;
 mod judge;
 mod narrow;

@@ -3,7 +3,7 @@
 //! It does not: widen anything (an invitation does) or decide who may (the fold does; callers ask before).
 //!
 //! Invariants: what was granted is cut at the tips that are held here; where the device may still write, a grant of
-//! what is left follows the cut and takes its logs up again.
+//! what is left stands in the same commit: collections that it names go on, all others end at those tips.
 
 use super::{CutRequest, Engine};
 use crate::charter::{CutKind, Grant, Holder, Op, Roles};
@@ -49,8 +49,10 @@ impl Engine {
         let Narrowing { device, unit, roles, .. } = *narrowing;
         let remaining = if narrowing.regrant.is_some() { Roles::NONE } else { roles };
         let request = CutRequest { device, kind: CutKind::Narrow, reason: narrowing.reason.clone(), remaining };
-        self.write_cut(store, rng, &[unit].into(), &request, now)?;
-        let Some(holder) = &narrowing.regrant else { return Ok(()) };
+        let Some(holder) = &narrowing.regrant else {
+            self.write_cut(store, rng, &[unit].into(), &request, now)?;
+            return Ok(());
+        };
         let grant = Op::Grant(Grant {
             key: device,
             roles,
@@ -63,7 +65,9 @@ impl Engine {
             collections: narrowing.collections.clone(),
             replaces: None,
         });
-        self.write_charter(store, rng, unit, &[grant], now)?;
+        // In one commit: what is granted beside a cut goes on without a gap, what is granted after it does not.
+        let cut = self.cut_op(store, &request)?;
+        self.write_charter(store, rng, unit, &[cut, grant], now)?;
         self.write_holder(store, unit, device, holder.clone(), now)
     }
 }

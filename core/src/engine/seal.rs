@@ -60,8 +60,8 @@ impl Engine {
         // Runs of one space and nonce; the order inside each space is the order of editing.
         rest.sort_by_key(|p| (p.space, p.key));
         // What this device may not write (it was made before the charter had come) would hold up its whole
-        // log at the relay: it stays here, unsent, until a grant lets it go.
-        rest.retain(|p| self.charter.may_carry(&self.device, &p.space.unit, &p.entry.entry.collection));
+        // log at the relay: it stays here, unsent, until a grant lets it go. So does what would lie outside a cut.
+        rest.retain(|p| self.may_seal(&p.space, &p.entry.entry.collection));
         for p in rest {
             let same = run.last().is_none_or(|l| l.space == p.space && l.nonce == p.nonce);
             let size = p.entry.payload.len() + 64;
@@ -77,6 +77,11 @@ impl Engine {
         Ok(made)
     }
 
+    /// Whether an entry of this collection, sealed now, would count.
+    pub(super) fn may_seal(&self, space: &SpaceId, collection: &str) -> bool {
+        self.charter.may_add(&self.device, space, &self.charter.heads(&space.unit), collection)
+    }
+
     fn seal_run(
         &mut self,
         store: &mut dyn Store,
@@ -88,8 +93,7 @@ impl Engine {
             return Ok(0);
         };
         let (space, nonce) = (first.space, first.nonce);
-        // What would lie outside a cut stays an edit of this device, which a later grant may let it seal.
-        if !self.charter.counts(&self.device, &space) || self.charter.cuts_of(&self.device, &space).next().is_some() {
+        if !self.charter.counts(&self.device, &space) {
             return Ok(0);
         }
         let keys: Vec<PendingKey> = run.iter().map(|p| p.key).collect();

@@ -38,6 +38,11 @@
 //! cuts (whom, why, by whom, when), the releases and rejections of commits in the file, and the root key that a
 //! succession named. A file that shows such an entry as standing is false evidence (exit 5).
 //!
+//! Past a narrowing that left its author some collections a commit may stand or not, by what it carries, and its header
+//! does not say what that is. Such a commit is `allowed` where its maker holds it as standing, and then no entry of a
+//! taken collection may be shown in it as standing; else `outside` or `rejected`. (That another entry of the same commit,
+//! or a commit before it, took it out is the maker's word: a file shows the entries that it is about.)
+//!
 //! A commit is inside a cut if the cut names it or a descendant of it is inside. For a device that is cut in a
 //! space the file therefore has the `commit` lines of all that counts of it there, newest first, before the first
 //! of its entries: reading downward, a reader knows at each line whether it was named or led to.
@@ -66,8 +71,8 @@
 //!   of form 0 (formats, section 4). `operations` are the names of its operations: found, create unit,
 //!   grant, enrol, endpoint, schema, revoke, cut, release, reject, succeed (number 16); `operation N` for others.
 //! - `commit`: `line commit unit author at header signature cut`: the two parts of a signed header. `cut` is left
-//!   out where no cut bears on the author in this space; else `inside`, `outside`, `released` (whatever else), or
-//!   `rejected` (outside, and rejected).
+//!   out where no cut bears on the author in this space; else `inside`, `outside`, `released` (whatever else),
+//!   `rejected` (outside, and rejected), or `allowed` (past a narrowing, with nothing in it that was taken).
 //! - `entry`: `line commit index record collection kind author unit at first_seen_at status change fields
 //!   birth salt proof payload`. `kind` is `change`, `identity` or `birth`; `author` is the commit's device,
 //!   or null but for `change`, for every replica computes the others. `birth` (left out but for a birth) is
@@ -89,7 +94,8 @@
 //!    those of the units it is about and of the maker's, each up to the root, with all they rest on.
 //! 2. Rights: the root key founds; what an admin of a unit creates and grants there stands, as does the
 //!    enrolment by a ticket; a writer of records has *editor* on the unit, a writer of a charter *relay* or
-//!    is its ticket. Whoever ever had the right by the charter in the file counts, revoked later or not.
+//!    is its ticket. Whoever ever had the right by the charter in the file counts, revoked later or not. An entry that
+//!    stands is of a collection that some right of its author lets that commit carry (formats, section 7).
 //! 3. Each `commit`'s signature holds, its charter heads are in the file, its author had the right.
 //! 4. Each `entry`'s leaf, with its proof, leads to the root in its commit's header; its payload hash is
 //!    that of its payload.

@@ -258,8 +258,19 @@
 //! the line, if there is one, had seen.
 //!
 //! **Collections** of a grant narrow what `editor` (and `inspector`, who writes `inspections` alone) may
-//! write. A commit with an entry of a collection that its device was never given stays in the quarantine
-//! of whoever receives it, whole, and so does what follows it in its log. Reading is by space.
+//! write. A commit with an entry of a collection that its device was never given, or that was taken from it before,
+//! stays in the quarantine of whoever receives it, whole, and so does what follows it in its log. Reading is by space.
+//!
+//! What a **narrowing** (a cut of kind narrow) takes and what it leaves is judged right by right. A right of the key is
+//! *taken* for a collection by a cut of kind narrow or close that had seen it, on the same unit, if it lets the
+//! collection be written and what `remaining` leaves of its roles does not. It *comes after* a narrowing for a
+//! collection if the commit that brought it had that narrowing among its causes, is another commit, and the narrowing
+//! takes the collection from some right of the key while its own commit gives it none that lets it be written. A commit
+//! of records counts only if each collection in it (holes say none; one with nothing but holes: any) has a right, ever
+//! given, that lets it be written, with every cut that takes it leaving the commit inside (the tips named and their
+//! ancestors), and, if it comes after a narrowing, with the commit that brought it among the commit's charter heads or
+//! their causes, or as what a cut in its own commit took from a right that comes after none, where every cut that takes
+//! that one leaves the commit inside or gives the collection itself.
 //!
 //! # 8. Tickets
 //!

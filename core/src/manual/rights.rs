@@ -23,7 +23,7 @@
 //! | rule | at the keyboard | at every hop | at the relay's door |
 //! | --- | --- | --- | --- |
 //! | the unit, and `subtree` | refused | logs without right stay in quarantine | no grant, no session |
-//! | `--collections A,B` | refused, also before the charter has come (the ticket says it) | a commit with an entry of another collection stays in quarantine, whole, with what follows it | – |
+//! | `--collections A,B`, in a grant or narrowed later | refused, also before the charter has come (the ticket says it) | a commit with an entry of another collection, or of one that was taken before it, stays in quarantine, whole, with what follows it | – |
 //! | `--until DATE` | refused after it, by the device's own clock | – (no clock decides about what was written) | refused after it, by the relay's clock |
 //! | who may grant it | refused (exit 3), nothing written | void in the fold, listed, the same everywhere | – |
 //!
@@ -32,7 +32,7 @@
 //!
 //! Whether a commit may carry a collection is judged by every right that its device was *ever* given
 //! ([`Charter::may_carry`](crate::charter::Charter::may_carry)), so that the answer never turns from yes to
-//! no as more of the charter arrives; whether something may be written now by what stands
+//! no as more of the charter arrives, but for a cut (below); whether something may be written now by what stands
 //! ([`Charter::may_write`](crate::charter::Charter::may_write)). A wider grant lets in what waited in the
 //! quarantine, without its being sent again.
 //!
@@ -46,10 +46,27 @@
 //! `narrow DIR DEVICE --unit UNIT [--role ROLE] [--collections A,B] [--until DATE] --reason TEXT` makes less of what a
 //! device may on one unit; what is not less is refused (`not_narrower`). It is a cut of kind *narrow* that names the tips
 //! held here. Where fewer roles end its writing, what it writes later lies aside; what it had not sent goes into its
-//! relay's quarantine with its next links. Fewer collections or an earlier end are the cut and a grant of what is left
-//! beside it, which takes its logs up again: narrowed collections bind at the keyboard, while what a hop lets a commit
-//! carry is still judged by every right that was *ever* given. (Forged commits of a collection that was taken away count
-//! until the device is revoked: a cut by collection is not built.)
+//! relay's quarantine with its next links. Fewer collections or an earlier end are the cut and a grant of what is left,
+//! in one commit: what is left goes on without a gap, seen by the device or not, and each collection that was taken ends
+//! at the tips named. From then on, at every hop:
+//!
+//! - a commit past those tips that carries a collection which was taken lies in the quarantine, whole, whoever carries it
+//!   (*it carries a collection that was taken from its device*), and so does what follows it in its log (*it continues a
+//!   commit that was set aside*); `quarantine release` and `reject` are as for every cut. Only a replica that does not
+//!   care, or had not heard of it, ever makes one: an honest one refuses the edit, leaves what is not sealed unsealed,
+//!   and goes on beside what it had sealed;
+//! - a commit past them with nothing but what is left counts;
+//! - a log that whoever narrows does not hold (a level below keeps it) is not named: what was written in a taken
+//!   collection there is outside from its beginning. `narrow` says which (`not_held`), as `revoke` does.
+//!
+//! A right is judged by itself ([`Charter::carried`](crate::charter::Charter::carried)): it lets a collection be written
+//! up to what *every* narrowing of it names; a commit counts if, for each collection that it carries, some right does.
+//! What a first narrowing left and a second took therefore counts up to the second. A right given *beside* a narrowing
+//! (neither had seen the other) goes on: of two narrowings beside each other what either leaves is left. A right given
+//! *after* a narrowing, by one who had seen it, holds for what its device wrote having seen that grant (its commits name
+//! it, or what had seen it, among their charter heads): what lies between stays in the quarantine until it is released by
+//! hand, so that a widening never lets in what somebody put aside or rejected. The same holds where whole roles were
+//! taken and given again. A *closing* cut (below) is no distrust: a right given after it takes its logs up again.
 //!
 //! 30 days after `--until` the relay of the unit (or the nearest above it, where it has none) writes the *closing* cut by
 //! itself, within the hour. Until then what was written in time may still arrive. A device with other grants that run

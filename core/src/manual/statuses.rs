@@ -15,7 +15,8 @@
 //! **quarantined**: a whole commit, kept apart from everything, in no frontier, under a quota for each
 //! neighbour (`QUARANTINE_COMMITS_MAX`, `QUARANTINE_BYTES_MAX`). Reasons: its device never had the right
 //! to write in the space; the charter that would decide has not arrived; it continues a commit that is
-//! itself set aside; its log has more tips than `LOG_TIPS_MAX`; it lies outside a cut of its device. When the charter grows, the quarantine is
+//! itself set aside; its log has more tips than `LOG_TIPS_MAX`; it lies outside a cut of its device; it carries
+//! a collection that its device was never given, or that was taken from it. When the charter grows, the quarantine is
 //! judged again, and what counts now is stored as if it had just come. Nothing in it travels.
 //!
 //! A log counts in a data space if the charter *ever* gave its device the editor's right there; in a
@@ -28,13 +29,14 @@
 //! A cut (kinds revoke, lost, retire, narrow, close) ends or narrows rights of a key and names, for each of its
 //! logs, the tips up to which the old right holds. A commit that is neither named nor an ancestor of one that
 //! is named is **outside**: it lies in the quarantine, whether it came before the cut or after it, and whoever
-//! carried it. A log that the cut does not name is outside from its beginning. Of two cuts of one log what both
-//! name stands. Nothing that was accepted is deleted: what a cut takes out of what counts is moved into the
+//! carried it. A log that the cut does not name is outside from its beginning. Of two final cuts of one log what both
+//! name stands; a narrowing or a close ends rights, and what it leaves outside is what no other right lets its author
+//! write, collection by collection ([`rights`](super::rights)). Nothing that was accepted is deleted: what a cut takes out of what counts is moved into the
 //! quarantine, whatever its quota, and its records are judged anew.
 //!
 //! Revoke, lost and retire are final for the key, in all units below which their issuer was admin as far as it
-//! had seen; narrow and close hold for the rights on one unit that they had seen, and a right given beside or
-//! after them takes the log up again. A cut stands by what its author had seen, and by nothing else: two who
+//! had seen; narrow and close hold for the rights on one unit that they had seen. A right given beside them, in the
+//! same commit, or after a close goes on; one given after a narrowing holds for what had seen it. A cut stands by what its author had seen, and by nothing else: two who
 //! cut each other are both cut. A close stands 30 days after the right's own end, by its author's label.
 //!
 //! Commits of *charters* that lie outside a cut stay in the charter's frontier, because cuts in them stand all

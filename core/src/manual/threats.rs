@@ -117,6 +117,8 @@
 //! | cannot | make replicas differ: what stands depends on the set of changes alone | `any_set_has_one_meaning`, `none_changes_what_becomes_of_another_in_any_order` |
 //! | cannot | write where it has no right: that is kept aside, shown to nobody, and bounded | `a_commit_without_right_is_kept_aside_and_shown_to_nobody`, `a_commit_whose_parent_a_full_quarantine_refused_costs_its_bearer_nothing` |
 //! | cannot | write a collection that its grant leaves out | `what_a_grant_does_not_let_write_is_set_aside_at_every_hop_until_a_grant_does` |
+//! | cannot | go on in a collection that was taken from it, whoever carries it, also to who joins later; a later grant lets in nothing of what it wrote meanwhile | `what_is_written_in_a_collection_that_was_taken_counts_nowhere_whoever_carries_it`, `a_widening_gives_the_collection_back_for_what_is_written_after_it_and_not_for_what_lies_between`, `what_is_written_past_a_narrowing_is_listed_told_by_both_verifiers_and_released` |
+//! | can | be given what one admin takes by another who has not heard of it: rights given beside a narrowing go on | remains |
 //! | cannot | move an entry to another record, or claim a record's id before its creation | `a_claim_that_comes_before_a_record_does_not_say_where_it_belongs`, `what_fails_admission_is_malformed_everywhere_and_never_shown` |
 //! | cannot | make a reader allocate what it only claims | `claims_of_huge_lengths_cost_nothing`, `a_bomb_costs_no_more_than_it_inflates_to` |
 //! | cannot | hold many links open at a relay | `a_device_that_opens_link_after_link_keeps_only_the_newest`, `a_device_has_so_many_links_and_the_oldest_goes_first` |

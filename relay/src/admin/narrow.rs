@@ -48,6 +48,8 @@ pub struct Narrowed {
     pub until: Option<Millis>,
     /// Logs that the cut names.
     pub logs: usize,
+    /// Collections that it takes and this relay does not hold: all that was written there is outside.
+    pub unheld: Vec<String>,
 }
 
 /// Narrows what a device may on one unit.
@@ -86,8 +88,13 @@ pub fn narrow(app: &App, replica: &mut Replica, request: &Request) -> Result<Nar
         let (collections, until) = (left.collections.clone(), left.until);
         let narrowing = Narrowing { device, unit, roles, subtree, collections, until, reason, regrant };
         let logs = desk.engine.cut_logs(&device).len();
+        let writes = left.roles.contains(Roles::EDITOR);
+        let kept = |name: &String| writes && left.collections.as_ref().is_none_or(|named| named.contains(name));
+        let unheld = super::unheld::unheld(desk.engine, &device).into_iter();
+        let unheld =
+            unheld.filter(|(name, units)| units.contains(&unit) && !kept(name)).map(|(name, _)| name).collect();
         desk.engine.write_narrowing(desk.store, desk.rng, &narrowing, desk.now)?;
-        Ok::<_, Failure>(Narrowed { device, logs, ..left })
+        Ok::<_, Failure>(Narrowed { device, logs, unheld, ..left })
     })
 }
 
@@ -115,5 +122,6 @@ fn left_of(
         collections: collections.or(named),
         until: until.or(ends),
         logs: 0,
+        unheld: Vec::new(),
     })
 }

@@ -380,8 +380,12 @@ fn narrow_grant(args: &NarrowArgs, app: &mut App) -> Result<ExitCode, CliError> 
             "collections": left.collections,
             "until": left.until.map(when::rfc3339),
             "logs": left.logs,
+            "not_held": left.unheld,
         }))?;
     }
     app.say("narrow.done", &[("device", &device), ("role", &role), ("logs", &left.logs.to_string())]);
+    if !left.unheld.is_empty() {
+        app.say("revoke.not_held", &[("names", &left.unheld.join(", "))]);
+    }
     Ok(ExitCode::Done)
 }

@@ -442,7 +442,8 @@ impl ModelCharter {
             tips.entry(log.space).or_default().extend(log.tips);
         }
         let remaining = if cut.kind == CutKind::Narrow { cut.remaining } else { Roles::NONE };
-        Some(ModelCut { by: commit.id(), last, tips, realm, targets, remaining })
+        let narrows = cut.kind == CutKind::Narrow;
+        Some(ModelCut { by: commit.id(), last, narrows, tips, realm, targets, remaining })
     }
 
     /// Whether a cut reaches a unit: by where it stands, or if it does not, by wherever it was made.
@@ -710,18 +711,9 @@ impl ModelCharter {
         }
     }
 
-    /// Whether each entry of a commit of records is of a collection that its device was ever let write.
-    #[must_use]
-    pub fn may_carry(&self, commit: &Commit) -> bool {
-        let h = commit.header();
-        let lets = |r: &ModelRight, collection: &str| {
-            let roles = self.on(r, &h.space.unit, When::Ever);
-            let inspects = collection == "inspections" && roles.contains(Roles::INSPECTOR);
-            let named = r.collections.as_ref().is_none_or(|all| all.contains(collection));
-            named && (inspects || roles.contains(Roles::EDITOR))
-        };
-        let mut named = commit.payload().entries.iter().map(|e| e.entry.collection.as_str());
-        h.space.flow == Flow::Charter || named.all(|c| self.given(&h.device, When::Ever).any(|r| lets(r, c)))
+    /// Whether a commit of a charter had seen another, or is it.
+    pub(super) fn saw_commit(&self, commit: &CommitId, other: &CommitId) -> bool {
+        self.past.get(commit).is_some_and(|past| past.contains(other))
     }
 
     /// Whether a device has any right that stands.

@@ -96,7 +96,7 @@ impl Model {
             let (device, space) = (c.header().device, c.header().space);
             let left = left.entry((device, space)).or_insert_with(|| charter.left(&device, &space, &held));
             let inside = left.as_ref().is_none_or(|left| left.contains(id));
-            let rightful = charter.counts(&device, &space) && charter.may_carry(c);
+            let rightful = charter.counts(&device, &space) && charter.is_rightful(c, &held);
             charter.released(id, &space.unit) || (inside && rightful)
         });
         // Parents have lower sequences, so one pass in that order finds all.

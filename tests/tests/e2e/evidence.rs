@@ -15,10 +15,10 @@ fn verify(file: &str, root: &str) -> crate::world::Out {
 }
 
 /// The verifier in Python; `None` where its packages are missing, which fails in CI.
-struct Python(Option<PathBuf>);
+pub(crate) struct Python(Option<PathBuf>);
 
 impl Python {
-    fn find(place: &Path) -> Option<Self> {
+    pub(crate) fn find(place: &Path) -> Option<Self> {
         let run = |packages: Option<&Path>| Python(packages.map(Path::to_owned)).output(&["--audit", "/nowhere"]);
         match run(None) {
             Some((code, _)) if code != 3 => return Some(Self(None)),
@@ -38,7 +38,7 @@ impl Python {
         None
     }
 
-    fn output(&self, args: &[&str]) -> Option<(i32, String)> {
+    pub(crate) fn output(&self, args: &[&str]) -> Option<(i32, String)> {
         let mut c = Command::new("python3");
         c.arg("-B").arg(concat!(env!("CARGO_MANIFEST_DIR"), "/verify/sampan_verify.py")).args(args);
         if let Some(packages) = &self.0 {
@@ -50,7 +50,7 @@ impl Python {
     }
 }
 
-fn read(file: &str) -> Vec<Json> {
+pub(crate) fn read(file: &str) -> Vec<Json> {
     std::fs::read_to_string(file).unwrap().lines().map(|l| serde_json::from_str(l).unwrap()).collect()
 }
 

@@ -24,5 +24,6 @@ mod links;
 mod one_pc;
 mod readme;
 mod recovery;
+mod taken;
 mod waiting;
 mod world;

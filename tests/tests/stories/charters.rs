@@ -7,7 +7,7 @@
 //! prefix, and what any author had seen, is a charter of its own.
 
 use ed25519_dalek::SigningKey;
-use sampan_core::charter::{Charter, Cut, CutKind, CutLog, Erased, Grant, Op, Roles, Succession};
+use sampan_core::charter::{Carried, Carrier, Charter, Cut, CutKind, CutLog, Erased, Grant, Op, Roles, Succession};
 use sampan_core::id::{CommitId, DeviceId, Flow, Incarnation, Nonce, OrgId, RecordId, SpaceId, UnitId};
 use sampan_core::log::commit::FORMAT;
 use sampan_core::log::{Commit, Entry, EntryKind, EntryPayload, Header, Payload, device_id};
@@ -20,6 +20,8 @@ const KEYS: u64 = 9;
 /// The succession key; the two behind it are what it may name.
 const SUCCESSION: usize = KEYS as usize;
 const UNITS: u8 = 5;
+/// What rights are asked about; the last is what an inspector writes.
+const COLLECTIONS: [&str; 3] = ["members", "meetings", "inspections"];
 
 struct World {
     rng: SeededRng,
@@ -80,6 +82,10 @@ impl World {
         if let Op::Grant(grant) = &mut op {
             grant.subtree = self.rng.one_in(3);
             grant.until = self.rng.one_in(5).then(|| test_time(100 + self.rng.below(3)));
+            // Who may hand on what collections is not what is compared here.
+            if !roles.contains(Roles::ADMIN) && self.rng.one_in(2) {
+                grant.collections = Some([COLLECTIONS[self.rng.below(2) as usize].to_owned()].into());
+            }
         }
         op
     }
@@ -168,7 +174,12 @@ impl World {
         let new_root = self.rng.one_in(8).then(|| SUCCESSION + 1 + self.rng.below(2) as usize);
         let by = new_root.unwrap_or(self.rng.below(KEYS) as usize);
         let place = unit(self.rng.below(u64::from(UNITS)) as u8);
-        let ops: Vec<Op> = (0..=u64::from(self.rng.one_in(6))).map(|_| self.op(by)).collect();
+        let mut ops: Vec<Op> = (0..=u64::from(self.rng.one_in(6))).map(|_| self.op(by)).collect();
+        if self.cuts && self.rng.one_in(8) {
+            // What a narrowing leaves is granted in its own commit.
+            let whom = 1 + self.rng.below(5) as usize;
+            ops = vec![self.cut(whom), self.any_grant(whom, Roles::EDITOR)];
+        }
         self.say(by, place, &ops, &heads);
     }
 
@@ -197,6 +208,7 @@ impl World {
             2 | 3 => Op::Revoke { key: device_id(&self.keys[whom]), reason: "mất máy".into() },
             4..=6 => self.any_grant(whom, Roles::ADMIN),
             7 => self.any_grant(whom, Roles::RELAY),
+            8 if self.rng.one_in(3) => self.any_grant(whom, Roles::INSPECTOR),
             _ => self.any_grant(whom, Roles::EDITOR),
         }
     }
@@ -232,9 +244,23 @@ impl World {
                 }
                 for flow in [Flow::Charter, Flow::Up] {
                     let space = SpaceId { unit: u, flow, reach: 0 };
-                    let (one, two) = (engine.cuts_of(&key, &space).next().is_some(), model.left(&key, &space, &[]));
-                    if one != two.is_some() {
-                        return Err(format!("{n} is cut in {flow:?} of {u}: {one}, the model says {two:?}"));
+                    let (one, two) = (engine.cuts_of(&key, &space).next().is_some(), model.is_cut(&key, &space));
+                    if one != two {
+                        return Err(format!("{n} is cut in {flow:?} of {u}: {one}, the model says {two}"));
+                    }
+                    // Every author stands for a commit of records that names what was made last, or first.
+                    let inside = |by: &CommitId| by.0[0] % 2 == 0;
+                    let first = [commits.first(), commits.get(commits.len() / 2), commits.last()];
+                    for head in first.into_iter().flatten().filter(|_| flow == Flow::Up) {
+                        for name in COLLECTIONS {
+                            let heads = [head.id()];
+                            let of = Carrier { device: &key, space: &space, heads: &heads, inside: &|c| inside(&c.by) };
+                            let one = engine.carried(&of, [name]) == Carried::Counts;
+                            let two = model.lets_carry(&key, &space, &heads, name, &|c| inside(&c.by));
+                            if one != two {
+                                return Err(format!("{n} may carry {name} in {u}: {one}, the model says {two}"));
+                            }
+                        }
                     }
                     for c in &commits {
                         let (one, two) = (engine.released(&c.id(), &u), model.released(&c.id(), &u));
@@ -600,9 +626,10 @@ fn what_lies_inside_a_cut_stands_and_what_lies_outside_gives_nothing() {
     assert_eq!(charter.roles(&device_id(&w.keys[4]), &unit(0)), Roles::EDITOR, "{}", w.story());
 }
 
-/// Fewer roles on one unit: what was done with the old ones stands; a later grant takes the log up again.
+/// Fewer roles on one unit: what was done with the old ones stands; a later grant holds for what its device wrote
+/// having seen it, and for nothing between.
 #[test]
-fn roles_become_fewer_and_a_later_grant_takes_the_log_up_again() {
+fn roles_become_fewer_and_a_later_grant_leaves_out_what_lies_between() {
     let mut w = World::new(0, true);
     w.cuts = true;
     let editor = w.grant(3, Roles::EDITOR);
@@ -618,9 +645,98 @@ fn roles_become_fewer_and_a_later_grant_takes_the_log_up_again() {
     assert!(
         charter.counts(&key, &up) && charter.cuts_of(&key, &up).next().is_some() && charter.revoked(&key).is_none()
     );
+    assert!(!charter.may_add(&key, &up, &[w.made[4].id()], "members"));
     w.say(1, unit(0), &[editor], &[1, 4]);
     w.check().unwrap();
     let charter = Charter::fold(w.org(), &w.made);
     assert_eq!(charter.roles(&key, &unit(0)), Roles::EDITOR);
-    assert!(charter.cuts_of(&key, &up).next().is_none(), "{}", w.story());
+    assert!(!charter.may_add(&key, &up, &[w.made[4].id()], "members"), "{}", w.story());
+    assert!(charter.may_add(&key, &up, &[w.made[5].id()], "members"), "{}", w.story());
+}
+
+fn narrowing(w: &World, key: usize, left: &[&str]) -> [Op; 2] {
+    let cut = Cut {
+        key: device_id(&w.keys[key]),
+        kind: CutKind::Narrow,
+        reason: "đổi việc".into(),
+        logs: Vec::new(),
+        remaining: Roles::NONE,
+    };
+    let mut grant = w.grant(key, Roles::EDITOR);
+    if let Op::Grant(g) = &mut grant {
+        g.collections = Some(left.iter().map(|c| (*c).to_owned()).collect());
+    }
+    [Op::Cut(cut), grant]
+}
+
+/// Whether the device may add to its log, knowing these commits of charters, whatever cut it lies outside of.
+fn adds(w: &World, key: usize, heads: &[usize]) -> Vec<&'static str> {
+    let charter = fold(w);
+    let up = SpaceId { unit: unit(0), flow: Flow::Up, reach: 0 };
+    let heads: Vec<CommitId> = heads.iter().map(|n| w.made[*n].id()).collect();
+    let may = |c: &&&str| charter.may_add(&device_id(&w.keys[key]), &up, &heads, c);
+    COLLECTIONS.iter().filter(may).copied().collect()
+}
+
+/// What is taken ends at the tips named, what is left goes on without a gap, seen or not; each step further takes
+/// what it takes and no more.
+#[test]
+fn collections_become_fewer_step_by_step_and_what_is_left_goes_on() {
+    let mut w = World::new(0, true);
+    w.cuts = true;
+    let editor = w.grant(3, Roles::EDITOR);
+    w.say(1, unit(0), &[editor], &[1]);
+    assert_eq!(adds(&w, 3, &[3]), COLLECTIONS);
+    let ops = narrowing(&w, 3, &["members", "meetings"]);
+    w.say(2, unit(0), &ops, &[2, 3]);
+    w.check().unwrap();
+    for seen in [3, 4] {
+        assert_eq!(adds(&w, 3, &[seen]), ["members", "meetings"], "{}", w.story());
+    }
+    let ops = narrowing(&w, 3, &["members"]);
+    w.say(2, unit(0), &ops, &[4]);
+    w.check().unwrap();
+    for seen in [3, 4, 5] {
+        assert_eq!(adds(&w, 3, &[seen]), ["members"], "{}", w.story());
+    }
+    // What the first left and the second took stands up to what the second names, whatever the first did.
+    let charter = fold(&w);
+    let (device, space) = (device_id(&w.keys[3]), SpaceId { unit: unit(0), flow: Flow::Up, reach: 0 });
+    let of = Carrier { device: &device, space: &space, heads: &[], inside: &|c| c.by == w.made[5].id() };
+    assert_eq!(charter.carried(&of, ["members", "meetings"]), Carried::Counts);
+    assert_eq!(charter.carried(&of, ["inspections"]), Carried::Taken);
+    assert_eq!(charter.carried(&of, ["members", "inspections"]), Carried::Taken, "as a whole");
+}
+
+/// Two narrowings that had not seen each other: what either leaves, alike in every order.
+#[test]
+fn narrowings_beside_each_other_fold_alike_and_a_widening_gives_back_from_where_it_was_seen() {
+    let mut w = World::new(0, true);
+    w.cuts = true;
+    let editor = w.grant(3, Roles::EDITOR);
+    w.say(1, unit(0), &[editor], &[1]);
+    let (one, other) = (narrowing(&w, 3, &["members"]), narrowing(&w, 3, &["meetings"]));
+    w.say(1, unit(0), &one, &[3]);
+    w.say(2, unit(0), &other, &[2, 3]);
+    w.check().unwrap();
+    // Each was given beside the other: both go on, and what neither gives is taken.
+    assert_eq!(adds(&w, 3, &[3]), ["members", "meetings"], "{}", w.story());
+    let ops = narrowing(&w, 3, &["members"]);
+    w.say(2, unit(0), &ops, &[4, 5]);
+    let mut wide = w.grant(3, Roles::EDITOR);
+    if let Op::Grant(g) = &mut wide {
+        g.collections = Some(["inspections".to_owned()].into());
+    }
+    w.say(2, unit(0), &[wide], &[6]);
+    w.check().unwrap();
+    assert_eq!(adds(&w, 3, &[6]), ["members"], "{}", w.story());
+    assert_eq!(adds(&w, 3, &[7]), ["members", "inspections"], "{}", w.story());
+    // A widening that had not seen the narrowing lies beside it, and takes nothing out.
+    let mut beside = w.grant(3, Roles::EDITOR);
+    if let Op::Grant(g) = &mut beside {
+        g.collections = Some(["meetings".to_owned()].into());
+    }
+    w.say(1, unit(0), &[beside], &[3, 4]);
+    w.check().unwrap();
+    assert_eq!(adds(&w, 3, &[4]), ["members"], "it had seen the first narrowing: {}", w.story());
 }

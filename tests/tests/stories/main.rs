@@ -24,6 +24,7 @@ mod narrowing;
 mod registers;
 mod shape;
 mod sync;
+mod taken;
 mod tricks;
 
 use sampan_core::id::{DeviceId, OrgId, StoreEpoch};

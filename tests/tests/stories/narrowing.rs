@@ -93,7 +93,7 @@ fn a_device_whose_only_right_was_closed_still_hands_in_and_it_lies_aside() {
     checked(&v);
 }
 
-fn narrow(v: &mut Village, whom: usize, unit: UnitId, roles: Roles, more: Option<(&str, Option<Millis>)>) {
+pub(crate) fn narrow(v: &mut Village, whom: usize, unit: UnitId, roles: Roles, more: Option<(&str, Option<Millis>)>) {
     let (device, now) = (v.replicas[whom].engine.device(), v.now);
     let narrowing = Narrowing {
         device,

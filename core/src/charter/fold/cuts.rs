@@ -6,7 +6,8 @@
 //! of its commit alone, so that nothing beside it ever voids it: two who cut each other are both cut, and
 //! no order of arrival shows. Operations of a charter that lie outside a cut have no effect and give no
 //! right to anyone's records; their commits stay in the charter's frontier, because what narrows in them
-//! stands all the same and must be found by everybody. Two cuts of one log: what both name.
+//! stands all the same and must be found by everybody. Two final cuts of one log: what both name; what others take
+//! of a log `taken` says, right by right.
 
 use super::beside::{Log, Past};
 use super::{Charter, Right};
@@ -38,11 +39,11 @@ pub struct StandingCut {
     /// The tips that it names, by space: of all incarnations, because one continues another.
     pub tips: BTreeMap<SpaceId, BTreeSet<CommitId>>,
     /// What remains of the roles.
-    remaining: Roles,
+    pub(super) remaining: Roles,
     /// The units that it reaches, each with all below it; `None`: all there are.
     realm: Option<BTreeSet<UnitId>>,
     /// For a cut that is not final: what gave the rights that it narrows.
-    targets: BTreeSet<CommitId>,
+    pub(super) targets: BTreeSet<CommitId>,
 }
 
 /// A release or rejection that stands.
@@ -236,37 +237,13 @@ impl Charter {
         cuts.filter(|c| past.has(&c.by)).fold(right.roles, |left, c| left.intersection(c.remaining))
     }
 
-    fn reaches_unit(&self, cut: &StandingCut, unit: &UnitId) -> bool {
+    pub(super) fn reaches_unit(&self, cut: &StandingCut, unit: &UnitId) -> bool {
         let below = |above: &UnitId| {
             // A unit that stands lies where it stands; one that is void, anywhere that it was made.
             unit == above
                 || if self.units.contains_key(unit) { self.is_below(unit, above) } else { self.was_below(unit, above) }
         };
         cut.realm.as_ref().is_none_or(|realm| realm.iter().any(below))
-    }
-
-    /// The cuts that bear on what a device wrote in a space of records. What they all leave is what counts.
-    /// Spaces that never leave their device are never cut; charters are cut by the fold.
-    pub fn cuts_of(&self, device: &DeviceId, space: &SpaceId) -> impl Iterator<Item = &StandingCut> {
-        let cut = !matches!(space.flow, Flow::Charter | Flow::Local);
-        let all = self.cuts.get(device).filter(|_| cut).into_iter().flatten();
-        all.filter(|c| self.reaches_unit(c, &space.unit) && (c.kind.is_final() || self.takes_editing(device, c, space)))
-    }
-
-    /// Whether a cut that is not final leaves a device nobody's right to edit: one given beside or after it
-    /// takes the log up again.
-    fn takes_editing(&self, device: &DeviceId, cut: &StandingCut, space: &SpaceId) -> bool {
-        let taken = |r: &&Right| {
-            let cuts = self.cuts.get(device).into_iter().flatten();
-            cuts.filter(|c| !c.remaining.contains(Roles::EDITOR)).any(|c| c.targets.contains(&r.taken))
-        };
-        let gives = |r: &Right, role: Roles| self.covered(r, &space.unit).contains(role);
-        // An inspector's right takes up a log of inspections, and never one that carried more.
-        let enough = |r: &Right| {
-            let editor = self.ever(device).filter(taken).any(|r| gives(r, Roles::EDITOR));
-            gives(r, Roles::EDITOR) || (!editor && gives(r, Roles::INSPECTOR))
-        };
-        !cut.remaining.contains(Roles::EDITOR) && !self.ever(device).filter(|r| !taken(r)).any(enough)
     }
 
     /// Every cut that stands, by key.

@@ -2,8 +2,9 @@
 //!
 //! It does not: narrow reading: what is replicated is a space, and a space knows no collections.
 //!
-//! Invariants: what a log may carry never shrinks when more of the charter arrives (it is judged by every
-//! right that was ever given); only whether something may be written now is judged by what stands.
+//! Invariants: what a log may carry at all never shrinks when more of the charter arrives (it is judged by every
+//! right that was ever given; up to where each holds `taken` says); only whether something may be written now is
+//! judged by what stands.
 
 use super::{Charter, Right};
 use crate::charter::op::{Grant, INSPECTIONS, Roles};
@@ -12,7 +13,7 @@ use crate::time::Millis;
 
 impl Right {
     /// Whether this right, which gives `roles` on a unit, lets its holder write a collection there.
-    fn writes(&self, roles: Roles, collection: &str) -> bool {
+    pub(super) fn writes(&self, roles: Roles, collection: &str) -> bool {
         let role = roles.contains(Roles::EDITOR) || (roles.contains(Roles::INSPECTOR) && collection == INSPECTIONS);
         role && self.collections.as_ref().is_none_or(|named| named.contains(collection))
     }
@@ -34,7 +35,8 @@ impl Charter {
         rights.map(|r| r.until).max_by_key(|until| until.map_or(u64::MAX, |m| m.0))
     }
 
-    /// Whether a key was ever given the right to write a collection of a unit: what its commits may carry.
+    /// Whether a key was ever given the right to write a collection of a unit: what its commits may carry, as far
+    /// as no cut took it ([`Charter::carried`]).
     #[must_use]
     pub fn may_carry(&self, key: &DeviceId, unit: &UnitId, collection: &str) -> bool {
         self.ever(key).any(|r| r.writes(self.covered(r, unit), collection))
