@@ -199,19 +199,25 @@ fn judge_tickets(env: &Env<'_>, hello: &Hello, commits: &[Commit]) -> (BTreeSet<
     (spent, said)
 }
 
-/// Sends a device to the relay nearest above it, unless it says that that one does not answer.
+/// Sends a device to the relay nearest above it, unless it says that that one does not answer, or this one is the nearest
+/// on one of its ways.
 fn nearer(env: &Env<'_>, peer: DeviceId, fallback: bool) -> Door {
     if fallback {
         return Door::Open;
     }
-    let route = scope::upstream(env.engine.charter(), &peer);
+    let ways = scope::ways(env.engine.charter(), &peer);
     let me = env.engine.device();
-    match route.iter().position(|(_, device, _)| *device == me) {
-        Some(at) if at > 0 && route[0].0 != route[at].0 => {
-            let relays = route[..at].iter();
-            Door::Redirect(relays.map(|(_, d, a)| RelayAddress { device: *d, addresses: a.clone() }).collect())
+    if ways.iter().any(|way| way.begins_with(&me)) {
+        return Door::Open;
+    }
+    match ways.iter().find_map(|way| way.before(&me)) {
+        Some(relays) => {
+            let relays = relays.iter();
+            Door::Redirect(
+                relays.map(|r| RelayAddress { device: r.relay, addresses: r.addresses.clone() }).collect(),
+            )
         }
-        Some(_) | None => Door::Open,
+        None => Door::Open,
     }
 }
 

@@ -347,7 +347,9 @@ impl Session {
             Role::Lower => Side::of(charter, &engine.device()),
             Role::Upper => Side::of(charter, &self.peer),
         };
-        concerns(charter, self.role, &lower, signed)
+        // A device may have units below other relays too: what is said of those is none of this one's business.
+        let shares = |unit| self.role == Role::Upper || self.shared.contains(charter, &SpaceId::charter(unit));
+        concerns(charter, self.role, &lower, signed) && signed.trust().is_ok_and(|r| shares(r.unit))
     }
 
     pub(super) fn take_registers(

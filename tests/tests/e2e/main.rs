@@ -25,4 +25,5 @@ mod one_pc;
 mod readme;
 mod recovery;
 mod waiting;
+mod ways;
 mod world;

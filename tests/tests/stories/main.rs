@@ -23,6 +23,7 @@ mod model_random;
 mod narrowing;
 mod sync;
 mod tricks;
+mod ways;
 
 use sampan_core::id::{DeviceId, OrgId, StoreEpoch};
 use sampan_core::pack::Stored;
