@@ -101,11 +101,7 @@ impl Session {
 
 /// The units of a lower end that lie below the upper: those that both know of, in one order. The lower may have others
 /// below other relays.
-fn units_below<'a>(
-    charter: &'a Charter,
-    lower: &DeviceId,
-    upper: &DeviceId,
-) -> impl Iterator<Item = UnitId> + use<'a> {
+fn units_below<'a>(charter: &'a Charter, lower: &DeviceId, upper: &DeviceId) -> impl Iterator<Item = UnitId> + use<'a> {
     let (lower, upper) = (Side::of(charter, lower), Side::of(charter, upper));
     let below = move |unit: &UnitId| charter.chain(unit).any(|u| upper.relay_units.contains(&u.id));
     lower.units.into_iter().filter(below)

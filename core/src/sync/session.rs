@@ -290,6 +290,7 @@ impl Session {
                     batch.meta.insert(meta::ADMITTED.into(), None);
                     env.store.write(&batch)?;
                 }
+                self.note_refused_ticket(env, code)?;
                 self.events.push_back(Event::Refused { code, text, by_peer: true, retry_after });
             }
             Frame::Redirect(relays) => {

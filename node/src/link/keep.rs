@@ -67,7 +67,9 @@ impl LinkState {
     #[must_use]
     pub fn last_error(&self) -> String {
         let failed = self.ways.iter().filter(|w| !w.last_error.is_empty());
-        let named = |w: &WayLink| if self.ways.len() > 1 { format!("{}: {}", w.name, w.last_error) } else { w.last_error.clone() };
+        let named = |w: &WayLink| {
+            if self.ways.len() > 1 { format!("{}: {}", w.name, w.last_error) } else { w.last_error.clone() }
+        };
         failed.map(named).collect::<Vec<_>>().join("; ")
     }
 }
@@ -112,7 +114,13 @@ pub async fn keep(
     let mut tasks: JoinSet<DeviceId> = JoinSet::new();
     loop {
         let Some(known) = common.desk.call(|r| routes(r)).await else { return };
+        let before = common.state.borrow().last_error();
         reconcile(&common, &known, &mut keepers, &mut tasks);
+        if common.state.borrow().last_error() != before {
+            // The error of a way that is none any more is nobody's.
+            let shown = common.state.clone();
+            remember_error(&common.desk, move || shown.borrow().last_error()).await;
+        }
         tokio::select! {
             () = wake.notified() => kick.send_modify(|n| *n += 1),
             () = tokio::time::sleep(LOOK_EVERY) => {}
@@ -146,9 +154,8 @@ fn reconcile(
         if known.iter().any(|r| r.key() == *key) {
             continue;
         }
-        let new = known.iter().find(|r| {
-            r.leads_over(key) && !keepers.contains_key(&r.key()) && !held.contains(&r.key())
-        });
+        let new =
+            known.iter().find(|r| r.leads_over(key) && !keepers.contains_key(&r.key()) && !held.contains(&r.key()));
         match new {
             Some(route) => {
                 held.insert(route.key());
@@ -176,8 +183,14 @@ fn reconcile(
                 (None, Some(w)) => (w.unit, w.name.clone()),
                 (None, None) => (None, String::new()),
             };
-            let blank =
-                WayLink { key: *key, unit, name: name.clone(), connected: None, next_try: None, last_error: String::new() };
+            let blank = WayLink {
+                key: *key,
+                unit,
+                name: name.clone(),
+                connected: None,
+                next_try: None,
+                last_error: String::new(),
+            };
             ways.push(WayLink { unit, name, ..old.unwrap_or(blank) });
         }
         // In the order of the ways.

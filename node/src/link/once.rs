@@ -121,7 +121,8 @@ pub async fn sync_once(
     mut watch: impl FnMut(&SessionState),
 ) -> (SyncReport, Result<(), SyncFailure>) {
     let began = Instant::now();
-    let mut round = Round { desk, endpoint, deadline: began + timeout, report: SyncReport::default(), ways: Vec::new() };
+    let mut round =
+        Round { desk, endpoint, deadline: began + timeout, report: SyncReport::default(), ways: Vec::new() };
     round.all(relay, &mut watch).await;
     let (mut report, result) = round.end().await;
     report.seconds = began.elapsed().as_secs_f64();

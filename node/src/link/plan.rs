@@ -33,7 +33,14 @@ impl Plan {
     /// A fresh plan; `backoff_s`: the first and the longest wait, in seconds.
     #[must_use]
     pub fn new(backoff_s: (u64, u64)) -> Self {
-        Self { backoff_s, delay_s: backoff_s.0.max(1), redirected: Vec::new(), last: Vec::new(), asked_s: 0, several: false }
+        Self {
+            backoff_s,
+            delay_s: backoff_s.0.max(1),
+            redirected: Vec::new(),
+            last: Vec::new(),
+            asked_s: 0,
+            several: false,
+        }
     }
 
     /// The relays to try now, in order: those that a redirect named, else those that the charter and

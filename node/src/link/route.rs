@@ -82,7 +82,8 @@ pub fn routes(replica: &Replica) -> Vec<Route> {
     }
     if blank || unheard {
         let known = |(device, _): &(DeviceId, Vec<String>)| out.iter().any(|r| r.leads_over(device));
-        let (known, mut new): (Vec<_>, Vec<_>) = told.into_iter().filter(|(d, _)| *d != replica.device()).partition(known);
+        let (known, mut new): (Vec<_>, Vec<_>) =
+            told.into_iter().filter(|(d, _)| *d != replica.device()).partition(known);
         if !new.is_empty() {
             let name = new.first().and_then(|(_, addresses)| addresses.first()).cloned().unwrap_or_default();
             new.extend(known);

@@ -35,8 +35,7 @@ impl Two {
         relay(&["join", &second, &ticket, "--listen", "127.0.0.1:0"]).ok();
         let daemon = Daemon::start("sampan-relay", &["run", &second]);
         w.sync_relay("second");
-        let ticket =
-            relay(&["invite", &second, "--unit", "002.1", "--role", "editor", "--holder", "hai"]).ok().first();
+        let ticket = relay(&["invite", &second, "--unit", "002.1", "--role", "editor", "--holder", "hai"]).ok().first();
         sampan(&["join", &w.path("branch"), &ticket]).ok();
         Self { w, second: Some(daemon) }
     }
@@ -136,4 +135,56 @@ fn a_daemon_keeps_a_link_on_each_way_and_says_which_one_is_down() {
     assert_eq!(gauge(&web, "sampan_ways_linked"), 1.0);
     assert!(get(&web, "/").contains("↑ Quận Đống Đa"));
     daemon.stop();
+}
+
+#[test]
+fn a_deputy_at_the_city_syncs_with_its_relay_and_its_word_counts() {
+    let w = World::three_levels();
+    let (city, deputy) = (w.path("city"), w.path("deputy"));
+    let root = relay(&["status", &city, "--json"]).ok().json()["units"][0].as_str().unwrap().to_owned();
+    let ticket = relay(&["invite", &city, "--unit", &root, "--role", "admin", "--holder", "Phó"]).ok().first();
+    sampan(&["join", &deputy, &ticket]).ok();
+    let an = w.add("branch", "members", &["full_name=An"]);
+    w.sync("branch");
+    w.sync_relay("district");
+    w.sync("deputy");
+    assert_eq!(w.field("sampan", "deputy", &an, "full_name"), json!("An"));
+    let status = |name: &str| sampan(&["status", &w.path(name), "--json"]).ok().json();
+    let now = status("deputy");
+    assert_eq!(now["ways"].as_array().unwrap().len(), 1, "{now}");
+    assert!(now["verified_at"].is_string() && now["unsent_changes"] == 0, "{now}");
+
+    // The city's relay is away: what the deputy writes is not said to have arrived, and it is not called the top.
+    let mut w = w;
+    let listened = w.city_daemon.as_ref().unwrap().ready.clone();
+    w.city_daemon.take().unwrap().stop();
+    let order = sampan(&["add", &deputy, "--unit", &root, "directives", "title=Chỉ thị 05"]).ok().first();
+    sampan(&["sync", &deputy, "--timeout", "5"]).refused(4, "could not be reached");
+    let now = sampan(&["status", &deputy, "--json"]).ok().json();
+    assert_eq!(now["unsent_changes"], 1, "{now}");
+    let said = finish(command("sampan", &["status", &deputy])).ok().stdout;
+    assert!(said.contains("not yet sent up") && !said.contains("highest level"), "{said}");
+    w.city_daemon = Some(Daemon::start("sampan-relay", &["run", &city, "--listen", &listened]));
+    w.sync("deputy");
+    let now = sampan(&["status", &deputy, "--json"]).ok().json();
+    assert_eq!(now["unsent_changes"], 0, "{now}");
+    w.sync_relay("district");
+    w.sync("branch");
+    assert_eq!(w.field("sampan", "branch", &order, "title"), json!("Chỉ thị 05"));
+
+    // It lets in whom it likes, and takes away: its word goes to the relay, and down.
+    let ticket = relay(&["invite", &deputy, "--unit", "001.2", "--role", "editor", "--holder", "Ba"]).ok().first();
+    sampan(&["join", &w.path("new"), &ticket]).ok();
+    w.sync("deputy");
+    w.sync_relay("district");
+    w.sync("new");
+    let device = sampan(&["status", &w.path("branch"), "--json"]).ok().json()["device"].as_str().unwrap().to_owned();
+    relay(&["revoke", &deputy, &device, "--lost", "--reason", "mất máy"]).ok();
+    w.sync("deputy");
+    w.sync_relay("district");
+    let out = sampan(&["sync", &w.path("branch"), "--json", "--timeout", "20"]);
+    assert_eq!(out.code, 3, "{out:?}");
+    // The city's own relay is the top, and says so.
+    let out = relay(&["sync", &city]).ok();
+    assert!(out.stderr.contains("highest level") || out.stdout.contains("highest level"), "{out:?}");
 }

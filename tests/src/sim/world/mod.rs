@@ -350,7 +350,8 @@ impl World {
     /// The open link that a machine dialled on one of its ways.
     pub(in crate::sim) fn link_on(&self, machine: usize, way: u32) -> Option<usize> {
         let p = self.machines[machine].process.as_ref()?;
-        let mine = |l: &usize| self.links[*l].nodes[0] == machine && self.links[*l].way == way && self.links[*l].open[0];
+        let mine =
+            |l: &usize| self.links[*l].nodes[0] == machine && self.links[*l].way == way && self.links[*l].open[0];
         p.links.values().copied().find(mine)
     }
 
