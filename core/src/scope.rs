@@ -12,6 +12,10 @@ use crate::id::{DeviceId, Digest, Flow, SpaceId, UnitId};
 use crate::wire::frame::{ScopeDigests, Tree};
 use std::collections::BTreeSet;
 
+mod ways;
+
+pub use ways::{Rung, Way, is_top, serves, ways};
+
 /// What a device holds, by its rights.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Side {
@@ -79,6 +83,17 @@ pub enum Item {
     Subtree(UnitId, Tree),
 }
 
+impl Item {
+    /// The unit that it is of.
+    #[must_use]
+    pub fn unit(&self) -> UnitId {
+        match self {
+            Item::Space(space) => space.unit,
+            Item::Subtree(unit, _) => *unit,
+        }
+    }
+}
+
 /// What a lower and an upper end share.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Shared {
@@ -109,7 +124,13 @@ impl Shared {
         }
         for unit in lower.subtrees() {
             if let Some(over) = nearest(charter, unit, upper) {
-                out.chain(charter, unit, &over, !lower.relay_units.contains(unit));
+                let relays = lower.relay_units.contains(unit);
+                // A unit that has a relay, above which the upper end is: then this is that relay.
+                let served = relays && *unit != over && charter.has_relay(unit);
+                out.chain(charter, unit, &over, !served);
+                if relays && !served {
+                    out.down_below(charter, unit);
+                }
                 out.charter.insert(Item::Subtree(*unit, Tree::Charter));
                 for reach in 0..=charter.level(&over, levels) {
                     out.data.insert(Item::Subtree(*unit, Tree::Up(reach)));
@@ -127,6 +148,19 @@ impl Shared {
             let below =
                 (0..levels.len().min(usize::from(u8::MAX)) as u8).skip_while(|r| *r <= charter.level(over, levels));
             self.data.extend(below.map(|reach| Item::Space(SpaceId { unit: *unit, flow: Flow::Up, reach })));
+        }
+    }
+
+    /// The `down` spaces of the units below one, as far as no relay of theirs lies between: who has a relay's right
+    /// and serves nobody (a deputy) writes them too, and they go down from the relay above.
+    fn down_below(&mut self, charter: &Charter, unit: &UnitId) {
+        let children = |unit: &UnitId| charter.unit(unit).map(|u| u.children.iter().copied().collect::<Vec<_>>());
+        let mut todo = children(unit).unwrap_or_default();
+        while let Some(unit) = todo.pop() {
+            if !charter.has_relay(&unit) {
+                self.data.insert(Item::Space(SpaceId { unit, flow: Flow::Down, reach: 0 }));
+                todo.extend(children(&unit).unwrap_or_default());
+            }
         }
     }
 
@@ -223,32 +257,4 @@ impl Shared {
 /// The unit of the upper end that is nearest above (or at) a lower unit.
 fn nearest(charter: &Charter, unit: &UnitId, upper: &Side) -> Option<UnitId> {
     charter.chain(unit).map(|u| u.id).find(|u| upper.relay_units.contains(u))
-}
-
-/// The relay that a device should dial: the nearest unit above with a relay of its own that is not
-/// this device, with the addresses; then the next above, and so on.
-#[must_use]
-pub fn upstream(charter: &Charter, device: &DeviceId) -> Vec<(UnitId, DeviceId, Vec<String>)> {
-    let mut out = Vec::new();
-    let mut seen = BTreeSet::new();
-    let mut side = Side::of(charter, device);
-    if side.all().is_empty() {
-        // One whose rights have ended still finds whom to hand in to what it wrote.
-        side = Side::of_rights(charter.ever_given(device));
-    }
-    for unit in side.all() {
-        let own_relay = side.relay_units.contains(&unit);
-        for u in charter.chain(&unit) {
-            if own_relay && u.id == unit {
-                continue;
-            }
-            for (relay, addresses) in charter.endpoints(&u.id) {
-                if relay != *device && seen.insert(relay) {
-                    out.push((u.depth, u.id, relay, addresses));
-                }
-            }
-        }
-    }
-    out.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
-    out.into_iter().map(|(_, unit, relay, addresses)| (unit, relay, addresses)).collect()
 }

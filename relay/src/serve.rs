@@ -48,11 +48,8 @@ pub async fn start(
     let listen = endpoint.local_addr()?;
     let advertise = advertised(&replica.config().advertise.clone(), listen);
     publish(&mut replica, &advertise)?;
-    let is_root = Side::of(replica.engine.charter(), &replica.device())
-        .relay_units
-        .iter()
-        .any(|u| replica.engine.charter().root() == Some(*u));
-    let mut daemon = Daemon::start(replica, endpoint.clone(), lock, web, !is_root, status).await?;
+    // The relay of the root has no way up, and dials nobody; that may change with the charter.
+    let mut daemon = Daemon::start(replica, endpoint.clone(), lock, web, true, status).await?;
     let accepting = tokio::spawn(crate::hub::accept(daemon.desk.clone(), endpoint));
     daemon.add_task(accepting);
     let desk = daemon.desk.clone();

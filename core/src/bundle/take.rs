@@ -443,7 +443,11 @@ impl Taking {
         }
         if self.role == Role::Lower {
             // The news is as old as the bundle, whenever it is taken in; no bundle comes from the future.
-            let news = self.created.0.min(env.now.0).max(self.news_at);
+            let news = self.created.0.min(env.now.0);
+            let from = meta::news_from(&self.sender);
+            let of_relay = news.max(crate::engine::meta_u64(env.store, &from)?);
+            batch.meta.insert(from, Some(of_relay.to_le_bytes().to_vec()));
+            let news = news.max(self.news_at);
             batch.meta.insert(meta::NEWS_FROM_ABOVE_AT.into(), Some(news.to_le_bytes().to_vec()));
         }
         env.store.write(&batch)?;

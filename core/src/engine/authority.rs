@@ -259,7 +259,7 @@ impl Engine {
             unit_name: unit.map(|u| u.name.clone()).unwrap_or_default(),
             seed,
             grant,
-            relays: self.relays_for(&request.unit, request.roles.contains(Roles::RELAY)),
+            relays: self.relays_for(&request.unit),
             use_by: request.use_by,
             depth: unit.map_or(0, |u| u.depth),
             relay: request.roles.contains(Roles::RELAY),
@@ -289,10 +289,9 @@ impl Engine {
         store.write(&batch)
     }
 
-    /// Relays that a device of this unit would dial, nearest first.
-    fn relays_for(&self, unit: &UnitId, is_relay: bool) -> Vec<RelayAddress> {
-        let above = self.charter.chain(unit).skip(usize::from(is_relay));
-        let all = above.flat_map(|u| self.charter.endpoints(&u.id));
+    /// Relays that a device of this unit would dial, nearest first: the unit's own too, which a deputy dials.
+    fn relays_for(&self, unit: &UnitId) -> Vec<RelayAddress> {
+        let all = self.charter.chain(unit).flat_map(|u| self.charter.endpoints(&u.id));
         let mut out: Vec<RelayAddress> = all.map(|(device, addresses)| RelayAddress { device, addresses }).collect();
         out.truncate(crate::limits::ENDPOINTS_MAX);
         out
@@ -393,6 +392,19 @@ impl Engine {
         }
         out.truncate(CHAIN_COMMITS_MAX);
         Ok(out)
+    }
+
+    /// Whether this device used a ticket of which it has not heard yet: neither that it counts, nor that it never will.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn has_unheard_tickets(&self, store: &dyn Store) -> Result<bool, StoreError> {
+        for (unit, _) in joined_of(store)? {
+            if self.tickets_of(store, &unit)?.iter().any(|t| t.unheard) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// The tickets that this device used on a unit; a ticket that another device used first will never count.

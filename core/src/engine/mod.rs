@@ -24,6 +24,7 @@ mod root;
 mod salvage;
 mod seal;
 mod waiting;
+mod ways;
 
 pub use acks::{Delivered, told_epoch};
 pub use anew::{Fate, OwnBlocked};
@@ -38,6 +39,7 @@ pub use judge::{JudgedRecord, NewRecordEntry, judge};
 pub use narrow::Narrowing;
 pub use root::RootError;
 pub use seal::SealLimits;
+pub use ways::{WayState, Ways};
 
 use crate::canary::{self, Canary};
 use intake::Aside;
@@ -73,6 +75,20 @@ pub mod meta {
     /// The last commit that this replica held when it last verified with its upper end, 8 bytes: what
     /// both share of it is there.
     pub const VERIFIED_THROUGH: &str = "verified_through";
+    /// The same two with one relay: when, and the last commit held then, 16 bytes.
+    #[must_use]
+    pub fn verified_with(relay: &crate::id::DeviceId) -> String {
+        format!("{VERIFIED_WITH}{relay}")
+    }
+    /// Prefix of [`verified_with`].
+    pub const VERIFIED_WITH: &str = "verified_with/";
+    /// When a bundle last brought something from one relay, 8 bytes.
+    #[must_use]
+    pub fn news_from(relay: &crate::id::DeviceId) -> String {
+        format!("{NEWS_FROM}{relay}")
+    }
+    /// Prefix of [`news_from`].
+    pub const NEWS_FROM: &str = "news_from/";
     /// When something last came from above, 8 bytes.
     pub const NEWS_FROM_ABOVE_AT: &str = "news_from_above_at";
     /// Offset to the upper end's clock in milliseconds, 8 bytes, signed.

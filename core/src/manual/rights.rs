@@ -79,13 +79,31 @@
 //! link (`JOINED_UNHEARD_MAX` units, and as many on one unit): each is shown at the door until the charter shows it. A relay
 //! that cannot place one yet takes the others, and tries that one again when its charter grows. One that another
 //! device used first, or that is over, opens nothing and shuts out nobody who has another right; `join` and the next
-//! `sync` say so (`ticket_used`, `ticket_expired`, exit 3), once. (A device keeps one link upward: its
-//! units are to lie below one relay. For a unit below another relay use a second folder.) `invite` prints it, writes it to
+//! `sync` say so (`ticket_used`, `ticket_expired`, exit 3), once. (Units may lie
+//! below different relays: see "Ways up".) `invite` prints it, writes it to
 //! a new file (`--ticket-file`), draws it as a QR picture (`--qr FILE.svg`), or shows that on the screen
 //! (`--qr -`). The picture holds the very line. Its longest form, 2,048 characters, fits the largest QR code
 //! with 15 % correction (2,331 bytes), so that there is no ticket without a picture; a long one is a dense
 //! picture, and addresses make it long. `join DIR TICKET`, `join DIR @FILE` and `join DIR --ticket-file FILE`
 //! are the same. Files are new, for their owner alone, and taken before anything is granted.
+//!
+//! # Ways up
+//!
+//! A device goes up to the relay that is nearest above each of its units: one *way* for each such relay, with the relays
+//! above it to fall back on ([`scope::ways`](crate::scope::ways)). Units below one relay have one way. `sync` goes all
+//! ways, one after the other, each in its share of the time; `run` keeps a link on each. "In sync" is said when every
+//! way is: `sync --json` and `status --json` have a row for each (`ways`), and who is behind is named (exit 4). `verified_at` is
+//! the oldest of them. `--relay ADDR` is for the first way, the one to the deepest relay, alone. A relay gets nothing of
+//! a unit that is not below it: no record, no charter, no holder's name and no sign of life; what comes down from above
+//! both is both's. It knows nothing of the other unit, and when the right on its own ends it says that "the rights of
+//! this device have ended": the next relay on that way, which knows both, shows the charter that says which one.
+//! `bundle create` without `--for` is for the deepest relay; the others are named with it.
+//!
+//! A relay goes up from the highest unit that it serves, whatever else it works for. Who has a relay's right (`admin`, `relay`) and
+//! listens nowhere is a *deputy*: it dials the relay of its own unit first, also at the root, gets what that relay
+//! gets, and what it writes (grants, cuts, what goes down to the levels below) takes effect from there. Where the unit has no
+//! relay the one above serves it. Two relays of the root that both listen do not dial each other.
+//! (`stories/ways`, `e2e/ways`.)
 //!
 //! # Handing over a post
 //!

@@ -45,8 +45,9 @@
 //! expired: `Refuse`, with a code and a sentence. A used or expired ticket refuses nobody who has another right: its
 //! enrolment is handed back as the chain of the answer. What the charter cannot place yet is tried again as it grows. Where the charter that would decide
 //! has not arrived at this relay, the code is `Busy`: the next relay above is tried at once, this one again
-//! later, and the next hello shows the chain. If a nearer relay exists and the lower end does not
-//! say `fallback`, it answers `Redirect`. Otherwise it answers with its own `Hello`, without a
+//! later, and the next hello shows the chain. If a nearer relay exists on the lower end's way, this one begins none
+//! of its ways (a device has one for each relay that is nearest above a unit of its own), and it does not
+//! say `fallback`, the answer is `Redirect`. Otherwise it answers with its own `Hello`, without a
 //! frontier. An upper end that holds no charter at all (a relay that came back empty) takes charters
 //! from below first, and judges when they show the peer's right.
 //!
@@ -130,7 +131,8 @@
 //! their `down` spaces, and its own `up` spaces whose reach includes the upper end's level. For a unit
 //! of which the lower end is a relay: the same above it, and the digest trees of charters and of `up`
 //! spaces of the unit and all below it; and so for a unit that it reads or edits with all below (a grant
-//! with `subtree`), with the unit's own spaces as well. Commits of a space that is not shared end the session. Data
+//! with `subtree`), with the unit's own spaces as well. Where such a unit has no relay, or the upper end is it, the
+//! lower end is a deputy: they share the unit's `down` space too, and those of the units below without a relay. Commits of a space that is not shared end the session. Data
 //! digests are meaningful only under equal charter digests, which is why both are compared.
 //!
 //! # Acknowledgements and registers

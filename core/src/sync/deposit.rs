@@ -13,9 +13,9 @@
 use super::session::Session;
 use super::terms::{Env, Event, Role, SessionError};
 use crate::engine::{Ended, IntakeError, meta};
-use crate::id::CommitId;
+use crate::id::{CommitId, UnitId};
 use crate::limits::{DEPOSIT_BYTES_MAX, DEPOSIT_COMMITS_MAX, FRAME_PAYLOAD_BYTES_MAX, NAME_BYTES_MAX};
-use crate::scope::Shared;
+use crate::scope::{Shared, Side};
 use crate::store::{Batch, Quarantined, StoreError};
 use crate::wire;
 use crate::wire::frame::{self, Frame, Group, Mark, RefuseCode};
@@ -188,9 +188,12 @@ impl Session {
             ended.for_good |= before.for_good;
             ended.handed_in += before.handed_in;
         }
-        let mut batch = Batch::at(env.now);
-        batch.meta.insert(meta::ENDED.into(), Some(wire::encode(&ended)));
-        env.store.write(&batch)?;
+        // A relay that knows nothing of this device's units elsewhere cannot say that all its rights are over.
+        if for_good || !self.has_units_elsewhere(env) {
+            let mut batch = Batch::at(env.now);
+            batch.meta.insert(meta::ENDED.into(), Some(wire::encode(&ended)));
+            env.store.write(&batch)?;
+        }
         self.open = true;
         let deposit = self.deposit.get_or_insert_default();
         if told.last || std::mem::replace(&mut deposit.offered, true) {
@@ -213,5 +216,13 @@ impl Session {
         // The end of the deposit: the relay answers with what it holds.
         self.end_turn();
         Ok(())
+    }
+
+    /// Whether this device has a right on a unit that does not lie below the peer.
+    fn has_units_elsewhere(&self, env: &Env<'_>) -> bool {
+        let charter = env.engine.charter();
+        let relays = Side::of(charter, &self.peer).relay_units;
+        let below = |unit: &UnitId| charter.chain(unit).any(|u| relays.contains(&u.id));
+        !relays.is_empty() && !Side::of(charter, &env.engine.device()).all().iter().all(below)
     }
 }

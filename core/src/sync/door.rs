@@ -6,7 +6,8 @@
 //! Invariants: expiry is judged here, by the relay's clock, and nowhere else; a refused device learns
 //! why and changes nothing.
 
-use super::terms::Env;
+use super::session::Session;
+use super::terms::{Env, Role};
 use crate::charter::{Charter, Op};
 use crate::engine::IntakeError;
 use crate::id::{CommitId, DeviceId, Flow};
@@ -14,6 +15,7 @@ use crate::limits::CHAIN_COMMITS_MAX;
 use crate::log::Commit;
 use crate::pack::{self, PackScope};
 use crate::scope::{self, Side};
+use crate::store::{Batch, StoreError};
 use crate::time::Millis;
 use crate::wire::frame::{Group, Hello, RefuseCode, RelayAddress};
 use std::collections::BTreeSet;
@@ -199,19 +201,43 @@ fn judge_tickets(env: &Env<'_>, hello: &Hello, commits: &[Commit]) -> (BTreeSet<
     (spent, said)
 }
 
-/// Sends a device to the relay nearest above it, unless it says that that one does not answer.
+impl Session {
+    /// The lower end: a ticket that was its only claim at this relay opens nothing. A device with other rights goes on
+    /// without it; one without keeps it, and is told the same each time.
+    pub(super) fn note_refused_ticket(&mut self, env: &mut Env<'_>, code: RefuseCode) -> Result<(), StoreError> {
+        let of_ticket = matches!(code, RefuseCode::TicketUsed | RefuseCode::TicketExpired);
+        let others = env.engine.charter().rights(&env.engine.device()).next().is_some();
+        if !of_ticket || self.role != Role::Lower || !others {
+            return Ok(());
+        }
+        let shown = env.engine.chains_for(env.store, &self.peer)?;
+        // Of several it is not said which.
+        if shown.len() == 2 {
+            let mut batch = Batch::at(env.now);
+            env.engine.note_spent(env.store, &shown, &mut batch)?;
+            env.store.write(&batch)?;
+        }
+        Ok(())
+    }
+}
+
+/// Sends a device to the relay nearest above it, unless it says that that one does not answer, or this one is the nearest
+/// on one of its ways.
 fn nearer(env: &Env<'_>, peer: DeviceId, fallback: bool) -> Door {
     if fallback {
         return Door::Open;
     }
-    let route = scope::upstream(env.engine.charter(), &peer);
+    let ways = scope::ways(env.engine.charter(), &peer);
     let me = env.engine.device();
-    match route.iter().position(|(_, device, _)| *device == me) {
-        Some(at) if at > 0 && route[0].0 != route[at].0 => {
-            let relays = route[..at].iter();
-            Door::Redirect(relays.map(|(_, d, a)| RelayAddress { device: *d, addresses: a.clone() }).collect())
+    if ways.iter().any(|way| way.begins_with(&me)) {
+        return Door::Open;
+    }
+    match ways.iter().find_map(|way| way.before(&me)) {
+        Some(relays) => {
+            let relays = relays.iter();
+            Door::Redirect(relays.map(|r| RelayAddress { device: r.relay, addresses: r.addresses.clone() }).collect())
         }
-        Some(_) | None => Door::Open,
+        None => Door::Open,
     }
 }
 
@@ -222,7 +248,7 @@ mod tests {
     use crate::id::{OrgId, StoreEpoch};
     use crate::pack::Stored;
     use crate::store::Store;
-    use crate::sync::{Event, Session};
+    use crate::sync::Event;
     use crate::testing::MemStore;
     use crate::testing::village::Village;
     use crate::wire::frame::Frame;
@@ -295,5 +321,51 @@ mod tests {
             assert!(r.store.quarantine().unwrap().is_empty());
         }
         assert!(v.sync(branch, 0).verified(), "the honest one is let in");
+    }
+
+    #[test]
+    fn a_device_is_sent_to_a_nearer_relay_only_from_one_that_begins_none_of_its_ways() {
+        let mut v = Village::found(64, Arc::new(Stored), &mut mem);
+        let root = v.root();
+        let mut relays = Vec::new();
+        let mut device = None;
+        for n in 1..=2 {
+            let unit = v.unit(0, root, &format!("Quận {n}"), "district");
+            let ticket = v.invite(0, unit, Roles::ADMIN);
+            let at = v.join("district", &ticket, &mut mem);
+            v.sync(at, 0);
+            v.listen(at, unit);
+            let branch = v.unit(at, unit, "Chi bộ", "branch");
+            let ticket = v.invite(at, branch, Roles::EDITOR);
+            v.sync(at, 0);
+            match device {
+                None => device = Some(v.join("branch", &ticket, &mut mem)),
+                Some(device) => v.use_ticket(device, &ticket),
+            }
+            relays.push(at);
+        }
+        let device = device.unwrap();
+        for at in &relays {
+            assert!(v.sync(device, *at).verified());
+            assert!(v.sync(*at, 0).verified());
+        }
+        let key = v.replicas[device].engine.device();
+        let judge = |v: &mut Village, at: usize, fallback| {
+            let now = v.now;
+            let r = &mut v.replicas[at];
+            nearer(&Env { store: &mut *r.store, engine: &mut r.engine, rng: &mut r.rng, now }, key, fallback)
+        };
+        for at in &relays {
+            assert!(matches!(judge(&mut v, *at, false), Door::Open));
+        }
+        let Door::Redirect(to) = judge(&mut v, 0, false) else { panic!("the city begins no way") };
+        assert_eq!(to.len(), 1, "those before it on one way");
+        assert!(relays.iter().any(|at| v.replicas[*at].engine.device() == to[0].device));
+        assert!(matches!(judge(&mut v, 0, true), Door::Open), "they do not answer");
+        let ticket = v.invite(0, root, Roles::READER);
+        v.use_ticket(device, &ticket);
+        let mut link = v.connect(device, 0, true);
+        v.run(&mut link);
+        assert!(matches!(judge(&mut v, 0, false), Door::Open), "a unit of the device's is its own");
     }
 }

@@ -39,7 +39,7 @@ impl Session {
     /// The lower end: greets, if it was equal with this peer before and little came since. False: a hello is
     /// needed.
     pub(super) fn greet(&mut self, env: &mut Env<'_>) -> Result<bool, SessionError> {
-        if env.store.meta(meta::ADMITTED)?.is_none() || !env.engine.chains(env.store)?.is_empty() {
+        if env.store.meta(meta::ADMITTED)?.is_none() || !env.engine.chains_for(env.store, &self.peer)?.is_empty() {
             return Ok(false);
         }
         let Some(met) = self.met(env.store)? else { return Ok(false) };

@@ -9,8 +9,9 @@
 
 use super::session::Session;
 use super::terms::{Env, Role, SessionError};
+use crate::charter::Charter;
 use crate::engine::told_epoch;
-use crate::id::UnitId;
+use crate::id::{DeviceId, UnitId};
 use crate::register::{Ack, Register, SignedRegister, ack_root, names};
 use crate::scope::Side;
 use crate::wire;
@@ -34,7 +35,7 @@ impl Session {
         if !fits {
             return None;
         }
-        let index = Side::of(charter, &self.peer).units.iter().position(|u| u == unit)?;
+        let index = units_below(charter, &self.peer, &engine.device()).position(|u| u == *unit)?;
         let above = charter.chain(unit).position(|u| u.id == register.unit)?;
         Some(OwnAck {
             unit: index.try_into().ok()?,
@@ -69,11 +70,11 @@ impl Session {
     fn rebuilt(&self, env: &Env<'_>, own: &OwnAck) -> Result<Option<AckSet>, SessionError> {
         let (engine, charter) = (&env.engine, env.engine.charter());
         let Some((epoch, _)) = told_epoch(env.store, &self.peer)? else { return Ok(None) };
-        let side = Side::of(charter, &engine.device());
-        let Some(unit) = side.units.iter().nth(usize::from(own.unit)) else { return Ok(None) };
-        let Some(relay_unit) = charter.chain(unit).map(|u| u.id).nth(usize::from(own.above)) else { return Ok(None) };
+        let mut units = units_below(charter, &engine.device(), &self.peer);
+        let Some(unit) = units.nth(usize::from(own.unit)) else { return Ok(None) };
+        let Some(relay_unit) = charter.chain(&unit).map(|u| u.id).nth(usize::from(own.above)) else { return Ok(None) };
         let level = charter.level(&relay_unit, engine.levels());
-        let leaf = AckLeaf { unit: *unit, digest: engine.holdings().own_up_digest(unit, level) };
+        let leaf = AckLeaf { unit, digest: engine.holdings().own_up_digest(&unit, level) };
         let ack = Ack {
             epoch,
             level,
@@ -96,4 +97,12 @@ impl Session {
         let proof = Some(AckProof { index: 0, siblings: Vec::new() });
         Ok(Some(AckSet { register, leaves: vec![leaf], proof }))
     }
+}
+
+/// The units of a lower end that lie below the upper: those that both know of, in one order. The lower may have others
+/// below other relays.
+fn units_below<'a>(charter: &'a Charter, lower: &DeviceId, upper: &DeviceId) -> impl Iterator<Item = UnitId> + use<'a> {
+    let (lower, upper) = (Side::of(charter, lower), Side::of(charter, upper));
+    let below = move |unit: &UnitId| charter.chain(unit).any(|u| upper.relay_units.contains(&u.id));
+    lower.units.into_iter().filter(below)
 }

@@ -12,6 +12,7 @@ use super::terms::{Env, Role, SessionError};
 use crate::charter::{Charter, Roles};
 use crate::engine::{Engine, meta};
 use crate::hash::tagged16;
+use crate::id::SpaceId;
 use crate::limits::{EARLY_REGISTERS_MAX, REGISTERS_SCANNED_MAX, TURN_REGISTERS_MAX};
 use crate::register::{Register, SignedRegister, names};
 use crate::scope::Side;
@@ -97,7 +98,7 @@ impl Session {
                 break;
             }
             cursor.through = position;
-            if concerns(env.engine.charter(), self.role, &lower, &signed) {
+            if self.shares(env.engine, &signed) && concerns(env.engine.charter(), self.role, &lower, &signed) {
                 out.push(signed);
             }
         }
@@ -121,10 +122,16 @@ impl Session {
         cursor.filter(|c| c.tag == tag).map_or(0, |c| c.through)
     }
 
-    /// What a position among our registers rests on: another store counts otherwise, and to other units other
+    /// A device may have units below other relays too: what is said of those is none of this one's business.
+    fn shares(&self, engine: &Engine, signed: &SignedRegister) -> bool {
+        let of = |unit| self.shared.contains(engine.charter(), &SpaceId::charter(unit));
+        self.role == Role::Upper || signed.trust().is_ok_and(|r| of(r.unit))
+    }
+
+    /// What a position among our registers rests on: another store counts otherwise, and of other units other
     /// registers go.
     fn registers_tag(&self, engine: &Engine) -> u32 {
-        let units: Vec<u8> = self.lower_side(engine).all().iter().flat_map(|u| u.0).collect();
+        let units: Vec<u8> = self.shared.charter.iter().flat_map(|item| item.unit().0).collect();
         let [a, b, c, d, ..] = tagged16("registers-cursor", &[&engine.epoch().0, &units]);
         u32::from_le_bytes([a, b, c, d])
     }

@@ -196,7 +196,7 @@ impl Session {
         }
         let chain = match self.role {
             Role::Upper => std::mem::take(&mut self.shown.spent),
-            Role::Lower => engine.chains(env.store)?,
+            Role::Lower => engine.chains_for(env.store, &self.peer)?,
         };
         Ok(Hello {
             version_min: PROTOCOL_MIN,
@@ -293,6 +293,7 @@ impl Session {
                     batch.meta.insert(meta::ADMITTED.into(), None);
                     env.store.write(&batch)?;
                 }
+                self.note_refused_ticket(env, code)?;
                 self.events.push_back(Event::Refused { code, text, by_peer: true, retry_after });
             }
             Frame::Redirect(relays) => {
@@ -676,6 +677,8 @@ impl Session {
             Role::Lower => {
                 batch.meta.insert(meta::VERIFIED_AT.into(), now.clone());
                 let through = env.store.last_commit()?.0.to_le_bytes().to_vec();
+                let with = [env.now.0.to_le_bytes().as_slice(), &through].concat();
+                batch.meta.insert(meta::verified_with(&self.peer), Some(with));
                 batch.meta.insert(meta::VERIFIED_THROUGH.into(), Some(through));
                 batch.meta.insert(meta::NEWS_FROM_ABOVE_AT.into(), now);
                 batch.meta.insert(meta::ADMITTED.into(), Some(vec![1]));

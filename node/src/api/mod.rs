@@ -145,7 +145,10 @@ async fn metrics(State(api): State<Api>) -> Response {
     let Some((r, _)) = report(&api).await else { return StatusCode::SERVICE_UNAVAILABLE.into_response() };
     let verified = r.verified_at.map_or(0.0, |t| t.0 as f64 / 1_000.0);
     let held_back = api.desk.call(|r| r.held_back()).await.and_then(Result::ok).map_or(0, |h| h.len());
-    let gauges: [(&str, &str, f64); 11] = [
+    let link = api.link.borrow().clone();
+    let linked = link.ways.iter().filter(|w| w.connected.is_some()).count();
+    let in_step = r.ways.iter().filter(|w| w.verified_at.is_some()).count();
+    let gauges: [(&str, &str, f64); 14] = [
         ("sampan_records", "Records that are not removed.", r.records as f64),
         ("sampan_unsent_changes", "Local changes not acknowledged by the nearest relay.", r.unsent_changes as f64),
         ("sampan_entries_pending", "Entries that wait for something.", r.pending as f64),
@@ -155,7 +158,10 @@ async fn metrics(State(api): State<Api>) -> Response {
         ("sampan_commits_projected", "Position of the newest commit in the lists.", r.projected_to.0 as f64),
         ("sampan_links_open", "Sessions open now.", api.desk.connected().len() as f64),
         ("sampan_devices_held_back", "Devices below that were ever over their quota.", held_back as f64),
-        ("sampan_verified_seconds", "When this replica last verified, seconds since 1970.", verified),
+        ("sampan_verified_seconds", "When this replica last verified on every way up, seconds since 1970.", verified),
+        ("sampan_ways", "Ways up: relays that are the nearest above one of its units.", r.ways.len() as f64),
+        ("sampan_ways_verified", "Ways up that ever verified.", in_step as f64),
+        ("sampan_ways_linked", "Ways up whose kept link is open.", linked as f64),
         ("sampan_twins_found_total", "Times that a copy of this disk was found to have written.", r.twins_found as f64),
     ];
     let mut out = String::new();

@@ -33,9 +33,17 @@ pub fn page(lang: Lang, r: &StatusReport, value: &serde_json::Value, link: &Link
     }
     let never = t(lang, "status.never_verified", &[]);
     row(&t(lang, "status.verified", &[]), &r.verified_at.map(when).unwrap_or(never), "plain");
-    let connected = if link.connected.is_some() { "status.connected" } else { "status.not_connected" };
-    row("QUIC", &t(lang, connected, &[]), "plain");
-    if let Some(error) = r.last_error.as_deref().or(Some(link.last_error.as_str())).filter(|e| !e.is_empty()) {
+    let word = |connected| t(lang, if connected { "status.connected" } else { "status.not_connected" }, &[]);
+    row("QUIC", &word(link.is_connected()), "plain");
+    if r.ways.len() > 1 {
+        for way in &r.ways {
+            let link = link.ways.iter().any(|w| w.unit == Some(way.unit) && w.connected.is_some());
+            let verified = way.verified_at.map_or_else(|| t(lang, "status.never_verified", &[]), when);
+            row(&format!("↑ {}", way.name), &format!("{} · {verified}", word(link)), if link { "yes" } else { "no" });
+        }
+    }
+    let last = link.last_error();
+    if let Some(error) = r.last_error.as_deref().or(Some(last.as_str())).filter(|e| !e.is_empty()) {
         row(&t(lang, "status.last_error", &[]), error, "no");
     }
     let children = children(lang, value);

@@ -11,11 +11,10 @@ use super::{SessionEnd, SessionId, SessionState};
 use crate::replica::{META_LAST_ERROR, Replica};
 use sampan_core::canary::{self, Canary};
 use sampan_core::engine::{SealLimits, meta};
-use sampan_core::id::DeviceId;
+use sampan_core::id::{DeviceId, UnitId};
 use sampan_core::register::Heartbeat;
 use sampan_core::store::{Batch, Store, StoreError};
 use sampan_core::sync::{Env, Event, Role, Session, SessionError, Waiting};
-use sampan_core::time::Millis;
 use sampan_core::wire::frame::{Frame, RefuseCode};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -424,23 +423,29 @@ fn note_closed(env: &mut Env<'_>, open: &Open) -> Result<(), StoreError> {
 
 /// Writes a sign of life when the last one is old or says something else.
 fn heartbeat(env: &mut Env<'_>) -> Result<(), StoreError> {
-    let Some(unit) = env.engine.charter().units_of(&env.engine.device()).first().copied() else { return Ok(()) };
+    let units = env.engine.charter().units_of(&env.engine.device());
+    let Some(first) = units.first().copied() else { return Ok(()) };
     let last = env.store.meta(META_HEARTBEAT)?.and_then(|b| b.try_into().ok()).map_or(0, u64::from_le_bytes);
     if env.now.0.saturating_sub(last) < HEARTBEAT_EVERY_MS {
         return Ok(());
     }
-    let read = |name: &str| -> Result<u64, StoreError> {
-        Ok(env.store.meta(name)?.and_then(|b| b.try_into().ok()).map_or(0, u64::from_le_bytes))
-    };
+    // One for each way up: a relay hears only of what lies below it.
+    let ways = env.engine.ways(env.store)?;
+    let mut said: Vec<UnitId> = ways.ways.iter().filter_map(|w| w.way.units.first().copied()).collect();
+    if said.len() <= 1 {
+        said = vec![first];
+    }
     let offset = env.store.meta(meta::CLOCK_OFFSET)?.and_then(|b| b.try_into().ok()).map_or(0, i64::from_le_bytes);
     let beat = Heartbeat {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         unsent_changes: env.store.pending()?.len() as u64,
-        verified_at: Millis(read(meta::VERIFIED_AT)?),
+        verified_at: ways.verified_at.unwrap_or_default(),
         last_error: env.store.meta(META_LAST_ERROR)?.and_then(|b| String::from_utf8(b).ok()).unwrap_or_default(),
         clock_offset: offset,
     };
-    env.engine.heartbeat(env.store, unit, &beat, env.now)?;
+    for unit in said {
+        env.engine.heartbeat(env.store, unit, &beat, env.now)?;
+    }
     let mut batch = Batch::at(env.now);
     batch.meta.insert(META_HEARTBEAT.into(), Some(env.now.0.to_le_bytes().to_vec()));
     env.store.write(&batch)

@@ -110,5 +110,6 @@ pub(super) const REST: &[Message] = &[
     m("doctor.unsound", "Cơ sở dữ liệu hỏng {count} chỗ ({what}); chạy: {program} verify DIR --repair", "The database is damaged in {count} places ({what}); run: {program} verify DIR --repair"),
     m("doctor.restored", "Từ {at} thư mục này là bản chép hoặc bản khôi phục, ghi dưới tên mới; nếu thư mục kia vẫn còn, chỉ dùng một trong hai", "Since {at} this folder is a copy or a restored backup and writes under a new name; if the other one is still there, use only one of the two"),
     m("doctor.quarantine", "{count} gói bị để riêng, chờ quyền hoặc chờ phần còn thiếu; đồng bộ, rồi hỏi cấp trên nếu vẫn còn", "{count} commits are set aside, for want of a right or of what they build on; sync, and ask the level above if they stay"),
+    m("doctor.way_never", "Máy này chưa lần nào đồng bộ với {unit}, cấp trên của một đơn vị của nó; khi có mạng hãy chạy: {program} sync DIR", "This device was never yet in sync with {unit}, which is above one of its units; when there is a connection run: {program} sync DIR"),
     m("doctor.news_old", "Tin từ cấp trên đã cũ (từ {at}); khi có mạng hãy chạy: {program} sync DIR", "The news from above is old (of {at}); when there is a connection run: {program} sync DIR"),
 ];

@@ -1,4 +1,4 @@
-//! The link upward: whom to dial, one session, and a link that is kept.
+//! The links upward, one for each way: whom to dial, one session, and links that are kept.
 //!
 //! It does not: know frames (`pump` only carries them) or hold the store (`desk` does).
 
@@ -10,9 +10,9 @@ pub mod plan;
 pub mod pump;
 pub mod route;
 
-pub use keep::{LinkState, keep};
-pub use once::{SyncFailure, SyncReport, sync_once};
+pub use keep::{LinkState, WayLink, keep};
+pub use once::{SyncFailure, SyncReport, WayReport, sync_once};
 pub use patience::{ASK_AGAIN_AFTER, Patience};
 pub use plan::Plan;
 pub use pump::{PumpEnd, pump};
-pub use route::{Hop, route};
+pub use route::{Hop, Route, is_top, routes};

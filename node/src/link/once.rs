@@ -1,20 +1,23 @@
-//! One session with the nearest relay that answers.
+//! One session on each way up, with the nearest relay that answers there.
 //!
 //! It does not: try again (`keep` does) or print.
 //!
 //! Invariants: "verified" is said only as the session machine said it, after everything that was
-//! unsealed here had been sealed and sent.
+//! unsealed here had been sealed and sent; of several ways each must have been found so, by what is held at the end.
 
-use super::plan::{beyond, is_busy, nearer, retry_after};
+use super::plan::{beyond, is_busy, is_ended, nearer, retry_after};
 use super::pump::{is_done, pump, refusal};
-use super::route::{Hop, route};
+use super::route::{Hop, Route, routes};
 use crate::desk::{Desk, SessionEnd, SessionState};
 use crate::net::{DialError, Endpoint};
-use crate::replica::META_LAST_ERROR;
+use crate::replica::{META_LAST_ERROR, Replica};
+use sampan_core::id::DeviceId;
+use sampan_core::scope::{Shared, Side};
 use sampan_core::store::{Batch, Store};
 use sampan_core::sync::Role;
-use sampan_core::wire::frame::RefuseCode;
+use sampan_core::wire::frame::{RefuseCode, ScopeDigests};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -47,6 +50,22 @@ pub struct SyncReport {
     pub changes_received: u64,
     /// How long it took.
     pub seconds: f64,
+    /// Each way up, where there are several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ways: Vec<WayReport>,
+}
+
+/// What one of several ways came to.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct WayReport {
+    /// The unit whose relay is the nearest on it; none where only a ticket knows the relay.
+    pub unit: Option<String>,
+    /// What people call it.
+    pub name: String,
+    /// Both ends hold the same.
+    pub verified: bool,
+    /// Why not, in words; empty when verified.
+    pub error: String,
 }
 
 /// Why a session did not end verified.
@@ -67,6 +86,14 @@ pub enum SyncFailure {
 }
 
 impl SyncFailure {
+    /// Why, without what the variant says.
+    fn why(&self) -> String {
+        match self {
+            Self::NotVerified(why) => why.clone(),
+            Self::NoRelay | Self::Unreachable(_) | Self::Refused(..) => self.to_string(),
+        }
+    }
+
     /// The word that programs test.
     #[must_use]
     pub fn refused(code: RefuseCode, text: String) -> Self {
@@ -84,8 +111,8 @@ impl SyncFailure {
     }
 }
 
-/// One session: dials the route, follows redirects, and ends when verified, refused, or when the time
-/// is over. `watch` sees every state on the way.
+/// One session on each way: dials the route, follows redirects, and ends when verified, refused, or when the time
+/// is over. `relay` takes the place of the addresses of the first way. `watch` sees every state on the way.
 pub async fn sync_once(
     desk: &Desk,
     endpoint: &Endpoint,
@@ -94,20 +121,145 @@ pub async fn sync_once(
     mut watch: impl FnMut(&SessionState),
 ) -> (SyncReport, Result<(), SyncFailure>) {
     let began = Instant::now();
-    let deadline = began + timeout;
-    let mut report = SyncReport::default();
-    let result = attempt(desk, endpoint, relay, deadline, &mut watch, &mut report).await;
+    let mut round =
+        Round { desk, endpoint, deadline: began + timeout, report: SyncReport::default(), ways: Vec::new() };
+    round.all(relay, &mut watch).await;
+    let (mut report, result) = round.end().await;
     report.seconds = began.elapsed().as_secs_f64();
     report.verified = result.is_ok();
     let words = result.as_ref().err().map(ToString::to_string).unwrap_or_default();
-    remember_error(desk, words).await;
+    remember_error(desk, move || words).await;
     (report, result)
 }
 
-/// Keeps the last error of the link where `status` finds it.
-pub(super) async fn remember_error(desk: &Desk, words: String) {
+/// One way that was gone.
+struct Gone {
+    route: Route,
+    result: Result<(), SyncFailure>,
+    /// The relay that it verified with, and what both shared of it then.
+    equal: Option<(DeviceId, ScopeDigests)>,
+}
+
+/// All ways, one after the other.
+struct Round<'a> {
+    desk: &'a Desk,
+    endpoint: &'a Endpoint,
+    deadline: Instant,
+    report: SyncReport,
+    ways: Vec<Gone>,
+}
+
+impl Round<'_> {
+    async fn all(&mut self, mut relay: Option<String>, watch: &mut impl FnMut(&SessionState)) {
+        let mut first = BTreeSet::new();
+        loop {
+            let known = self.desk.call(|r| routes(r)).await.unwrap_or_default();
+            if self.ways.is_empty() {
+                first = known.iter().map(Route::key).collect();
+            }
+            // The charter may have shown more ways meanwhile; one that a session has just served needs no other.
+            let served = |r: &Route| self.ways.iter().any(|w| w.equal.as_ref().is_some_and(|(d, _)| r.leads_over(d)));
+            let gone = |r: &Route| self.ways.iter().any(|w| w.route.key() == r.key());
+            let open: Vec<&Route> =
+                known.iter().filter(|r| !gone(r) && (first.contains(&r.key()) || !served(r))).collect();
+            let (Some(route), left) = (open.first().copied().cloned(), open.len()) else { break };
+            let several = known.len() > 1 || !self.ways.is_empty();
+            let mut dialled = route.clone();
+            if let Some(address) = relay.take() {
+                // An address never changes the key that must answer.
+                dialled.hops.truncate(1);
+                dialled.hops.iter_mut().for_each(|h| h.addresses = vec![address.clone()]);
+            }
+            self.go(route, dialled.hops, several, left, watch).await;
+        }
+        // What came by one way may be another's to have.
+        for at in 0..self.ways.len().saturating_sub(1) {
+            let Some((relay, digests)) = self.ways[at].equal else { continue };
+            if self.desk.call(move |r| shared(r, &relay)).await.is_some_and(|now| now != digests) {
+                let gone = self.ways.remove(at);
+                let hops = gone.route.hops.clone();
+                self.go(gone.route, hops, true, 1, watch).await;
+                if let Some(again) = self.ways.pop() {
+                    self.ways.insert(at, again);
+                }
+            }
+        }
+    }
+
+    /// Goes one way, in its share of the time that is left.
+    async fn go(
+        &mut self,
+        route: Route,
+        hops: Vec<Hop>,
+        several: bool,
+        left: usize,
+        watch: &mut impl FnMut(&SessionState),
+    ) {
+        let now = Instant::now();
+        let share = self.deadline.saturating_duration_since(now) / u32::try_from(left.max(1)).unwrap_or(u32::MAX);
+        let result = attempt(self.desk, self.endpoint, hops, several, now + share, watch, &mut self.report).await;
+        let mut equal = None;
+        if let Ok(relay) = &result {
+            let relay = *relay;
+            equal = self.desk.call(move |r| shared(r, &relay)).await.map(|digests| (relay, digests));
+        }
+        self.ways.push(Gone { route, result: result.map(|_| ()), equal });
+    }
+
+    async fn end(mut self) -> (SyncReport, Result<(), SyncFailure>) {
+        let known = self.desk.call(|r| routes(r)).await.unwrap_or_default();
+        let any = self.ways.iter().any(|w| w.result.is_ok());
+        // A way that is none any more, as another has shown, is no failure.
+        self.ways.retain(|w| !any || w.result.is_ok() || known.iter().any(|r| r.key() == w.route.key()));
+        if self.ways.len() <= 1 {
+            let result = self.ways.pop().map_or(Err(SyncFailure::NoRelay), |w| w.result);
+            return (self.report, result);
+        }
+        for way in &self.ways {
+            self.report.ways.push(WayReport {
+                unit: way.route.unit.map(|u| u.to_string()),
+                name: way.route.name.clone(),
+                verified: way.result.is_ok(),
+                error: way.result.as_ref().err().map(SyncFailure::why).unwrap_or_default(),
+            });
+        }
+        let failures: Vec<(&str, &SyncFailure)> =
+            self.ways.iter().filter_map(|w| w.result.as_ref().err().map(|e| (w.route.name.as_str(), e))).collect();
+        let result = if failures.is_empty() { Ok(()) } else { Err(merged(&failures, any)) };
+        (self.report, result)
+    }
+}
+
+/// One failure for those of several ways; `any`: another way did verify.
+fn merged(failures: &[(&str, &SyncFailure)], any: bool) -> SyncFailure {
+    let words = failures.iter().map(|(name, e)| format!("{name}: {}", e.why())).collect::<Vec<_>>().join("; ");
+    let refused = failures.iter().find_map(|(_, e)| match e {
+        SyncFailure::Refused(word, _) => Some(word.as_str()),
+        SyncFailure::NoRelay | SyncFailure::Unreachable(_) | SyncFailure::NotVerified(_) => None,
+    });
+    let reached = failures.iter().any(|(_, e)| matches!(e, SyncFailure::NotVerified(_)));
+    match refused {
+        // Who waits for a ticket to be taken must hear of it whatever else went well.
+        Some(word) if !any || matches!(word, "ticket_used" | "ticket_expired") => {
+            SyncFailure::Refused(word.to_owned(), words)
+        }
+        None if !any && !reached => SyncFailure::Unreachable(words),
+        Some(_) | None => SyncFailure::NotVerified(words),
+    }
+}
+
+/// What this replica and a relay above share of what is held here.
+fn shared(replica: &Replica, relay: &DeviceId) -> ScopeDigests {
+    let (engine, charter) = (&replica.engine, replica.engine.charter());
+    let (lower, upper) = (Side::of(charter, &engine.device()), Side::of(charter, relay));
+    Shared::of(charter, engine.levels(), &lower, &upper).digests(charter, engine.holdings())
+}
+
+/// Keeps the last error of the link where `status` finds it; `words` are asked for when they are written.
+pub(super) async fn remember_error(desk: &Desk, words: impl FnOnce() -> String + Send + 'static) {
     let wrote = desk
         .call(move |replica| {
+            let words = words();
             let before = replica.store.meta(META_LAST_ERROR)?.unwrap_or_default();
             if before != words.as_bytes() {
                 let mut batch = Batch::at(replica.now());
@@ -122,20 +274,16 @@ pub(super) async fn remember_error(desk: &Desk, words: String) {
     }
 }
 
+/// Goes one way; the relay that it verified with. `several`: there are other ways.
 async fn attempt(
     desk: &Desk,
     endpoint: &Endpoint,
-    relay: Option<String>,
+    mut hops: Vec<Hop>,
+    several: bool,
     deadline: Instant,
     watch: &mut impl FnMut(&SessionState),
     report: &mut SyncReport,
-) -> Result<(), SyncFailure> {
-    let mut hops = desk.call(|r| route(r)).await.unwrap_or_default();
-    if let Some(address) = relay {
-        // An address never changes the key that must answer.
-        hops.truncate(1);
-        hops.iter_mut().for_each(|h| h.addresses = vec![address.clone()]);
-    }
+) -> Result<DeviceId, SyncFailure> {
     if hops.is_empty() {
         return Err(SyncFailure::NoRelay);
     }
@@ -184,11 +332,17 @@ async fn attempt(
                 at = 0;
             }
             (other, end) => {
-                if is_busy(other.as_ref()) {
+                // A relay that knows nothing of this device's units elsewhere may say that its rights have ended: those
+                // above it know them, and have the charter that says which one ended.
+                let ended = several && is_ended(other.as_ref());
+                if is_busy(other.as_ref()) || ended {
                     let text = refusal(other).map(|(_, text)| text).unwrap_or_default();
                     let rest = beyond(&hops, &hop);
                     if rest.is_empty() {
-                        return Err(SyncFailure::NotVerified(text));
+                        return Err(match refusal(other) {
+                            Some((code, text)) if ended => SyncFailure::refused(code, text),
+                            Some(_) | None => SyncFailure::NotVerified(text),
+                        });
                     }
                     tried.push(text);
                     hops = rest;
@@ -206,9 +360,9 @@ async fn attempt(
                     return Err(SyncFailure::refused(code, text));
                 }
                 return match end {
-                    Ok(_) if done || (state.verified_at.is_some() && state.settled) => Ok(()),
+                    Ok(_) if done || (state.verified_at.is_some() && state.settled) => Ok(hop.device),
                     Ok(end) => Err(SyncFailure::NotVerified(why(&state, end.transport.as_deref()))),
-                    Err(_) if done => Ok(()),
+                    Err(_) if done => Ok(hop.device),
                     Err(_) => Err(SyncFailure::NotVerified(format!(
                         "the time given was over; what arrived is kept (waited for: {})",
                         state.waits_for

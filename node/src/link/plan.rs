@@ -25,13 +25,22 @@ pub struct Plan {
     last: Vec<Hop>,
     /// Seconds that a relay asked to wait.
     asked_s: u64,
+    /// There are other ways up.
+    several: bool,
 }
 
 impl Plan {
     /// A fresh plan; `backoff_s`: the first and the longest wait, in seconds.
     #[must_use]
     pub fn new(backoff_s: (u64, u64)) -> Self {
-        Self { backoff_s, delay_s: backoff_s.0.max(1), redirected: Vec::new(), last: Vec::new(), asked_s: 0 }
+        Self {
+            backoff_s,
+            delay_s: backoff_s.0.max(1),
+            redirected: Vec::new(),
+            last: Vec::new(),
+            asked_s: 0,
+            several: false,
+        }
     }
 
     /// The relays to try now, in order: those that a redirect named, else those that the charter and
@@ -50,9 +59,14 @@ impl Plan {
             self.delay_s = self.backoff_s.0.max(1);
         }
         self.asked_s = u64::from(retry_after(end).unwrap_or(0));
-        if is_busy(end) {
+        if is_busy(end) || (self.several && is_ended(end)) {
             self.redirected = beyond(&self.last, hop);
         }
+    }
+
+    /// Says whether there are other ways up beside this plan's.
+    pub fn set_several(&mut self, several: bool) {
+        self.several = several;
     }
 
     /// How long to wait before the next attempt: between half and the whole of the delay, so that 340
@@ -76,6 +90,12 @@ impl Plan {
 #[must_use]
 pub fn is_busy(end: Option<&SessionEnd>) -> bool {
     matches!(end, Some(SessionEnd::Refused(Event::Refused { code: RefuseCode::Busy, retry_after: None, .. })))
+}
+
+/// Whether a relay said that this device's rights have ended. Of a device with other ways up it may know only some.
+#[must_use]
+pub fn is_ended(end: Option<&SessionEnd>) -> bool {
+    matches!(end, Some(SessionEnd::Refused(Event::Refused { code: RefuseCode::GrantEnded, by_peer: true, .. })))
 }
 
 /// The seconds after which a relay asked this device, which is over its quota there, to come back.

@@ -17,7 +17,7 @@ mod verify;
 pub use edit::ImportRecord;
 pub use query::{ConflictRow, HistoryField, HistoryStep, RecordView, Shown};
 pub use repair::Repaired;
-pub use status::{BeaconRow, DeliveredRow, META_LAST_ERROR, StatusReport};
+pub use status::{BeaconRow, DeliveredRow, META_LAST_ERROR, StatusReport, WayRow};
 
 use crate::codec::ZstdCodec;
 use crate::config::{Config, ConfigError, ConfigFile, RelayEntry, ReplicaTable, Settings};
@@ -436,6 +436,14 @@ impl Replica {
     pub fn change_file(&mut self, change: impl FnOnce(&mut ConfigFile)) -> Result<(), ReplicaError> {
         change(&mut self.file);
         Ok(self.file.write(&self.dir.config())?)
+    }
+    /// Remembers, until the folder is opened anew, a relay that a ticket named.
+    pub fn remember_relay(&mut self, relay: &sampan_core::wire::frame::RelayAddress) {
+        if let Some(table) = &mut self.file.replica
+            && !table.relays.iter().any(|known| known.device == relay.device)
+        {
+            table.relays.push(RelayEntry { device: relay.device, addresses: relay.addresses.clone() });
+        }
     }
     /// This device.
     #[must_use]

@@ -51,8 +51,8 @@ const FACTS: [&str; 11] = [
     META_COPY_AT,
 ];
 /// The same, by the beginning of the name.
-const FACT_PREFIXES: [&str; 6] =
-    ["anew/", "chain/", "ticket_box/", "peer_epoch/", meta::CHILD_SEEN_AT, meta::CHILD_VERIFIED_AT];
+const FACT_PREFIXES: [&str; 7] =
+    ["anew/", "chain/", "ticket_box/", "peer_epoch/", meta::NEWS_FROM, meta::CHILD_SEEN_AT, meta::CHILD_VERIFIED_AT];
 
 /// What a repair came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

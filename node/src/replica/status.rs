@@ -5,10 +5,10 @@
 //! Invariants: a tick is shown only where a signed statement covers all that is here now.
 
 use super::Replica;
-use sampan_core::engine::{Ended, Fate, meta};
+use sampan_core::engine::{Ended, Fate, Ways, meta};
 use sampan_core::id::{DeviceId, Flow, SpaceId, UnitId};
 use sampan_core::log::EntryKind;
-use sampan_core::scope::Side;
+use sampan_core::scope::{self, Side};
 use sampan_core::store::{CommitKey, Status, Store, StoreError};
 use sampan_core::time::Millis;
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,6 +26,19 @@ pub struct DeliveredRow {
     pub at: Option<Millis>,
     /// Whether it is all that is here.
     pub complete: bool,
+}
+
+/// One way up: the relay nearest above some of this device's units.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WayRow {
+    /// The relay's unit.
+    pub unit: UnitId,
+    /// Its name.
+    pub name: String,
+    /// The device's units whose way it is.
+    pub units: Vec<UnitId>,
+    /// When this replica last verified with a relay on it.
+    pub verified_at: Option<Millis>,
 }
 
 /// The newest word from the top that was shown to this replica.
@@ -68,7 +81,11 @@ pub struct StatusReport {
     pub built_on_cut: BTreeMap<Fate, u64>,
     /// Ancestors with a relay, nearest first.
     pub delivered: Vec<DeliveredRow>,
-    /// When this replica last verified.
+    /// The ways up, the deepest relay first.
+    pub ways: Vec<WayRow>,
+    /// Whether nothing is above: a relay of the root that is to dial nobody.
+    pub top: bool,
+    /// When this replica last verified; of several ways the oldest, and none where one is missing.
     pub verified_at: Option<Millis>,
     /// When something last came from above.
     pub news_from_above_at: Option<Millis>,
@@ -105,20 +122,23 @@ impl Replica {
         let all: BTreeSet<UnitId> = self.engine.charter().units().map(|u| u.id).chain(units.iter().copied()).collect();
         let counts = self.store.irregular(&all)?;
         let of = |s: Status| counts.get(&s).copied().unwrap_or(0);
+        let ways = self.engine.ways(&self.store)?;
         let last_error = self.store.meta(META_LAST_ERROR)?.and_then(|b| String::from_utf8(b).ok());
         Ok(StatusReport {
             organisation: self.engine.charter().name().to_owned(),
             device: self.device(),
             records: self.store.count_records()?,
-            unsent_changes: self.unsent_changes()?,
+            unsent_changes: self.unsent_changes_on(&ways)?,
             pending: of(Status::Pending) + of(Status::NeedsNewer),
             blocked: of(Status::Blocked) + of(Status::Malformed),
             quarantined: self.store.quarantine()?.len() as u64,
             bundles_waiting: crate::bundle::waiting::list(self)?,
             built_on_cut: self.built_on_cut()?,
-            delivered: self.delivered(&units)?,
-            verified_at: when(self, meta::VERIFIED_AT)?,
-            news_from_above_at: when(self, meta::NEWS_FROM_ABOVE_AT)?,
+            delivered: self.delivered(&units, &ways)?,
+            verified_at: ways.verified_at,
+            news_from_above_at: ways.news_at,
+            ways: self.way_rows(&ways),
+            top: scope::is_top(self.engine.charter(), &self.device()),
             beacon: self.beacon()?,
             withdrawn: self.withdrawn(),
             ended: self.engine.ended(&self.store)?,
@@ -128,6 +148,17 @@ impl Replica {
             twins_found: when(self, meta::TWINS_FOUND)?.map_or(0, |n| n.0),
             units,
         })
+    }
+
+    fn way_rows(&self, ways: &Ways) -> Vec<WayRow> {
+        let name = |unit: &UnitId| self.engine.charter().unit(unit).map(|u| u.name.clone()).unwrap_or_default();
+        let row = |state: &sampan_core::engine::WayState| WayRow {
+            unit: state.way.unit(),
+            name: name(&state.way.unit()),
+            units: state.way.units.iter().copied().collect(),
+            verified_at: state.verified_at,
+        };
+        ways.ways.iter().map(row).collect()
     }
 
     fn built_on_cut(&self) -> Result<BTreeMap<Fate, u64>, StoreError> {
@@ -184,7 +215,7 @@ impl Replica {
 
     /// One row an ancestor with a relay: whether it holds everything of these units and, where this device
     /// holds what lies below, of those. A unit without records has nothing to wait for.
-    fn delivered(&self, units: &[UnitId]) -> Result<Vec<DeliveredRow>, StoreError> {
+    fn delivered(&self, units: &[UnitId], ways: &Ways) -> Result<Vec<DeliveredRow>, StoreError> {
         let charter = self.engine.charter();
         let side = Side::of(charter, &self.device());
         let mut all: BTreeSet<UnitId> = units.iter().copied().collect();
@@ -192,7 +223,6 @@ impl Replica {
         all.extend(held.filter(|u| side.covers(charter, u)));
         let pending: BTreeSet<SpaceId> = self.store.pending()?.iter().map(|p| p.space).collect();
         let above: BTreeSet<UnitId> = units.iter().flat_map(|u| charter.chain(u)).map(|u| u.id).collect();
-        let verified = self.store.meta(meta::VERIFIED_AT)?.is_some();
         let mut out: Vec<DeliveredRow> = Vec::new();
         for unit in &all {
             for d in self.engine.delivered(&self.store, unit)?.into_iter().filter(|d| above.contains(&d.unit)) {
@@ -200,7 +230,7 @@ impl Replica {
                 let reaches = |s: &SpaceId| s.flow == Flow::Up && s.reach <= d.level;
                 let empty = !pending.iter().any(|s| s.unit == *unit && reaches(s))
                     && !self.engine.holdings().spaces_of(unit).any(|(s, _)| reaches(s));
-                let complete = d.complete || (empty && verified);
+                let complete = d.complete || (empty && ways.verified(&self.engine, unit).is_some());
                 let at = (d.at > Millis(0)).then_some(d.at);
                 match out.iter_mut().find(|r| r.unit == d.unit) {
                     Some(row) => {
@@ -225,15 +255,17 @@ impl Replica {
     /// # Errors
     /// [`StoreError`].
     pub fn unsent_changes(&self) -> Result<u64, StoreError> {
+        self.unsent_changes_on(&self.engine.ways(&self.store)?)
+    }
+
+    fn unsent_changes_on(&self, ways: &Ways) -> Result<u64, StoreError> {
         let charter = self.engine.charter();
-        if self.units().iter().any(|u| charter.root() == Some(*u)) {
+        let own = self.device();
+        if scope::is_top(charter, &own) {
             return Ok(0);
         }
-        let own = self.device();
         let side = Side::of(charter, &own);
         let above: BTreeSet<UnitId> = self.units().iter().flat_map(|u| charter.chain(u)).map(|u| u.id).collect();
-        let verified = self.store.meta(meta::VERIFIED_THROUGH)?.and_then(|b| b.try_into().ok()).map(u64::from_le_bytes);
-        let verified = CommitKey(verified.unwrap_or(0));
         // Per space that this device wrote in: what its nearest relay covers.
         let mut covered: BTreeMap<SpaceId, Covered> = BTreeMap::new();
         let pending = self.store.pending()?;
@@ -245,15 +277,19 @@ impl Replica {
             // A relay below this device says nothing to it; the nearest above does.
             let nearest =
                 self.engine.delivered(&self.store, &space.unit)?.into_iter().find(|d| above.contains(&d.unit));
-            let relays_it = charter.chain(&space.unit).any(|u| side.relay_units.contains(&u.id));
+            let relays_it = charter.chain(&space.unit).any(|u| scope::serves(charter, &side, &own, &u.id));
             let how = match (space.flow, nearest) {
+                // The unit's own relay holds what reaches only levels below it; no statement counts that.
+                (Flow::Up, Some(d)) if d.level < space.reach && d.unit == space.unit => {
+                    Covered::Through(ways.through(&self.engine, &space.unit))
+                }
                 (Flow::Up, Some(d)) if d.level < space.reach => Covered::All,
                 (Flow::Up, Some(d)) if d.complete => Covered::All,
                 (Flow::Up, Some(d)) => Covered::Through(d.through),
                 (Flow::Up, None) => Covered::Through(CommitKey(0)),
                 // Statements count what goes up; of what goes down only the last comparison tells.
                 (Flow::Down, _) if relays_it => Covered::All,
-                (Flow::Down, _) => Covered::Through(verified),
+                (Flow::Down, _) => Covered::Through(ways.through(&self.engine, &space.unit)),
                 (Flow::Charter | Flow::Local | Flow::Group | Flow::Inbox, _) => Covered::All,
             };
             covered.insert(space, how);

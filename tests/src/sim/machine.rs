@@ -84,14 +84,26 @@ impl MachineClock {
     }
 }
 
+/// One way up.
+pub struct Upward {
+    /// The key of the relay that it dials first, once it is known.
+    pub key: Option<DeviceId>,
+    /// When and whom it dials.
+    pub plan: Plan,
+    /// When the next dialling is planned.
+    pub dial_at: Option<u64>,
+}
+
 /// What runs on a machine.
 pub struct Process {
     /// The replica.
     pub replica: Replica,
     /// Its sessions.
     pub table: Table,
-    /// When and whom it dials.
-    pub plan: Plan,
+    /// Its ways up, by a name that a way keeps while its nearest relay changes.
+    pub upward: BTreeMap<u32, Upward>,
+    /// The charter by which the ways were looked at last.
+    pub routed_by: Option<usize>,
     /// The link of each session.
     pub links: BTreeMap<SessionId, usize>,
     /// How sessions stand.
@@ -104,8 +116,6 @@ pub struct Process {
     pub work_at: Option<u64>,
     /// A look for edits that wait to be sealed is planned.
     pub look_planned: bool,
-    /// When the next dialling is planned.
-    pub dial_at: Option<u64>,
     /// It sleeps until then.
     pub sleeps_until: u64,
     /// Names for sessions.
@@ -264,14 +274,14 @@ impl Machine {
         self.process = Some(Process {
             replica,
             table,
-            plan: Plan::new(backoff),
+            upward: BTreeMap::from([(0, Upward { key: None, plan: Plan::new(backoff), dial_at: None })]),
+            routed_by: None,
             links: BTreeMap::new(),
             states: BTreeMap::new(),
             inbox: Vec::new(),
             look: true,
             work_at: None,
             look_planned: false,
-            dial_at: None,
             sleeps_until: 0,
             next_session: 0,
         });

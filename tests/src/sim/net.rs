@@ -142,6 +142,8 @@ pub struct Link {
     pub starts: [u64; 2],
     /// The sessions.
     pub sessions: [SessionId; 2],
+    /// Which way up of the lower end it is.
+    pub way: u32,
     /// Which relay of the route it is.
     pub hop: Hop,
     /// Whether each end still believes in it.

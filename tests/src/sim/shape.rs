@@ -183,21 +183,12 @@ impl Shape {
             }
             if dice.chance(60) && unit > 1 {
                 let last = self.nodes.len() - 1;
-                // Of a device whose units lie below different relays only one relay's are served: see PROOF.md.
-                let below = |s: &&NodeSpec| self.nearest(s.unit) == self.nearest(unit);
-                let others = self.nodes[..last].iter().filter(|s| !s.relay && s.unit != unit).filter(below);
+                // Below the same relay or another: it has a way to each.
+                let others = self.nodes[..last].iter().filter(|s| !s.relay && s.unit != unit);
                 let other = others.map(|s| s.unit).next_back();
                 self.nodes[last].also = other;
             }
         }
-    }
-}
-
-impl Shape {
-    /// The unit of the relay nearest to a unit: its own, or the next above.
-    fn nearest(&self, unit: usize) -> usize {
-        let up = |u: &usize| self.units[*u].parent.filter(|_| self.units[*u].relay.is_none());
-        std::iter::successors(Some(unit), up).last().unwrap_or(unit)
     }
 }
 

@@ -26,4 +26,5 @@ mod readme;
 mod recovery;
 mod taken;
 mod waiting;
+mod ways;
 mod world;

@@ -84,7 +84,8 @@ fn a_device_that_had_heard_of_its_cut_hands_in_what_its_own_cut_took_from_it() {
     // Its charter comes by hand: what it had not sent lies in its own quarantine now.
     carry_charter(&mut v, 1, 2);
     assert_eq!(aside(&v, 2).len(), 1);
-    assert_eq!(sampan_core::scope::upstream(v.replicas[2].engine.charter(), &v.replicas[2].engine.device()).len(), 2);
+    let ways = sampan_core::scope::ways(v.replicas[2].engine.charter(), &v.replicas[2].engine.device());
+    assert_eq!(ways.iter().map(|way| way.rungs.len()).collect::<Vec<_>>(), [2]);
     assert_eq!(deposited(&v.sync(2, 1)), Some((0, 1, 0)));
     let id = aside(&v, 1)[0];
     release(&mut v, 1, branch, vec![id]);
@@ -170,7 +171,9 @@ fn a_deposit_takes_no_charter_and_nobody_elses_work_and_tells_nothing_else() {
     // An admin's device that is cut, with a grant of its own making and another's record in its bag.
     let ticket = v.invite(0, district, Roles::ADMIN);
     let admin = v.join("deputy", &ticket, &mut mem);
-    ok(&v.sync(admin, 0));
+    ok(&v.sync(1, 0));
+    // A deputy dials the relay of its own unit.
+    ok(&v.sync(admin, 1));
     ok(&v.sync(1, 0));
     cut(&mut v, 0, admin, district, CutKind::Revoke);
     ok(&v.sync(1, 0));

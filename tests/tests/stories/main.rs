@@ -26,6 +26,7 @@ mod shape;
 mod sync;
 mod taken;
 mod tricks;
+mod ways;
 
 use sampan_core::id::{DeviceId, OrgId, StoreEpoch};
 use sampan_core::pack::Stored;

@@ -215,7 +215,7 @@ fn soundness(app: &App, replica: &Replica) -> Finding {
 /// What an open replica tells.
 fn look(app: &App, replica: &mut Replica) -> Result<Vec<Finding>, StoreError> {
     let report = replica.status()?;
-    let root = report.units.iter().any(|u| replica.engine.charter().root() == Some(*u));
+    let root = report.top;
     let mut out = Vec::new();
     out.push(if replica.engine.is_blank() {
         finding("charter", State::Note, app.t("doctor.no_charter", &[("program", app.program)]))
@@ -233,6 +233,10 @@ fn look(app: &App, replica: &mut Replica) -> Result<Vec<Finding>, StoreError> {
         Some(why) => finding("link", State::Bad, app.t("doctor.link_bad", &[("why", why), ("program", app.program)])),
         None => good(app, "link", "doctor.link"),
     });
+    for way in report.ways.iter().filter(|w| report.ways.len() > 1 && w.verified_at.is_none()) {
+        let unit = super::common::unit_name(replica, &way.unit);
+        out.push(finding("way", State::Note, app.t("doctor.way_never", &[("unit", &unit), ("program", app.program)])));
+    }
     if report.twins_found > 0 {
         out.push(finding("copy", State::Note, app.t("doctor.clone", &[])));
     }

@@ -15,7 +15,7 @@ use crate::daemon::{Daemon, StatusWriter, until_stopped};
 use crate::desk::{Desk, SessionState};
 use crate::dir::{Dir, RunLock, Running};
 use crate::i18n::{Lang, format_bytes, format_int};
-use crate::link::{SyncFailure, SyncReport, sync_once};
+use crate::link::{SyncFailure, SyncReport, is_top, sync_once};
 use crate::net::{Endpoint, Options};
 use crate::replica::{Replica, ReplicaError};
 use sampan_core::engine::TicketFate;
@@ -67,7 +67,13 @@ pub fn sync(args: &SyncArgs, app: &mut App) -> Result<ExitCode, CliError> {
             let lock = dir.lock().or_cli(app)?;
             let (mut replica, outcome) = alone(replica, lock, args.relay.clone(), within, lang)?;
             replica.iter().for_each(crate::recovery::refreshed);
-            if let (Some(replica), Ok(())) = (&mut replica, &outcome.1) {
+            let told = match &outcome.1 {
+                Ok(()) => true,
+                // Of which this very failure tells.
+                Err(SyncFailure::Refused(word, _)) => word == "ticket_used" || word == "ticket_expired",
+                Err(SyncFailure::NoRelay | SyncFailure::Unreachable(_) | SyncFailure::NotVerified(_)) => false,
+            };
+            if let Some(replica) = replica.as_mut().filter(|_| told) {
                 spent = replica.forget_spent_tickets().or_cli(app)?;
             }
             outcome
@@ -110,7 +116,7 @@ fn at_root(dir: &Dir) -> Result<bool, ReplicaError> {
         let file = ConfigFile::read(&dir.config())?;
         return Ok(file.replica.is_some_and(|table| table.relays.is_empty()));
     }
-    Ok(is_root(&Replica::open(dir.root(), &Settings::default())?))
+    Ok(is_top(&Replica::open(dir.root(), &Settings::default())?))
 }
 
 /// `--relay` is `host:port` with a port that can be dialled.
@@ -122,13 +128,6 @@ fn check_address(relay: Option<&str>, app: &App) -> Result<(), CliError> {
     }
     let reason = app.t("value.address", &[]);
     Err(app.error(&codes::BAD_VALUE, &[("field", "--relay"), ("given", text), ("reason", &reason)]))
-}
-
-/// Whether there is nothing above.
-#[must_use]
-pub fn is_root(replica: &Replica) -> bool {
-    let side = sampan_core::scope::Side::of(replica.engine.charter(), &replica.device());
-    side.relay_units.iter().any(|u| replica.engine.charter().root() == Some(*u))
 }
 
 type Outcome = (SyncReport, Result<(), SyncFailure>);
@@ -181,6 +180,10 @@ pub fn print_report(report: &SyncReport, app: &mut App) -> Result<(), CliError> 
     let lang = app.lang;
     if app.json {
         return app.out.json(report).map_err(|e| failed(lang, &e.to_string()));
+    }
+    for way in &report.ways {
+        let id = if way.verified { "sync.way" } else { "sync.way_not" };
+        app.say(id, &[("unit", &way.name), ("why", &way.error)]);
     }
     if !report.verified {
         return Ok(());

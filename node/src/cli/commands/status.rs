@@ -11,7 +11,7 @@ use crate::cli::args::DirArgs;
 use crate::cli::exit::{CliError, ExitCode};
 use crate::dir::Running;
 use crate::i18n::format_int;
-use crate::replica::{BeaconRow, Replica, StatusReport};
+use crate::replica::{BeaconRow, Replica, StatusReport, WayRow};
 use crate::stamp::rfc3339;
 use sampan_core::engine::{Ended, Fate};
 use serde_json::{Map, Value as Json, json};
@@ -43,6 +43,7 @@ pub fn object(report: &StatusReport) -> Map<String, Json> {
         ("bundles_waiting", json!(report.bundles_waiting.len())),
         ("built_on_cut", built_on_cut),
         ("delivered", delivered.collect()),
+        ("ways", report.ways.iter().map(way).collect()),
         ("verified_at", json!(report.verified_at.map(rfc3339))),
         ("news_from_above_at", json!(report.news_from_above_at.map(rfc3339))),
         ("beacon", report.beacon.as_ref().map_or(Json::Null, beacon)),
@@ -54,6 +55,14 @@ pub fn object(report: &StatusReport) -> Map<String, Json> {
         ("last_error", json!(report.last_error)),
     ];
     pairs.into_iter().map(|(k, v)| (k.to_owned(), v)).collect()
+}
+
+fn way(w: &WayRow) -> Json {
+    json!({
+        "unit": w.unit.to_string(),
+        "units": w.units.iter().map(ToString::to_string).collect::<Json>(),
+        "verified_at": w.verified_at.map(rfc3339),
+    })
 }
 
 fn beacon(b: &BeaconRow) -> Json {
@@ -114,7 +123,7 @@ pub(super) fn status(args: &DirArgs, app: &mut App) -> Result<ExitCode, CliError
 /// When the folder's lock cannot be looked at.
 pub fn words(app: &App, replica: &Replica, report: &StatusReport) -> Result<Vec<String>, CliError> {
     let count = |n: u64| format_int(app.lang, i64::try_from(n).unwrap_or(i64::MAX));
-    let root = report.units.iter().any(|u| replica.engine.charter().root() == Some(*u));
+    let root = report.top;
     let labelled = |id: &str, text: &str| format!("{}: {text}", app.t(id, &[]));
     let mut out = Vec::new();
     if !report.organisation.is_empty() {
@@ -137,6 +146,15 @@ pub fn words(app: &App, replica: &Replica, report: &StatusReport) -> Result<Vec<
             (Some(_), false) => app.t("tick.partly", &[("level", &level)]),
             (None, _) => app.t("tick.not_yet", &[("level", &level)]),
         });
+    }
+    if report.ways.len() > 1 {
+        for way in &report.ways {
+            let unit = common::unit_name(replica, &way.unit);
+            out.push(match way.verified_at {
+                Some(at) => app.t("status.way", &[("unit", &unit), ("at", &rfc3339(at))]),
+                None => app.t("status.way_never", &[("unit", &unit)]),
+            });
+        }
     }
     if !root {
         out.push(match (report.verified_at, report.unsent_changes) {

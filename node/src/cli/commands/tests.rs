@@ -242,6 +242,7 @@ fn status_verify_and_doctor_of_a_sound_replica() {
         "units",
         "unsent_changes",
         "verified_at",
+        "ways",
         "withdrawn",
     ];
     assert_eq!(keys, wanted);

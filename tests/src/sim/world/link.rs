@@ -6,6 +6,7 @@
 //! that a link is gone.
 
 use super::*;
+use crate::sim::machine::Upward;
 
 impl World {
     pub(in crate::sim) fn path(&mut self, lower: usize, upper: usize) -> &mut Path {
@@ -21,31 +22,90 @@ impl World {
         })
     }
 
+    /// Plans the next dialling of every way of a machine.
     pub(in crate::sim) fn plan_dial(&mut self, n: usize, after: u64) {
+        let ways: Vec<u32> = self.machines[n].process.iter().flat_map(|p| p.upward.keys().copied()).collect();
+        ways.into_iter().for_each(|way| self.plan_dial_on(n, way, after));
+    }
+
+    fn plan_dial_on(&mut self, n: usize, way: u32, after: u64) {
         let at = self.now + after;
-        let Some(p) = self.machines[n].process.as_mut() else { return };
-        if n != 0 && p.dial_at.is_none_or(|planned| planned > at) {
-            p.dial_at = Some(at);
+        let Some(up) = self.machines[n].process.as_mut().and_then(|p| p.upward.get_mut(&way)) else { return };
+        if n != 0 && up.dial_at.is_none_or(|planned| planned > at) {
+            up.dial_at = Some(at);
             self.at(after, Happening::Dial(n));
         }
     }
 
-    pub(super) fn dial(&mut self, n: usize) {
+    /// Looks which ways the charter shows now, as the keepers of a node do: ways come and go with it.
+    pub(super) fn look_at_ways(&mut self, n: usize) {
         let Some(p) = self.machines[n].process.as_mut() else { return };
-        if p.dial_at.is_none_or(|at| at > self.now) {
+        let version = p.replica.engine.charter_version();
+        if n == 0 || p.routed_by == Some(version) {
             return;
         }
-        p.dial_at = None;
+        p.routed_by = Some(version);
+        let mut new = routes(&p.replica);
+        new.retain(|r| !p.upward.values().any(|up| up.key == Some(r.key())));
+        let known: Vec<_> = routes(&p.replica).iter().map(Route::key).collect();
+        let (mut gone, only) = (Vec::new(), p.upward.len() == 1);
+        for (way, up) in &mut p.upward {
+            if up.key.is_some_and(|key| known.contains(&key)) {
+                continue;
+            }
+            // A relay that is nearer than the one before, or the first that is heard of: the link stays.
+            let follows = |r: &Route| up.key.is_none_or(|key| r.leads_over(&key)) || (only && known.len() == 1);
+            match new.iter().position(follows) {
+                Some(at) => up.key = Some(new.remove(at).key()),
+                None if known.is_empty() => {}
+                None => gone.push(*way),
+            }
+        }
+        let backoff = p.replica.config().backoff_s;
+        let next = p.upward.keys().max().map_or(0, |way| way + 1);
+        let mut begun = Vec::new();
+        for (way, route) in (next..).zip(new) {
+            p.upward.insert(way, Upward { key: Some(route.key()), plan: Plan::new(backoff), dial_at: None });
+            begun.push(way);
+        }
+        for way in gone {
+            if let Some(p) = self.machines[n].process.as_mut() {
+                p.upward.remove(&way);
+            }
+            if let Some(link) = self.link_on(n, way) {
+                self.close(link, 0);
+            }
+        }
+        begun.into_iter().for_each(|way| self.plan_dial_on(n, way, 1));
+    }
+
+    pub(super) fn dial(&mut self, n: usize) {
+        self.look_at_ways(n);
+        let now = self.now;
+        let due = |(way, up): (&u32, &Upward)| up.dial_at.is_some_and(|at| at <= now).then_some(*way);
+        let due: Vec<u32> = self.machines[n].process.iter().flat_map(|p| p.upward.iter().filter_map(due)).collect();
+        due.into_iter().for_each(|way| self.dial_on(n, way));
+    }
+
+    fn dial_on(&mut self, n: usize, way: u32) {
+        let Some(p) = self.machines[n].process.as_mut() else { return };
+        let Some(up) = p.upward.get_mut(&way) else { return };
+        up.dial_at = None;
         if p.sleeps_until > self.now {
             let after = p.sleeps_until - self.now;
-            self.plan_dial(n, after);
+            self.plan_dial_on(n, way, after);
             return;
         }
-        if self.lower_link(n).is_some() {
+        if self.link_on(n, way).is_some() {
             return;
         }
         let Some(p) = self.machines[n].process.as_mut() else { return };
-        let hops = p.plan.hops(route(&p.replica));
+        let known = routes(&p.replica);
+        let several = p.upward.len() > 1;
+        let Some(up) = p.upward.get_mut(&way) else { return };
+        up.plan.set_several(several);
+        let route = known.into_iter().find(|r| Some(r.key()) == up.key);
+        let hops = up.plan.hops(route.map(|r| r.hops).unwrap_or_default());
         let mut took = 0;
         let mut opens_at = u64::MAX;
         for hop in hops {
@@ -59,7 +119,7 @@ impl World {
                     let path = self.path(n, upper);
                     if path.open(true, now) && path.open(false, now) {
                         let rtt = path.round_trip();
-                        self.connect(n, upper, hop.clone(), took + rtt);
+                        self.connect((n, way), upper, hop.clone(), took + rtt);
                         return;
                     }
                     opens_at = opens_at.min(path.dead_until[0].max(path.dead_until[1]));
@@ -68,17 +128,17 @@ impl World {
             }
         }
         let mut rng = SeededRng::new(self.rng.bits());
-        let Some(p) = self.machines[n].process.as_mut() else { return };
-        let wait = p.plan.wait(&mut rng).as_millis() as u64;
+        let Some(up) = self.machines[n].process.as_mut().and_then(|p| p.upward.get_mut(&way)) else { return };
+        let wait = up.plan.wait(&mut rng).as_millis() as u64;
         let mut after = took.min(DIAL_ALL_MS) + wait;
         // Months of vain tries are passed over: the tries go on when the path may be open again.
         if wait >= 100_000 && opens_at != u64::MAX && opens_at > self.now + after {
             after = opens_at - self.now + self.rng.between(0, 300_000);
         }
-        self.plan_dial(n, after);
+        self.plan_dial_on(n, way, after);
     }
 
-    pub(super) fn connect(&mut self, lower: usize, upper: usize, hop: Hop, after: u64) {
+    pub(super) fn connect(&mut self, (lower, way): (usize, u32), upper: usize, hop: Hop, after: u64) {
         let link = self.links.len();
         let mut sessions = [SessionId(0); 2];
         let mut starts = [0; 2];
@@ -96,6 +156,7 @@ impl World {
             nodes: [lower, upper],
             starts,
             sessions,
+            way,
             hop,
             open: [true; 2],
             lanes: BTreeMap::new(),
@@ -215,20 +276,20 @@ impl World {
     }
 
     pub(super) fn lower_ended(&mut self, n: usize, link: usize, state: &SessionState) {
-        let (hop, verified) = (self.links[link].hop.clone(), self.links[link].verified);
+        let (way, hop, verified) = (self.links[link].way, self.links[link].hop.clone(), self.links[link].verified);
         let habit = self.spec(n).habit;
         let healed = self.healed;
         let mut rng = SeededRng::new(self.rng.bits());
-        let Some(p) = self.machines[n].process.as_mut() else { return };
-        p.plan.ended(&hop, state.end.as_ref(), verified);
+        let Some(up) = self.machines[n].process.as_mut().and_then(|p| p.upward.get_mut(&way)) else { return };
+        up.plan.ended(&hop, state.end.as_ref(), verified);
         let redirected = matches!(state.end, Some(SessionEnd::Redirect(_)));
-        let wait = p.plan.wait(&mut rng).as_millis() as u64;
+        let wait = up.plan.wait(&mut rng).as_millis() as u64;
         let after = match habit {
             Habit::Daemon => wait,
             Habit::Now(_) if healed || redirected || !verified => wait,
             Habit::Now(mean) => self.rng.around(mean),
         };
-        self.plan_dial(n, after.max(1));
+        self.plan_dial_on(n, way, after.max(1));
     }
 
     pub(super) fn ask(&mut self, link: usize) {

@@ -30,7 +30,7 @@ use sampan_core::testing::{SeededRng, test_key};
 use sampan_core::wire::frame::{Frame, RefuseCode};
 use sampan_node::desk::{SessionEnd, SessionId, SessionState, TableInput, TableOutput};
 use sampan_node::link::pump::is_done;
-use sampan_node::link::{ASK_AGAIN_AFTER, Hop, Patience, route};
+use sampan_node::link::{ASK_AGAIN_AFTER, Hop, Patience, Plan, Route, routes};
 use sampan_node::replica::Replica;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -324,27 +324,38 @@ impl World {
             if i == 0 {
                 continue;
             }
-            let Some(upward) = self.lower_link(i) else { return Some(format!("{} has no link upward", m.name)) };
-            // What only the nearest relay may hold has not reached it.
-            if self.links[upward].hop.distance > 0 && self.nearest(i).is_some_and(|relay| !self.exempt[relay]) {
-                return Some(format!("{} is on a detour", m.name));
+            for (way, route) in self.ways(i) {
+                let Some(upward) = self.link_on(i, way) else { return Some(format!("{} has no link upward", m.name)) };
+                // What only the nearest relay may hold has not reached it.
+                let nearest = route.and_then(|r| self.machines.iter().position(|m| m.device == r.key() && m.runs()));
+                if self.links[upward].hop.distance > 0 && nearest.is_some_and(|relay| !self.exempt[relay]) {
+                    return Some(format!("{} is on a detour", m.name));
+                }
             }
         }
         None
-    }
-
-    /// The machine of the relay that a machine would dial first.
-    fn nearest(&self, machine: usize) -> Option<usize> {
-        let hops = route(&self.machines[machine].process.as_ref()?.replica);
-        let device = hops.first()?.device;
-        self.machines.iter().position(|m| m.device == device && m.runs())
     }
 
     fn has_joined(&self, machine: usize) -> bool {
         self.machines[machine].starts > 0
     }
 
-    /// The open link that a machine dialled.
+    /// A machine's ways up, each with its relays as the charter shows them now.
+    fn ways(&self, machine: usize) -> Vec<(u32, Option<Route>)> {
+        let Some(p) = self.machines[machine].process.as_ref() else { return Vec::new() };
+        let known = routes(&p.replica);
+        p.upward.iter().map(|(way, up)| (*way, known.iter().find(|r| Some(r.key()) == up.key).cloned())).collect()
+    }
+
+    /// The open link that a machine dialled on one of its ways.
+    pub(in crate::sim) fn link_on(&self, machine: usize, way: u32) -> Option<usize> {
+        let p = self.machines[machine].process.as_ref()?;
+        let mine =
+            |l: &usize| self.links[*l].nodes[0] == machine && self.links[*l].way == way && self.links[*l].open[0];
+        p.links.values().copied().find(mine)
+    }
+
+    /// An open link that a machine dialled.
     pub(in crate::sim) fn lower_link(&self, machine: usize) -> Option<usize> {
         let p = self.machines[machine].process.as_ref()?;
         p.links.values().copied().find(|l| self.links[*l].nodes[0] == machine && self.links[*l].open[0])

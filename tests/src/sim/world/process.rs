@@ -149,6 +149,7 @@ impl World {
             return;
         }
         self.after_step(n);
+        self.look_at_ways(n);
         self.check_memory(n);
         if !self.exempt[n] {
             self.check_noticed(n, &older);

@@ -82,7 +82,7 @@ impl World {
             m.disk.heal();
             if let Some(p) = m.process.as_mut() {
                 p.sleeps_until = 0;
-                p.plan = sampan_node::link::Plan::new((1, 300));
+                p.upward.values_mut().for_each(|way| way.plan = sampan_node::link::Plan::new((1, 300)));
             }
             if self.has_joined(n) {
                 if !self.machines[n].runs() {
@@ -182,6 +182,11 @@ impl World {
         let now = self.machines[node].clock.now();
         let box_key = self.box_key(node).0;
         for ticket in more {
+            let Some(p) = self.machines[node].process.as_mut() else { return };
+            for relay in &ticket.relays {
+                p.replica.remember_relay(relay);
+            }
+            self.machines[node].file = p.replica.file().clone();
             let Some(p) = self.machines[node].process.as_mut() else { return };
             let Replica { store, engine, rng, .. } = &mut p.replica;
             if let Err(e) = store.group(|s| engine.join(s, rng, ticket, box_key, now).map(|_| ())) {
