@@ -176,7 +176,7 @@ pub async fn load(path: &Path, line: &str) -> Result<(), String> {
     let (report, result) = sync_once(&pc.desk, &pc.endpoint, None, PATIENCE, |s| last = s.clone()).await;
     result.map_err(|e| e.to_string())?;
     let verified = began.elapsed();
-    pc.desk.call(|r| find_last(r)).await.ok_or("the desk stopped")??;
+    pc.desk.call(find_last).await.ok_or("the desk stopped")??;
     let (listed, spent) = (began.elapsed(), cpu() - before);
     let frames = last.stats.frame_bytes_sent + last.stats.frame_bytes_received;
     let peak = status("VmHWM");
