@@ -88,6 +88,8 @@ def environment() -> dict[str, str]:
         "target": next(x for x in said("rustc", "-vV").splitlines() if x.startswith("host:")).split()[1],
         "valgrind": said("valgrind", "--version"),
         "avx2": "yes" if " avx2 " in cpu else "no",
+        # Decides into how many units code is cut, and so what is inlined.
+        "incremental": os.environ.get("CARGO_INCREMENTAL", "as the profile says"),
     }
 
 

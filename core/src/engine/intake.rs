@@ -23,8 +23,15 @@ use crate::wire::frame::Group;
 use std::collections::BTreeSet;
 use std::collections::btree_map::{BTreeMap, Entry};
 
-/// The commits that count, and those that are set aside, with the reason.
-type Split = (Vec<Commit>, Vec<(Commit, String)>);
+/// Commits of one space, told apart.
+struct Split {
+    /// Those that count.
+    counting: Vec<Commit>,
+    /// Those that are set aside, with the reason.
+    aside: Vec<(Commit, String)>,
+    /// The charter with all of them, if they are a charter's and all count: what it is once they are stored.
+    charter: Option<Charter>,
+}
 
 /// Why a commit lies in the quarantine that a cut leaves outside.
 pub(super) const OUTSIDE: &str = "it lies outside a cut of its device";
@@ -206,7 +213,7 @@ impl Engine {
     ) -> Result<Intake, IntakeError> {
         let pack = if self.punch(&mut commits) { None } else { pack };
         let held_aside = self.check_parents(store, &commits)?;
-        let (counting, aside) = self.split_counting(store, space, commits, held_aside)?;
+        let Split { counting, aside, charter } = self.split_counting(store, space, commits, held_aside)?;
         let mut out = Intake::default();
         let scope = PackScope { org: self.org, space };
         if let Some(from) = from {
@@ -253,7 +260,7 @@ impl Engine {
         if !batch.is_empty() {
             store.write(&batch)?;
         }
-        self.note_stored(store, &counting)?;
+        self.note_stored(store, &counting, charter)?;
         Ok(out)
     }
 
@@ -341,13 +348,8 @@ impl Engine {
     ) -> Result<Split, StoreError> {
         let insides = self.insides(store, space, &commits)?;
         // A charter commit may bring the very grant that makes it count: judge it with all of them.
-        let with_new;
-        let charter = if space.flow == Flow::Charter {
-            with_new = Charter::fold(self.org, self.charter_log.iter().chain(&commits));
-            &with_new
-        } else {
-            &self.charter
-        };
+        let with_new = (space.flow == Flow::Charter).then(|| self.charter_with(&commits));
+        let charter = with_new.as_ref().unwrap_or(&self.charter);
         let mut tips = self.holdings.tips(&space).cloned().unwrap_or_default();
         let (mut counting, mut aside) = (Vec::new(), Vec::new());
         for c in commits {
@@ -384,7 +386,9 @@ impl Engine {
                 }
             }
         }
-        Ok((counting, aside))
+        // Folding a whole city takes long: what was folded to judge is kept where nothing was left out of it.
+        let charter = with_new.filter(|_| aside.is_empty());
+        Ok(Split { counting, aside, charter })
     }
 
     /// Puts commits into the quarantine; the store keeps its quota.
@@ -507,7 +511,7 @@ impl Engine {
             let payload = pack::decode(&scope, &q.pack, &*self.codec)?.into_iter().next();
             let Some(payload) = payload else { continue };
             let commit = Commit::join(q.head.clone(), payload)?;
-            let (counting, _) = self.split_counting(store, h.space, vec![commit], BTreeSet::new())?;
+            let counting = self.split_counting(store, h.space, vec![commit], BTreeSet::new())?.counting;
             if counting.is_empty() {
                 continue;
             }

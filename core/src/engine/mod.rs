@@ -339,7 +339,10 @@ impl Engine {
     }
 
     fn refold(&mut self) {
-        let charter = Charter::fold(self.org, &self.charter_log);
+        self.set_charter(Charter::fold(self.org, &self.charter_log));
+    }
+
+    fn set_charter(&mut self, charter: Charter) {
         self.cuts_changed |= !charter.cuts_alike(&self.charter);
         self.charter = charter;
         self.holdings.tree_changed();
@@ -456,8 +459,14 @@ impl Engine {
         }
     }
 
-    /// Takes commits that were just written into the cache: tips, news, and the charter if it grew.
-    fn note_stored(&mut self, store: &dyn Store, commits: &[Commit]) -> Result<(), StoreError> {
+    /// Takes commits that were just written into the cache: tips, news, and the charter if it grew; `folded` is the
+    /// charter with exactly them, where it is known.
+    fn note_stored(
+        &mut self,
+        store: &dyn Store,
+        commits: &[Commit],
+        folded: Option<Charter>,
+    ) -> Result<(), StoreError> {
         let ids: Vec<_> = commits.iter().map(Commit::id).collect();
         let keys = store.known(&ids)?;
         let mut grew = false;
@@ -479,8 +488,10 @@ impl Engine {
                 self.tell(News::Commit { log: h.log(), row });
             }
         }
-        if grew {
-            self.refold();
+        match folded {
+            Some(charter) if grew => self.set_charter(charter),
+            None if grew => self.refold(),
+            _ => {}
         }
         Ok(())
     }

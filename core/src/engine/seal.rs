@@ -114,7 +114,7 @@ impl Engine {
         batch.groups.push(NewGroup { commits: vec![new], pack: packed });
         batch.sealed = keys;
         store.write(&batch)?;
-        self.note_stored(store, &[commit])?;
+        self.note_stored(store, &[commit], None)?;
         Ok(1)
     }
 
