@@ -5,6 +5,7 @@
 mod anew;
 mod authority;
 mod beacons;
+mod brief;
 mod bundles;
 mod canaries;
 mod charters;
@@ -23,6 +24,7 @@ mod model_random;
 mod narrowing;
 mod sync;
 mod tricks;
+mod versions;
 
 use sampan_core::id::{DeviceId, OrgId, StoreEpoch};
 use sampan_core::pack::Stored;
