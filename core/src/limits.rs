@@ -46,6 +46,12 @@ pub const PACK_EARLIER_COMMITS_MAX: usize = 256;
 /// Groups in one frame up to which what follows from earlier commits is left out: a day's work has few; in a backlog of
 /// small commits looking for what they build on would cost more than it saves.
 pub const GROUPS_AFTER_MAX: usize = 8;
+/// Headers that are read above the tips that are held, in search of the parent that a brief header names: enough where
+/// the last few commits come twice; beyond it they are asked for whole.
+pub const BRIEF_STEPS_MAX: usize = 16;
+/// Groups sent in brief that a session remembers the commits of, to send them whole if asked: far more than are under
+/// way at a time.
+pub const BRIEF_KEPT_MAX: usize = 4_096;
 /// Keys, and columns of values, in one columnar pack: more than the collections of a schema have fields.
 pub const PACK_COLUMNS_MAX: usize = 16 << 10;
 /// Operations and named predecessors in all changes of one columnar pack: of 4,096 records with a page of notes each

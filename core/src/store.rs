@@ -345,6 +345,12 @@ pub trait Store {
     /// [`StoreError`].
     fn known(&self, ids: &[CommitId]) -> Result<Vec<Option<(CommitKey, u64)>>, StoreError>;
 
+    /// The header of a commit, `None` if it is not held. Quarantined ones are not held.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn head(&self, id: &CommitId) -> Result<Option<VerifiedHeader>, StoreError>;
+
     /// When this store first saw each commit, by the local clock; `None` for those not held.
     ///
     /// # Errors

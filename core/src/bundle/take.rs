@@ -85,6 +85,7 @@ impl From<IntakeError> for TakeError {
             | IntakeError::PeerPack(_)
             | IntakeError::PeerGroup
             | IntakeError::PeerEarlier(_)
+            | IntakeError::PeerBrief(_)
             | IntakeError::PeerHole(_) => Self::Peer(e),
         }
     }
@@ -200,7 +201,7 @@ impl Taking {
             | Frame::Nodes(_)
             | Frame::Inventory { .. }
             | Frame::Deposit(_)
-            | Frame::Plain(_)
+            | Frame::Plain { .. }
             | Frame::Greeting(_)
             | Frame::Greeted(_)
             | Frame::SayHello
@@ -273,7 +274,7 @@ impl Taking {
             | Frame::Inventory { .. }
             | Frame::Mark(_)
             | Frame::Deposit(_)
-            | Frame::Plain(_)
+            | Frame::Plain { .. }
             | Frame::Greeting(_)
             | Frame::Greeted(_)
             | Frame::SayHello

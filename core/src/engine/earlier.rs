@@ -7,9 +7,9 @@
 
 use super::Engine;
 use super::intake::IntakeError;
-use crate::id::{ChangeHash, CommitId, Flow, RecordId};
-use crate::log::{EntryPayload, Header, Payload, VerifiedHeader};
-use crate::pack::{self, Earlier, PackError, PackScope, Verbatim};
+use crate::id::{ChangeHash, CommitId, DeviceId, Flow, RecordId, SpaceId};
+use crate::log::{EntryPayload, Payload, SignedHeader};
+use crate::pack::{self, Earlier, PackScope, Verbatim};
 use crate::store::{CommitKey, EntryAt, Store, StoreError};
 use crate::wire::frame::Group;
 use std::cell::RefCell;
@@ -25,10 +25,15 @@ struct Chain<'s> {
 }
 
 impl<'s> Chain<'s> {
-    fn above(store: &'s dyn Store, first: &Header) -> Result<Self, StoreError> {
-        let held = store.lineage(&first.space, &first.device)?;
+    /// Above a commit of this space and device that has these parents.
+    fn above(
+        store: &'s dyn Store,
+        (space, device): (SpaceId, DeviceId),
+        parents: &[CommitId],
+    ) -> Result<Self, StoreError> {
+        let held = store.lineage(&space, &device)?;
         let held: BTreeMap<CommitId, _> = held.into_iter().map(|l| (l.id, (l.key, l.parents))).collect();
-        let (mut keys, mut parents) = (Vec::new(), first.parents.as_slice());
+        let (mut keys, mut parents) = (Vec::new(), parents);
         while let [only] = parents {
             // No chain is longer than what is held, and ids make no circle.
             let Some((key, next)) = held.get(only) else { break };
@@ -70,62 +75,99 @@ impl Earlier for Chain<'_> {
 }
 
 impl Engine {
-    /// The payloads of a group whose headers were verified, and whether its pack may be kept as it is.
+    /// The payloads of a group whose first commit is of this space and device and has these parents, and whether its
+    /// pack may be kept as it is.
     pub(super) fn unpack(
         &self,
         store: &dyn Store,
-        heads: &[VerifiedHeader],
+        (space, device): (SpaceId, DeviceId),
+        parents: &[CommitId],
         pack: &[u8],
     ) -> Result<(Vec<Payload>, bool), IntakeError> {
-        let first = heads.first().ok_or(IntakeError::PeerGroup)?;
-        let scope = PackScope { org: self.org, space: first.header().space };
+        let scope = PackScope { org: self.org, space };
         if !pack::needs_earlier(pack) {
             return Ok((pack::decode(&scope, pack, &*self.codec)?, true));
         }
-        let chain = Chain::above(store, first.header())?;
+        let chain = Chain::above(store, (space, device), parents)?;
         let read = pack::decode_after(&scope, pack, &*self.codec, &chain);
         if let Some(e) = chain.failed.take() {
             return Err(e.into());
         }
-        match read {
-            Ok(payloads) => Ok((payloads, false)),
-            Err(PackError::Earlier) => Err(IntakeError::PeerEarlier(first.id())),
-            Err(e) => Err(e.into()),
-        }
+        Ok((read?, false))
     }
 
-    /// A group as a peer of this protocol reads it: without columns for an older one; for one that holds what its first
-    /// commit builds on (`after`), without what follows from that.
-    pub(crate) fn for_peer(
-        &self,
-        store: &dyn Store,
-        group: Group,
-        columns: bool,
-        after: bool,
-    ) -> Result<Group, StoreError> {
-        let plain = !columns && pack::is_columnar(&group.pack);
-        let after = columns && after && self.codec.columnar() && pack::names_hashes(&group.pack);
-        let Some(first) = group.headers.first().filter(|_| plain || after) else { return Ok(group) };
-        let damaged = |e: String| StoreError::Damaged(e);
-        let first = first.trust().map_err(|e| damaged(e.to_string()))?;
-        if first.header().space.flow == Flow::Charter || first.header().parents.len() != 1 && !plain {
+    /// A group as a peer reads it: without what follows from what it holds.
+    pub(crate) fn for_peer(&self, store: &dyn Store, group: Group, peer: &Reader) -> Result<Group, StoreError> {
+        if !peer.columns {
+            return self.without_columns(group);
+        }
+        if !peer.after && peer.number.is_none() {
             return Ok(group);
         }
-        if after && store.known(&[first.id()])?.iter().all(Option::is_none) {
+        let heads = group.headers.iter().map(SignedHeader::trust).collect::<Result<Vec<_>, _>>().map_err(damaged)?;
+        let Some(first) = heads.first().filter(|first| first.header().space.flow != Flow::Charter) else {
+            return Ok(group);
+        };
+        let (space, device) = (first.header().space, first.header().device);
+        // What is offered from aside, and what a cut took out of what counts meanwhile, has no place in the log.
+        if first.header().parents.len() != 1 || store.known(&[first.id()])?.iter().all(Option::is_none) {
+            return Ok(group);
+        }
+        let after = peer.after && self.codec.columnar() && pack::names_hashes(&group.pack);
+        // To open a great pack costs more than the forty bytes that its header then saves.
+        let payloads = if after || peer.number.is_some() && group.pack.len() <= OPENED_BYTES_MAX {
+            let scope = PackScope { org: self.org, space };
+            Some(pack::decode(&scope, &group.pack, &*self.codec).map_err(damaged)?)
+        } else {
+            None
+        };
+        let mut out = group;
+        if let (true, Some(payloads)) = (after, &payloads) {
+            let payloads: Vec<&Payload> = payloads.iter().collect();
+            let chain = Chain::above(store, (space, device), &first.header().parents)?;
+            let scope = PackScope { org: self.org, space };
+            let pack = pack::encode_after(&scope, &payloads, &*self.codec, &out.pack, &chain);
+            if let Some(e) = chain.failed.take() {
+                return Err(e);
+            }
+            out.pack = pack.unwrap_or(out.pack);
+        }
+        if let Some(number) = peer.number
+            && let Some(headers) = self.briefly(store, &heads, payloads.as_deref(), number)?
+        {
+            out.headers = headers;
+        }
+        Ok(out)
+    }
+
+    fn without_columns(&self, group: Group) -> Result<Group, StoreError> {
+        let Some(first) = group.headers.first().filter(|_| pack::is_columnar(&group.pack)) else { return Ok(group) };
+        let first = first.trust().map_err(damaged)?;
+        if first.header().space.flow == Flow::Charter {
             return Ok(group);
         }
         let scope = PackScope { org: self.org, space: first.header().space };
-        let payloads = pack::decode(&scope, &group.pack, &*self.codec).map_err(|e| damaged(e.to_string()))?;
+        let payloads = pack::decode(&scope, &group.pack, &*self.codec).map_err(damaged)?;
         let payloads: Vec<&Payload> = payloads.iter().collect();
-        if plain {
-            let pack = pack::encode(&scope, &payloads, &Verbatim(&*self.codec));
-            return Ok(Group { pack, ..group });
-        }
-        let chain = Chain::above(store, first.header())?;
-        let pack = pack::encode_after(&scope, &payloads, &*self.codec, &group.pack, &chain);
-        if let Some(e) = chain.failed.take() {
-            return Err(e);
-        }
-        Ok(Group { pack: pack.unwrap_or(group.pack), ..group })
+        let pack = pack::encode(&scope, &payloads, &Verbatim(&*self.codec));
+        Ok(Group { pack, ..group })
     }
+}
+
+/// Packs up to here are opened for the sake of a shorter header.
+const OPENED_BYTES_MAX: usize = 4 << 10;
+
+/// What the reader of a group understands, and may be thought to hold.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reader {
+    /// Columnar packs.
+    pub(crate) columns: bool,
+    /// What the first commit builds on: what follows from that may be left out of the pack.
+    pub(crate) after: bool,
+    /// Its parent: what follows from that may be left out of the headers, under this number.
+    pub(crate) number: Option<u64>,
+}
+
+fn damaged(e: impl std::fmt::Display) -> StoreError {
+    StoreError::Damaged(e.to_string())
 }

@@ -9,13 +9,13 @@
 use super::anew::taken_out;
 use super::inside::Inside;
 use super::judge::{NewRecordEntry, judge};
-use super::{Engine, meta, meta_u64};
+use super::{Engine, brief, meta, meta_u64};
 use crate::canary::{self, Canary};
 use crate::charter::Charter;
 use crate::entropy::Entropy;
 use crate::id::{CommitId, DeviceId, Flow, RecordId, SpaceId, UnitId};
 use crate::limits::LOG_TIPS_MAX;
-use crate::log::{Commit, CommitError, EntryKind, Payload, VerifiedHeader};
+use crate::log::{Commit, CommitError, EntryKind, Payload, SignedHeader, VerifiedHeader};
 use crate::pack::{self, PackError, PackScope};
 use crate::store::{Batch, CommitKey, NewCommit, NewEntry, NewGroup, Quarantined, Status, Store, StoreError};
 use crate::time::Millis;
@@ -64,6 +64,8 @@ pub struct Intake {
     pub awaited: bool,
     /// Units whose `up` spaces grew, by what came or by what a charter released from the quarantine.
     pub touched: BTreeSet<UnitId>,
+    /// The commits of the groups, new or not.
+    pub ids: Vec<CommitId>,
 }
 
 impl Intake {
@@ -76,6 +78,7 @@ impl Intake {
         self.twin_found |= other.twin_found;
         self.awaited |= other.awaited;
         self.touched.extend(other.touched);
+        self.ids.extend(other.ids);
     }
 }
 
@@ -122,6 +125,9 @@ pub enum IntakeError {
     /// A pack that leaves out what follows from earlier commits, which are not held here as the peer thinks.
     #[error("the peer sent commit {0} without what follows from commits that are not held here")]
     PeerEarlier(CommitId),
+    /// A group of this number with brief headers, which cannot be rebuilt from what is held here.
+    #[error("the peer sent group {0} without what follows from commits that are not held here")]
+    PeerBrief(u64),
     /// A hole where no erasure that stands names the record.
     #[error("the peer sent commit {0} with a hole in it that no erasure accounts for")]
     PeerHole(CommitId),
@@ -169,8 +175,57 @@ impl Engine {
         shared: &dyn Fn(&Charter, &SpaceId) -> bool,
         now: Millis,
     ) -> Result<Intake, IntakeError> {
-        let heads = group.headers.iter().map(|h| h.verify(&self.org)).collect::<Result<Vec<_>, _>>()?;
-        let space = heads.first().ok_or(IntakeError::PeerGroup)?.header().space;
+        let Some(number) = brief::number(&group.headers)? else {
+            return self.intake_headers(store, from, &group.headers, &group.pack, None, shared, now);
+        };
+        // Whatever is wrong with it: it may follow from something else than what is held here.
+        self.intake_brief(store, from, group, shared, now).map_err(|e| match e {
+            IntakeError::LocalStore(e) => IntakeError::LocalStore(e),
+            IntakeError::PeerCommit(_)
+            | IntakeError::PeerPack(_)
+            | IntakeError::PeerScope(_)
+            | IntakeError::PeerGroup
+            | IntakeError::PeerOrder(_)
+            | IntakeError::PeerEarlier(_)
+            | IntakeError::PeerBrief(_)
+            | IntakeError::PeerHole(_) => IntakeError::PeerBrief(number),
+        })
+    }
+
+    fn intake_brief(
+        &mut self,
+        store: &mut dyn Store,
+        from: DeviceId,
+        group: &Group,
+        shared: &dyn Fn(&Charter, &SpaceId) -> bool,
+        now: Millis,
+    ) -> Result<Intake, IntakeError> {
+        let outline = self.outline(store, &group.headers)?.ok_or(IntakeError::PeerGroup)?;
+        let first = outline.first();
+        let space = first.header().space;
+        if !shared(&self.charter, &space) {
+            return Err(IntakeError::PeerScope(space));
+        }
+        let read = self.unpack(store, (space, first.header().device), &[first.id()], &group.pack)?;
+        let headers = outline.headers(&read.0).ok_or(IntakeError::PeerGroup)?;
+        self.intake_headers(store, from, &headers, &group.pack, Some(read), shared, now)
+    }
+
+    /// Takes the commits of these headers; `read`: their payloads, if the pack was read before.
+    #[allow(clippy::too_many_arguments)] // The parts of one group, and what every intake is given.
+    fn intake_headers(
+        &mut self,
+        store: &mut dyn Store,
+        from: DeviceId,
+        headers: &[SignedHeader],
+        bytes: &[u8],
+        read: Option<(Vec<Payload>, bool)>,
+        shared: &dyn Fn(&Charter, &SpaceId) -> bool,
+        now: Millis,
+    ) -> Result<Intake, IntakeError> {
+        let heads = headers.iter().map(|h| h.verify(&self.org)).collect::<Result<Vec<_>, _>>()?;
+        let first = heads.first().ok_or(IntakeError::PeerGroup)?.header();
+        let space = first.space;
         if heads.iter().any(|h| h.header().space != space) {
             return Err(IntakeError::PeerGroup);
         }
@@ -180,9 +235,15 @@ impl Engine {
         let ids: Vec<CommitId> = heads.iter().map(|h| h.id()).collect();
         let known = store.known(&ids)?;
         if known.iter().all(Option::is_some) {
-            return Ok(Intake::default());
+            return Ok(Intake { ids, ..Intake::default() });
         }
-        let (payloads, may_keep) = self.unpack(store, &heads, &group.pack)?;
+        let (payloads, may_keep) = match read {
+            Some(read) => read,
+            None => self.unpack(store, (space, first.device), &first.parents, bytes).map_err(|e| match e {
+                IntakeError::PeerPack(PackError::Earlier) => IntakeError::PeerEarlier(ids[0]),
+                e => e,
+            })?,
+        };
         if payloads.len() != heads.len() {
             return Err(IntakeError::PeerGroup);
         }
@@ -196,8 +257,9 @@ impl Engine {
                 fresh.push(commit);
             }
         }
-        let pack = (may_keep && fresh.len() == group.headers.len()).then_some(group.pack.as_slice());
-        self.store_commits(store, Some(from), space, fresh, pack, Batch::at(now))
+        let pack = (may_keep && fresh.len() == headers.len()).then_some(bytes);
+        let taken = self.store_commits(store, Some(from), space, fresh, pack, Batch::at(now))?;
+        Ok(Intake { ids, ..taken })
     }
 
     /// Judges and stores commits of one space that were verified and are not held yet, in one write with
@@ -532,6 +594,7 @@ impl Engine {
                     | IntakeError::PeerGroup
                     | IntakeError::PeerOrder(_)
                     | IntakeError::PeerEarlier(_)
+                    | IntakeError::PeerBrief(_)
                     | IntakeError::PeerHole(_),
                 ) => store.write(&batch)?,
             }

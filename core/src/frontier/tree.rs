@@ -47,6 +47,13 @@ impl Holdings {
         self.spaces.range(first..=last)
     }
 
+    /// The spaces of the units from one to another, both included, but for their charters.
+    pub fn data_spaces_between(&self, (first, last): (UnitId, UnitId)) -> impl Iterator<Item = (&SpaceId, &SpaceTips)> {
+        let first = SpaceId { unit: first, flow: Flow::Charter, reach: 0 };
+        let last = SpaceId { unit: last, flow: Flow::Inbox, reach: u8::MAX };
+        self.spaces.range(first..=last).filter(|(s, _)| s.flow != Flow::Charter)
+    }
+
     /// Takes in a stored commit.
     pub fn advance(
         &mut self,

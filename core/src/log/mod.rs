@@ -3,6 +3,7 @@
 //! It does not: decide who may write (`charter`), what a peer lacks (`frontier`, `sync`) or how
 //! payloads are laid out (`pack`).
 
+pub mod brief;
 pub mod commit;
 pub mod entry;
 pub mod merkle;

@@ -142,6 +142,22 @@
 //! payload, count the entries, compute the root. Whether the author *may* write there is the charter's
 //! question.
 //!
+//! **Brief header** (protocol 2): what a frame may carry in place of the header's byte string, to an end that holds the
+//! commit's only parent. Its first byte is below `8c`, a header's. The writer uses it only where the signed bytes come back:
+//!
+//! | # | field | type | |
+//! | --- | --- | --- | --- |
+//! | 0 | time | int | header's time minus that of the last entry in the pack; 0 where *said* is there |
+//! | 1 | after | `[number uint, bytes 6]` (optional) | number of the group among those that the sender sent in brief in this session, for the frame Plain; the parent: the first 2 bytes of its unit and the first 4 of its id. Absent: the parent is the commit before it in the group. The first of a group has it |
+//! | 2 | charter heads | list of commit ids (optional) | absent: the parent's |
+//! | 3 | nonce | bytes 16 (optional) | absent: the parent's |
+//! | 4 | said | `[time, entries uint, root bytes 32]` (optional) | absent: they follow from the pack |
+//!
+//! The rest of the header is the parent's: organisation, space, device, incarnation; sequence is the parent's plus one,
+//! parents the parent alone. The parent is looked for among the tips that the receiver holds outside of charters, and where none
+//! fits among the parents of [`BRIEF_STEPS_MAX`](crate::limits::BRIEF_STEPS_MAX) of them. What comes out is checked as
+//! a header that came whole; where it cannot be made, or any check fails, nothing of the group is taken and Plain asks for it.
+//!
 //! **Group**: whole commits of one space: the record `[list of signed headers (one or more), pack as a
 //! byte string]`, with exactly one payload in the pack for each header, in the same order, parents
 //! before children.
@@ -357,7 +373,7 @@
 //! | 9 | Acks | list of *ack sets* |
 //! | 10 | Mark | one record `[number uint, frames uint, digests, answer bool, clock time]` |
 //! | 11 | Deposit | one record `[reason text, group (optional), list of space frontiers, taken uint, last bool]` |
-//! | 12 | Plain | list of commit ids: send these again, in a pack that is not of form 5 (protocol 2) |
+//! | 12 | Plain | list of commit ids, list of uints (numbers of groups with brief headers): send these again, with whole headers and in a pack that is not of form 5 |
 //! | 13 | Greeting | one record `[since bytes 16, same bool, acks bytes 16, clock time, fallback bool, cursor (optional)]` |
 //! | 14 | Greeted | one record `[store epoch, clock time, same bool, cursor (optional)]` |
 //! | 15 | SayHello | none |

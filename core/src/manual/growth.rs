@@ -19,6 +19,8 @@
 //! | frames that wait at the desk, of a link and of all | [`LINK_INPUT_BYTES_MAX`](crate::limits::LINK_INPUT_BYTES_MAX), [`DESK_INPUT_BYTES_MAX`](crate::limits::DESK_INPUT_BYTES_MAX) | the link is not read: QUIC holds its sender back |
 //! | bytes and commits that a device brings | [`DEVICE_BYTES_BURST`](crate::limits::DEVICE_BYTES_BURST), [`DEVICE_COMMITS_BURST`](crate::limits::DEVICE_COMMITS_BURST) | what arrived is kept, and it is told when to come back |
 //! | frames that overtook what they follow, and commits that wait for parents | [`WAITING_COMMITS_MAX`](crate::limits::WAITING_COMMITS_MAX), [`WAITING_BYTES_MAX`](crate::limits::WAITING_BYTES_MAX), [`ORPHAN_COMMITS_MAX`](crate::limits::ORPHAN_COMMITS_MAX) | the link ends; the peer has them still |
+//! | groups asked for whole, and headers read to place a brief one | [`WAITING_COMMITS_MAX`](crate::limits::WAITING_COMMITS_MAX), [`BRIEF_STEPS_MAX`](crate::limits::BRIEF_STEPS_MAX) | the link ends; it is asked for whole |
+//! | groups sent in brief that a session remembers | [`BRIEF_KEPT_MAX`](crate::limits::BRIEF_KEPT_MAX) | the oldest goes: comparing brings it in the next session |
 //! | acknowledgements before their charter | [`EARLY_ACKS_MAX`](crate::limits::EARLY_ACKS_MAX) | left out, told again in the next session |
 //! | registers before their charter | [`EARLY_REGISTERS_MAX`](crate::limits::EARLY_REGISTERS_MAX) | refused, sent again in the next session |
 //! | what a pack inflates to | [`PACK_INFLATED_BYTES_MAX`](crate::limits::PACK_INFLATED_BYTES_MAX) | refused before memory is taken |

@@ -93,6 +93,12 @@
 //! where there was none. A pack of form 5 leaves out what follows from commits up the log that the receiver must hold to
 //! take the commit at all. If it does not hold them as they were (its store is older than it said, or an
 //! erasure took one of the changes), it answers `Plain` with the commits of the group, and they come again whole, once.
+//! In the same way the **headers** leave out what follows from the commit's parent, and, of small groups, what follows from the payload
+//! ([`formats`](super::formats), brief header): some 20 bytes and the signature instead of 300. The sender rebuilds each and compares;
+//! the receiver rebuilds and checks the signature: it can take nothing but the bytes that were signed. What it cannot
+//! rebuild, or what fails any check, it asks for by `Plain` with the number of the group, at most
+//! [`WAITING_COMMITS_MAX`](crate::limits::WAITING_COMMITS_MAX) times a session. First commits of a log, charters, merges of a forked log, deposits
+//! and bundles have whole headers.
 //!
 //! Any other frame before `Hello`, a second `Hello`, or acknowledgements from the lower end break the
 //! protocol: the session ends with `Refuse`, code 7.

@@ -15,6 +15,7 @@ use super::terms::{Env, Event, Role, SessionError};
 use crate::engine::{Ended, IntakeError, meta};
 use crate::id::{CommitId, UnitId};
 use crate::limits::{DEPOSIT_BYTES_MAX, DEPOSIT_COMMITS_MAX, FRAME_PAYLOAD_BYTES_MAX, NAME_BYTES_MAX};
+use crate::log::brief::Brief;
 use crate::scope::{Shared, Side};
 use crate::store::{Batch, Quarantined, StoreError};
 use crate::wire;
@@ -84,6 +85,10 @@ impl Session {
             return Err(SessionError::PeerFlood);
         }
         if deposit.commits > DEPOSIT_COMMITS_MAX || deposit.bytes > DEPOSIT_BYTES_MAX {
+            return Ok(());
+        }
+        // Sent before the device knew that it deposits: it comes again, whole.
+        if group.headers.first().is_some_and(Brief::is) {
             return Ok(());
         }
         let Some(part) = env.engine.deposit_part(&self.peer, &deposit.shared, group) else { return Ok(()) };

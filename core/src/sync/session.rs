@@ -15,13 +15,14 @@ use super::registers::Registers;
 use super::terms::{Env, Event, Progress, Role, SessionError, Stats, Waiting};
 use crate::canary::{self, Canary};
 use crate::charter::Charter;
-use crate::engine::{Engine, IntakeError, meta};
+use crate::engine::{Engine, IntakeError, Reader, meta};
 use crate::frontier::{ShortDigest, ShortId, SpaceTips};
 use crate::id::{CommitId, DeviceId, Flow, LogId, SpaceId, UnitId};
 use crate::limits::{
-    BEFORE_HELLO_BYTES_MAX, EARLY_ACKS_MAX, FRAME_ENTRIES_MAX, GROUPS_AFTER_MAX, HELLO_LOGS_MAX, JOINED_UNHEARD_MAX,
-    WAITING_BYTES_MAX, WAITING_COMMITS_MAX,
+    BEFORE_HELLO_BYTES_MAX, BRIEF_KEPT_MAX, EARLY_ACKS_MAX, FRAME_ENTRIES_MAX, GROUPS_AFTER_MAX, HELLO_LOGS_MAX,
+    JOINED_UNHEARD_MAX, WAITING_BYTES_MAX, WAITING_COMMITS_MAX,
 };
+use crate::log::brief::Brief;
 use crate::scope::{Shared, Side};
 use crate::store::{Batch, CommitKey, StoreError};
 use crate::time::Millis;
@@ -40,6 +41,12 @@ pub struct Session {
     pub(super) protocol: u16,
     /// Commits that the peer asked to be sent whole.
     plain: BTreeSet<CommitId>,
+    /// Groups that were sent with brief headers, by number, and their commits.
+    brief: BTreeMap<u64, Vec<CommitId>>,
+    /// The number of the last of them.
+    numbered: u64,
+    /// Groups that the peer was asked to send whole.
+    asked_whole: usize,
     pub(super) open: bool,
     closing: bool,
     pub(super) fallback: bool,
@@ -102,6 +109,9 @@ impl Session {
             peer,
             protocol: PROTOCOL_MIN,
             plain: BTreeSet::new(),
+            brief: BTreeMap::new(),
+            numbered: 0,
+            asked_whole: 0,
             open: false,
             closing: false,
             fallback: false,
@@ -345,7 +355,7 @@ impl Session {
             Frame::OwnAck(ack) => self.take_own_ack(env, &ack)?,
             Frame::Deposit(told) if self.role == Role::Lower && !self.open => self.take_told(env, &told)?,
             Frame::Deposit(_) => return Err(SessionError::PeerOrder("Deposit")),
-            Frame::Plain(ids) => self.send_whole(env, ids)?,
+            Frame::Plain { commits, groups } => self.send_whole(env, commits, &groups)?,
         }
         Ok(())
     }
@@ -464,8 +474,11 @@ impl Session {
                     // It thinks that we hold what this builds on, as it was; perhaps an erasure has not reached it.
                     Err(SessionError::Peer(IntakeError::PeerEarlier(_))) => {
                         let ids = group.headers.iter().filter_map(|h| h.trust().ok()).map(|h| h.id());
-                        self.out.control(Frame::Plain(ids.collect()));
-                        self.ask();
+                        self.ask_whole(ids.collect(), Vec::new())?;
+                        continue;
+                    }
+                    Err(SessionError::Peer(IntakeError::PeerBrief(number))) => {
+                        self.ask_whole(Vec::new(), vec![number])?;
                         continue;
                     }
                     Err(e) => return Err(e),
@@ -478,8 +491,20 @@ impl Session {
         Ok(())
     }
 
+    /// Asks for commits again that cannot be read from what is held here.
+    fn ask_whole(&mut self, commits: Vec<CommitId>, groups: Vec<u64>) -> Result<(), SessionError> {
+        self.asked_whole += 1;
+        if self.asked_whole > WAITING_COMMITS_MAX {
+            return Err(SessionError::PeerFlood);
+        }
+        self.out.control(Frame::Plain { commits, groups });
+        self.ask();
+        Ok(())
+    }
+
     /// Sends commits again that the peer could not read without what they build on: each once.
-    fn send_whole(&mut self, env: &mut Env<'_>, mut ids: Vec<CommitId>) -> Result<(), SessionError> {
+    fn send_whole(&mut self, env: &mut Env<'_>, mut ids: Vec<CommitId>, groups: &[u64]) -> Result<(), SessionError> {
+        ids.extend(groups.iter().filter_map(|number| self.brief.remove(number)).flatten());
         if ids.len() > FRAME_ENTRIES_MAX as usize || self.plain.len() > WAITING_COMMITS_MAX {
             return Err(SessionError::PeerFlood);
         }
@@ -509,9 +534,7 @@ impl Session {
         let shared = |charter: &Charter, space: &SpaceId| this.may_bring(charter, space);
         let one = std::slice::from_ref(group);
         let intake = env.engine.intake(env.store, env.rng, self.peer, one, &shared, env.now)?;
-        let org = env.engine.org();
-        let ids: Vec<_> = group.headers.iter().filter_map(|h| h.trust().ok()).map(|h| h.id()).collect();
-        debug_assert_eq!(ids.len(), group.headers.len(), "intake verified them for {org}");
+        let ids = intake.ids;
         for (key, _) in env.store.known(&ids)?.into_iter().flatten() {
             self.out.has(key);
         }
@@ -753,11 +776,20 @@ impl Session {
                 // Either end looks through the device's log once for each group: not for a backlog of small ones.
                 let few = groups.len() <= GROUPS_AFTER_MAX;
                 for group in groups {
-                    let whole =
-                        group.headers.iter().filter_map(|h| h.trust().ok()).any(|h| self.plain.contains(&h.id()));
-                    let (columns, after) = (self.protocol >= PROTOCOL_COLUMNS, few && !whole && self.deposit.is_none());
+                    let ids: Vec<CommitId> =
+                        group.headers.iter().filter_map(|h| h.trust().ok()).map(|h| h.id()).collect();
+                    let columns = self.protocol >= PROTOCOL_COLUMNS;
+                    let thin = columns && self.deposit.is_none() && !ids.iter().any(|id| self.plain.contains(id));
+                    let number = thin.then_some(self.numbered + 1);
                     let held = std::mem::replace(group, Group { headers: Vec::new(), pack: Vec::new() });
-                    *group = env.engine.for_peer(env.store, held, columns, after)?;
+                    *group = env.engine.for_peer(env.store, held, &Reader { columns, after: few && thin, number })?;
+                    if group.headers.first().is_some_and(Brief::is) {
+                        self.numbered += 1;
+                        self.brief.insert(self.numbered, ids);
+                        if self.brief.len() > BRIEF_KEPT_MAX {
+                            self.brief.pop_first();
+                        }
+                    }
                 }
             }
             self.stats.commits_sent += out.commits;

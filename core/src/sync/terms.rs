@@ -193,6 +193,7 @@ impl From<IntakeError> for SessionError {
             | IntakeError::PeerGroup
             | IntakeError::PeerOrder(_)
             | IntakeError::PeerEarlier(_)
+            | IntakeError::PeerBrief(_)
             | IntakeError::PeerHole(_) => Self::Peer(e),
         }
     }

@@ -387,6 +387,10 @@ impl Store for MemStore {
         Ok(ids.iter().map(of).collect())
     }
 
+    fn head(&self, id: &CommitId) -> Result<Option<VerifiedHeader>, StoreError> {
+        self.by_id.get(id).map(|key| Ok(self.commit(*key)?.head.clone())).transpose()
+    }
+
     fn first_seen(&self, ids: &[CommitId]) -> Result<Vec<Option<Millis>>, StoreError> {
         let of = |id| Some(self.commits.get(self.by_id.get(id)?.0 as usize - 1)?.first_seen);
         Ok(ids.iter().map(of).collect())

@@ -18,6 +18,7 @@ macro_rules! store_reads {
             epoch() -> $crate::id::StoreEpoch;
             tips() -> ::std::collections::BTreeMap<$crate::id::SpaceId, $crate::frontier::SpaceTips>;
             known(ids: &[$crate::id::CommitId]) -> Vec<Option<($crate::store::CommitKey, u64)>>;
+            head(id: &$crate::id::CommitId) -> Option<$crate::log::VerifiedHeader>;
             first_seen(ids: &[$crate::id::CommitId]) -> Vec<Option<$crate::time::Millis>>;
             stored_after(after: $crate::store::CommitKey, limit: usize)
                 -> Vec<($crate::id::LogId, $crate::store::CommitRow)>;

@@ -298,6 +298,11 @@ impl Village {
         self.view(at, id)?.fields.get(field).cloned()
     }
 
+    /// Replicas that join from now on pack with this codec.
+    pub fn pack_with(&mut self, codec: Arc<dyn Codec + Send + Sync>) {
+        self.codec = codec;
+    }
+
     /// Opens a link and says the lower end's hello.
     pub fn connect(&mut self, lower: usize, upper: usize, fallback: bool) -> Link {
         self.seal(lower);

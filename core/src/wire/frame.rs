@@ -458,7 +458,14 @@ pub enum Frame {
     /// Commits that came without what follows from earlier ones, which are not held here, or are erased: to be sent
     /// again, whole.
     #[n(12)]
-    Plain(#[n(0)] Vec<CommitId>),
+    Plain {
+        /// The commits.
+        #[n(0)]
+        commits: Vec<CommitId>,
+        /// The groups with brief headers, by the number that the sender gave them.
+        #[n(1)]
+        groups: Vec<u64>,
+    },
     /// Opens a session between ends that were equal when they last met.
     #[n(13)]
     Greeting(#[n(0)] Greeting),
@@ -548,7 +555,7 @@ impl Frame {
             | Frame::RegistersCursor(_)
             | Frame::Mark(_)
             | Frame::ShortMark(_)
-            | Frame::Plain(_) => false,
+            | Frame::Plain { .. } => false,
         }
     }
 
@@ -568,7 +575,7 @@ impl Frame {
             Frame::Acks(_) => "Acks",
             Frame::Mark(_) => "Mark",
             Frame::Deposit(_) => "Deposit",
-            Frame::Plain(_) => "Plain",
+            Frame::Plain { .. } => "Plain",
             Frame::Greeting(_) => "Greeting",
             Frame::Greeted(_) => "Greeted",
             Frame::SayHello => "SayHello",

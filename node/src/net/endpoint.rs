@@ -22,6 +22,7 @@ use tokio::task::JoinSet;
 
 use super::connection::{Connection, canonical, code};
 use super::error::{AcceptError, BindError, DialError};
+use super::socket::{self, Use};
 use super::tls;
 use super::transport::{self, Side};
 
@@ -84,10 +85,11 @@ impl Endpoint {
     /// # Errors
     /// If no socket can be opened, or outside of a tokio runtime.
     pub fn client(key: &SigningKey, options: Options) -> Result<Self, BindError> {
-        runtime()?;
+        let runtime = runtime()?;
         let v4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
-        let quic = quinn::Endpoint::client(SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)))
-            .or_else(|_| quinn::Endpoint::client(v4))
+        let quic = socket::bind(SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)), Use::Dial)
+            .or_else(|_| socket::bind(v4, Use::Dial))
+            .and_then(|socket| quinn::Endpoint::new(EndpointConfig::default(), None, socket, runtime))
             .map_err(|source| BindError::Socket { addr: v4, source })?;
         Ok(Self::new(quic, key, options, false, Arc::default()))
     }
@@ -106,7 +108,7 @@ impl Endpoint {
         let mut config = quinn::ServerConfig::with_crypto(Arc::new(crypto));
         config.transport_config(transport::config(Side::Acceptor, options.thin));
         config.time_source(Arc::new(tls::Monotonic::start()));
-        let socket = std::net::UdpSocket::bind(addr).map_err(socket_error)?;
+        let socket = socket::bind(addr, Use::Accept).map_err(socket_error)?;
         let quic = quinn::Endpoint::new(restartable(key), Some(config), socket, runtime).map_err(socket_error)?;
         Ok(Self::new(quic, key, options, true, full_handshakes))
     }
@@ -271,7 +273,7 @@ impl Endpoint {
         } else {
             SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0))
         };
-        std::net::UdpSocket::bind(addr)
+        socket::bind(addr, Use::Dial)
             .and_then(|socket| self.quic.rebind(socket))
             .map_err(|source| BindError::Socket { addr, source })
     }

@@ -8,7 +8,7 @@
 //! TLS session was resumed; every queue here is bounded by a flow-control window or by one frame.
 //!
 //! ```text
-//! endpoint   bind, dial (every address of a name), accept (limits, Retry), close
+//! endpoint   bind (socket), dial (every address of a name), accept (limits, Retry), close
 //!   tls      RFC 7250 raw keys on the device key, session resumption
 //!   transport  the tuning, by name
 //! connection peer, remote, stats, close codes
@@ -21,6 +21,7 @@ mod endpoint;
 mod error;
 mod receive;
 mod send;
+mod socket;
 mod stall;
 mod tls;
 mod transport;

@@ -227,6 +227,7 @@ fn take(
             | IntakeError::PeerScope(_)
             | IntakeError::PeerGroup
             | IntakeError::PeerEarlier(_)
+            | IntakeError::PeerBrief(_)
             | IntakeError::PeerHole(_),
         ) => Ok(Some(commit)),
     }

@@ -54,7 +54,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use sampan_core::frontier::{ShortId, SpaceTips};
 use sampan_core::id::{CommitId, DeviceId, LogId, OrgId, RecordId, SpaceId, StoreEpoch, UnitId};
-use sampan_core::log::{Commit, EntryPayload};
+use sampan_core::log::{Commit, EntryPayload, VerifiedHeader};
 use sampan_core::pack::Codec;
 use sampan_core::register::SignedRegister;
 use sampan_core::store::{
@@ -469,6 +469,10 @@ impl Store for SqliteStore {
 
     fn known(&self, ids: &[CommitId]) -> Result<Vec<Option<(CommitKey, u64)>>, StoreError> {
         Ok(self.read_known(ids)?)
+    }
+
+    fn head(&self, id: &CommitId) -> Result<Option<VerifiedHeader>, StoreError> {
+        Ok(self.read_head(id)?)
     }
 
     fn first_seen(&self, ids: &[CommitId]) -> Result<Vec<Option<Millis>>, StoreError> {

@@ -13,7 +13,7 @@ use sampan_core::id::{
     ActorId, ChangeHash, CommitId, DeviceId, Digest, Flow, Incarnation, LogId, Nonce, RecordId, SpaceId, StoreEpoch,
     UnitId,
 };
-use sampan_core::log::{BirthOf, Entry, EntryPayload};
+use sampan_core::log::{BirthOf, Entry, EntryPayload, VerifiedHeader};
 use sampan_core::register::SignedRegister;
 use sampan_core::store::{
     AckRow, CommitKey, CommitRow, EntryAt, Lineage, PendingEntry, PendingKey, Quarantined, RecordEntry, RecordKey,
@@ -143,6 +143,10 @@ impl SqliteStore {
         let sql = "SELECT key, sequence FROM commits WHERE id = ?1";
         let of = |r: &Row<'_>| Ok((CommitKey(rows::number(r, 0)?), rows::number(r, 1)?));
         ids.iter().map(|id| self.one(sql, [id.0], of)).collect()
+    }
+
+    pub(super) fn read_head(&self, id: &CommitId) -> Result<Option<VerifiedHeader>, Fault> {
+        self.one("SELECT header, signature FROM commits WHERE id = ?1", [id.0], |r| rows::head(r, 0))
     }
 
     pub(super) fn read_first_seen(&self, ids: &[CommitId]) -> Result<Vec<Option<Millis>>, Fault> {

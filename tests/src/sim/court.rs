@@ -11,7 +11,8 @@ use crate::model::{Model, ModelCharter, When, disagreements};
 use sampan_core::engine::told_epoch;
 use sampan_core::id::{CommitId, DeviceId, Flow, SpaceId, UnitId};
 use sampan_core::limits::{QUARANTINE_BYTES_MAX, QUARANTINE_COMMITS_MAX};
-use sampan_core::log::{Commit, EntryKind};
+use sampan_core::log::brief::Brief;
+use sampan_core::log::{Commit, EntryKind, SignedHeader};
 use sampan_core::store::{CommitKey, Store};
 use sampan_core::wire::frame::Frame;
 use std::collections::{BTreeMap, BTreeSet};
@@ -186,11 +187,9 @@ impl World {
     pub(super) fn check_told(&mut self, lower: usize, bytes: &[u8]) {
         let Some(frame) = Self::read(bytes) else { return };
         let told: Vec<SpaceId> = match &frame {
-            Frame::Commits { groups, .. } => groups
-                .iter()
-                .flat_map(|g| g.headers.iter().filter_map(|h| h.trust().ok()))
-                .map(|h| h.header().space)
-                .collect(),
+            Frame::Commits { groups, .. } => {
+                groups.iter().flat_map(|g| &g.headers).filter_map(|h| self.space_of(h)).collect()
+            }
             Frame::Deposit(told) => told.held.iter().map(|s| s.space).collect(),
             Frame::Frontier(spaces) => spaces.iter().map(|s| s.space).collect(),
             Frame::Inventory { log, .. } => vec![log.space],
@@ -201,7 +200,7 @@ impl World {
             | Frame::Announce(_)
             | Frame::Registers(_)
             | Frame::Acks(_)
-            | Frame::Plain(_)
+            | Frame::Plain { .. }
             | Frame::Greeting(_)
             | Frame::Greeted(_)
             | Frame::SayHello
@@ -219,6 +218,17 @@ impl World {
                 self.ledger.accuse(format!("{name} is told of {space:?}, which it may not read"));
             }
         }
+    }
+
+    /// The space of a header in a frame; of a brief one that of its parent.
+    fn space_of(&self, head: &SignedHeader) -> Option<SpaceId> {
+        if !Brief::is(head) {
+            return Some(head.trust().ok()?.header().space);
+        }
+        let after = Brief::read(head).ok()?.after?;
+        let (first, last) = after.parent.units();
+        let fits = |c: &Commit| after.parent.is(&c.id()) && (first..=last).contains(&c.header().space.unit);
+        self.ledger.commits.values().find(|c| fits(c)).map(|c| c.header().space)
     }
 
     /// The last look: everything that anybody may read is everywhere where it belongs, every replica says

@@ -17,6 +17,7 @@ use super::world::{Node, Said, World, converse, worlds};
 use sampan_core::engine::{Engine, NewRecord};
 use sampan_core::frontier::{ShortDigest, ShortId};
 use sampan_core::id::{CommitId, DeviceId, Digest, Flow, Incarnation, LogId, SpaceId, StoreEpoch, UnitId};
+use sampan_core::log::brief::Brief;
 use sampan_core::log::{SignedHeader, VerifiedHeader};
 use sampan_core::pack::Stored;
 use sampan_core::store::{CommitKey, Store};
@@ -212,7 +213,7 @@ impl Trial<'_> {
                 self.digests = m.digests;
             }
             if self.role == Role::Upper {
-                for unit in named(&frame) {
+                for unit in named(&frame, &self.world.shared) {
                     assert!(self.world.shared.contains(&unit), "it tells of a unit outside the line: {frame:?}");
                 }
             }
@@ -545,6 +546,12 @@ impl Trial<'_> {
 
 /// A header that says something else under the old signature.
 fn other_header(d: &mut Draw<'_>, of: &SignedHeader) -> SignedHeader {
+    if Brief::is(of) {
+        let mut bent = of.clone();
+        let at = d.below(bent.bytes.len());
+        bent.bytes[at] = d.byte();
+        return bent;
+    }
     let Ok(head) = of.trust() else { return of.clone() };
     let mut h = VerifiedHeader::header(&head).clone();
     match d.byte() % 4 {
@@ -556,9 +563,16 @@ fn other_header(d: &mut Draw<'_>, of: &SignedHeader) -> SignedHeader {
     SignedHeader { bytes: sampan_core::wire::encode(&h), signature: of.signature }
 }
 
-/// The units that a frame names.
-fn named(frame: &Frame) -> Vec<UnitId> {
-    let of_group = |g: &Group| g.headers.iter().filter_map(|h| h.trust().ok()).map(|h| h.header().space.unit).next();
+/// The units that a frame names; a brief header names one of `shared`, or one that nobody knows.
+fn named(frame: &Frame, shared: &BTreeSet<UnitId>) -> Vec<UnitId> {
+    let of_head = |h: &SignedHeader| match Brief::read(h).ok().and_then(|b| b.after) {
+        Some(after) => {
+            let (first, last) = after.parent.units();
+            Some(shared.range(first..=last).next().copied().unwrap_or(first))
+        }
+        None => Some(h.trust().ok()?.header().space.unit),
+    };
+    let of_group = |g: &Group| g.headers.iter().filter_map(of_head).next();
     match frame {
         Frame::Hello(h) => {
             let listed = h.frontier.iter().flatten().map(|s| s.space.unit);
@@ -577,7 +591,7 @@ fn named(frame: &Frame) -> Vec<UnitId> {
         | Frame::Redirect(_)
         | Frame::Announce(_)
         | Frame::Mark(_)
-        | Frame::Plain(_)
+        | Frame::Plain { .. }
         | Frame::Greeting(_)
         | Frame::Greeted(_)
         | Frame::SayHello

@@ -8,7 +8,8 @@
 use crate::watched::{Held, Seen, Watched};
 use sampan_core::charter::{Roles, Ticket};
 use sampan_core::engine::{Engine, SealLimits};
-use sampan_core::id::{CommitId, Nonce, RecordId, UnitId};
+use sampan_core::id::{Nonce, RecordId, UnitId};
+use sampan_core::log::SignedHeader;
 use sampan_core::pack::{Codec, Stored};
 use sampan_core::store::{Store, StoreError};
 use sampan_core::sync::{Env, Event, Session, SessionError};
@@ -49,8 +50,8 @@ pub struct Promise {
 pub struct Left {
     pub seat: usize,
     pub at: usize,
-    pub id: CommitId,
-    pub header: Vec<u8>,
+    /// As it left; of a brief header only the signature is the commit's own.
+    pub head: SignedHeader,
 }
 
 /// A file name that every store has.
@@ -373,7 +374,7 @@ fn watch(held: &Held, book: &Book, seat: usize, bytes: &[u8]) {
     if let Ok(Frame::Commits { groups, .. }) = Frame::decode(bytes) {
         let heads = groups.iter().flat_map(|g| &g.headers);
         let at = book.tape.len();
-        let each = heads.filter_map(|h| Some(Left { seat, at, id: h.trust().ok()?.id(), header: h.bytes.clone() }));
+        let each = heads.map(|h| Left { seat, at, head: h.clone() });
         book.left.borrow_mut().extend(each);
     }
 }

@@ -249,7 +249,7 @@ impl World {
                         return Err(format!("{n} is cut in {flow:?} of {u}: {one}, the model says {two}"));
                     }
                     // Every author stands for a commit of records that names what was made last, or first.
-                    let inside = |by: &CommitId| by.0[0] % 2 == 0;
+                    let inside = |by: &CommitId| by.0[0].is_multiple_of(2);
                     let first = [commits.first(), commits.get(commits.len() / 2), commits.last()];
                     for head in first.into_iter().flatten().filter(|_| flow == Flow::Up) {
                         for name in COLLECTIONS {

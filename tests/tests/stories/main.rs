@@ -5,6 +5,7 @@
 mod anew;
 mod authority;
 mod beacons;
+mod brief;
 mod bundles;
 mod canaries;
 mod charters;
@@ -26,6 +27,7 @@ mod shape;
 mod sync;
 mod taken;
 mod tricks;
+mod versions;
 mod ways;
 
 use sampan_core::id::{DeviceId, OrgId, StoreEpoch};

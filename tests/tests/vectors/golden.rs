@@ -64,7 +64,7 @@ fn frames_by_variant() -> Vec<Named<Frame>> {
         Frame::Acks(_) => 9,
         Frame::Mark(_) => 10,
         Frame::Deposit(_) => 11,
-        Frame::Plain(_) => 12,
+        Frame::Plain { .. } => 12,
         Frame::Greeting(_) => 13,
         Frame::Greeted(_) => 14,
         Frame::SayHello => 15,

@@ -8,6 +8,7 @@ use super::samples::*;
 use proptest::prelude::*;
 use sampan_core::charter::{Op, Ticket};
 use sampan_core::log::SignedHeader;
+use sampan_core::log::brief::Brief;
 use sampan_core::pack::{self, Stored};
 use sampan_core::register::{Register, SignedRegister};
 use sampan_core::wire;
@@ -25,6 +26,11 @@ pub struct Decoder {
 fn read_header(bytes: &[u8]) -> Option<Vec<u8>> {
     let signed = SignedHeader { bytes: bytes.to_vec(), signature: [0; 64] };
     signed.trust().ok().map(|h| wire::encode(h.header()))
+}
+
+fn read_brief(bytes: &[u8]) -> Option<Vec<u8>> {
+    let signed = SignedHeader { bytes: bytes.to_vec(), signature: [0; 64] };
+    Brief::read(&signed).ok().map(|b| wire::encode(&b))
 }
 
 fn read_register(bytes: &[u8]) -> Option<Vec<u8>> {
@@ -75,6 +81,7 @@ pub fn decoders() -> Vec<Decoder> {
             samples: frames().iter().map(|(_, f, _)| f.encode()).collect(),
             cbor: true,
         },
+        Decoder { name: "Brief", read: read_brief, samples: vec![brief(true).bytes, brief(false).bytes], cbor: true },
         Decoder {
             name: "SignedHeader",
             read: |b| wire::decode::<SignedHeader>("signed header", b).ok().map(|s| wire::encode(&s)),

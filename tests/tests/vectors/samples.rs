@@ -12,6 +12,7 @@ use sampan_core::id::{
     ActorId, ChangeHash, CommitId, DeviceId, Digest, Flow, Incarnation, LogId, Nonce, RecordId, SpaceId, StoreEpoch,
     UnitId,
 };
+use sampan_core::log::brief::Brief;
 use sampan_core::log::commit::FORMAT;
 use sampan_core::log::{BirthOf, Commit, Entry, EntryKind, EntryPayload, Header, Payload, SignedHeader, device_id};
 use sampan_core::pack::{self, PackScope, Stored};
@@ -424,6 +425,11 @@ pub fn frames() -> Vec<Named<Frame>> {
             leak(format!("frame(variant fields(after groups[{GROUP}]))")),
         ),
         (
+            "frame_commits_brief",
+            Frame::Commits { after: 3, groups: vec![Group { headers: vec![brief(true)], ..group() }] },
+            leak(format!("frame(variant fields(after groups[{GROUP}]))")),
+        ),
+        (
             "frame_inventory",
             Frame::Inventory { log, commits: vec![ShortId([1; 16]), ShortId([2; 16])] },
             leak(format!("frame(variant fields(log({SPACE} device incarnation) commits[id]))")),
@@ -443,8 +449,8 @@ pub fn frames() -> Vec<Named<Frame>> {
         ("frame_deposit_answered", Frame::Deposit(Box::new(answered)), deposit_shape),
         (
             "frame_plain",
-            Frame::Plain(vec![CommitId([0x21; 32]), CommitId([0x22; 32])]),
-            "frame(variant fields(commits[commit]))",
+            Frame::Plain { commits: vec![CommitId([0x21; 32]), CommitId([0x22; 32])], groups: vec![3, 300] },
+            "frame(variant fields(commits[commit] groups[number]))",
         ),
         (
             "frame_greeting",
@@ -473,6 +479,13 @@ pub fn frames() -> Vec<Named<Frame>> {
 
 pub const HEADER: &str = "header(format org space(unit flow reach) device incarnation sequence parents[parent] nonce \
                           charter_heads[head] time entries root)";
+
+/// The second of the commits in brief, with its payload at hand or without it.
+pub fn brief(payload: bool) -> SignedHeader {
+    let [first, second]: [Commit; 2] = commits().try_into().unwrap();
+    let payload = payload.then(|| second.payload());
+    Brief::shorten(second.head(), first.head(), Some(3), payload).unwrap()
+}
 
 /// A ticket whose grant is the real grant of its key.
 pub fn ticket() -> Ticket {

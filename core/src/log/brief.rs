@@ -1,0 +1,191 @@
+//! Brief headers: what a frame carries of a signed header to an end that holds the commit's only parent.
+//!
+//! It does not: look the parent up (`engine::brief`), or check anything: what is rebuilt is judged by the signature like
+//! any header.
+//!
+//! Layout: CBOR, where the header would stand, with fewer fields than a header has. Left out is what follows from the
+//! parent (organisation, space, device, incarnation, sequence, parents) and, where they are the same, its nonce and its
+//! charter heads; and what follows from the payload: number of entries, root, and the time but for its difference from
+//! the last entry's. Where the payload is not at hand these three are given.
+//!
+//! Invariants: a brief header is used only where its writer rebuilt the signed bytes from it; it is for frames alone and
+//! never lies in a store.
+
+use super::commit::{FORMAT, Header, Payload, SignedHeader, VerifiedHeader};
+use crate::id::{CommitId, Nonce, UnitId};
+use crate::time::Millis;
+use crate::wire;
+
+/// Bytes of a unit's id and of a commit's that name a commit among the tips that an end holds.
+const UNIT_BYTES: usize = 2;
+const COMMIT_BYTES: usize = 4;
+
+/// A commit that both ends hold, by the beginnings of its unit's id and its own: enough among the tips of the few units
+/// that begin so. Where it names another, the signature fails and the commit is asked for whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Named([u8; UNIT_BYTES + COMMIT_BYTES]);
+
+impl Named {
+    /// The name of a commit in a space of this unit.
+    #[must_use]
+    pub fn of(unit: &UnitId, commit: &CommitId) -> Self {
+        let mut out = [0; UNIT_BYTES + COMMIT_BYTES];
+        let (u, c) = out.split_at_mut(UNIT_BYTES);
+        u.copy_from_slice(&unit.0[..UNIT_BYTES]);
+        c.copy_from_slice(&commit.0[..COMMIT_BYTES]);
+        Self(out)
+    }
+
+    /// The first and the last unit that it may mean.
+    #[must_use]
+    pub fn units(&self) -> (UnitId, UnitId) {
+        let end = |fill: u8| {
+            let mut id = [fill; 16];
+            id[..UNIT_BYTES].copy_from_slice(&self.0[..UNIT_BYTES]);
+            UnitId(id)
+        };
+        (end(0), end(u8::MAX))
+    }
+
+    /// Whether it may mean this commit, apart from its unit.
+    #[must_use]
+    pub fn is(&self, commit: &CommitId) -> bool {
+        commit.0[..COMMIT_BYTES] == self.0[UNIT_BYTES..]
+    }
+}
+
+impl<C> minicbor::Encode<C> for Named {
+    fn encode<W: minicbor::encode::Write>(
+        &self,
+        e: &mut minicbor::Encoder<W>,
+        _: &mut C,
+    ) -> Result<(), minicbor::encode::Error<W::Error>> {
+        e.bytes(&self.0)?.ok()
+    }
+}
+
+impl<'b, C> minicbor::Decode<'b, C> for Named {
+    fn decode(d: &mut minicbor::Decoder<'b>, _: &mut C) -> Result<Self, minicbor::decode::Error> {
+        let bytes = d.bytes()?.try_into();
+        bytes.map(Self).map_err(|_| minicbor::decode::Error::message("not the name of a commit"))
+    }
+}
+
+/// Which commit the first brief header of a group follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct After {
+    /// The sender's number of the group in this session: the receiver may ask for it whole by that.
+    #[n(0)]
+    pub number: u64,
+    /// The only parent of its first commit.
+    #[n(1)]
+    pub parent: Named,
+}
+
+/// What follows from the payload, where that is not at hand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct Said {
+    /// The header's.
+    #[n(0)]
+    pub time: Millis,
+    /// The header's.
+    #[n(1)]
+    pub entries: u32,
+    /// The header's.
+    #[cbor(n(2), with = "minicbor::bytes")]
+    pub root: [u8; 32],
+}
+
+/// A header without what the receiver computes.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct Brief {
+    /// The time, as the difference from the last entry's; 0 where `said` has it.
+    #[n(0)]
+    time: i64,
+    /// What the first of a group follows; every other follows the one before it.
+    #[n(1)]
+    pub after: Option<After>,
+    /// The charter heads, where they are not the parent's.
+    #[n(2)]
+    heads: Option<Vec<CommitId>>,
+    /// The nonce, where it is not the parent's.
+    #[n(3)]
+    nonce: Option<Nonce>,
+    /// What follows from the payload.
+    #[n(4)]
+    said: Option<Said>,
+}
+
+/// The first byte of a header: CBOR for an array of twelve. A brief one has at most five.
+const HEADER_FIRST: u8 = 0x8c;
+
+impl Brief {
+    /// Whether these are the bytes of a brief header rather than of a whole one.
+    #[must_use]
+    pub fn is(head: &SignedHeader) -> bool {
+        head.bytes.first().is_some_and(|first| *first < HEADER_FIRST)
+    }
+
+    /// Reads a brief header.
+    ///
+    /// # Errors
+    /// [`wire::WireError`].
+    pub fn read(head: &SignedHeader) -> Result<Self, wire::WireError> {
+        wire::at_most("brief header", "HEADER_BYTES_MAX", head.bytes.len(), crate::limits::HEADER_BYTES_MAX)?;
+        wire::decode("brief header", &head.bytes)
+    }
+
+    /// The brief form of a header that follows `before` alone, if the signed bytes come back from it. With its payload
+    /// the shortest.
+    #[must_use]
+    pub fn shorten(
+        head: &VerifiedHeader,
+        before: &VerifiedHeader,
+        number: Option<u64>,
+        payload: Option<&Payload>,
+    ) -> Option<SignedHeader> {
+        let (h, b) = (head.header(), before.header());
+        let last = payload.and_then(|p| p.entries.last()).map(|e| e.entry.time);
+        let brief = Self {
+            time: last.map_or(0, |last| (h.time.0 as i64).wrapping_sub(last.0 as i64)),
+            after: number.map(|number| After { number, parent: Named::of(&b.space.unit, &before.id()) }),
+            heads: (h.charter_heads != b.charter_heads).then(|| h.charter_heads.clone()),
+            nonce: (h.nonce != b.nonce).then_some(h.nonce),
+            said: last.is_none().then_some(Said { time: h.time, entries: h.entries, root: h.root }),
+        };
+        let signed = head.signed();
+        let bytes = wire::encode(&brief);
+        let short = SignedHeader { bytes, signature: signed.signature };
+        let back = Self::read(&short).ok()?.lengthen(before, payload)?;
+        (back == signed.bytes && short.bytes.len() < signed.bytes.len()).then_some(short)
+    }
+
+    /// The bytes that were signed, if the sender was honest and `before` is what it meant.
+    #[must_use]
+    pub fn lengthen(&self, before: &VerifiedHeader, payload: Option<&Payload>) -> Option<Vec<u8>> {
+        let b = before.header();
+        let (time, entries, root) = match &self.said {
+            Some(said) => (said.time, said.entries, said.root),
+            None => {
+                let payload = payload?;
+                let last = payload.entries.last()?.entry.time;
+                let time = Millis((last.0 as i64).wrapping_add(self.time) as u64);
+                (time, u32::try_from(payload.entries.len()).ok()?, payload.root())
+            }
+        };
+        Some(wire::encode(&Header {
+            format: FORMAT,
+            org: b.org,
+            space: b.space,
+            device: b.device,
+            incarnation: b.incarnation,
+            sequence: b.sequence.wrapping_add(1),
+            parents: vec![before.id()],
+            nonce: self.nonce.unwrap_or(b.nonce),
+            charter_heads: self.heads.as_ref().unwrap_or(&b.charter_heads).clone(),
+            time,
+            entries,
+            root,
+        }))
+    }
+}

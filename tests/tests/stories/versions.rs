@@ -1,0 +1,191 @@
+//! A peer of the oldest protocol: whichever end it is, it gets nothing that it cannot read, and both ends get everything.
+//!
+//! It does not: run an old program. The old end is one that is told by every hello that the other end is old too, and
+//! what reaches it is looked at byte by byte.
+
+use crate::{mem, ok};
+use sampan_core::charter::Roles;
+use sampan_core::id::{RecordId, UnitId};
+use sampan_core::log::brief::Brief;
+use sampan_core::pack::{Stored, StoredColumns, is_columnar};
+use sampan_core::sync::{Env, Event, Session};
+use sampan_core::testing::village::Village;
+use sampan_core::value::Value;
+use sampan_core::wire::frame::{Frame, PROTOCOL_MIN, RefuseCode};
+use std::sync::Arc;
+
+/// Which end is of the old version.
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum Old {
+    Lower,
+    Upper,
+}
+
+/// What an old end makes of a frame: `None` where it cannot read it.
+fn as_old_reads(bytes: &[u8]) -> Option<Vec<u8>> {
+    // The last frame of protocol 1 is number 11.
+    if bytes.get(1).is_none_or(|number| *number > 11) {
+        return None;
+    }
+    let mut frame = Frame::decode(bytes).unwrap();
+    match &mut frame {
+        Frame::Hello(hello) => hello.version_max = PROTOCOL_MIN,
+        Frame::Commits { groups, .. } => {
+            let whole = groups.iter().flat_map(|g| &g.headers).all(|h| !Brief::is(h) && h.trust().is_ok());
+            if !whole || groups.iter().any(|g| is_columnar(&g.pack)) {
+                return None;
+            }
+        }
+        _ => {}
+    }
+    Some(frame.encode())
+}
+
+/// How a session between a new and an old end went.
+#[derive(Debug, Default)]
+struct Met {
+    verified: (bool, bool),
+    commits: u64,
+    /// What the old end could not read, by name; it refuses it, and the session is over.
+    unread: Option<&'static str>,
+}
+
+fn session(v: &mut Village, lower: usize, upper: usize, old: Old) -> Met {
+    v.seal(lower);
+    v.seal(upper);
+    let devices = [lower, upper].map(|at| v.replicas[at].engine.device());
+    let now = v.now;
+    let mut met = Met::default();
+    let mut ends = {
+        let r = &mut v.replicas[lower];
+        let mut env = Env { store: &mut *r.store, engine: &mut r.engine, rng: &mut r.rng, now };
+        [Session::lower(&mut env, devices[1], false).unwrap(), Session::upper(devices[0])]
+    };
+    for _ in 0..100_000 {
+        let mut moved = false;
+        for (from, to) in [(0, 1), (1, 0)] {
+            let r = &mut v.replicas[[lower, upper][from]];
+            let mut env = Env { store: &mut *r.store, engine: &mut r.engine, rng: &mut r.rng, now };
+            ends[from].poke(&mut env).unwrap();
+            let Some((lane, bytes)) = ends[from].next_frame(&mut env, &|_| true).unwrap() else { continue };
+            moved = true;
+            let to_old = (to == 0) == (old == Old::Lower);
+            let read = if to_old { as_old_reads(&bytes) } else { Some(old_hello(&bytes)) };
+            let (back, bytes) = match read {
+                Some(bytes) => (to, bytes),
+                None => {
+                    met.unread = Some(Frame::decode(&bytes).unwrap().name());
+                    let text = "the peer sent what is no frame".to_owned();
+                    (from, Frame::Refuse(RefuseCode::Protocol, text, None).encode())
+                }
+            };
+            let r = &mut v.replicas[[lower, upper][back]];
+            let mut env = Env { store: &mut *r.store, engine: &mut r.engine, rng: &mut r.rng, now };
+            ends[back].receive(&mut env, lane, &bytes).unwrap();
+            let verified = ends[back].events().any(|e| e == Event::Verified);
+            let which = if back == 0 { &mut met.verified.0 } else { &mut met.verified.1 };
+            *which |= verified;
+            if met.unread.is_some() {
+                return met;
+            }
+        }
+        if !moved {
+            for (n, end) in ends.iter_mut().enumerate() {
+                let verified = end.events().any(|e| e == Event::Verified);
+                if n == 0 { met.verified.0 |= verified } else { met.verified.1 |= verified }
+            }
+            met.commits = ends.iter().map(|e| e.stats().commits_sent).sum();
+            return met;
+        }
+    }
+    panic!("a session that never becomes quiet");
+}
+
+/// What an old end says: that it knows nothing newer.
+fn old_hello(bytes: &[u8]) -> Vec<u8> {
+    match Frame::decode(bytes).unwrap() {
+        Frame::Hello(mut hello) => {
+            hello.version_max = PROTOCOL_MIN;
+            Frame::Hello(hello).encode()
+        }
+        frame => {
+            assert!(bytes[1] <= 11, "an old end says {}", frame.name());
+            bytes.to_vec()
+        }
+    }
+}
+
+/// A city (0) and a branch (1) that never met but for the joining; `old` packs as the old version did.
+fn pair(seed: u64, old: Old) -> (Village, UnitId) {
+    // The city founds with its own codec, the branch opens with the village's of that moment.
+    let new: Arc<dyn sampan_core::pack::Codec + Send + Sync> = Arc::new(StoredColumns);
+    let verbatim: Arc<dyn sampan_core::pack::Codec + Send + Sync> = Arc::new(Stored);
+    let (city, branch_codec) = if old == Old::Upper { (verbatim, new) } else { (new, verbatim) };
+    let mut v = Village::found(880 + seed, city, &mut mem);
+    let root = v.root();
+    let branch = v.unit(0, root, "Chi bộ 1", "branch");
+    let t = v.invite(0, branch, Roles::EDITOR);
+    v.pack_with(branch_codec);
+    v.join("branch", &t, &mut mem);
+    (v, branch)
+}
+
+fn both(met: &Met) {
+    assert_eq!((met.verified, met.unread), ((true, true), None), "{met:?}");
+}
+
+fn phone(v: &Village, at: usize, id: RecordId) -> Option<Value> {
+    v.field(at, id, "phone")
+}
+
+#[test]
+fn a_first_load_and_edits_go_both_ways_whichever_end_is_old() {
+    for (n, old) in [(0, Old::Lower), (1, Old::Upper)] {
+        let (mut v, branch) = pair(n, old);
+        let root = v.root();
+        let told = v.create(0, root, "directives", &["title=Chỉ thị 1"]);
+        let name = |n: usize| format!("full_name=Nguyễn Văn {n}");
+        both(&session(&mut v, 1, 0, old));
+        let ids: Vec<RecordId> =
+            (0..40).map(|n| v.create(1, branch, "members", &[&name(n), "phone=0912345678"])).collect();
+        both(&session(&mut v, 1, 0, old));
+        assert!(v.view(1, told).is_some(), "{old:?}");
+        for (n, id) in ids.iter().enumerate() {
+            v.set(1, "members", *id, &[&format!("phone=09{n:08}")]);
+        }
+        v.set(0, "directives", told, &["title=Chỉ thị 2"]);
+        let met = session(&mut v, 1, 0, old);
+        both(&met);
+        assert!(met.commits >= 2, "{old:?}: {met:?}");
+        for (n, id) in ids.iter().enumerate() {
+            assert_eq!(phone(&v, 0, *id), Some(Value::Str(format!("09{n:08}"))), "{old:?}");
+        }
+        assert_eq!(v.field(1, told, "title"), Some(Value::Str("Chỉ thị 2".into())), "{old:?}");
+        // Nothing new.
+        let met = session(&mut v, 1, 0, old);
+        both(&met);
+        assert_eq!(met.commits, 0, "{old:?}");
+    }
+}
+
+#[test]
+fn a_relay_that_was_replaced_by_an_old_one_is_spoken_to_as_such_from_then_on() {
+    let (mut v, branch) = pair(7, Old::Upper);
+    ok(&v.sync(1, 0));
+    let id = v.create(1, branch, "members", &["full_name=An", "phone=1"]);
+    ok(&v.sync(1, 0));
+    v.set(1, "members", id, &["phone=2"]);
+    // Both greet by now, and an old relay knows no greeting.
+    let met = session(&mut v, 1, 0, Old::Upper);
+    assert_eq!(met.unread, Some("Greeting"));
+    both(&session(&mut v, 1, 0, Old::Upper));
+    assert_eq!(phone(&v, 0, id), Some(Value::Str("2".into())));
+    // And when it is new again, in brief again.
+    v.set(1, "members", id, &["phone=3"]);
+    ok(&v.sync(1, 0));
+    assert_eq!(phone(&v, 0, id), Some(Value::Str("3".into())));
+    v.set(1, "members", id, &["phone=4"]);
+    let end = v.sync(1, 0);
+    ok(&end);
+    assert_eq!(end.round_trips, 1);
+}
