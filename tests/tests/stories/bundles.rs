@@ -190,7 +190,9 @@ fn a_revoked_sender_deposits_its_own_and_no_more_and_nothing_is_taken_from_one_a
     // A deputy at the district whom the city has revoked: a branch that has heard of it takes nothing from it.
     let t = v.invite(0, district, Roles::ADMIN);
     let deputy = v.join("deputy", &t, &mut mem);
-    ok(&v.sync(deputy, 0));
+    // It dials the relay of its own unit.
+    ok(&v.sync(1, 0));
+    ok(&v.sync(deputy, 1));
     ok(&v.sync(1, 0));
     ok(&v.sync(3, 1));
     let (deputy_device, two) = (device(&v, deputy), device(&v, 3));
