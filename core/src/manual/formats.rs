@@ -366,8 +366,8 @@
 //! | 13 | Greeting | one record `[since bytes 16, same bool, acks bytes 16, clock time, fallback bool]` |
 //! | 14 | Greeted | one record `[store epoch, clock time, same bool]` |
 //! | 15 | SayHello | none |
-//! | 16 | ShortMark | one record `[number uint, frames uint, holds bytes 16, answer bool, clock time]` |
-//! | 17 | OwnAck | one record `[unit uint, above uint, counter uint, time, pending uint, blocked uint, quarantined uint, signature bytes 64]` |
+//! | 16 | ShortMark | one record `[number uint, frames uint, holds bytes 16, answer bool, clock time (optional: the upper end's, where it was not told within a minute)]` |
+//! | 17 | OwnAck | one record `[unit uint, above uint, counter uint, time int (minus the counter), pending uint, blocked uint, quarantined uint, signature bytes 64]` |
 //!
 //! Frames 12 to 17 belong to protocol 2; to a peer whose newest version is 1 they are never sent. *since* and *holds*
 //! are the first 16 bytes of H("met", organisation | lower device | upper device | charter digest | data digest) of when both ends

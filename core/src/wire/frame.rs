@@ -117,9 +117,9 @@ pub struct ShortMark {
     /// Whether the sender waits for a mark in return.
     #[n(3)]
     pub answer: bool,
-    /// The sender's clock.
+    /// The upper end's clock, where it was not told a moment ago: the lower end sets its own by it.
     #[n(4)]
-    pub clock: Millis,
+    pub clock: Option<Millis>,
 }
 
 /// An acknowledgement of one unit by the upper end itself, without what the lower end can compute: it holds the same.
@@ -134,9 +134,9 @@ pub struct OwnAck {
     /// Of the register.
     #[n(2)]
     pub counter: u64,
-    /// Of the register.
+    /// Of the register: its time minus the counter, which is mostly the same.
     #[n(3)]
-    pub time: Millis,
+    pub time: i64,
     /// Entries pending in the unit.
     #[n(4)]
     pub pending: u64,

@@ -369,7 +369,7 @@ pub fn frames() -> Vec<Named<Frame>> {
         unit: 0,
         above: 2,
         counter: 1_767_226_404_000,
-        time: test_time(804),
+        time: -3,
         pending: 0,
         blocked: 1,
         quarantined: 2,
@@ -452,7 +452,18 @@ pub fn frames() -> Vec<Named<Frame>> {
         ("frame_say_hello", Frame::SayHello, "frame(variant fields())"),
         (
             "frame_short_mark",
-            Frame::ShortMark(ShortMark { number: 2, frames: 7, holds: since, answer: true, clock: test_time(804) }),
+            Frame::ShortMark(ShortMark { number: 2, frames: 7, holds: since, answer: true, clock: None }),
+            "frame(variant fields(mark(number frames holds answer clock)))",
+        ),
+        (
+            "frame_short_mark_clock",
+            Frame::ShortMark(ShortMark {
+                number: 2,
+                frames: 7,
+                holds: since,
+                answer: true,
+                clock: Some(test_time(804)),
+            }),
             "frame(variant fields(mark(number frames holds answer clock)))",
         ),
         (
