@@ -142,9 +142,14 @@ pub const FRAME_PAYLOAD_BYTES_MAX: u32 = 512 << 10;
 pub const ANNOUNCE_BYTES_MIN: u64 = 16 << 10;
 /// Raw bytes of one device's commits in one space above which they wait behind recent news.
 pub const BACKFILL_BYTES_MIN: u64 = 256 << 10;
-/// Stored bytes of unacknowledged commits up to which a device sends them unasked: well within a link's
+/// Bytes of unacknowledged commits up to which a device sends them unasked, as they travel: well within a link's
 /// first flight (40 datagrams), so that sending them twice costs less than asking.
 pub const PUSH_BYTES_MAX: u64 = 16 << 10;
+/// Stored bytes of them up to which it is looked up how much of them travels: some two thousand edits.
+pub const PUSH_STORED_BYTES_MAX: u64 = 128 << 10;
+/// Milliseconds after which an upper end tells its clock again: one that runs a hundredth too fast is out by less than a
+/// second then.
+pub const CLOCK_TOLD_EVERY_MS: u64 = 60_000;
 /// Spaces or tree nodes in one frame.
 pub const FRAME_SPACES_MAX: usize = 256;
 /// Registers sent in one turn.

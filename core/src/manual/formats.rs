@@ -374,11 +374,11 @@
 //! | 10 | Mark | one record `[number uint, frames uint, digests, answer bool, clock time]` |
 //! | 11 | Deposit | one record `[reason text, group (optional), list of space frontiers, taken uint, last bool]` |
 //! | 12 | Plain | list of commit ids, list of uints (numbers of groups with brief headers): send these again, with whole headers and in a pack that is not of form 5 |
-//! | 13 | Greeting | one record `[since bytes 16, same bool, acks bytes 16, clock time, fallback bool, cursor (optional)]` |
+//! | 13 | Greeting | one record `[since bytes 16, same bool, acks bytes 16, fallback bool, cursor (optional)]` |
 //! | 14 | Greeted | one record `[store epoch, clock time, same bool, cursor (optional)]` |
 //! | 15 | SayHello | none |
-//! | 16 | ShortMark | one record `[number uint, frames uint, holds bytes 16, answer bool, clock time]` |
-//! | 17 | OwnAck | one record `[unit uint, above uint, counter uint, time, pending uint, blocked uint, quarantined uint, signature bytes 64]` |
+//! | 16 | ShortMark | one record `[number uint, frames uint, holds bytes 16, answer bool, clock time (optional: the upper end's, where it was not told within a minute)]` |
+//! | 17 | OwnAck | one record `[unit uint, above uint, counter uint, time int (minus the counter), pending uint, blocked uint, quarantined uint, signature bytes 64]` |
 //! | 18 | RegistersCursor | one *cursor* |
 //!
 //! Frames 12 to 18 and the cursor of a Hello belong to protocol 2; to a peer whose newest version is 1 they are never sent. *since* and *holds*

@@ -35,7 +35,7 @@
 //! shows its right: the ticket's grant and its enrolment, for each of its tickets; later only those that the charter
 //! does not show yet. A device of one unit that is no
 //! relay sends at once, unasked, the commits of its own that the peer's last acknowledgement does not
-//! cover, if they are at most `PUSH_BYTES_MAX`: one round trip for a branch with news. A longer backlog is
+//! cover, if they are at most `PUSH_BYTES_MAX` as they travel (a few great ones are estimated by the hashes in their packs): one round trip for a branch with news. A longer backlog is
 //! compared first, so that a link cut again and again never starts it over. Where the relay has lost what
 //! it had acknowledged, such commits wait there for their parents (at most `ORPHAN_COMMITS_MAX`), which
 //! comparing brings in the same session. Its turn ends with a mark that asks for an answer.

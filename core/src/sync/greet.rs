@@ -16,11 +16,12 @@ use crate::engine::{Engine, meta};
 use crate::frontier::ShortDigest;
 use crate::hash::tagged16;
 use crate::id::{LogId, StoreEpoch, UnitId};
-use crate::limits::{GREETING_SCAN_COMMITS_MAX, PUSH_BYTES_MAX};
+use crate::limits::{GREETING_SCAN_COMMITS_MAX, GROUPS_AFTER_MAX, PUSH_BYTES_MAX, PUSH_STORED_BYTES_MAX};
+use crate::pack;
 use crate::scope::Side;
 use crate::store::{AckRow, Batch, CommitKey, CommitRow, Store, StoreError};
 use crate::time::Millis;
-use crate::wire::frame::{Frame, Greeted, Greeting, PROTOCOL_GREETS, ScopeDigests};
+use crate::wire::frame::{Frame, Greeted, Greeting, PROTOCOL_COLUMNS, PROTOCOL_GREETS, ScopeDigests};
 use std::collections::BTreeSet;
 
 /// Commits read at a time when looking for what was stored since.
@@ -50,15 +51,15 @@ impl Session {
             // Of a backlog only what comparing shows missing is sent, or a link that is cut again and again
             // would start it anew each time.
             let since = self.since(env, met.through)?;
-            let Some(since) = since.filter(|rows| bytes_of(rows) <= PUSH_BYTES_MAX) else { return Ok(false) };
-            if since.is_empty() {
+            let Some(since) = since else { return Ok(false) };
+            if since.is_empty() || !self.is_short(env, &since)? {
                 return Ok(false);
             }
             rows = since;
         }
         let acks = self.acks_digest(env)?.0;
         let registers = self.registers_held(env)?;
-        let greeting = Greeting { since: met.digest, same, acks, clock: env.now, fallback: self.fallback, registers };
+        let greeting = Greeting { since: met.digest, same, acks, fallback: self.fallback, registers };
         self.out.control(Frame::Greeting(greeting));
         self.out.offer(rows);
         self.queue_registers(env)?;
@@ -118,6 +119,7 @@ impl Session {
         // Acknowledgements and registers come beside the answer: a lower end that is told *same* hangs up.
         let same = equal && self.out.is_empty();
         let registers = self.registers_held(env)?;
+        self.clock_told = Some(env.now);
         self.out.control(Frame::Greeted(Greeted { epoch: env.engine.epoch(), clock: env.now, same, registers }));
         self.out.offer(rows);
         if same {
@@ -140,13 +142,13 @@ impl Session {
         self.open = true;
         self.understood();
         self.let_in(env, Batch::at(env.now), greeted.epoch, greeted.clock)?;
+        self.note_clock(env, greeted.clock)?;
         self.registers_shown(env, greeted.registers)?;
         self.hand_in_aside(env)?;
         if let (true, Some(said)) = (greeted.same, self.said) {
             self.awaiting = false;
             self.stats.round_trips += 1;
             self.peer_said = Some(said);
-            self.note_clock(env, greeted.clock)?;
             if self.holds(env.engine) == said {
                 self.note_verified(env)?;
             }
@@ -240,6 +242,26 @@ impl Session {
         stored_since(env.store, through, GREETING_SCAN_COMMITS_MAX, wanted)
     }
 
+    /// Whether commits are few enough to be sent unasked.
+    pub(super) fn is_short(&self, env: &Env<'_>, rows: &[(LogId, CommitRow)]) -> Result<bool, StoreError> {
+        let bytes = bytes_of(rows);
+        if bytes <= PUSH_BYTES_MAX {
+            return Ok(true);
+        }
+        // What is known to fall away from each on the way; looked up where there are so few that it will.
+        let columns = self.protocol >= PROTOCOL_COLUMNS;
+        if !columns || bytes > PUSH_STORED_BYTES_MAX || rows.len() > GROUPS_AFTER_MAX {
+            return Ok(false);
+        }
+        let mut left = 0;
+        for (log, row) in rows {
+            for group in env.store.groups(&log.space, &[row.key])? {
+                left += (group.pack.len() as u64).saturating_sub(pack::known_to_the_receiver(&group.pack));
+            }
+        }
+        Ok(left <= PUSH_BYTES_MAX)
+    }
+
     /// The acknowledgements of the lower end's units by relays at or above the upper end, as held here, and
     /// their digest.
     fn acks_digest(&self, env: &Env<'_>) -> Result<(ShortDigest, Vec<AckRow>), StoreError> {
@@ -296,6 +318,6 @@ pub(super) fn stored_since(
 }
 
 /// Stored bytes of these commits.
-pub(super) fn bytes_of(rows: &[(LogId, CommitRow)]) -> u64 {
+fn bytes_of(rows: &[(LogId, CommitRow)]) -> u64 {
     rows.iter().map(|(_, row)| u64::from(row.bytes)).sum()
 }

@@ -149,6 +149,12 @@ impl Outbox {
         self.control.is_empty() && self.commits.values().all(VecDeque::is_empty)
     }
 
+    /// The same, where the word that opened the session may wait still: it says nothing that a mark would have to answer.
+    pub(super) fn has_nothing_to_answer(&self) -> bool {
+        self.control.iter().all(|frame| matches!(frame, Frame::Greeted(_)))
+            && self.commits.values().all(VecDeque::is_empty)
+    }
+
     /// The most urgent frame whose lane is free.
     pub(super) fn next(
         &mut self,

@@ -14,6 +14,7 @@ use crate::engine::told_epoch;
 use crate::id::{DeviceId, UnitId};
 use crate::register::{Ack, Register, SignedRegister, ack_root, names};
 use crate::scope::Side;
+use crate::time::Millis;
 use crate::wire;
 use crate::wire::frame::{AckLeaf, AckProof, AckSet, OwnAck};
 
@@ -41,7 +42,7 @@ impl Session {
             unit: index.try_into().ok()?,
             above: above.try_into().ok()?,
             counter: register.counter,
-            time: register.time,
+            time: (register.time.0 as i64).wrapping_sub(register.counter as i64),
             pending: ack.pending,
             blocked: ack.blocked,
             quarantined: ack.quarantined,
@@ -90,7 +91,7 @@ impl Session {
             name: names::ACK.to_owned(),
             device: self.peer,
             counter: own.counter,
-            time: own.time,
+            time: Millis((own.counter as i64).wrapping_add(own.time) as u64),
             payload: wire::encode(&ack),
         };
         let register = SignedRegister { bytes: wire::encode(&register), signature: own.signature };

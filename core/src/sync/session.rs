@@ -19,8 +19,8 @@ use crate::engine::{Engine, IntakeError, Reader, meta};
 use crate::frontier::{ShortDigest, ShortId, SpaceTips};
 use crate::id::{CommitId, DeviceId, Flow, LogId, SpaceId, UnitId};
 use crate::limits::{
-    BEFORE_HELLO_BYTES_MAX, BRIEF_KEPT_MAX, EARLY_ACKS_MAX, FRAME_ENTRIES_MAX, GROUPS_AFTER_MAX, HELLO_LOGS_MAX,
-    JOINED_UNHEARD_MAX, WAITING_BYTES_MAX, WAITING_COMMITS_MAX,
+    BEFORE_HELLO_BYTES_MAX, BRIEF_KEPT_MAX, CLOCK_TOLD_EVERY_MS, EARLY_ACKS_MAX, FRAME_ENTRIES_MAX, GROUPS_AFTER_MAX,
+    HELLO_LOGS_MAX, JOINED_UNHEARD_MAX, WAITING_BYTES_MAX, WAITING_COMMITS_MAX,
 };
 use crate::log::brief::Brief;
 use crate::scope::{Shared, Side};
@@ -45,6 +45,8 @@ pub struct Session {
     brief: BTreeMap<u64, Vec<CommitId>>,
     /// The number of the last of them.
     numbered: u64,
+    /// When this end's clock was last told.
+    pub(super) clock_told: Option<Millis>,
     /// Groups that the peer was asked to send whole.
     asked_whole: usize,
     pub(super) open: bool,
@@ -111,6 +113,7 @@ impl Session {
             plain: BTreeSet::new(),
             brief: BTreeMap::new(),
             numbered: 0,
+            clock_told: None,
             asked_whole: 0,
             open: false,
             closing: false,
@@ -349,7 +352,7 @@ impl Session {
             }
             Frame::Mark(Mark { number, frames, digests, answer, clock }) => {
                 let holds = self.short(env.engine, &digests);
-                self.take_mark(env, &ShortMark { number, frames, holds, answer, clock })?;
+                self.take_mark(env, &ShortMark { number, frames, holds, answer, clock: Some(clock) })?;
             }
             Frame::ShortMark(mark) => self.take_mark(env, &mark)?,
             Frame::OwnAck(ack) => self.take_own_ack(env, &ack)?,
@@ -386,6 +389,7 @@ impl Session {
             let mut batch = Batch::at(env.now);
             env.engine.note_spent(env.store, &hello.chain, &mut batch)?;
             self.let_in(env, batch, hello.epoch, hello.clock)?;
+            self.note_clock(env, hello.clock)?;
             self.registers_shown(env, hello.registers)?;
             return self.hand_in_aside(env);
         }
@@ -412,6 +416,7 @@ impl Session {
         let answer = self.hello(env)?;
         let digests = answer.digests;
         self.charters_differ = digests.charter != hello.digests.charter;
+        self.clock_told = Some(env.now);
         self.out.control(Frame::Hello(Box::new(answer)));
         match hello.frontier {
             Some(listed) => {
@@ -604,8 +609,8 @@ impl Session {
             self.stats.round_trips += 1;
         }
         self.peer_said = Some(mark.holds);
-        if self.role == Role::Lower {
-            self.note_clock(env, mark.clock)?;
+        if let (Role::Lower, Some(clock)) = (self.role, mark.clock) {
+            self.note_clock(env, clock)?;
         }
         if self.blank
             && !env.engine.is_blank()
@@ -624,7 +629,7 @@ impl Session {
         if mine == mark.holds {
             self.show_beacon(env, mark.answer)?;
         }
-        if self.out.is_commits_and_control_empty() {
+        if self.out.has_nothing_to_answer() {
             // Where nothing is shared, two empty digests are equal and prove nothing.
             let known = !env.engine.is_blank() && !self.shared.data.is_empty();
             if known && mark.holds == mine {
@@ -671,6 +676,16 @@ impl Session {
             env.store.write(&batch)?;
         }
         Ok(())
+    }
+
+    /// Whether the other end is to be told this time of the clock: it is the lower one, and has not heard it lately.
+    fn clock_due(&mut self, clock: Millis) -> bool {
+        let due = self.role == Role::Upper
+            && self.clock_told.is_none_or(|told| clock.0.abs_diff(told.0) >= CLOCK_TOLD_EVERY_MS);
+        if due {
+            self.clock_told = Some(clock);
+        }
+        due
     }
 
     /// Commits that this session has carried either way.
@@ -823,6 +838,7 @@ impl Session {
         // Who greets is understood when it is brief, or is told to say hello.
         let brief = self.peer_greets || (self.greeted && self.role == Role::Lower);
         let mark = if brief {
+            let clock = self.clock_due(clock).then_some(clock);
             Frame::ShortMark(ShortMark { number, frames, holds, answer, clock })
         } else {
             Frame::Mark(Mark { number, frames, digests, answer, clock })

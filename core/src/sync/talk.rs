@@ -6,14 +6,14 @@
 //! Invariants: a commit is planned only when it is known to be missing at the peer, or by an inventory
 //! in a forked log; each comparison is answered at most once between two verifications.
 
-use super::greet::{bytes_of, stored_since};
+use super::greet::stored_since;
 use super::session::Session;
 use super::terms::{Env, Role, SessionError};
 use crate::engine::{Engine, News};
 use crate::frontier::SpaceTips;
 use crate::frontier::tree::Holdings;
 use crate::id::{Digest, Flow, LogId, SpaceId, UnitId};
-use crate::limits::{ACK_LEAVES_MAX, FRAME_SPACES_MAX, PUSH_BYTES_MAX};
+use crate::limits::{ACK_LEAVES_MAX, FRAME_SPACES_MAX};
 use crate::scope::{Item, Side};
 use crate::store::{CommitKey, CommitRow, Store};
 use crate::wire::frame::{ChildDigest, Frame, SpaceFrontier, Tree, TreeNode};
@@ -40,7 +40,7 @@ impl Session {
         // The peer may hold some of it already, from a link that was cut before it could say so. A short
         // day's work is sent again without asking; of a backlog only what comparing shows missing, or a
         // link that is cut again and again would start it anew each time and never end.
-        if bytes_of(&rows) <= PUSH_BYTES_MAX {
+        if self.is_short(env, &rows)? {
             self.out.offer(rows);
         }
         Ok(())

@@ -83,14 +83,11 @@ pub struct Greeting {
     /// The acknowledgements that the speaker holds from the peer and the relays above it.
     #[n(2)]
     pub acks: ShortDigest,
-    /// The speaker's clock.
-    #[n(3)]
-    pub clock: Millis,
     /// The relay nearer to the speaker does not answer, so do not redirect.
-    #[n(4)]
+    #[n(3)]
     pub fallback: bool,
     /// How far the other end has sent its registers to the speaker.
-    #[n(5)]
+    #[n(4)]
     pub registers: Option<RegistersCursor>,
 }
 
@@ -155,9 +152,9 @@ pub struct ShortMark {
     /// Whether the sender waits for a mark in return.
     #[n(3)]
     pub answer: bool,
-    /// The sender's clock.
+    /// The upper end's clock, where it was not told a moment ago: the lower end sets its own by it.
     #[n(4)]
-    pub clock: Millis,
+    pub clock: Option<Millis>,
 }
 
 /// An acknowledgement of one unit by the upper end itself, without what the lower end can compute: it holds the same.
@@ -172,9 +169,9 @@ pub struct OwnAck {
     /// Of the register.
     #[n(2)]
     pub counter: u64,
-    /// Of the register.
+    /// Of the register: its time minus the counter, which is mostly the same.
     #[n(3)]
-    pub time: Millis,
+    pub time: i64,
     /// Entries pending in the unit.
     #[n(4)]
     pub pending: u64,
