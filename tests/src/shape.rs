@@ -202,6 +202,8 @@ impl Shape {
                 shape.take(BRANCH, &group);
             }
         }
+        // Who has a relay's right and listens nowhere would be a deputy.
+        shape.village.listen(DISTRICT, shape.districts[0]);
         shape
     }
 

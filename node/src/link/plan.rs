@@ -86,10 +86,15 @@ impl Plan {
     }
 }
 
-/// Whether a relay said that it cannot serve this device now: another above it may.
+/// Whether a relay said that it cannot serve this device now, or does not know it, as one that lost a part of its
+/// charter does not: another above it may.
 #[must_use]
 pub fn is_busy(end: Option<&SessionEnd>) -> bool {
-    matches!(end, Some(SessionEnd::Refused(Event::Refused { code: RefuseCode::Busy, retry_after: None, .. })))
+    let code = match end {
+        Some(SessionEnd::Refused(Event::Refused { code, by_peer: true, retry_after: None, .. })) => code,
+        _ => return false,
+    };
+    matches!(code, RefuseCode::Busy | RefuseCode::NoGrant)
 }
 
 /// Whether a relay said that this device's rights have ended. Of a device with other ways up it may know only some.
@@ -167,14 +172,17 @@ mod tests {
         let mut plan = Plan::new((1, 8));
         let route = vec![hop(1), Hop { distance: 1, ..hop(2) }, Hop { distance: 2, ..hop(3) }];
         assert_eq!(plan.hops(route.clone()), route);
-        let text = String::new();
-        let busy =
-            SessionEnd::Refused(Event::Refused { code: RefuseCode::Busy, text, by_peer: true, retry_after: None });
-        plan.ended(&hop(1), Some(&busy), false);
-        assert_eq!(plan.wait(&mut rng), Duration::ZERO);
-        assert_eq!(plan.hops(route.clone()), route[1..]);
-        plan.ended(&hop(3), Some(&busy), false);
-        assert!(plan.wait(&mut rng) > Duration::ZERO);
+        // It has not heard of the device's right yet, or has lost it.
+        for code in [RefuseCode::Busy, RefuseCode::NoGrant] {
+            let text = String::new();
+            let end = SessionEnd::Refused(Event::Refused { code, text, by_peer: true, retry_after: None });
+            plan.hops(route.clone());
+            plan.ended(&hop(1), Some(&end), false);
+            assert_eq!(plan.wait(&mut rng), Duration::ZERO);
+            assert_eq!(plan.hops(route.clone()), route[1..]);
+            plan.ended(&hop(3), Some(&end), false);
+            assert!(plan.wait(&mut rng) > Duration::ZERO);
+        }
     }
 
     #[test]

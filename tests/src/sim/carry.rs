@@ -82,7 +82,7 @@ impl World {
         if plan.down {
             let takers = self.machines_of(&receivers);
             for to in takers {
-                told.iter().for_each(|bytes| self.check_told(to, bytes));
+                told.iter().for_each(|bytes| self.check_told([to, n], bytes));
             }
         }
         Some((out, receivers))

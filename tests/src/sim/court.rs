@@ -179,12 +179,13 @@ impl World {
     pub(super) fn check_frame(&mut self, link: usize, end: usize, bytes: &[u8]) {
         // Upward everything may go that the lower end may read itself; downward a sibling's would leak.
         if end != 0 {
-            self.check_told(self.links[link].nodes[0], bytes);
+            let [lower, upper] = self.links[link].nodes;
+            self.check_told([lower, upper], bytes);
         }
     }
 
     /// The same of what a machine is told, by a link or a bundle from above.
-    pub(super) fn check_told(&mut self, lower: usize, bytes: &[u8]) {
+    pub(super) fn check_told(&mut self, [lower, by]: [usize; 2], bytes: &[u8]) {
         let Some(frame) = Self::read(bytes) else { return };
         let told: Vec<SpaceId> = match &frame {
             Frame::Commits { groups, .. } => {
@@ -210,7 +211,12 @@ impl World {
             | Frame::Mark(_) => Vec::new(),
         };
         let device = self.machines[lower].device;
-        let charter = self.whole_charter();
+        let mut charter = self.whole_charter();
+        if told.iter().any(|space| !charter.may_read(&device, space, When::Ever)) {
+            // The right may be what the one who tells has just been shown.
+            self.after_step(by);
+            charter = self.whole_charter();
+        }
         for space in told {
             let blank = self.ledger.held.get(lower).is_none_or(|h| h.order.is_empty());
             if !charter.may_read(&device, &space, When::Ever) && !blank {
