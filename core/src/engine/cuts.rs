@@ -151,6 +151,7 @@ impl Engine {
             self.news.clear();
         }
         self.cuts_changed = false;
+        self.poorer.clear();
         Ok(touched)
     }
 

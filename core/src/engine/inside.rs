@@ -156,20 +156,21 @@ impl Engine {
     ) -> Result<Gone, StoreError> {
         let counts = self.charter.counts(device, space);
         let cut = self.charter.cuts_of(device, space).next().is_some() && !canary::sings(Canary::CutIgnored);
-        if counts && !cut {
+        let poorer = self.poorer.contains(device);
+        if counts && !cut && !poorer {
             return Ok(Gone::new());
         }
         let held = store.lineage(space, device)?;
         let inside = cut.then(|| self.inside(device, space, &self.parents_of(&held)));
         let mut why: BTreeMap<CommitId, &'static str> = BTreeMap::new();
-        if let (true, Some(inside)) = (counts, &inside) {
-            // What lies inside every cut needs no look at what it carries.
-            let past =
-                held.iter().filter(|c| !inside.is_within_all(&c.id) && !self.charter.released(&c.id, &space.unit));
+        if counts {
+            // What lies inside every cut needs no look at what it carries, if the rights are still those it came by.
+            let within = |id: &CommitId| !poorer && inside.as_ref().is_none_or(|inside| inside.is_within_all(id));
+            let past = held.iter().filter(|c| !within(&c.id) && !self.charter.released(&c.id, &space.unit));
             let keys: Vec<CommitKey> = past.map(|c| c.key).collect();
             for keys in keys.chunks(crate::limits::COMMIT_ENTRIES_MAX) {
                 for commit in self.read_commits(store, space, keys)? {
-                    why.extend(self.why_outside(&self.charter, &commit, Some(inside)).map(|why| (commit.id(), why)));
+                    why.extend(self.why_outside(&self.charter, &commit, inside.as_ref()).map(|why| (commit.id(), why)));
                 }
             }
         }

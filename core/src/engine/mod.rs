@@ -55,7 +55,7 @@ use crate::pack::Codec;
 use crate::schema::Schema;
 use crate::store::{Batch, CommitKey, CommitRow, Store, StoreError};
 use ed25519_dalek::SigningKey;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 /// Names of small facts in the store.
@@ -207,6 +207,8 @@ pub struct Engine {
     /// Whether what is held may not be what counts: the charter's cuts changed and the store was not looked
     /// at since.
     cuts_changed: bool,
+    /// Devices that lost a grant since then without a cut of their own: whoever gave it was cut off before.
+    poorer: BTreeSet<DeviceId>,
     /// Whether edits of this device may have to be written anew, because of what lies in the quarantine.
     anew_due: bool,
     /// The newest commit that this cache has taken in.
@@ -249,6 +251,7 @@ impl Engine {
             news_dropped: 0,
             aside: Aside::default(),
             cuts_changed: false,
+            poorer: BTreeSet::new(),
             anew_due: false,
             last: CommitKey(0),
         };
@@ -345,7 +348,12 @@ impl Engine {
     }
 
     fn set_charter(&mut self, charter: Charter) {
-        self.cuts_changed |= !charter.cuts_alike(&self.charter);
+        if !charter.cuts_alike(&self.charter) {
+            self.cuts_changed = true;
+            let held = |c: &Charter| -> BTreeSet<_> { c.all_rights().map(|(d, r)| (*d, r.unit, r.taken)).collect() };
+            let left = held(&charter);
+            self.poorer.extend(held(&self.charter).difference(&left).map(|(device, ..)| *device));
+        }
         self.charter = charter;
         self.holdings.tree_changed();
         let published = self.charter.schema();

@@ -208,3 +208,49 @@ fn what_was_taken_comes_by_no_deposit_of_another_right_either() {
     assert_eq!(aside(&v, 1), aside(&v, 2));
     checked(&v);
 }
+
+#[test]
+fn what_rests_on_the_grant_of_a_thief_goes_with_it_from_a_device_that_has_another() {
+    let (mut v, district, branch) = three_levels(747);
+    let now = v.now;
+    let t = v.invite(1, district, Roles::ADMIN);
+    let stolen = v.join("deputy", &t, &mut mem);
+    ok(&v.sync(stolen, 1));
+    let request = InviteRequest {
+        unit: branch,
+        roles: Roles::EDITOR,
+        subtree: false,
+        holder: "Hoa".into(),
+        until: None,
+        use_by: None,
+        collections: Some(["members".to_owned()].into()),
+        replaces: None,
+    };
+    let r = &mut v.replicas[1];
+    let ticket = r.engine.invite(&mut *r.store, &mut r.rng, &request, now).unwrap();
+    let second = v.join("second", &ticket, &mut mem);
+    ok(&v.sync(second, 1));
+    ok(&v.sync(1, 0));
+    ok(&v.sync(stolen, 1));
+    // The thief's grant reaches the district and the device, not the city.
+    let more = InviteRequest { collections: Some(["inspections".to_owned()].into()), ..request };
+    let r = &mut v.replicas[stolen];
+    let ticket = r.engine.invite(&mut *r.store, &mut r.rng, &more, now).unwrap();
+    ok(&v.sync(stolen, 1));
+    v.use_ticket(second, &ticket);
+    ok(&v.sync(second, 1));
+    let gone = sealed(&mut v, second, branch, "inspections", &VISIT);
+    ok(&v.sync(second, 1));
+    assert!(v.view(1, gone).is_some() && v.view(0, gone).is_none());
+    cut(&mut v, 0, stolen, district, CutKind::Lost);
+    ok(&v.sync(1, 0));
+    assert!(v.view(1, gone).is_none(), "it rests on a grant that is no more");
+    ok(&v.sync(second, 1));
+    let kept = v.create(second, branch, "members", &["full_name=Còn quyền"]);
+    ok(&v.sync(second, 1));
+    ok(&v.sync(1, 0));
+    for at in [0, 1, second] {
+        assert!(v.view(at, gone).is_none() && v.view(at, kept).is_some(), "{at}");
+    }
+    checked(&v);
+}
