@@ -7,8 +7,8 @@
 //! ledger and the court, and nothing else is excused.
 
 use super::world::World;
-use sampan_core::charter::{CutKind, Erased, Op, Roles};
-use sampan_core::engine::CutRequest;
+use sampan_core::charter::{CutKind, Erased, Holder, Op, Roles};
+use sampan_core::engine::{CutRequest, Narrowing};
 use sampan_core::id::{CommitId, UnitId};
 use sampan_core::log::{Commit, device_id};
 use sampan_core::testing::test_key;
@@ -37,16 +37,45 @@ impl World {
         wrote
     }
 
-    /// A device may only read from now on.
+    /// A device may only read from now on, or write in one collection alone.
     pub(super) fn narrow(&mut self, n: usize) -> bool {
         if self.spec(n).roles != Roles::EDITOR {
             return false;
         }
-        let wrote = self.cut_device(n, CutKind::Narrow, Roles::READER);
+        let wrote = if self.chaos.chance(500) {
+            self.cut_device(n, CutKind::Narrow, Roles::READER)
+        } else {
+            self.take_collections(n)
+        };
         if wrote {
             let device = self.machines[n].device;
             self.court.narrowed.insert(device);
         }
+        wrote
+    }
+
+    fn take_collections(&mut self, n: usize) -> bool {
+        if n == 0 || self.spec(n).relay || self.exempt[n] || self.machines[n].starts == 0 {
+            return false;
+        }
+        let (device, unit) = (self.machines[n].device, self.unit_ids[self.spec(n).unit]);
+        let left = if self.chaos.chance(500) { "cards" } else { "minutes" };
+        let by = if self.chaos.chance(500) { 0 } else { self.operator_of(unit) };
+        let now = self.machines[by].clock.now();
+        let Some(p) = self.machines[by].process.as_mut() else { return false };
+        let Replica { store, engine, rng, .. } = &mut p.replica;
+        let narrowing = Narrowing {
+            device,
+            unit,
+            roles: Roles::EDITOR,
+            subtree: false,
+            collections: Some([left.to_owned()].into()),
+            until: None,
+            reason: "said in the simulated world".into(),
+            regrant: Some(Holder { salt: [8; 16], name: "the same".into() }),
+        };
+        let wrote = store.group(|s| engine.write_narrowing(s, rng, &narrowing, now)).is_ok();
+        self.mend(by, wrote);
         wrote
     }
 
