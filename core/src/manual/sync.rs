@@ -45,7 +45,7 @@
 //! expired: `Refuse`, with a code and a sentence. A used or expired ticket refuses nobody who has another right: its
 //! enrolment is handed back as the chain of the answer. What the charter cannot place yet is tried again as it grows. Where the charter that would decide
 //! has not arrived at this relay, the code is `Busy`: the next relay above is tried at once, this one again
-//! later, and the next hello shows the chain. If a nearer relay exists on the lower end's way, this one begins none
+//! later, and the next hello shows the chain; so it is after "no grant", for a relay may have lost a part of its charter. If a nearer relay exists on the lower end's way, this one begins none
 //! of its ways (a device has one for each relay that is nearest above a unit of its own), and it does not
 //! say `fallback`, the answer is `Redirect`. Otherwise it answers with its own `Hello`, without a
 //! frontier. An upper end that holds no charter at all (a relay that came back empty) takes charters
