@@ -28,7 +28,7 @@ const SEEDS: [(Canary, &[u64]); 15] = [
     (Canary::VerifiedTooEarly, &[2, 3]),
     (Canary::PriorityForgotten, &[2]),
     (Canary::QuarantineInFrontier, &[1]),
-    (Canary::CutIgnored, &[1]),
+    (Canary::CutIgnored, &[5, 6]),
     (Canary::BundleUnchecked, &[1]),
     (Canary::BeaconGoesBack, &[1, 2]),
 ];
