@@ -339,10 +339,7 @@ async fn attempt(
                     let text = refusal(other).map(|(_, text)| text).unwrap_or_default();
                     let rest = beyond(&hops, &hop);
                     if rest.is_empty() {
-                        return Err(match refusal(other) {
-                            Some((code, text)) if ended => SyncFailure::refused(code, text),
-                            Some(_) | None => SyncFailure::NotVerified(text),
-                        });
+                        return Err(unserved(refusal(other)));
                     }
                     tried.push(text);
                     hops = rest;
@@ -417,4 +414,26 @@ pub(super) async fn dial(
         }
     }
     Err(errors)
+}
+
+/// What it comes to when no relay is left to try: only one that is busy now may serve this device later.
+fn unserved(refusal: Option<(RefuseCode, String)>) -> SyncFailure {
+    match refusal {
+        Some((code, text)) if code != RefuseCode::Busy => SyncFailure::refused(code, text),
+        refusal => SyncFailure::NotVerified(refusal.map(|(_, text)| text).unwrap_or_default()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_has_no_right_is_refused_and_who_came_too_early_is_not_yet_in_sync() {
+        let end = |code| unserved(Some((code, "why".to_owned())));
+        for (code, word) in [(RefuseCode::NoGrant, "no_grant"), (RefuseCode::GrantEnded, "grant_ended")] {
+            assert!(matches!(end(code), SyncFailure::Refused(w, _) if w == word));
+        }
+        assert!(matches!(end(RefuseCode::Busy), SyncFailure::NotVerified(why) if why == "why"));
+    }
 }
