@@ -1,6 +1,6 @@
 //! Dates as the records know them: a year, a month or a day, without a time or a zone.
 //!
-//! It does not: know today; compute ages or periods.
+//! It does not: know today; know days of rest (see `due`).
 //!
 //! Invariants: a [`Date`] exists in the Gregorian calendar, year 1 to 9999; it prints as `YYYY`,
 //! `YYYY-MM` or `YYYY-MM-DD` and parses from exactly that ([`Date::parse_typed`] also takes what a
@@ -103,6 +103,52 @@ impl Date {
         (self.day > 0).then_some(self.day)
     }
 
+    /// Days from 1970-01-01 to the last day that this date may mean: a year ends on 31 December, a month on its last day.
+    ///
+    /// The arithmetic is Howard Hinnant's ("chrono-compatible low-level date algorithms", `days_from_civil`).
+    #[must_use]
+    pub fn last_day_number(self) -> i32 {
+        let month = if self.month == 0 { 12 } else { self.month };
+        let day = if self.day == 0 { days_in(self.year, month) } else { self.day };
+        // The year begins in March, so that a leap day is its last.
+        let year = i32::from(self.year) - i32::from(month <= 2);
+        let era = year.div_euclid(400);
+        let of_era = year.rem_euclid(400);
+        let of_year = (153 * (i32::from(month) + if month > 2 { -3 } else { 9 }) + 2) / 5 + i32::from(day) - 1;
+        era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
+    }
+
+    /// The day that lies so many days after 1970-01-01; `None` outside the years 1 to 9999. The reverse of
+    /// [`Date::last_day_number`] for whole days (`civil_from_days` of the same source).
+    #[must_use]
+    pub fn from_day_number(days: i32) -> Option<Self> {
+        let shifted = days.checked_add(719_468)?;
+        let era = shifted.div_euclid(146_097);
+        let of_era = shifted.rem_euclid(146_097);
+        let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+        let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        let shifted_month = (5 * of_year + 2) / 153;
+        let day = of_year - (153 * shifted_month + 2) / 5 + 1;
+        let month = shifted_month + if shifted_month < 10 { 3 } else { -9 };
+        let year = year_of_era + era * 400 + i32::from(month <= 2);
+        // Each lies in its range by construction, but for the year.
+        Self::new(u16::try_from(year).ok()?, Some(month as u8), Some(day as u8)).ok()
+    }
+
+    /// So many months later, as precise as this date is: a year stays a year, and the day is the last of its month
+    /// where that month is shorter. `None` beyond the year 9999.
+    #[must_use]
+    pub fn plus_months(self, months: u32) -> Option<Self> {
+        let before = u32::from(self.year) * 12 + u32::from(self.month.max(1)) - 1;
+        let after = before.checked_add(months)?;
+        let (year, month) = (u16::try_from(after / 12).ok()?, (after % 12 + 1) as u8);
+        match (self.month(), self.day()) {
+            (None, _) => Self::new(year, None, None).ok(),
+            (Some(_), None) => Self::new(year, Some(month), None).ok(),
+            (Some(_), Some(day)) => Self::new(year, Some(month), Some(day.min(days_in(year, month)))).ok(),
+        }
+    }
+
     /// Day before month, as written in Vietnam: `30/11/2025`, `11/2025`, `2025`.
     #[must_use]
     pub fn day_first(self) -> String {
@@ -187,6 +233,47 @@ mod tests {
         assert_eq!(Date::parse("2025-13"), Err(DateError::Month));
         assert_eq!(Date::parse_typed("11/30/2025"), Err(DateError::Month));
         assert_eq!(Date::parse("2025-00"), Err(DateError::Month));
+    }
+
+    #[test]
+    fn days_are_counted_through_every_calendar_rule() {
+        for (text, number) in [
+            ("1970-01-01", 0),
+            ("1969-12-31", -1),
+            ("2000-03-01", 11_017),
+            ("2024-02-29", 19_782),
+            ("2026-11-22", 20_779),
+            ("0001-01-01", -719_162),
+            ("9999-12-31", 2_932_896),
+            ("2024-02", 19_782),
+            ("1970", 364),
+        ] {
+            assert_eq!(Date::parse(text).map(Date::last_day_number), Ok(number), "{text}");
+        }
+        let mut before = None;
+        for number in -719_162..=2_932_896 {
+            let date = Date::from_day_number(number).unwrap();
+            assert_eq!(date.last_day_number(), number);
+            assert!(before < Some(date), "{date}");
+            before = Some(date);
+        }
+        assert_eq!(Date::from_day_number(-719_163), None);
+        assert_eq!(Date::from_day_number(2_932_897), None);
+    }
+
+    #[test]
+    fn months_are_added_as_far_as_the_date_is_known() {
+        for (from, months, to) in [
+            ("2025-01-31", 1, Some("2025-02-28")),
+            ("2024-02-29", 12, Some("2025-02-28")),
+            ("2025-12", 1, Some("2026-01")),
+            ("1996", 360, Some("2026")),
+            ("1996-05-19", 360, Some("2026-05-19")),
+            ("9999-12", 1, None),
+        ] {
+            let after = Date::parse(from).unwrap().plus_months(months).map(|d| d.to_string());
+            assert_eq!(after.as_deref(), to, "{from} + {months}");
+        }
     }
 
     #[test]

@@ -13,6 +13,7 @@ pub mod canary;
 pub mod change;
 pub mod charter;
 pub mod date;
+pub mod due;
 pub mod engine;
 pub mod entropy;
 pub mod fold;

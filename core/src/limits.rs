@@ -104,6 +104,16 @@ pub const RECORD_OPS_MAX: u64 = 1_000_000;
 /// What a counter may reach to either side of 0: whole in JSON, and so far from the ends of 64 bits
 /// that a thousand replicas that add beside each other do not overflow.
 pub const COUNTER_ABS_MAX: u64 = 1 << 53;
+/// Days, or working days, that a rule of what is due may add: some eleven years.
+pub const DUE_SPAN_DAYS_MAX: u32 = 4_000;
+/// Months that a rule of what is due may add: a hundred years.
+pub const DUE_SPAN_MONTHS_MAX: u32 = 1_200;
+/// Milestones in one rule of what is due.
+pub const DUE_SPANS_MAX: usize = 64;
+/// Days of one holiday record: what is longer is taken for a mistake in its last day and told.
+pub const HOLIDAY_DAYS_MAX: i32 = 60;
+/// Past periods for which a missing record is still asked for.
+pub const DUE_PERIODS_BACK: u32 = 4;
 /// How far a label of time may run ahead of the relay's clock, in milliseconds.
 pub const LABEL_LEAD_MS_MAX: u64 = 3_600_000;
 /// Characters in a schema file.

@@ -172,6 +172,15 @@ impl<'d> Section<'d> {
         .unwrap_or(At { line: self.line, value: Vec::new() })
     }
 
+    /// One string, or a list of them; empty if absent.
+    pub(super) fn string_or_strings(&mut self, key: &'static str, problems: &mut Problems) -> At<Vec<String>> {
+        self.typed(key, "a string or a list of strings", problems, |v| match v.as_str() {
+            Some(one) => Some(vec![one.to_owned()]),
+            None => v.as_array()?.iter().map(|e| e.get_ref().as_str().map(str::to_owned)).collect(),
+        })
+        .unwrap_or(At { line: self.line, value: Vec::new() })
+    }
+
     /// A table under this section.
     pub(super) fn table(&mut self, key: &'static str, problems: &mut Problems) -> Option<Section<'d>> {
         let At { line, value } = self.typed(key, "a table", problems, DeValue::as_table)?;

@@ -8,6 +8,7 @@
 
 pub mod assign;
 mod document;
+pub mod due;
 pub mod evolve;
 pub mod expr;
 pub mod metric;

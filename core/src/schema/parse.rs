@@ -124,8 +124,18 @@ impl Reader<'_> {
                 }
             }
         }
+        let calendar = root.table("calendar", self.problems).and_then(|s| self.calendar(s, &collections));
+        let mut dues = BTreeMap::new();
+        if let Some(all) = root.table("due", self.problems) {
+            for (id, section) in all.named(self.problems) {
+                if let Some(rule) = self.due(id, section, &collections) {
+                    dues.insert(id.to_owned(), rule);
+                }
+            }
+        }
         root.close(self.problems);
-        Schema { name, version, levels: self.levels, collections, metrics, source: text.to_owned() }
+        let calendar = calendar.unwrap_or_default();
+        Schema { name, version, levels: self.levels, collections, metrics, calendar, dues, source: text.to_owned() }
     }
 
     fn head(&mut self, mut s: Section<'_>) -> (String, u32) {
@@ -146,6 +156,15 @@ impl Reader<'_> {
         self.levels = levels.value;
         s.close(self.problems);
         (name.unwrap_or_default(), version.map_or(0, |v| v.value))
+    }
+
+    /// Reports names that are no levels.
+    pub(super) fn check_levels_of(&mut self, named: &At<Vec<String>>, path: &str) {
+        for name in named.value.iter().filter(|n| !self.levels.contains(n)) {
+            let near = nearest(name, self.levels.iter().map(String::as_str));
+            let what = format!("'levels' names '{name}', which is no level here.{}", did_you_mean(&near));
+            self.problems.add(named.line, path, what);
+        }
     }
 
     fn check_levels(&mut self, levels: &At<Vec<String>>, path: &str) {
@@ -389,7 +408,7 @@ impl Reader<'_> {
         out
     }
 
-    fn label(&mut self, s: &mut Section<'_>, id: &str) -> Label {
+    pub(super) fn label(&mut self, s: &mut Section<'_>, id: &str) -> Label {
         match s.table("label", self.problems) {
             None => Label { vi: id.to_owned(), en: id.to_owned() },
             Some(mut l) => {

@@ -2,6 +2,7 @@
 //!
 //! It does not: parse (see `parse`) or compare versions (see `evolve`).
 
+use super::due::{CalendarRule, DueRule};
 use crate::fold::fold;
 use crate::id::{Flow, SpaceId, UnitId};
 use crate::suggest::nearest;
@@ -160,6 +161,10 @@ pub struct Schema {
     pub collections: BTreeMap<String, Collection>,
     /// The metrics by id.
     pub metrics: BTreeMap<String, Metric>,
+    /// Which days are worked.
+    pub calendar: CalendarRule,
+    /// The rules of what is due, by id.
+    pub dues: BTreeMap<String, DueRule>,
     /// The file it was parsed from, as published in the charter.
     pub source: String,
 }
