@@ -401,7 +401,7 @@ impl Reader<'_> {
         }
     }
 
-    fn filter(&mut self, key: &str, at: Option<At<&str>>, path: &str, collection: &Collection) -> String {
+    pub(super) fn filter(&mut self, key: &str, at: Option<At<&str>>, path: &str, collection: &Collection) -> String {
         let Some(at) = at else { return String::new() };
         if let Err(e) = Expr::parse(collection, at.value) {
             self.problems.add(at.line, path, format!("'{key}': {e}"));

@@ -7,6 +7,7 @@
 //! parsed is valid.
 
 pub mod assign;
+pub mod contact;
 mod document;
 pub mod due;
 pub mod evolve;

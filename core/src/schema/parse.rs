@@ -17,7 +17,7 @@ use toml::de::DeTable;
 /// Parses and validates a schema file.
 ///
 /// The format is TOML: one `[schema]` (name, version, levels), then `[collection.ID]` (label, flow,
-/// reach, title, search, match, unique, identity, reply_to), `[collection.ID.field.ID]` (kind,
+/// reach, title, search, match, unique, identity, reply_to, addressed), `[collection.ID.field.ID]` (kind,
 /// label, required, max, scale, choices, to, hidden) and `[metric.ID]` (of, op, where, by, period,
 /// reach). `op` is `count`, `sum:FIELD`, `min:FIELD` or `max:FIELD`. `reach` is `root` or the name
 /// of a level and defaults to `root`. A missing label shows the id, a missing title the first
@@ -133,9 +133,10 @@ impl Reader<'_> {
                 }
             }
         }
+        let contact = root.table("contact", self.problems).and_then(|s| self.contact(s, &collections));
         root.close(self.problems);
         let calendar = calendar.unwrap_or_default();
-        Schema { name, version, levels: self.levels, collections, metrics, calendar, dues, source: text.to_owned() }
+        Schema { name, version, levels: self.levels, collections, metrics, calendar, dues, contact, source: text.to_owned() }
     }
 
     fn head(&mut self, mut s: Section<'_>) -> (String, u32) {
@@ -195,6 +196,15 @@ impl Reader<'_> {
         let unique = self.names(&mut s, "unique", &fields, scalar);
         let identity = self.names(&mut s, "identity", &fields, scalar);
         let reply_to = self.other(&mut s, "reply_to");
+        let addressed = s.string("addressed", self.problems).and_then(|at| {
+            let set = |f: &Field| f.id == at.value && f.kind == Kind::Set;
+            let found = fields.iter().find(|f| set(f)).map(|f| f.id.clone());
+            if found.is_none() {
+                let what = format!("'addressed' must name a set field of this collection, not '{}'", at.value);
+                self.problems.add(at.line, &s.path, what);
+            }
+            found
+        });
         let c = Collection {
             id: id.to_owned(),
             label,
@@ -206,6 +216,7 @@ impl Reader<'_> {
             unique,
             identity,
             reply_to,
+            addressed,
             fields,
         };
         s.close(self.problems);

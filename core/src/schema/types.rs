@@ -2,6 +2,7 @@
 //!
 //! It does not: parse (see `parse`) or compare versions (see `evolve`).
 
+use super::contact::ContactRule;
 use super::due::{CalendarRule, DueRule};
 use crate::fold::fold;
 use crate::id::{Flow, SpaceId, UnitId};
@@ -83,6 +84,9 @@ pub struct Collection {
     pub identity: Vec<String>,
     /// The collection that these records answer.
     pub reply_to: Option<String>,
+    /// The set field with the codes or ids of the units that a record is for, each with all below it; a record whose
+    /// set is empty, and every record where this is `None`, is for all.
+    pub addressed: Option<String>,
     /// Fields in file order.
     pub fields: Vec<Field>,
 }
@@ -165,6 +169,8 @@ pub struct Schema {
     pub calendar: CalendarRule,
     /// The rules of what is due, by id.
     pub dues: BTreeMap<String, DueRule>,
+    /// Whom to call about a unit.
+    pub contact: Option<ContactRule>,
     /// The file it was parsed from, as published in the charter.
     pub source: String,
 }
@@ -180,6 +186,12 @@ impl Schema {
     #[must_use]
     pub fn nearest_collections(&self, id: &str) -> Vec<&str> {
         nearest(id, self.collections.keys().map(String::as_str))
+    }
+
+    /// The field of a reply that names the record it answers: its ref to `reply_to`, the first if there are several.
+    #[must_use]
+    pub fn answers_by<'c>(&self, reply: &'c Collection) -> Option<&'c Field> {
+        reply.fields.iter().find(|f| f.kind == Kind::Ref && f.to.is_some() && f.to == reply.reply_to)
     }
 
     /// The level of this name: 0 for the first and for `root`.
