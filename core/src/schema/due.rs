@@ -135,6 +135,19 @@ pub struct DueRule {
     pub answered_where: String,
 }
 
+impl DueRule {
+    /// Whether days of rest decide on its dates.
+    #[must_use]
+    pub fn counts_working_days(&self) -> bool {
+        let working = |span: &Span| matches!(span, Span::WorkingDays(_));
+        self.on_rest != OnRest::Stays
+            || match &self.when {
+                DueWhen::Record { after, .. } => after.iter().any(working),
+                DueWhen::Period { after, .. } => working(after),
+            }
+    }
+}
+
 /// Which days are worked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CalendarRule {

@@ -9,6 +9,11 @@ use crate::i18n::Lang;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
+/// Days ahead that `due` looks when none are named: until the next monthly meeting.
+const DUE_DAYS: u32 = 30;
+/// Days ahead that `due` can look: ten years.
+const DUE_DAYS_MAX: i64 = 3_660;
+
 /// `sampan`.
 #[derive(Debug, Parser)]
 #[command(name = "sampan", version, disable_help_subcommand = true)]
@@ -76,6 +81,10 @@ pub enum RecordCommand {
     Erase(EraseArgs),
     /// Write a csv file.
     Export(ExportArgs),
+    /// What must be done by when.
+    Due(DueArgs),
+    /// Who has answered a record, and who has not.
+    Replies(RepliesArgs),
 }
 
 /// Commands that look after a replica.
@@ -473,6 +482,37 @@ pub struct ResolveArgs {
     /// `field=value`.
     #[arg(value_name = "FIELD=VALUE")]
     pub assignment: String,
+}
+
+/// `due`.
+#[derive(Debug, Clone, Args)]
+pub struct DueArgs {
+    /// The folder.
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+    /// How many days ahead.
+    #[arg(long, value_name = "N", default_value_t = DUE_DAYS, value_parser = clap::value_parser!(u32).range(0..=DUE_DAYS_MAX))]
+    pub days: u32,
+    /// As seen on another day.
+    #[arg(long, value_name = "DATE")]
+    pub on: Option<String>,
+    /// At the units below too.
+    #[arg(long = "below")]
+    pub units_below: bool,
+}
+
+/// `replies`.
+#[derive(Debug, Clone, Args)]
+pub struct RepliesArgs {
+    /// The folder.
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+    /// What was to be answered.
+    #[arg(value_name = "RECORD")]
+    pub record: String,
+    /// Only those who have not.
+    #[arg(long)]
+    pub missing: bool,
 }
 
 /// `export`.

@@ -54,6 +54,7 @@ codes! {
     REQUIRED "required" BadInput "Required fields are empty.";
     KEY_FIELD "key_field" BadInput "A field of a record's identity never changes.";
     AMBIGUOUS_RECORD "ambiguous_record" BadInput "Several records have an id that starts so.";
+    NOT_ANSWERED "not_answered" BadInput "No collection answers records of this kind.";
     RECORD_NOT_HERE "record_not_here" NotInSync "The record's creation has not arrived.";
     RECORD_ERASED "record_erased" Refused "The record was erased on request, for ever.";
     RECORD_DAMAGED "record_damaged" Damaged "The record cannot be opened.";

@@ -38,6 +38,31 @@ pub(super) const RECORDS: &[Message] = &[
         "write {collection} of unit {unit} from this level: such records do not travel up to here, so this one would never reach the unit; write it there",
     ),
 
+    // What is due.
+    m("due.none", "Không có việc gì đến hạn trong {days} ngày tới.", "Nothing is due within {days} days."),
+    m("due.date", "Hạn", "Due"),
+    m("due.when", "Còn", "When"),
+    m("due.what", "Việc", "What"),
+    m("due.today", "hôm nay", "today"),
+    m("due.in_days", "{days} ngày nữa", "in {days} days"),
+    m("due.late", "CHẬM {days} ngày", "LATE by {days} days"),
+    m("due.span_days", "{n} ngày", "{n} days"),
+    m("due.span_working_days", "{n} ngày làm việc", "{n} working days"),
+    m("due.span_months", "{n} tháng", "{n} months"),
+    m("due.span_years", "{n} năm", "{n} years"),
+    m("due.odd_holiday", "Ngày nghỉ {record} không được tính: {reason}. Sửa hồ sơ đó ở cấp đã tạo.", "The holiday {record} was not counted: {reason}. Correct it where it was made."),
+    m("due.no_holidays", "Chưa có ngày nghỉ nào của năm {year}; ngày làm việc chỉ trừ các ngày nghỉ trong tuần.", "No holidays of {year} are known; working days leave out the days of rest of the week alone."),
+
+    // Replies.
+    m("error.not_answered", "Không loại hồ sơ nào trả lời cho '{collection}'.", "No collection answers '{collection}'."),
+    m("hint.not_answered", "Chọn một văn bản, dự thảo, chỉ tiêu hoặc bước công tác; lược đồ ghi 'reply_to' ở loại hồ sơ trả lời.", "Choose a record that is answered (the schema says 'reply_to' at the answering collection)."),
+    m("replies.of", "{title}: {answered} / {asked} đơn vị đã trả lời.", "{title}: {answered} of {asked} units have answered."),
+    m("replies.early", "Hồ sơ {record} chưa tới đây; các trả lời cho nó thì đã tới.", "The record {record} has not arrived here; answers to it have."),
+    m("replies.state", "Trả lời", "Answer"),
+    m("replies.answered", "đã trả lời", "answered"),
+    m("replies.missing", "CHƯA", "MISSING"),
+    m("replies.unasked", "trả lời (không được hỏi)", "answered (not asked)"),
+
     // Why a value is none.
     m("value.date", "không phải là ngày; viết YYYY, YYYY-MM hoặc YYYY-MM-DD", "not a date; write YYYY, YYYY-MM or YYYY-MM-DD"),
     m("value.int", "cần một số nguyên", "a whole number is needed"),

@@ -5,6 +5,8 @@
 //! Invariants: a folder is made whole or not at all; a replica that finds itself on another machine,
 //! after another boot or in another file draws a new nonce before it writes anything.
 
+mod answers;
+mod due;
 mod edit;
 mod encrypt;
 mod erase;
@@ -14,6 +16,8 @@ mod repair;
 mod status;
 mod verify;
 
+pub use answers::Answers;
+pub use due::{DueList, DueRow};
 pub use edit::ImportRecord;
 pub use query::{ConflictRow, HistoryField, HistoryStep, RecordView, Shown};
 pub use repair::Repaired;

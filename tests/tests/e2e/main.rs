@@ -12,6 +12,7 @@ mod crash;
 mod cuts;
 mod damage;
 mod deposit;
+mod due;
 #[cfg(feature = "encryption")]
 mod encryption;
 mod enrol;

@@ -37,6 +37,7 @@ pub(super) fn add(args: &AddArgs, app: &mut App) -> Result<ExitCode, CliError> {
 fn one(app: &mut App, replica: &mut Replica, c: &Collection, typed: &[String]) -> Result<ExitCode, CliError> {
     let edits = common::edits(app, c, typed)?;
     let fields = common::initial(app, c, edits)?;
+    common::address_is_known(app, replica, c, fields.iter())?;
     let unit = common::unit(app, replica, app.unit.as_deref())?;
     let finder = Finder::new(app, replica, c, 1)?;
     let id = replica.add(c, unit, fields.clone()).or_cli(app)?;
@@ -74,6 +75,7 @@ fn from_file(
     let bad = import.bad.clone();
     import.accept(lang, &file.display().to_string(), skip_bad)?;
     let values: Vec<BTreeMap<String, Value>> = rows.iter().map(|r| r.fields.clone()).collect();
+    common::address_is_known(app, replica, c, values.iter().flatten())?;
     let updated = rows.iter().filter(|r| r.updates.is_some()).count();
     let ids = replica.import(c, rows).or_cli(app)?;
     common::written(replica);

@@ -177,6 +177,26 @@ pub(super) fn edits(app: &App, collection: &Collection, typed: &[String]) -> Res
     Ok(out)
 }
 
+/// Units that a record is addressed to must exist: a code mistyped would ask nobody, in silence.
+///
+/// # Errors
+/// `unknown_unit`, `ambiguous_unit`.
+pub(super) fn address_is_known<'v>(
+    app: &App,
+    replica: &Replica,
+    collection: &Collection,
+    values: impl Iterator<Item = (&'v String, &'v Value)>,
+) -> Result<(), CliError> {
+    for (_, value) in values.filter(|(field, _)| Some(*field) == collection.addressed.as_ref()) {
+        if let Value::Set(words) = value {
+            for word in words {
+                replica.find_unit(word).or_cli(app)?;
+            }
+        }
+    }
+    Ok(())
+}
+
 /// The fields of a record that begins with these edits.
 pub(super) fn initial(
     app: &App,

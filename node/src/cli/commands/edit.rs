@@ -22,6 +22,11 @@ pub(super) fn set(args: &SetArgs, app: &mut App) -> Result<ExitCode, CliError> {
     let id = common::record(app, &mut replica, &args.record)?;
     let collection = replica.collection_of(id).or_cli(app)?;
     let edits = common::edits(app, &collection, &args.assignments)?;
+    let set_or_added = edits.iter().filter_map(|(field, edit)| match edit {
+        Edit::Set(value) | Edit::Add(value) => Some((field, value)),
+        Edit::Clear | Edit::Sub(_) => None,
+    });
+    common::address_is_known(app, &replica, &collection, set_or_added)?;
     let changes = replica.set(id, &edits).or_cli(app)?;
     done(app, &mut replica, &collection, id, &edits, changes)?;
     app.say(if changes == 0 { "record.unchanged" } else { "record.saved" }, &[]);

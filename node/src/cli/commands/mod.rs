@@ -10,6 +10,7 @@ mod backup;
 mod bundle;
 pub mod common;
 mod doctor;
+mod due;
 mod edit;
 mod encrypt;
 mod erase;
@@ -18,6 +19,7 @@ pub mod link;
 mod list;
 mod passphrase;
 mod recovery;
+mod replies;
 mod show;
 pub mod status;
 #[cfg(test)]
@@ -58,6 +60,8 @@ pub fn record(command: &RecordCommand, app: &mut App) -> Result<ExitCode, CliErr
         RecordCommand::Resolve(args) => edit::resolve(args, app),
         RecordCommand::Erase(args) => erase::erase(args, app),
         RecordCommand::Export(args) => list::export(args, app),
+        RecordCommand::Due(args) => due::due(args, app),
+        RecordCommand::Replies(args) => replies::replies(args, app),
     }
 }
 
