@@ -21,6 +21,7 @@ pub use due::{DueList, DueRow};
 pub use edit::ImportRecord;
 pub use query::{ConflictRow, HistoryField, HistoryStep, RecordView, Shown};
 pub use repair::Repaired;
+pub(crate) use status::unsent;
 pub use status::{BeaconRow, DeliveredRow, META_LAST_ERROR, StatusReport, WayRow};
 
 use crate::codec::ZstdCodec;

@@ -5,7 +5,7 @@
 //! Invariants: a tick is shown only where a signed statement covers all that is here now.
 
 use super::Replica;
-use sampan_core::engine::{Ended, Fate, Ways, meta};
+use sampan_core::engine::{Ended, Engine, Fate, Ways, meta};
 use sampan_core::id::{DeviceId, Flow, SpaceId, UnitId};
 use sampan_core::log::EntryKind;
 use sampan_core::scope::{self, Side};
@@ -128,7 +128,7 @@ impl Replica {
             organisation: self.engine.charter().name().to_owned(),
             device: self.device(),
             records: self.store.count_records()?,
-            unsent_changes: self.unsent_changes_on(&ways)?,
+            unsent_changes: unsent(&self.engine, &self.store, &units, &ways)?,
             pending: of(Status::Pending) + of(Status::NeedsNewer),
             blocked: of(Status::Blocked) + of(Status::Malformed),
             quarantined: self.store.quarantine()?.len() as u64,
@@ -255,65 +255,7 @@ impl Replica {
     /// # Errors
     /// [`StoreError`].
     pub fn unsent_changes(&self) -> Result<u64, StoreError> {
-        self.unsent_changes_on(&self.engine.ways(&self.store)?)
-    }
-
-    fn unsent_changes_on(&self, ways: &Ways) -> Result<u64, StoreError> {
-        let charter = self.engine.charter();
-        let own = self.device();
-        if scope::is_top(charter, &own) {
-            return Ok(0);
-        }
-        let side = Side::of(charter, &own);
-        let above: BTreeSet<UnitId> = self.units().iter().flat_map(|u| charter.chain(u)).map(|u| u.id).collect();
-        // Per space that this device wrote in: what its nearest relay covers.
-        let mut covered: BTreeMap<SpaceId, Covered> = BTreeMap::new();
-        let pending = self.store.pending()?;
-        let written = self.engine.holdings().spaces().filter(|(_, tips)| !tips.of_device(own).is_empty());
-        for space in written.map(|(s, _)| *s).chain(pending.iter().map(|p| p.space)) {
-            if covered.contains_key(&space) {
-                continue;
-            }
-            // A relay below this device says nothing to it; the nearest above does.
-            let nearest =
-                self.engine.delivered(&self.store, &space.unit)?.into_iter().find(|d| above.contains(&d.unit));
-            let relays_it = charter.chain(&space.unit).any(|u| scope::serves(charter, &side, &own, &u.id));
-            let how = match (space.flow, nearest) {
-                // The unit's own relay holds what reaches only levels below it; no statement counts that.
-                (Flow::Up, Some(d)) if d.level < space.reach && d.unit == space.unit => {
-                    Covered::Through(ways.through(&self.engine, &space.unit))
-                }
-                (Flow::Up, Some(d)) if d.level < space.reach => Covered::All,
-                (Flow::Up, Some(d)) if d.complete => Covered::All,
-                (Flow::Up, Some(d)) => Covered::Through(d.through),
-                (Flow::Up, None) => Covered::Through(CommitKey(0)),
-                // Statements count what goes up; of what goes down only the last comparison tells.
-                (Flow::Down, _) if relays_it => Covered::All,
-                (Flow::Down, _) => Covered::Through(ways.through(&self.engine, &space.unit)),
-                (Flow::Charter | Flow::Local | Flow::Group | Flow::Inbox, _) => Covered::All,
-            };
-            covered.insert(space, how);
-        }
-        let counted = |kind| matches!(kind, EntryKind::Change | EntryKind::Identity);
-        let leaves = |space: &SpaceId| match space.flow {
-            Flow::Up | Flow::Down => true,
-            Flow::Charter | Flow::Local | Flow::Group | Flow::Inbox => false,
-        };
-        let mut unsent = pending.iter().filter(|p| leaves(&p.space) && counted(p.entry.entry.kind)).count() as u64;
-        let through = covered.values().filter_map(|c| if let Covered::Through(t) = c { Some(*t) } else { None });
-        let Some(mut at) = through.min() else { return Ok(unsent) };
-        loop {
-            let rows = self.store.stored_after(at, 4_096)?;
-            let Some((_, last)) = rows.last() else { return Ok(unsent) };
-            at = last.key;
-            for (log, row) in rows.iter().filter(|(log, _)| log.device == own) {
-                let missing = match covered.get(&log.space) {
-                    Some(Covered::Through(t)) => row.key > *t,
-                    Some(Covered::All) | None => false,
-                };
-                unsent += if missing { u64::from(row.changes) } else { 0 };
-            }
-        }
+        unsent(&self.engine, &self.store, &self.units(), &self.engine.ways(&self.store)?)
     }
 }
 
@@ -323,4 +265,66 @@ enum Covered {
     All,
     /// Commits up to this one.
     Through(CommitKey),
+}
+
+/// What [`Replica::unsent_changes`] says, of a replica whose engine and store stand apart.
+///
+/// # Errors
+/// [`StoreError`].
+pub(crate) fn unsent(engine: &Engine, store: &dyn Store, units: &[UnitId], ways: &Ways) -> Result<u64, StoreError> {
+    let charter = engine.charter();
+    let own = engine.device();
+    if scope::is_top(charter, &own) {
+        return Ok(0);
+    }
+    let side = Side::of(charter, &own);
+    let above: BTreeSet<UnitId> = units.iter().flat_map(|u| charter.chain(u)).map(|u| u.id).collect();
+    // Per space that this device wrote in: what its nearest relay covers.
+    let mut covered: BTreeMap<SpaceId, Covered> = BTreeMap::new();
+    let pending = store.pending()?;
+    let written = engine.holdings().spaces().filter(|(_, tips)| !tips.of_device(own).is_empty());
+    for space in written.map(|(s, _)| *s).chain(pending.iter().map(|p| p.space)) {
+        if covered.contains_key(&space) {
+            continue;
+        }
+        // A relay below this device says nothing to it; the nearest above does.
+        let nearest =
+            engine.delivered(store, &space.unit)?.into_iter().find(|d| above.contains(&d.unit));
+        let relays_it = charter.chain(&space.unit).any(|u| scope::serves(charter, &side, &own, &u.id));
+        let how = match (space.flow, nearest) {
+            // The unit's own relay holds what reaches only levels below it; no statement counts that.
+            (Flow::Up, Some(d)) if d.level < space.reach && d.unit == space.unit => {
+                Covered::Through(ways.through(engine, &space.unit))
+            }
+            (Flow::Up, Some(d)) if d.level < space.reach => Covered::All,
+            (Flow::Up, Some(d)) if d.complete => Covered::All,
+            (Flow::Up, Some(d)) => Covered::Through(d.through),
+            (Flow::Up, None) => Covered::Through(CommitKey(0)),
+            // Statements count what goes up; of what goes down only the last comparison tells.
+            (Flow::Down, _) if relays_it => Covered::All,
+            (Flow::Down, _) => Covered::Through(ways.through(engine, &space.unit)),
+            (Flow::Charter | Flow::Local | Flow::Group | Flow::Inbox, _) => Covered::All,
+        };
+        covered.insert(space, how);
+    }
+    let counted = |kind| matches!(kind, EntryKind::Change | EntryKind::Identity);
+    let leaves = |space: &SpaceId| match space.flow {
+        Flow::Up | Flow::Down => true,
+        Flow::Charter | Flow::Local | Flow::Group | Flow::Inbox => false,
+    };
+    let mut unsent = pending.iter().filter(|p| leaves(&p.space) && counted(p.entry.entry.kind)).count() as u64;
+    let through = covered.values().filter_map(|c| if let Covered::Through(t) = c { Some(*t) } else { None });
+    let Some(mut at) = through.min() else { return Ok(unsent) };
+    loop {
+        let rows = store.stored_after(at, 4_096)?;
+        let Some((_, last)) = rows.last() else { return Ok(unsent) };
+        at = last.key;
+        for (log, row) in rows.iter().filter(|(log, _)| log.device == own) {
+            let missing = match covered.get(&log.space) {
+                Some(Covered::Through(t)) => row.key > *t,
+                Some(Covered::All) | None => false,
+            };
+            unsent += if missing { u64::from(row.changes) } else { 0 };
+        }
+    }
 }

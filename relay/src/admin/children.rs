@@ -5,7 +5,7 @@
 //! Invariants: a child is a device whose nearest relay is one of this device's units, or one that was
 //! seen here.
 
-use super::devices::{Told, fact, last_seen};
+use super::devices::{Told, fact, last_seen, unsent};
 use super::when::maybe;
 use sampan_core::charter::{Charter, Right, Roles};
 use sampan_core::engine::meta;
@@ -66,13 +66,12 @@ pub fn rows(
         if !(near || seen_here || connected) {
             continue;
         }
-        let beat = told.heartbeats.get(&device).map(|(_, b)| b);
         out.push(ChildRow {
             device: device.to_string(),
             units: units.iter().map(UnitId::to_string).collect(),
             connected,
             last_seen: maybe(last_seen(store, &told, &device)?.max(verified)),
-            unsent_changes: beat.map(|b| b.unsent_changes),
+            unsent_changes: unsent(store, &told, &device)?,
             verified_at: maybe(verified),
             held_back_at: maybe(fact(store, meta::CHILD_HELD_BACK_AT, &device)?),
             paths: units.iter().map(|u| charter.path(u)).collect(),

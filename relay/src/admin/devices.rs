@@ -117,6 +117,17 @@ pub fn last_seen(store: &dyn Store, told: &Told, device: &DeviceId) -> Result<Op
     Ok(seen.max(told.heartbeats.get(device).map(|(at, _)| *at).filter(|t| *t > Millis(0))))
 }
 
+/// Changes that a device had not sent when it was last heard of: what it said itself, or none if both ends were found
+/// equal here after it said so. `None` if it never said.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn unsent(store: &dyn Store, told: &Told, device: &DeviceId) -> Result<Option<u64>, StoreError> {
+    let verified = fact(store, meta::CHILD_VERIFIED_AT, device)?;
+    let said = told.heartbeats.get(device);
+    Ok(said.map(|(at, beat)| if verified.is_some_and(|v| v >= *at) { 0 } else { beat.unsent_changes }))
+}
+
 /// When each revoked key was revoked.
 fn revoked_at(store: &dyn Store) -> Result<BTreeMap<DeviceId, Millis>, StoreError> {
     let mut out: BTreeMap<DeviceId, Millis> = BTreeMap::new();

@@ -19,6 +19,7 @@ pub mod quarantine;
 pub mod resolve;
 pub mod root;
 pub mod secret_file;
+pub mod silent;
 pub mod unheld;
 pub mod unit_csv;
 pub mod units;

@@ -9,6 +9,9 @@ use sampan_node::cli::args::{DirArgs, GlobalArgs, RecordCommand, SyncArgs, Ticke
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+/// Days without a word after which `silent` names a unit when none are given: one weekly connection was missed.
+const SILENT_DAYS: u32 = 7;
+
 /// `sampan-relay`.
 #[derive(Debug, Parser)]
 #[command(name = "sampan-relay", version, disable_help_subcommand = true)]
@@ -50,8 +53,8 @@ pub enum Command {
     Quarantine(QuarantineArgs),
     /// Later.
     Rollup(LaterArgs),
-    /// Later.
-    Silent(LaterArgs),
+    /// Who has not been heard of.
+    Silent(SilentArgs),
     /// Work with records.
     #[command(flatten)]
     Record(RecordCommand),
@@ -348,6 +351,17 @@ pub struct VerdictArgs {
     /// Why.
     #[arg(long, value_name = "TEXT")]
     pub reason: String,
+}
+
+/// `silent`.
+#[derive(Debug, Clone, Args)]
+pub struct SilentArgs {
+    /// The folder.
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+    /// For how many days.
+    #[arg(id = "silent_days", long = "days", value_name = "N", default_value_t = SILENT_DAYS)]
+    pub days: u32,
 }
 
 /// A command of a later version: whatever it is given.

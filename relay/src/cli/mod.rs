@@ -9,6 +9,7 @@ mod commands;
 mod link;
 mod quarantine;
 mod root;
+mod silent;
 mod status;
 
 pub use status::status_json;

@@ -375,7 +375,6 @@ fn later_commands_say_so() {
         vec!["unit", "merge", "city", "a", "b"],
         vec!["unit", "rename", "city", "a", "--name", "b"],
         vec!["rollup", "city", "members", "--period", "2026-11"],
-        vec!["silent", "city", "--days", "7"],
     ] {
         let e = office.refused(&words);
         assert_eq!((e.exit, e.code), (ExitCode::BadInput, "later"), "{words:?}");

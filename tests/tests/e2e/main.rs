@@ -25,6 +25,7 @@ mod links;
 mod one_pc;
 mod readme;
 mod recovery;
+mod silent;
 mod taken;
 mod waiting;
 mod ways;
