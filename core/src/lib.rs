@@ -16,6 +16,7 @@ pub mod date;
 pub mod due;
 pub mod engine;
 pub mod entropy;
+pub mod file;
 pub mod fold;
 pub mod frontier;
 pub mod hash;

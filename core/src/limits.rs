@@ -104,6 +104,12 @@ pub const RECORD_OPS_MAX: u64 = 1_000_000;
 /// What a counter may reach to either side of 0: whole in JSON, and so far from the ends of 64 bits
 /// that a thousand replicas that add beside each other do not overflow.
 pub const COUNTER_ABS_MAX: u64 = 1 << 53;
+/// Bytes in one file that a record carries: a scanned book.
+pub const FILE_BYTES_MAX: u64 = 256 << 20;
+/// Bytes in a chunk of a file: two seconds at 64 kbit/s, so that a link that is cut every ten seconds completes some.
+pub const FILE_CHUNK_BYTES: usize = 16 << 10;
+/// Bytes in the name of a file, as file systems allow.
+pub const FILE_NAME_BYTES_MAX: usize = 255;
 /// Days, or working days, that a rule of what is due may add: some eleven years.
 pub const DUE_SPAN_DAYS_MAX: u32 = 4_000;
 /// Months that a rule of what is due may add: a hundred years.
