@@ -15,6 +15,7 @@
 //! - [`statuses`]: what becomes of an entry, and why every replica agrees on it.
 //! - [`growth`]: what a peer can make a replica keep, and where that ends.
 //! - [`threats`]: what each party can and cannot do, with the test that shows it.
+//! - [`work`]: questions and answers, what is due, whom to call: what a schema declares beyond fields.
 //! - [`audit`]: evidence of who did what, for one who holds only the root key.
 //!
 //! # Architecture
@@ -97,3 +98,4 @@ pub mod rights;
 pub mod statuses;
 pub mod sync;
 pub mod threats;
+pub mod work;
