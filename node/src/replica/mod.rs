@@ -8,6 +8,7 @@
 mod edit;
 mod encrypt;
 mod erase;
+mod figures;
 mod project;
 mod query;
 mod repair;
@@ -15,6 +16,7 @@ mod status;
 mod verify;
 
 pub use edit::ImportRecord;
+pub use figures::{Difference, FigureQuery, FigureRow, MissingUnit, RollupError};
 pub use query::{ConflictRow, HistoryField, HistoryStep, RecordView, Shown};
 pub use repair::Repaired;
 pub use status::{BeaconRow, DeliveredRow, META_LAST_ERROR, StatusReport, WayRow};
@@ -163,6 +165,7 @@ pub struct Replica {
     pub rng: Randomness,
     clock: Clock,
     builtin: Option<Schema>,
+    figures: figures::Following,
 }
 
 impl Replica {
@@ -217,7 +220,8 @@ impl Replica {
         let org = store.org();
         let engine = store.group(|s| Engine::open(s, org, key, Arc::new(ZstdCodec), &mut rng))?;
         let builtin = Some(sampan_core::schema::builtin());
-        let mut replica = Self { dir, file, config, store, engine, rng, clock, builtin };
+        let figures = figures::Following::default();
+        let mut replica = Self { dir, file, config, store, engine, rng, clock, builtin, figures };
         replica.notice_clone(facts)?;
         replica.follow_schema()?;
         Ok(replica)

@@ -89,6 +89,8 @@ pub struct SqliteStore {
     depth: Cell<u32>,
     cache: RefCell<PackCache>,
     data_version: Cell<Option<i64>>,
+    /// What the figures of the rows are kept by.
+    figures: projection::FigurePlan,
 }
 
 impl std::fmt::Debug for SqliteStore {
@@ -237,6 +239,7 @@ impl SqliteStore {
             depth: Cell::new(0),
             cache: RefCell::new(PackCache::new((cache_kib * 1_024 / 4) as usize)),
             data_version: Cell::new(None),
+            figures: projection::FigurePlan::default(),
         })
     }
 

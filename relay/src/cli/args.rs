@@ -49,8 +49,6 @@ pub enum Command {
     /// What lies in the quarantine.
     Quarantine(QuarantineArgs),
     /// Later.
-    Rollup(LaterArgs),
-    /// Later.
     Silent(LaterArgs),
     /// Work with records.
     #[command(flatten)]

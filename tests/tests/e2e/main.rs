@@ -24,6 +24,7 @@ mod links;
 mod one_pc;
 mod readme;
 mod recovery;
+mod rollup;
 mod taken;
 mod waiting;
 mod ways;
