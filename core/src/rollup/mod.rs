@@ -23,6 +23,4 @@ pub use figure::{Cell, Figure, Given, NotAdditive, Scalar};
 pub use measure::{Key, Measure, OVER, UNDATED, measures};
 pub use period::PeriodKind;
 pub use ratio::{Ratio, ratio};
-pub use said::{
-    Closing, Corrected, REPORT_DIGEST_BYTES, Report, Said, SaidFigure, SaidScalar, SpaceAt, UnitAt, names,
-};
+pub use said::{Closing, Corrected, REPORT_DIGEST_BYTES, Report, Said, SaidFigure, SaidScalar, SpaceAt, UnitAt, names};

@@ -81,13 +81,16 @@ fn row() -> impl Strategy<Value = (u8, BTreeMap<String, Value>)> {
             put("crop", crop.map(|c| Value::Str(c.to_owned())));
             put("area", area.map(Value::Int));
             put("planned", planned.map(Value::Int));
-            put("sown", date.map(|(y, m, d, known)| {
-                Value::Str(match known {
-                    0 => format!("{y}"),
-                    1 => format!("{y}-{m:02}"),
-                    _ => format!("{y}-{m:02}-{d:02}"),
-                })
-            }));
+            put(
+                "sown",
+                date.map(|(y, m, d, known)| {
+                    Value::Str(match known {
+                        0 => format!("{y}"),
+                        1 => format!("{y}-{m:02}"),
+                        _ => format!("{y}-{m:02}-{d:02}"),
+                    })
+                }),
+            );
             (unit, out)
         },
     )
@@ -213,7 +216,9 @@ fn periods_are_read_and_nothing_else_is() {
         let day = |t: &str| period::read(t).unwrap().from;
         assert_eq!((span.from, span.until), (day(from), day(until)), "{label}");
     }
-    for none in ["", "2026-13", "2026-Q5", "2026-H3", "2026-W54", "2021-W53", "2026-02-30", "26", "2026-1", "x", "2026-"] {
+    for none in
+        ["", "2026-13", "2026-Q5", "2026-H3", "2026-W54", "2021-W53", "2026-02-30", "26", "2026-1", "x", "2026-"]
+    {
         assert_eq!(period::read(none), None, "{none}");
     }
     assert_eq!((period::year_of("2026-Q4"), period::year_of("undated"), period::year_of("")), ("2026", "", ""));

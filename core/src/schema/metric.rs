@@ -65,7 +65,8 @@ impl Reader<'_> {
             match collection.field(on.value) {
                 None => self.no_field(on.line, &path, "on", on.value, &collection.fields),
                 Some(f) if f.kind != Kind::Date => {
-                    let what = format!("'on' names '{}', a {}; a date puts a record into a period", f.id, kind_name(f.kind));
+                    let what =
+                        format!("'on' names '{}', a {}; a date puts a record into a period", f.id, kind_name(f.kind));
                     self.problems.add(on.line, &path, what);
                 }
                 Some(_) if period.is_none() => {
@@ -211,10 +212,8 @@ impl Reader<'_> {
             }
         });
         let Some((made, name)) = made else {
-            let what = format!(
-                "'op' must be count, sum:FIELD, min:FIELD, max:FIELD or distinct:FIELD, not '{}'",
-                op.value
-            );
+            let what =
+                format!("'op' must be count, sum:FIELD, min:FIELD, max:FIELD or distinct:FIELD, not '{}'", op.value);
             self.problems.add(op.line, path, what);
             return None;
         };

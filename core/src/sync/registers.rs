@@ -243,7 +243,11 @@ pub(crate) fn concerns(charter: &Charter, role: Role, lower: &Side, signed: &Sig
         return role == Role::Lower && lower.relay_units.contains(&register.unit);
     }
     let kind = match role {
-        Role::Lower => goes_up(&register.name) || register.name.starts_with(figures::CLOSED) || register.name.starts_with(names::HOLDER),
+        Role::Lower => {
+            goes_up(&register.name)
+                || register.name.starts_with(figures::CLOSED)
+                || register.name.starts_with(names::HOLDER)
+        }
         Role::Upper => register.name.starts_with(names::HOLDER),
     };
     in_lower && kind

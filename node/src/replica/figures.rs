@@ -383,7 +383,16 @@ impl Replica {
     /// # Errors
     /// [`RollupError`].
     pub fn missing_units(&mut self, query: &FigureQuery) -> Result<Vec<MissingUnit>, RollupError> {
-        let rows = self.rollup(&FigureQuery { by_unit: false, ..query.clone() })?;
+        let mut rows = self.rollup(&FigureQuery { by_unit: false, ..query.clone() })?;
+        if query.period.is_none() {
+            // Who is missing now; of a period that is over one asks by its name.
+            let (now, metrics) = (self.label()?, self.schema().map(|s| &s.metrics));
+            let current = |metric: &str| {
+                let kind = metrics.and_then(|m| PeriodKind::named(&m.get(metric)?.period));
+                kind.map(|k| k.of_time(now)).unwrap_or_default()
+            };
+            rows.retain(|r| r.period == current(&r.metric));
+        }
         let charter = self.engine.charter();
         let mut out = Vec::new();
         for row in rows.into_iter().filter(|r| r.by.is_empty()) {
@@ -496,7 +505,8 @@ impl Replica {
                 }
                 let part = if relay { look.below(unit)? } else { look.own(unit)? };
                 let prefix = if relay { names::SUM } else { names::FIGURE };
-                let commits = self.store.commits_in(&look.collection.space(*unit))?;
+                // Of two relays the later speaks: what each holds of its own unit tells nothing of those below.
+                let commits = if relay { 0 } else { self.store.commits_in(&look.collection.space(*unit))? };
                 for (name, said) in look.said(prefix, &part, commits, relay) {
                     let payload = wire::encode(&said);
                     let before = mine.get(&(*unit, name.clone()));
@@ -894,7 +904,9 @@ impl Look<'_> {
             }
             let from = period::read(&label).map_or(Millis(0), |s| s.from);
             let coverage = match closing.filter(|_| past) {
-                Some((_, c)) => Coverage { reported: c.reported, expected: c.expected, oldest: c.oldest, missing: vec![] },
+                Some((_, c)) => {
+                    Coverage { reported: c.reported, expected: c.expected, oldest: c.oldest, missing: vec![] }
+                }
                 None => Coverage::of(part.units.clone(), from),
             };
             let whole = self.whole(&figures, part.distinct.get(at).copied().filter(|_| !past));

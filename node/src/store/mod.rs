@@ -278,10 +278,12 @@ impl SqliteStore {
         let (end, undo) =
             if outermost { ("COMMIT", "ROLLBACK") } else { ("RELEASE inner", "ROLLBACK TO inner; RELEASE inner") };
         let ended = match &result {
+            Ok(Ok(_)) if outermost => self.settle_figures().and_then(|()| self.run(end)),
             Ok(Ok(_)) => self.run(end),
             Ok(Err(_)) | Err(_) => Ok(()),
         };
         if ended.is_err() || !matches!(result, Ok(Ok(_))) {
+            self.forget_figures(outermost);
             // Positions of packs are given again after a rollback: what was decoded may be another.
             self.cache.borrow_mut().clear();
             // Fails only where SQLite has undone it already, which is what is wanted.

@@ -105,8 +105,7 @@ fn world() -> (World, Vec<Daemon>) {
 }
 
 fn join(w: &World, at: &str, name: &str, unit: &str) {
-    let ticket =
-        relay(&["invite", &w.path(at), "--unit", unit, "--role", "editor", "--holder", name]).ok().first();
+    let ticket = relay(&["invite", &w.path(at), "--unit", unit, "--role", "editor", "--holder", name]).ok().first();
     sampan(&["join", &w.path(name), &ticket]).ok();
     w.sync(name);
 }
@@ -165,38 +164,48 @@ fn figures_stand_at_every_level_with_who_is_missing_by_name() {
     w.add("b1", "meetings", &["subject=x", "held=2025-11-05", "came=18", "invited=20"]);
     w.add("b3", "meetings", &["subject=y", "held=2025-12-05", "came=7", "invited=5"]);
     carry(&w, &["b1", "b2", "b3"]);
-    for (name, n, reported) in [("b1", 2, (1, 1)), ("g1", 3, (2, 2)), ("g2", 1, (1, 2)), ("d1", 4, (3, 4)), ("city", 4, (3, 4))] {
+    for (name, n, reported) in
+        [("b1", 2, (1, 1)), ("g1", 3, (2, 2)), ("g2", 1, (1, 2)), ("d1", 4, (3, 4)), ("city", 4, (3, 4))]
+    {
         let row = until(&w, name, "members", &[], &json!(n));
         assert_eq!(coverage(&row), reported, "{name}: {row}");
         assert_eq!(row["from"], "records");
         assert!(row["oldest_input_at"].is_string() && row["projected_to"].is_u64(), "{row}");
     }
     // By dimension, period, date, different values; decimals are strings.
-    let by: Vec<(Json, Json)> = rows(&w, "city", &["--metric", "members"])
-        .into_iter()
-        .map(|r| (r["by"].clone(), r["value"].clone()))
-        .collect();
-    assert_eq!(by, [
-        (json!({}), json!(4)),
-        (json!({ "status": "candidate" }), json!(1)),
-        (json!({ "status": "official" }), json!(3))
-    ]);
+    let by: Vec<(Json, Json)> =
+        rows(&w, "city", &["--metric", "members"]).into_iter().map(|r| (r["by"].clone(), r["value"].clone())).collect();
+    assert_eq!(
+        by,
+        [
+            (json!({}), json!(4)),
+            (json!({ "status": "candidate" }), json!(1)),
+            (json!({ "status": "official" }), json!(3))
+        ]
+    );
     assert_eq!(whole(&w, "city", "admitted", &["--period", "2025-11"])["value"], 2);
     assert_eq!(whole(&w, "city", "admitted", &["--period", "undated"])["value"], 1, "a year is no month");
     assert_eq!(whole(&w, "city", "first", &[])["value"], "2024");
     assert_eq!(whole(&w, "city", "names", &[])["value"], 3);
     let dues = whole(&w, "city", "dues", &[]);
-    assert_eq!((&dues["value"], &dues["over"], &dues["over_value"]), (&json!("11.0"), &json!("expected_dues"), &json!("13.0")));
+    assert_eq!(
+        (&dues["value"], &dues["over"], &dues["over_value"]),
+        (&json!("11.0"), &json!("expected_dues"), &json!("13.0"))
+    );
     assert_eq!((&dues["percent"], &dues["above_100"]), (&json!("84.62"), &json!(false)));
     // Above the reach of the records only the figures are there, and who stands behind them.
     assert!(w.list("sampan-relay", "city", "meetings").is_empty());
     let came = until(&w, "city", "came", &["--period", "2025-Q4"], &json!(25));
-    assert_eq!((&came["from"], &came["over_value"], &came["percent"]), (&json!("figures"), &json!("25"), &json!("100.00")));
+    assert_eq!(
+        (&came["from"], &came["over_value"], &came["percent"]),
+        (&json!("figures"), &json!("25"), &json!("100.00"))
+    );
     assert_eq!(coverage(&came), (3, 4), "{came}");
     assert_eq!(whole(&w, "city", "most", &[])["value"], 18);
     // One level down, and the missing by name.
     let children = rows(&w, "d1", &["--metric", "came", "--period", "2025-Q4", "--by-unit"]);
-    let children: Vec<Json> = children.iter().map(|r| json!([r["name"], r["value"], r["percent"], r["above_100"]])).collect();
+    let children: Vec<Json> =
+        children.iter().map(|r| json!([r["name"], r["value"], r["percent"], r["above_100"]])).collect();
     let mut sorted = children.clone();
     sorted.sort_by_key(ToString::to_string);
     assert_eq!(sorted, [json!(["Đơn vị g1", 18, "90.00", false]), json!(["Đơn vị g2", 7, "140.00", true])]);
@@ -212,7 +221,13 @@ fn figures_stand_at_every_level_with_who_is_missing_by_name() {
     sampan(&["set", &w.path("b2"), &chi, "status=candidate", "dues=2.5"]).ok();
     carry(&w, &["b2"]);
     for name in ["b2", "g1", "d1", "city"] {
-        let wanted = if name == "b2" { "2.5" } else if name == "g1" { "13.5" } else { "13.5" };
+        let wanted = if name == "b2" {
+            "2.5"
+        } else if name == "g1" {
+            "13.5"
+        } else {
+            "13.5"
+        };
         until(&w, name, "dues", &[], &json!(wanted));
     }
     let dues = whole(&w, "city", "dues", &[]);
@@ -229,7 +244,8 @@ fn figures_stand_at_every_level_with_who_is_missing_by_name() {
     join(&w, "g2", "b4", "b4");
     carry(&w, &["b4"]);
     for _ in 0..600 {
-        if coverage(&whole(&w, "city", "members", &[])) == (4, 4) && coverage(&whole(&w, "city", "most", &[])) == (4, 4) {
+        if coverage(&whole(&w, "city", "members", &[])) == (4, 4) && coverage(&whole(&w, "city", "most", &[])) == (4, 4)
+        {
             return;
         }
         std::thread::sleep(std::time::Duration::from_millis(50));

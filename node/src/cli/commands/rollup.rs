@@ -28,8 +28,7 @@ pub(super) fn rollup(args: &RollupArgs, app: &mut App) -> Result<ExitCode, CliEr
     if args.check {
         return check(&mut replica, args, app);
     }
-    let query =
-        FigureQuery { unit, metric: args.metric.clone(), period: args.period.clone(), by_unit: args.by_unit };
+    let query = FigureQuery { unit, metric: args.metric.clone(), period: args.period.clone(), by_unit: args.by_unit };
     if let (Some(period), Some(metric)) = (&args.close, &args.metric) {
         return close(&mut replica, unit, metric, period, app);
     }
@@ -39,7 +38,9 @@ pub(super) fn rollup(args: &RollupArgs, app: &mut App) -> Result<ExitCode, CliEr
     let rows = replica.rollup(&query).map_err(|e| refused(app, &replica, e))?;
     let projected = replica.store.projected_to().or_cli(app)?.0;
     if app.json {
-        for row in rows.iter().take_while(|_| !app.out.closed()).map(|r| object(&replica, r, projected)).collect::<Vec<_>>() {
+        for row in
+            rows.iter().take_while(|_| !app.out.closed()).map(|r| object(&replica, r, projected)).collect::<Vec<_>>()
+        {
             app.out.json(&row)?;
         }
     } else if rows.is_empty() {
@@ -297,7 +298,9 @@ fn close(
 /// Why a question has no answer, in words.
 fn refused(app: &App, replica: &Replica, error: RollupError) -> CliError {
     match error {
-        RollupError::Replica(e) => Err::<(), _>(e).or_cli(app).err().unwrap_or_else(|| app.error(&codes::INTERNAL, &[])),
+        RollupError::Replica(e) => {
+            Err::<(), _>(e).or_cli(app).err().unwrap_or_else(|| app.error(&codes::INTERNAL, &[]))
+        }
         RollupError::UnknownMetric { name, nearest } => {
             let none = BTreeMap::<String, Metric>::new();
             let metrics = replica.schema().map_or(&none, |s| &s.metrics);

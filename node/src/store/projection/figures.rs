@@ -4,23 +4,24 @@
 //! It does not: say what a row gives (`sampan_core::rollup` does), read registers, or know who may see a figure.
 //!
 //! Invariants: they change in the transaction that changes the row, by the difference between its old and its new
-//! self: one update a level, whatever the number of records; they stand under the mark of one schema, and a writer
+//! self: one update a level, whatever the number of records, and for many rows of one transaction one at its end; they stand under the mark of one schema, and a writer
 //! that knows another leaves them to be made anew; a figure of no records has no row. Values of `min`, `max` and
 //! `distinct` are kept with their numbers, so that taking one away is exact too.
 
-use super::super::{Damage, SqliteStore, VerifyReport};
 use super::super::error::{Fault, damaged};
 use super::super::rows::{self, int};
+use super::super::{Damage, SqliteStore, VerifyReport};
 use super::{ProjectedRow, from_column, projected, select, to_column};
 use rusqlite::types::{ToSqlOutput, Value as Sql, ValueRef};
 use sampan_core::hash::tagged16;
 use sampan_core::id::{DeviceId, Flow, RecordId, SpaceId, UnitId};
 use sampan_core::register::SignedRegister;
-use sampan_core::rollup::{Cell, Corrected, Figure, Given, Key, Measure, Scalar, measures};
+use sampan_core::rollup::{Cell, Corrected, Figure, Given, Key, Measure, OVER, Scalar, measures};
 use sampan_core::schema::{Collection, Field, MetricOp, Schema};
 use sampan_core::store::{RecordKey, StoreError};
 use sampan_core::time::Millis;
 use sampan_core::value::Value;
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The schema that the figures stand under; without it they are made anew.
@@ -61,6 +62,8 @@ pub struct FigurePlan {
     tree: [u8; 16],
     /// Rows of figures written since the store was opened: what an edit costs.
     updates: std::cell::Cell<u64>,
+    /// What the rows of the transaction under way changed so far.
+    changes: RefCell<Changes>,
     /// The time that lines of corrections are written under.
     now: std::cell::Cell<Millis>,
 }
@@ -94,15 +97,31 @@ impl FigurePlan {
     }
 }
 
+/// What a transaction has changed of figures, and not written yet.
+#[derive(Debug, Default)]
+struct Changes {
+    open: Cells,
+    /// Of closed periods one by one, in order: each leaves a line.
+    closed: Vec<(Place, Cell, Touch)>,
+    /// The periods that are closed, once they were asked for.
+    periods: Option<BTreeSet<(UnitId, String, String)>>,
+    /// A part of the transaction was undone: what is here may be too much.
+    spoiled: bool,
+}
+
 /// Who changed a row, for the line that a closed period gets.
 #[derive(Debug, Clone, Copy)]
 struct Touch {
     author: DeviceId,
     record: RecordId,
+    unit: UnitId,
 }
 
+/// A unit, whether with those below, a metric and a key.
+type Place = (UnitId, bool, String, Key);
+
 /// Figures by unit, whether with those below, metric and key.
-type Cells = BTreeMap<(UnitId, bool, String, Key), Cell>;
+type Cells = BTreeMap<Place, Cell>;
 
 impl SqliteStore {
     /// Whether the figures are kept for this schema already, here and in the file.
@@ -182,16 +201,17 @@ impl SqliteStore {
         new: Option<&ProjectedRow>,
     ) -> Result<(), Fault> {
         let Some(measures) = self.figures.by_collection.get(&collection.id) else { return Ok(()) };
-        if self.figures_mark()? != Some(self.figures.whole_mark()) {
-            // Another process knows another schema or tree: whoever follows it makes the figures anew.
-            return self.put_meta(META_MARK, None);
+        let mut changes = self.figures.changes.borrow_mut();
+        if changes.periods.is_none() {
+            changes.periods = Some(self.closed_periods()?);
         }
-        let mut cells = Cells::new();
+        let touch = new.or(old).map(|r| Touch { author: r.author, record: r.id, unit: r.unit });
         for m in measures {
             let (was, is) = (gives(m, old), gives(m, new));
             if was == is {
                 continue;
             }
+            let mut cells = Cells::new();
             for (given, sign) in [(was, -1_i8), (is, 1)] {
                 let Some((unit, key, given)) = given else { continue };
                 let mut put = |unit: UnitId, below: bool| {
@@ -201,14 +221,45 @@ impl SqliteStore {
                 put(unit, false);
                 self.figures.chain(&unit).into_iter().for_each(|u| put(u, true));
             }
-        }
-        cells.retain(|_, cell| !cell.is_empty());
-        let touch = new.or(old).map(|r| Touch { author: r.author, record: r.id });
-        let own = new.or(old).map(|r| r.unit);
-        for (place, cell) in &cells {
-            self.change_figure(place, cell, touch.zip(own))?;
+            for (place, cell) in cells.into_iter().filter(|(_, c)| !c.is_empty()) {
+                let closed = changes.periods.as_ref().filter(|p| place.1 && !p.is_empty());
+                let period = || (place.0, place.2.trim_end_matches(OVER).to_owned(), place.3.period.clone());
+                match touch.filter(|_| closed.is_some_and(|p| p.contains(&period()))) {
+                    Some(touch) => changes.closed.push((place, cell, touch)),
+                    None => changes.open.entry(place).or_default().merge(&cell),
+                }
+            }
         }
         Ok(())
+    }
+
+    /// Writes what the rows of the transaction changed: before it is committed, or before figures are read in it.
+    pub(in super::super) fn settle_figures(&self) -> Result<(), StoreError> {
+        if self.figures.mark.is_empty() {
+            return Ok(());
+        }
+        let Changes { open, closed, spoiled, .. } = self.figures.changes.take();
+        if open.is_empty() && closed.is_empty() && !spoiled {
+            return Ok(());
+        }
+        if spoiled || self.figures_mark()? != Some(self.figures.whole_mark()) {
+            // Another process knows another schema or tree: whoever follows it makes the figures anew.
+            return Ok(self.put_meta(META_MARK, None)?);
+        }
+        for (place, cell) in open.iter().filter(|(_, cell)| !cell.is_empty()) {
+            self.change_figure(place, cell, None)?;
+        }
+        for (place, cell, touch) in &closed {
+            self.change_figure(place, cell, Some(*touch))?;
+        }
+        Ok(())
+    }
+
+    /// A transaction, or an inner part of it, was undone.
+    pub(in super::super) fn forget_figures(&self, whole: bool) {
+        let mut changes = self.figures.changes.borrow_mut();
+        let any = !changes.open.is_empty() || !changes.closed.is_empty();
+        *changes = Changes { spoiled: !whole && (any || changes.spoiled), ..Changes::default() };
     }
 
     /// Whether rows of a collection count in any figure.
@@ -236,12 +287,11 @@ impl SqliteStore {
         &self,
         (unit, below, metric, key): &(UnitId, bool, String, Key),
         change: &Cell,
-        by: Option<(Touch, UnitId)>,
+        by: Option<Touch>,
     ) -> Result<(), Fault> {
         self.figures.updates.set(self.figures.updates.get() + 1);
         let dims = dims_text(&key.by);
-        let closed = *below && !key.period.is_empty() && self.is_closed(unit, metric, &key.period)?;
-        let before = if closed { Some(self.figure_text(unit, metric, key)?) } else { None };
+        let before = if by.is_some() { Some(self.figure_text(unit, metric, key)?) } else { None };
         let place = (unit.0, below, metric, &key.period, &dims);
         let sql = "SELECT n, total FROM _figures
             WHERE unit = ?1 AND below = ?2 AND metric = ?3 AND period = ?4 AND dims = ?5";
@@ -267,7 +317,7 @@ impl SqliteStore {
                 AND period = ?4 AND dims = ?5 AND value = ?6 AND n = 0";
             self.conn.prepare_cached(sql)?.execute((unit.0, below, metric, &key.period, &dims, &value))?;
         }
-        if let (Some(old), Some((touch, of))) = (before, by) {
+        if let (Some(old), Some(touch)) = (before, by) {
             let new = self.figure_text(unit, metric, key)?;
             if old != new {
                 let sql = "INSERT INTO _corrected (unit, metric, period, dims, old, new, at, author, of, record, sum)
@@ -282,7 +332,7 @@ impl SqliteStore {
                     new,
                     int(self.figures.now.get().0),
                     touch.author.to_string(),
-                    of.to_string(),
+                    touch.unit.to_string(),
                     touch.record.to_string(),
                 ))?;
             }
@@ -302,10 +352,11 @@ impl SqliteStore {
         Ok(held.get(key).map(|f| f.text(&m.op, scale)).unwrap_or_default())
     }
 
-    fn is_closed(&self, unit: &UnitId, metric: &str, period: &str) -> Result<bool, Fault> {
-        let metric = metric.strip_suffix(sampan_core::rollup::OVER).unwrap_or(metric);
-        let sql = "SELECT 1 FROM _closed WHERE unit = ?1 AND metric = ?2 AND period = ?3";
-        Ok(self.one(sql, (unit.0, metric, period), |_| Ok(()))?.is_some())
+    fn closed_periods(&self) -> Result<BTreeSet<(UnitId, String, String)>, Fault> {
+        let all = self.all("SELECT unit, metric, period FROM _closed", [], |r| {
+            Ok((rows::id(r, 0, "a unit", UnitId::from_slice)?, r.get(1)?, r.get(2)?))
+        })?;
+        Ok(all.into_iter().collect())
     }
 
     /// From now on what changes in this period of a unit and all below leaves a line.
@@ -353,6 +404,7 @@ impl SqliteStore {
         metric: &str,
         op: &MetricOp,
     ) -> Result<BTreeMap<Key, Figure>, StoreError> {
+        self.settle_figures()?;
         Ok(self.read_figures(unit, below, metric, op)?)
     }
 
@@ -409,6 +461,7 @@ impl SqliteStore {
     pub fn every_figure(&self, metric: &str, below: bool) -> Result<BTreeMap<(UnitId, Key), String>, StoreError> {
         let Some((m, c)) = self.measure(metric) else { return Ok(BTreeMap::new()) };
         let scale = m.op.field().and_then(|f| c.field(f)).map_or(0, |f| f.scale);
+        self.settle_figures()?;
         let sql = "SELECT DISTINCT unit FROM _figures WHERE metric = ?1 AND below = ?2";
         let units = self.all(sql, (metric, below), |r| rows::id(r, 0, "a unit", UnitId::from_slice))?;
         let mut out = BTreeMap::new();
@@ -472,6 +525,8 @@ impl SqliteStore {
 
     /// Makes every figure anew from the rows.
     fn make_figures(&self) -> Result<(), Fault> {
+        // The rows tell of what was not written yet, too.
+        self.figures.changes.take();
         self.conn.execute_batch("DELETE FROM _figures; DELETE FROM _figure_values; DELETE FROM _heard;")?;
         self.put_cells(&self.counted_cells()?)?;
         for ((unit, reach), at) in self.counted_heard()? {
@@ -561,7 +616,8 @@ impl SqliteStore {
         if self.one(sql, [], |r| rows::number(r, 0))? != Some(0) {
             add("_closed", "a period counts as closed that nobody closed");
         }
-        let sql = "SELECT count(*) FROM _corrected WHERE sum IS NOT row_sum('_corrected', unit, metric, period, dims, old,
+        let sql =
+            "SELECT count(*) FROM _corrected WHERE sum IS NOT row_sum('_corrected', unit, metric, period, dims, old,
             new, at, author, of, record)";
         if self.one(sql, [], |r| rows::number(r, 0))? != Some(0) {
             add("_corrected", "a line of a correction changed by itself");
@@ -575,9 +631,7 @@ impl SqliteStore {
 
     /// Makes the sums anew from the units' own figures.
     fn make_sums(&self) -> Result<(), Fault> {
-        self.conn.execute_batch(
-            "DELETE FROM _figures WHERE below = 1; DELETE FROM _figure_values WHERE below = 1;",
-        )?;
+        self.conn.execute_batch("DELETE FROM _figures WHERE below = 1; DELETE FROM _figure_values WHERE below = 1;")?;
         let mut cells = Cells::new();
         let sql = "SELECT unit, metric, period, dims, n, total FROM _figures WHERE below = 0";
         let own = self.all(sql, [], |r| {
@@ -626,13 +680,17 @@ impl SqliteStore {
         let sql = format!("{} WHERE _record = ?1", select(collection));
         let Some(row) = self.one(&sql, [int(record.0)], |r| projected(collection, r))? else { return Ok(()) };
         self.count_row(collection, Some(&row), None)?;
+        let mut changes = self.figures.changes.borrow_mut();
+        for (_, _, touch) in changes.closed.iter_mut().filter(|(_, _, t)| t.record == row.id) {
+            (touch.record, touch.author) = (RecordId::default(), DeviceId::default());
+        }
+        drop(changes);
         let sql = "UPDATE _corrected SET record = ?2, author = ?3, sum = row_sum('_corrected', unit, metric, period,
             dims, old, new, at, ?3, of, ?2) WHERE record = ?1";
         let nobody = (RecordId::default().to_string(), DeviceId::default().to_string());
         self.conn.prepare_cached(sql)?.execute((row.id.to_string(), nobody.0, nobody.1))?;
         Ok(())
     }
-
 }
 
 fn mark(schema: &Schema) -> Vec<u8> {
