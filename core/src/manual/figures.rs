@@ -62,10 +62,10 @@
 //!
 //! - a commit in its space of the collection's reach, here, by whoever wrote it (a grassroots office types for a
 //!   branch without a PC);
-//! - or its *report* ([`Report`](crate::rollup::Report)), which every device makes of what it holds of its units, daily
-//!   and when that changes, and which goes up as far as heartbeats do: it says the digest of each space. It counts
-//!   only where that is the digest of what is held here, so a report that runs ahead of its records claims nothing.
-//!   This is how a unit with nothing to tell has told so;
+//! - or its *report* ([`Report`](crate::rollup::Report)), which every device makes of what it holds of its units, once in
+//!   each period (the shortest of any metric, else a month), and which goes up as far as heartbeats do: it says the
+//!   digest of each space. It counts only where that is the digest of what is held here, so a report that runs ahead of
+//!   its records claims nothing. This is how a unit with nothing to tell has told so;
 //! - or, where only figures travel, the figure itself: a sum names the units that are in it.
 //!
 //! A figure as of now, of a metric without a period, counts whoever was ever heard of; with one, who was heard of in
