@@ -208,10 +208,15 @@ fn a_value_of_another_kind_is_taken_back_as_it_was_counted() {
     let schema = ready(&mut store);
     let c = &schema.collections["fields"];
     let mut odd = row(1, 4, "rice", 1, "2026-03-01");
-    odd.values.insert("area".to_owned(), Value::Str("12".to_owned()));
     odd.values.insert("crop".to_owned(), Value::Int(3));
-    store.upsert_row(c, RecordKey(1), &odd).unwrap();
-    agrees(&store, &schema, &tree());
+    for text in ["12", " -7 ", "1e2", "3.0", "3.5", "0x10", "nan", "x", "+4", "99999999999999999999", "1e300", "."] {
+        odd.values.insert("area".to_owned(), Value::Str(text.to_owned()));
+        store.upsert_row(c, RecordKey(1), &odd).unwrap();
+        let read = store.row(c, RecordKey(1)).unwrap().unwrap();
+        let said = SqliteStore::as_stored(c, &odd).unwrap();
+        assert_eq!(said.values.get("area"), read.values.get("area"), "{text}");
+        agrees(&store, &schema, &tree());
+    }
     store.upsert_row(c, RecordKey(1), &row(1, 4, "tea", 1, "2026-03-01")).unwrap();
     agrees(&store, &schema, &tree());
     store.delete_row(c, RecordKey(1)).unwrap();

@@ -11,7 +11,7 @@
 use super::super::error::{Fault, damaged};
 use super::super::rows::{self, int};
 use super::super::{Damage, SqliteStore, VerifyReport};
-use super::{ProjectedRow, from_column, projected, select, to_column};
+use super::{ProjectedRow, from_column, is_number, projected, select, to_column};
 use rusqlite::types::{ToSqlOutput, Value as Sql, ValueRef};
 use sampan_core::hash::tagged16;
 use sampan_core::id::{DeviceId, Flow, RecordId, SpaceId, UnitId};
@@ -706,11 +706,34 @@ fn gives(m: &Measure, row: Option<&ProjectedRow>) -> Option<(UnitId, Key, Given)
 
 /// A value as it will be read back.
 fn stored(field: &Field, value: &Value) -> Result<Option<Value>, Fault> {
-    match to_column(field, value) {
-        ToSqlOutput::Borrowed(v) => from_column(field, v),
-        ToSqlOutput::Owned(v) => from_column(field, ValueRef::from(&v)),
-        _ => Ok(None),
+    let column = to_column(field, value);
+    let held = match &column {
+        ToSqlOutput::Borrowed(v) => *v,
+        ToSqlOutput::Owned(v) => ValueRef::from(v),
+        _ => return Ok(None),
+    };
+    if is_number(field.kind)
+        && let ValueRef::Text(text) = held
+        && let Some(number) = number_of(text)
+    {
+        return from_column(field, ValueRef::from(&number));
     }
+    from_column(field, held)
+}
+
+/// What SQLite makes of a text that it puts into a column of numbers: a number, where it is written like one.
+fn number_of(text: &[u8]) -> Option<Sql> {
+    let text = std::str::from_utf8(text).ok()?.trim_ascii();
+    if !text.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'+' | b'-' | b'.' | b'e' | b'E')) {
+        return None;
+    }
+    if let Ok(n) = text.parse::<i64>() {
+        return Some(Sql::Integer(n));
+    }
+    let real = text.parse::<f64>().ok().filter(|x| x.is_finite())?;
+    // Beyond 2^51 SQLite keeps a real, also where it is whole.
+    let whole = real.fract() == 0.0 && real.abs() < 2_251_799_813_685_248.0;
+    Some(if whole { Sql::Integer(real as i64) } else { Sql::Real(real) })
 }
 
 fn dims_text(by: &[String]) -> String {
