@@ -27,6 +27,7 @@ pub mod manual;
 pub mod pack;
 pub mod record;
 pub mod register;
+pub mod rollup;
 pub mod schema;
 pub mod scope;
 pub mod store;

@@ -137,6 +137,18 @@ pub const HELLO_LOGS_MAX: usize = 64;
 pub const REGISTER_BYTES_MAX: usize = 64 << 10;
 /// Bytes in the id of a collection, field, choice or metric: it becomes a column's name.
 pub const SCHEMA_ID_BYTES_MAX: usize = 64;
+/// Metrics in one schema: each costs an edit one update a level.
+pub const METRICS_MAX: usize = 256;
+/// Dimensions of one metric: a figure of five is a list of records, not a figure.
+pub const METRIC_DIMENSIONS_MAX: usize = 4;
+/// Figures (a period and its dimensions each) of one metric in one year that one register carries: about 24 bytes each,
+/// beside the units that reported they fit [`REGISTER_BYTES_MAX`].
+pub const FIGURES_SAID_MAX: usize = 1_024;
+/// Units that one register of summed figures names as those that reported: 26 bytes each, beside [`FIGURES_SAID_MAX`]
+/// figures. More than a district has; of those beyond it nobody claims that they reported.
+pub const FIGURE_UNITS_MAX: usize = 1_400;
+/// Characters of the reason that a correction of a closed period may have.
+pub const CORRECTION_REASON_CHARS_MAX: usize = 500;
 /// Strings in one list or set: what one change can still carry.
 pub const LIST_ITEMS_MAX: usize = 4_096;
 /// Bytes of all strings of one list or set together, so that one change can carry it.

@@ -204,6 +204,7 @@ impl Plan {
             self.receivers.iter().all(|r| {
                 let lower = if self.down { &r.side } else { me };
                 registers::concerns(charter, role, lower, signed)
+                    && (self.down || env.engine.figure_reaches(&r.side, signed))
             })
         };
         Ok(env.store.registers(0)?.into_iter().map(|(_, signed)| signed).filter(wanted).collect())

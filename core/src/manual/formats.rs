@@ -330,6 +330,16 @@
 //!   (section 10); commits is how many these charters have.
 //! - `quarantine`: `[list of at most 1024 [unit bytes 16, commits uint, oldest time], commits of other units uint]`:
 //!   what waits in the quarantine of the device that signs, rejected commits left out.
+//! - `report`, of a device for a unit of its own: `[list of [reach uint, digest bytes 8]]`: the unit's spaces that travel
+//!   up and hold anything, each with the first bytes of its space digest (section 10).
+//! - `figure/<metric>/<year>` and `sum/<metric>/<year>` (no year: as of now): `[list of figures, commits uint, list of
+//!   [unit bytes 16, last heard of time], too large bool, list of lines]`; a figure is `[period text, list of dimension
+//!   texts, records uint, upper 64 bits of the sum int, lower 64 bits uint, (optional) smallest or greatest: [0, [int]] or
+//!   [1, [text]]]`; a line, of a correction, `[period text, list of dimension texts, old text, new text, seen time, author
+//!   bytes 32, unit bytes 16, record bytes 16 or zeros]`. What a ratio divides by is a figure with one more dimension,
+//!   `/over`.
+//! - `closed/<metric>/<period>`: `[list of figures, reported uint, expected uint, oldest input time (optional)]`, under
+//!   the counter 1.
 //! - `holder/<grant key in lower-case hex>`: `[salt bytes 16, name text]`, which opens a grant's commitment.
 //! - `erased`, of any device for a unit that it has a right on: `[epoch bytes 16, list of at most 4096 tags]`:
 //!   what these erasures name is gone from its disk. A tag is the first 8 bytes of

@@ -13,6 +13,7 @@
 //! - [`bundles`]: the same by a file, where there is no link.
 //! - [`rights`]: who may do what: roles, grants, tickets, handing over a post, the root key.
 //! - [`statuses`]: what becomes of an entry, and why every replica agrees on it.
+//! - [`figures`]: metrics, rollups, coverage, closed periods.
 //! - [`growth`]: what a peer can make a replica keep, and where that ends.
 //! - [`threats`]: what each party can and cannot do, with the test that shows it.
 //! - [`work`]: questions and answers, what is due, whom to call: what a schema declares beyond fields.
@@ -77,6 +78,9 @@
 //! [`register`](crate::register): signed values of which only the newest counts: acknowledgements, signs
 //! of life, holders' names.
 //!
+//! [`rollup`](crate::rollup): figures: what a record gives, how figures add up, coverage, ratios, and the second
+//! way that checks them.
+//!
 //! [`store`](crate::store): the vocabulary between engine and database: coarse reads, and one atomic
 //! batch.
 //!
@@ -92,6 +96,7 @@ pub mod at_rest;
 pub mod audit;
 pub mod bundles;
 pub mod columns;
+pub mod figures;
 pub mod formats;
 pub mod growth;
 pub mod rights;

@@ -44,9 +44,12 @@ pub fn evolve(old: &Schema, new: &Schema) -> Result<(), Vec<String>> {
     for (id, before) in &old.metrics {
         match new.metrics.get(id) {
             None => wrong.push(format!("metric.{id}: it was removed; put it back")),
-            Some(after) if (&after.of, &after.op) != (&before.of, &before.op) => {
+            Some(after)
+                if (&after.of, &after.op, &after.period, &after.on)
+                    != (&before.of, &before.op, &before.period, &before.on) =>
+            {
                 wrong.push(format!(
-                    "metric.{id}: 'of' and 'op' cannot change, or old figures change their meaning; add a metric under a new name"
+                    "metric.{id}: 'of', 'op', 'period' and 'on' cannot change, or old figures change their meaning; add a metric under a new name"
                 ));
             }
             Some(_) => {}

@@ -25,7 +25,7 @@ pub use evolve::evolve;
 pub use expr::{Expr, ExprError, Op, Operand, Term};
 pub use parse::{kind_name, parse};
 pub use show::{display, title, to_cell, to_json};
-pub use types::{Choice, Collection, Field, Label, Lang, Metric, MetricOp, Schema};
+pub use types::{Choice, Collection, Field, Label, Lang, Metric, MetricOp, Over, Schema};
 pub use value::{ValueError, check, from_json, parse_cell, parse_value, required_missing};
 
 /// The text of the built-in schema, `membership`.

@@ -90,7 +90,7 @@ struct Later {
 
 /// What is known while a document is read.
 pub(super) struct Reader<'p> {
-    levels: Vec<String>,
+    pub(super) levels: Vec<String>,
     later: Vec<Later>,
     pub(super) problems: &'p mut Problems,
 }
@@ -116,13 +116,14 @@ impl Reader<'_> {
                 self.problems.add(l.line, &l.path, what);
             }
         }
-        let mut metrics = BTreeMap::new();
+        let (mut metrics, mut overs) = (BTreeMap::new(), Vec::new());
         if let Some(all) = root.table("metric", self.problems) {
             for (id, section) in all.named(self.problems) {
-                if let Some(metric) = self.metric(id, section, &collections) {
+                if let Some(metric) = self.metric(id, section, &collections, &mut overs) {
                     metrics.insert(id.to_owned(), metric);
                 }
             }
+            self.check_overs(overs, &metrics);
         }
         let calendar = root.table("calendar", self.problems).and_then(|s| self.calendar(s, &collections));
         let mut dues = BTreeMap::new();

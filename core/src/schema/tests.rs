@@ -427,3 +427,51 @@ fn required_fields_that_are_blank_are_missing() {
     let blank = BTreeMap::from([("full_name".to_owned(), str_of("  "))]);
     assert_eq!(required_missing(members, &blank), ["full_name"]);
 }
+
+/// Records stay in the coop; figures of them are asked for at the union.
+const FAR: &str = r#"
+[schema]
+name = "coop"
+version = 1
+levels = ["union", "coop", "farm"]
+[collection.fields]
+flow = "up"
+reach = "coop"
+[collection.fields.field.owner]
+kind = "string"
+[collection.fields.field.crop]
+kind = "choice"
+choices = [{ id = "rice" }]
+[collection.fields.field.area]
+kind = "decimal"
+[collection.fields.field.sown]
+kind = "date"
+"#;
+
+#[test]
+fn a_metric_that_cannot_be_kept_is_refused_with_its_line() {
+    let first = FAR.lines().count() as u32 + 1;
+    for (text, line, wanted) in [
+        ("op = \"distinct:crop\"", 2, "'distinct' is counted where the records are"),
+        ("op = \"count\"\nby = [\"owner\"]", 3, "'by' names 'owner', a string: where the figure travels further"),
+        ("op = \"count\"\nby = [\"area\"]", 3, "'by' names 'area', a decimal, which makes no groups"),
+        ("op = \"count\"\nby = [\"crop\", \"crop\"]", 3, "'by' names 'crop' twice"),
+        ("op = \"count\"\non = \"sown\"", 3, "'on' needs a 'period'"),
+        ("op = \"count\"\nperiod = \"year\"\non = \"crop\"", 4, "'on' names 'crop', a choice; a date puts"),
+        ("op = \"count\"\nexpected = \"farms\"", 3, "'expected' must be a level (union, coop, farm), not 'farms'"),
+        ("op = \"count\"\nover = \"nothing\"", 3, "'over' names 'nothing', which is no metric"),
+        ("op = \"count\"\nover = \"m\"", 3, "'over' names 'm', which is a ratio itself"),
+        ("op = \"count\"\nover = \"sum:crop\"", 3, "'over' names 'crop', a choice, which cannot be reckoned with"),
+        ("op = \"min:area\"\nover = \"sum:area\"", 3, "'over' divides a count or a sum"),
+    ] {
+        let found = problems(&format!("{FAR}[metric.m]\nof = \"fields\"\n{text}\n"));
+        let wanted = format!("line {}: metric.m: {wanted}", first + line);
+        assert!(found.iter().any(|p| p.starts_with(&wanted)), "wanted {wanted}\nfound {found:#?}");
+    }
+    // Where the records are, all that may be a dimension.
+    let near = format!(
+        "{FAR}[metric.m]\nof = \"fields\"\nop = \"distinct:crop\"\nby = [\"owner\"]\nreach = \"coop\"\nexpected = \"farm\"\n"
+    );
+    let schema = parse(&near).unwrap();
+    assert_eq!((schema.metrics["m"].expected, schema.metrics["m"].on.clone()), (2, None));
+}

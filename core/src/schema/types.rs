@@ -131,9 +131,31 @@ pub enum MetricOp {
     Min(String),
     /// Greatest value of a field.
     Max(String),
+    /// How many different values a field has.
+    Distinct(String),
 }
 
-/// A figure declared in the schema (computed in a later version; parsed and carried now).
+impl MetricOp {
+    /// The field that it looks at; none for a count.
+    #[must_use]
+    pub fn field(&self) -> Option<&str> {
+        match self {
+            Self::Count => None,
+            Self::Sum(f) | Self::Min(f) | Self::Max(f) | Self::Distinct(f) => Some(f),
+        }
+    }
+}
+
+/// What a ratio divides by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Over {
+    /// Another metric.
+    Metric(String),
+    /// The sum of another field of the same records: what was expected, or the target.
+    Field(String),
+}
+
+/// A figure declared in the schema.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Metric {
     /// Its name.
@@ -146,10 +168,34 @@ pub struct Metric {
     pub filter: String,
     /// Dimensions.
     pub by: Vec<String>,
-    /// Period, such as `month`.
+    /// Period, such as `month`; empty = it is only ever as of now.
     pub period: String,
+    /// The date field that puts a record into a period; without it the figure is a state, as of now, and a
+    /// period closes with what stands at its end.
+    pub on: Option<String>,
     /// Level of the highest relay that sees it.
     pub reach: u8,
+    /// Level of the units that are expected to report; the lowest unless it is said.
+    pub expected: u8,
+    /// What it is divided by, where it is a ratio.
+    pub over: Option<Over>,
+}
+
+impl Metric {
+    /// Whether it is shown above the level that holds its records: only figures travel there.
+    #[must_use]
+    pub fn outreaches(&self, collection: &Collection) -> bool {
+        collection.flow != Flow::Up || self.reach < collection.reach
+    }
+
+    /// The decimals of its value.
+    #[must_use]
+    pub fn scale(&self, collection: &Collection) -> u8 {
+        match &self.op {
+            MetricOp::Count | MetricOp::Distinct(_) => 0,
+            MetricOp::Sum(f) | MetricOp::Min(f) | MetricOp::Max(f) => collection.field(f).map_or(0, |f| f.scale),
+        }
+    }
 }
 
 /// A whole schema.

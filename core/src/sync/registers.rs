@@ -10,11 +10,12 @@
 use super::session::Session;
 use super::terms::{Env, Role, SessionError};
 use crate::charter::{Charter, Roles};
-use crate::engine::{Engine, meta};
+use crate::engine::{CLOSED_COUNTER, Engine, meta};
 use crate::hash::tagged16;
 use crate::id::SpaceId;
 use crate::limits::{EARLY_REGISTERS_MAX, REGISTERS_SCANNED_MAX, TURN_REGISTERS_MAX};
 use crate::register::{Register, SignedRegister, names};
+use crate::rollup::names as figures;
 use crate::scope::Side;
 use crate::store::{Batch, StoreError};
 use crate::wire::frame::{Frame, PROTOCOL_GREETS, RegistersCursor};
@@ -93,12 +94,15 @@ impl Session {
         let mut out: Vec<SignedRegister> = Vec::new();
         let mut cursor = RegistersCursor { tag: self.registers_tag(env.engine), through: at };
         let lower = self.lower_side(env.engine);
+        let mut upper: Option<Side> = None;
         for (position, signed) in env.store.registers(at)? {
             if out.len() >= TURN_REGISTERS_MAX {
                 break;
             }
             cursor.through = position;
-            if self.shares(env.engine, &signed) && concerns(env.engine.charter(), self.role, &lower, &signed) {
+            let upper = upper.get_or_insert_with(|| Side::of(env.engine.charter(), &self.peer));
+            let shown = self.shares(env.engine, &signed) && concerns(env.engine.charter(), self.role, &lower, &signed);
+            if shown && (self.role == Role::Upper || env.engine.figure_reaches(upper, &signed)) {
                 out.push(signed);
             }
         }
@@ -230,8 +234,20 @@ pub(crate) fn concerns(charter: &Charter, role: Role, lower: &Side, signed: &Sig
         let above = || lower.all().iter().any(|u| charter.is_below(u, &register.unit));
         return in_lower || (role == Role::Upper && above());
     }
+    if register.name.starts_with(figures::FIGURE) {
+        // A relay between adds it to its own sum: further up it would count twice.
+        let own = lower.units.contains(&register.unit) || lower.relay_units.contains(&register.unit);
+        return role == Role::Lower && own;
+    }
+    if register.name.starts_with(figures::SUM) {
+        return role == Role::Lower && lower.relay_units.contains(&register.unit);
+    }
     let kind = match role {
-        Role::Lower => goes_up(&register.name) || register.name.starts_with(names::HOLDER),
+        Role::Lower => {
+            goes_up(&register.name)
+                || register.name.starts_with(figures::CLOSED)
+                || register.name.starts_with(names::HOLDER)
+        }
         Role::Upper => register.name.starts_with(names::HOLDER),
     };
     in_lower && kind
@@ -239,7 +255,7 @@ pub(crate) fn concerns(charter: &Charter, role: Role, lower: &Side, signed: &Sig
 
 /// What devices say of themselves to the relays above them.
 fn goes_up(name: &str) -> bool {
-    name == names::HEARTBEAT || name == names::QUARANTINE
+    name == names::HEARTBEAT || name == names::QUARANTINE || name == figures::REPORT
 }
 
 /// Whether the signer of a register may say it, and to the end that `role` names.
@@ -249,6 +265,13 @@ pub(crate) fn admits(charter: &Charter, role: Role, register: &Register) -> bool
         role == Role::Upper && !roles.is_none()
     } else if register.name == names::ERASED {
         !roles.is_none()
+    } else if register.name.starts_with(figures::FIGURE) {
+        role == Role::Upper && (roles.contains(Roles::EDITOR) || roles.contains(Roles::RELAY))
+    } else if register.name.starts_with(figures::SUM) {
+        role == Role::Upper && roles.contains(Roles::RELAY)
+    } else if register.name.starts_with(figures::CLOSED) {
+        // It stands for ever: none with a greater counter takes its place.
+        role == Role::Upper && roles.contains(Roles::RELAY) && register.counter == CLOSED_COUNTER
     } else {
         let key = register.name.strip_prefix(names::HOLDER);
         let key = key.filter(|_| roles.contains(Roles::ADMIN)).and_then(|k| k.parse().ok());

@@ -92,6 +92,8 @@ pub enum RecordCommand {
 pub enum UpkeepCommand {
     /// What is where.
     Status(DirArgs),
+    /// Figures.
+    Rollup(RollupArgs),
     /// Check everything, or a file of evidence.
     Verify(VerifyArgs),
     /// Write a file of evidence.
@@ -186,6 +188,32 @@ pub struct DirArgs {
     /// The folder.
     #[arg(value_name = "DIR")]
     pub dir: PathBuf,
+}
+
+/// `rollup`; its unit is the `--unit` of every command.
+#[derive(Debug, Clone, Args)]
+pub struct RollupArgs {
+    /// The folder.
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+    /// One metric.
+    #[arg(long, value_name = "METRIC")]
+    pub metric: Option<String>,
+    /// One period.
+    #[arg(long, value_name = "PERIOD")]
+    pub period: Option<String>,
+    /// A row for each unit one level down.
+    #[arg(long)]
+    pub by_unit: bool,
+    /// The units that have not reported.
+    #[arg(long, conflicts_with = "by_unit")]
+    pub missing: bool,
+    /// Count anew by the second way.
+    #[arg(long, conflicts_with_all = ["by_unit", "missing", "period"])]
+    pub check: bool,
+    /// Close a period.
+    #[arg(long, value_name = "PERIOD", requires = "metric", conflicts_with_all = ["by_unit", "missing", "period", "check"])]
+    pub close: Option<String>,
 }
 
 /// `verify`.
@@ -511,7 +539,7 @@ pub struct RepliesArgs {
     #[arg(value_name = "RECORD")]
     pub record: String,
     /// Only those who have not.
-    #[arg(long)]
+    #[arg(id = "unanswered", long = "missing")]
     pub missing: bool,
 }
 

@@ -45,6 +45,13 @@ codes! {
     UNKNOWN_UNIT "unknown_unit" BadInput "No unit has this id, code, path or name.";
     AMBIGUOUS_UNIT "ambiguous_unit" BadInput "Several units have this name.";
     UNIT_NEEDED "unit_needed" BadInput "The device serves several units and none was chosen.";
+    UNKNOWN_METRIC "unknown_metric" BadInput "The schema has no such metric.";
+    BAD_PERIOD "bad_period" BadInput "The argument is not a period.";
+    OTHER_PERIOD "other_period" BadInput "The metric is kept by another kind of period.";
+    PERIOD_OPEN "period_open" BadInput "The period is not over and cannot be closed.";
+    PERIOD_CLOSED "period_closed" BadInput "The period was closed already; that stands for ever.";
+    METRIC_REACH "metric_reach" Refused "The metric is not shown at this level.";
+    FIGURES_DIFFER "figures_differ" Damaged "Figures counted anew are others than those kept.";
     BAD_VALUE "bad_value" BadInput "A field does not take this value.";
     BAD_DATE "bad_date" BadInput "The value is not a date.";
     UNKNOWN_CHOICE "unknown_choice" BadInput "The field has no such choice.";

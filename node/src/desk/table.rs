@@ -113,6 +113,8 @@ pub struct Table {
     seen_news: u64,
     /// Commits in the quarantine when what waits there was last told.
     seen_aside: usize,
+    /// How often figures had been said when they were last passed on.
+    seen_figures: u64,
     quotas: Quotas,
 }
 
@@ -127,7 +129,7 @@ impl Table {
     #[must_use]
     pub fn with_quotas(replica: &Replica, rates: QuotaRates) -> Self {
         let (seen_news, quotas) = (replica.engine.news_end(), Quotas::new(rates));
-        Self { sessions: BTreeMap::new(), seen_news, seen_aside: usize::MAX, quotas }
+        Self { sessions: BTreeMap::new(), seen_news, seen_aside: usize::MAX, seen_figures: 0, quotas }
     }
 
     /// The devices of the sessions open now, each once.
@@ -189,8 +191,10 @@ impl Table {
         let now = replica.label()?;
         let limits = SealLimits { entries: replica.config().seal_entries_max, ..SealLimits::default() };
         let seal_after = replica.config().seal_after_s.saturating_mul(1_000);
+        let figures = replica.figures_published();
         let Replica { store, engine, rng, .. } = replica;
         let rng = &mut **rng;
+        let seen_figures = &mut self.seen_figures;
         let seen_news = self.seen_news;
         let seen_aside = &mut self.seen_aside;
         let sessions = &mut self.sessions;
@@ -272,9 +276,13 @@ impl Table {
                 }
             }
             // What waits here is told upward when it changes, to a link that is up as well.
-            if linked && engine.aside_count() != *seen_aside {
-                *seen_aside = engine.aside_count();
-                engine.tell_waiting(s, now)?;
+            let (aside, said) = (engine.aside_count() != *seen_aside, figures != *seen_figures);
+            if linked && (aside || said) {
+                if aside {
+                    *seen_aside = engine.aside_count();
+                    engine.tell_waiting(s, now)?;
+                }
+                *seen_figures = figures;
                 for (id, open) in sessions.iter_mut().filter(|(_, o)| !o.closed) {
                     let mut env = Env { store: s, engine, rng, now };
                     let passed = open.session.pass_registers(&mut env);

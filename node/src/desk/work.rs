@@ -164,6 +164,10 @@ impl Work {
             }
         }
         if !self.projecting {
+            match self.replica.publish_figures(false) {
+                Ok(said) => self.look_for_pending |= said,
+                Err(e) => tracing::error!(error = %e, "the figures could not be said"),
+            }
             match self.clean_wait.checked_sub(1) {
                 Some(less) => self.clean_wait = less,
                 None => self.clean(),

@@ -10,6 +10,7 @@ mod bundle;
 mod catalogue;
 mod erase;
 mod errors;
+mod figures;
 mod help;
 mod number;
 mod records;

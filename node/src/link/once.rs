@@ -24,6 +24,9 @@ use tokio::time::Instant;
 /// Redirects followed in one attempt: one a level would do.
 const REDIRECTS_MAX: usize = 4;
 
+/// Steps of projection before a session, so that what is said of figures is up to date: some 2,000 commits.
+const STEPS_BEFORE: usize = 128;
+
 /// One address is tried at most this long: what answers at all on a thin link answers sooner.
 const ADDRESS_WITHIN: Duration = Duration::from_secs(10);
 
@@ -152,6 +155,20 @@ struct Round<'a> {
 impl Round<'_> {
     async fn all(&mut self, mut relay: Option<String>, watch: &mut impl FnMut(&SessionState)) {
         let mut first = BTreeSet::new();
+        // What is said of figures speaks of what is sealed and shown.
+        let said = self.desk.call(|r| {
+            r.seal()?;
+            // A backlog longer than that is for the projector, which holds nobody up.
+            for _ in 0..STEPS_BEFORE {
+                if !r.project_step()? {
+                    break;
+                }
+            }
+            r.publish_figures(true)
+        });
+        if let Some(Err(error)) = said.await {
+            tracing::warn!(%error, "the figures could not be said");
+        }
         loop {
             let known = self.desk.call(|r| routes(r)).await.unwrap_or_default();
             if self.ways.is_empty() {

@@ -19,7 +19,7 @@ impl Replica {
     /// The units among `among` that a record asks: below the unit that issued it, and addressed if it names units.
     /// A word in the address that names no unit known here asks nobody here.
     #[must_use]
-    pub fn asked(&self, collection: &Collection, record: &ProjectedRow, among: &[UnitId]) -> Vec<UnitId> {
+    pub fn units_asked(&self, collection: &Collection, record: &ProjectedRow, among: &[UnitId]) -> Vec<UnitId> {
         let charter = self.engine.charter();
         let addressed = collection.addressed.as_deref().and_then(|field| match record.values.get(field) {
             Some(Value::Set(words)) if !words.is_empty() => Some(words),

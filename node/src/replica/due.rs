@@ -160,7 +160,7 @@ impl Replica {
         if rule.answered_by.is_none() {
             return units.iter().copied().filter(|u| *u == record.unit).collect();
         }
-        let mut asked = self.asked(collection, record, units);
+        let mut asked = self.units_asked(collection, record, units);
         asked.retain(|u| !answered.contains(&(record.id, *u)));
         asked
     }

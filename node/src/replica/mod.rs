@@ -10,6 +10,7 @@ mod due;
 mod edit;
 mod encrypt;
 mod erase;
+mod figures;
 mod project;
 mod query;
 mod repair;
@@ -19,6 +20,7 @@ mod verify;
 pub use answers::Answers;
 pub use due::{DueList, DueRow};
 pub use edit::ImportRecord;
+pub use figures::{Difference, FigureQuery, FigureRow, MissingUnit, RollupError};
 pub use query::{ConflictRow, HistoryField, HistoryStep, RecordView, Shown};
 pub use repair::Repaired;
 pub(crate) use status::unsent;
@@ -168,6 +170,7 @@ pub struct Replica {
     pub rng: Randomness,
     clock: Clock,
     builtin: Option<Schema>,
+    figures: figures::Following,
 }
 
 impl Replica {
@@ -222,7 +225,8 @@ impl Replica {
         let org = store.org();
         let engine = store.group(|s| Engine::open(s, org, key, Arc::new(ZstdCodec), &mut rng))?;
         let builtin = Some(sampan_core::schema::builtin());
-        let mut replica = Self { dir, file, config, store, engine, rng, clock, builtin };
+        let figures = figures::Following::default();
+        let mut replica = Self { dir, file, config, store, engine, rng, clock, builtin, figures };
         replica.notice_clone(facts)?;
         replica.follow_schema()?;
         Ok(replica)

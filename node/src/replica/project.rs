@@ -31,18 +31,18 @@ impl Replica {
         let Some(schema) = self.schema().cloned() else { return Ok(()) };
         let mark = format!("{}/{}", schema.name, schema.version).into_bytes();
         let before = self.store.meta(META_PROJECTED_SCHEMA)?;
-        if before.as_deref() == Some(mark.as_slice()) {
-            return Ok(());
+        if before.as_deref() != Some(mark.as_slice()) {
+            self.store.group(|s| {
+                s.follow_schema(&schema)?;
+                if before.is_some() {
+                    s.mark_all_dirty()?;
+                }
+                let mut batch = Batch::default();
+                batch.meta.insert(META_PROJECTED_SCHEMA.into(), Some(mark));
+                s.write(&batch)
+            })?;
         }
-        self.store.group(|s| {
-            s.follow_schema(&schema)?;
-            if before.is_some() {
-                s.mark_all_dirty()?;
-            }
-            let mut batch = Batch::default();
-            batch.meta.insert(META_PROJECTED_SCHEMA.into(), Some(mark));
-            s.write(&batch)
-        })
+        self.follow_figures(&schema)
     }
 
     /// Projects a bounded amount of what was stored since; true when there is more.
@@ -68,6 +68,7 @@ impl Replica {
             let mut opened: BTreeSet<RecordKey> = BTreeSet::new();
             for f in &feed {
                 let author = f.commit.header().device;
+                s.hear(&f.commit.header().space, f.commit.header().time)?;
                 for (entry, place) in f.commit.payload().entries.iter().zip(&f.entries) {
                     let Some((key, status)) = place else { continue };
                     if opened.contains(key) {

@@ -51,6 +51,9 @@ impl Replica {
             self.project()?;
             self.check_rows(&mut report)?;
         }
+        if report.damaged.is_empty() {
+            self.store.check_kept_figures(&mut report)?;
+        }
         Ok(report)
     }
 

@@ -89,6 +89,8 @@ pub struct SqliteStore {
     depth: Cell<u32>,
     cache: RefCell<PackCache>,
     data_version: Cell<Option<i64>>,
+    /// What the figures of the rows are kept by.
+    figures: projection::FigurePlan,
 }
 
 impl std::fmt::Debug for SqliteStore {
@@ -237,6 +239,7 @@ impl SqliteStore {
             depth: Cell::new(0),
             cache: RefCell::new(PackCache::new((cache_kib * 1_024 / 4) as usize)),
             data_version: Cell::new(None),
+            figures: projection::FigurePlan::default(),
         })
     }
 
@@ -275,10 +278,12 @@ impl SqliteStore {
         let (end, undo) =
             if outermost { ("COMMIT", "ROLLBACK") } else { ("RELEASE inner", "ROLLBACK TO inner; RELEASE inner") };
         let ended = match &result {
+            Ok(Ok(_)) if outermost => self.settle_figures().and_then(|()| self.run(end)),
             Ok(Ok(_)) => self.run(end),
             Ok(Err(_)) | Err(_) => Ok(()),
         };
         if ended.is_err() || !matches!(result, Ok(Ok(_))) {
+            self.forget_figures(outermost);
             // Positions of packs are given again after a rollback: what was decoded may be another.
             self.cache.borrow_mut().clear();
             // Fails only where SQLite has undone it already, which is what is wanted.

@@ -51,8 +51,6 @@ pub enum Command {
     Narrow(NarrowArgs),
     /// What lies in the quarantine.
     Quarantine(QuarantineArgs),
-    /// Later.
-    Rollup(LaterArgs),
     /// Who has not been heard of.
     Silent(SilentArgs),
     /// Work with records.

@@ -39,7 +39,6 @@ pub fn dispatch(command: &Command, app: &mut App) -> Result<ExitCode, CliError> 
         Command::Revoke(a) => revoke(a, app),
         Command::Narrow(a) => narrow_grant(a, app),
         Command::Quarantine(a) => super::quarantine::quarantine(a, app),
-        Command::Rollup(a) => later(a, "rollup", app),
         Command::Silent(a) => super::silent::silent(a, app),
         Command::Record(command) => node::record(command, app),
         Command::Upkeep(UpkeepCommand::Status(a)) => status::status(a, app),

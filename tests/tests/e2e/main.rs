@@ -25,6 +25,7 @@ mod links;
 mod one_pc;
 mod readme;
 mod recovery;
+mod rollup;
 mod silent;
 mod taken;
 mod waiting;

@@ -16,6 +16,7 @@ use sampan_core::pack::{self, Stored, StoredColumns};
 use sampan_core::record::ids::{birth_actor, identity_actor, identity_id, record_id};
 use sampan_core::record::{birth, identity_creation};
 use sampan_core::register::{Ack, Beacon, Heartbeat, Register, SignedRegister, Waiting, ack_leaf, ack_root};
+use sampan_core::rollup::{Closing, Report, Said};
 use sampan_core::scope::{Item, Shared};
 use sampan_core::testing::{Writer, test_org, test_time, test_unit, up_space};
 use sampan_core::value::{Kind, Value};
@@ -210,6 +211,12 @@ fn registers() {
     );
     plain::<Waiting>("waiting", &waiting(), "waiting(units[unit(unit commits oldest)] more)");
     plain::<Beacon>("beacon", &beacon(), "beacon(number day charter commits above)");
+    plain::<Report>("report", &report(), "report(spaces[space(reach digest)])");
+    let figure = "figures[figure(period by[] n high low best)]";
+    let corrected = "corrected[line(period by[] old new at author unit record)]";
+    let shape = format!("said({figure} commits units[unit(unit at)] too_large {corrected})");
+    plain::<Said>("said", &said(), &shape);
+    plain::<Closing>("closing", &closing(), &format!("closing({figure} reported expected oldest)"));
     plain::<Holder>("holder", &holder(), "holder(salt name)");
     hash("ack_leaf", &ack_leaf(&leaves()[0]), "tagged hash `ack-leaf` of the unit 16 x 01 and the digest 32 x 81");
     hash(

@@ -19,6 +19,7 @@ use sampan_core::pack::{self, PackScope, Stored};
 use sampan_core::record::ids::record_id;
 use sampan_core::record::{Document, EditContext, create};
 use sampan_core::register::{Ack, Beacon, Heartbeat, Register, SignedRegister, Waiting, WaitingUnit, ack_root, names};
+use sampan_core::rollup::{Closing, Corrected, Figure, Report, Said, SaidFigure, Scalar, SpaceAt, UnitAt};
 use sampan_core::testing::{test_key, test_org, test_time, test_unit, up_space};
 use sampan_core::time::Millis;
 use sampan_core::value::{Edit, Kind, Value};
@@ -157,6 +158,45 @@ pub fn heartbeat() -> Heartbeat {
 pub fn waiting() -> Waiting {
     let row = |n: u8, commits| WaitingUnit { unit: test_unit(n), commits, oldest: test_time(650) };
     Waiting { units: vec![row(2, 1), row(3, 300)], more: 24 }
+}
+
+pub fn report() -> Report {
+    let at = |reach, n: u8| SpaceAt { reach, digest: [n; 8] };
+    Report { spaces: vec![at(0, 0x91), at(1, 0x92)] }
+}
+
+pub fn said() -> Said {
+    let figure =
+        |period: &str, n, total, best| SaidFigure::of(period, &["official".into()], &Figure { n, total, best });
+    Said {
+        figures: vec![
+            figure("", 3, 0, None),
+            figure("2026-11", 24, -1, Some(Scalar::Num(-5))),
+            figure("2026-12", 300, i128::from(u64::MAX) + 1, Some(Scalar::Text("2026-12-01".into()))),
+        ],
+        commits: 25,
+        units: vec![UnitAt { unit: test_unit(2), at: test_time(650) }],
+        too_large: false,
+        corrected: vec![corrected()],
+    }
+}
+
+fn corrected() -> Corrected {
+    Corrected {
+        period: "2026-11".into(),
+        by: Vec::new(),
+        old: "2".into(),
+        new: "1".into(),
+        at: test_time(660),
+        author: device(1),
+        unit: test_unit(2),
+        record: RecordId([0x71; 16]),
+    }
+}
+
+pub fn closing() -> Closing {
+    let Said { figures, .. } = said();
+    Closing { figures, reported: 2_309, expected: 2_310, oldest: Some(test_time(640)) }
 }
 
 pub fn beacon() -> Beacon {

@@ -20,6 +20,7 @@ mod list;
 mod passphrase;
 mod recovery;
 mod replies;
+mod rollup;
 mod show;
 pub mod status;
 #[cfg(test)]
@@ -72,6 +73,7 @@ pub fn record(command: &RecordCommand, app: &mut App) -> Result<ExitCode, CliErr
 pub fn upkeep(command: &UpkeepCommand, app: &mut App) -> Result<ExitCode, CliError> {
     match command {
         UpkeepCommand::Status(args) => status::status(args, app),
+        UpkeepCommand::Rollup(args) => rollup::rollup(args, app),
         UpkeepCommand::Verify(args) => verify::verify(args, app),
         UpkeepCommand::Audit(args) => audit::audit(args, app),
         UpkeepCommand::Doctor(args) => doctor::doctor(args, app),

@@ -61,7 +61,7 @@ pub(super) fn replies(args: &RepliesArgs, app: &mut App) -> Result<ExitCode, Cli
         return Err(app.error(&codes::NOT_ANSWERED, &[("collection", &name)]).at(id.to_string()));
     }
     let among = replica.units_and_below();
-    let asked = question.as_ref().map(|(c, row)| replica.asked(c, row, &among)).unwrap_or_default();
+    let asked = question.as_ref().map(|(c, row)| replica.units_asked(c, row, &among)).unwrap_or_default();
     let mut rows: Vec<Row> = asked
         .into_iter()
         .map(|unit| Row { unit, asked: true, replies: by_unit.remove(&unit).unwrap_or_default() })

@@ -7,6 +7,7 @@
 use super::super::SqliteStore;
 use super::super::error::Fault;
 use super::tables;
+use sampan_core::store::RecordKey;
 
 /// A collection's table and search index, quoted.
 pub(in super::super) struct Leftover {
@@ -31,6 +32,7 @@ impl SqliteStore {
     /// Removes the rows of a record by its position, and what search finds them by.
     pub(in super::super) fn drop_leftovers(&self, record: i64) -> Result<(), Fault> {
         for Leftover { collection, table, index } in self.leftovers()? {
+            self.uncount(&collection, RecordKey(record.cast_unsigned()))?;
             let sql = format!("DELETE FROM {table} WHERE _record = ?1 RETURNING _removed");
             let shown = self.one(&sql, [record], |r| Ok(r.get::<_, bool>(0)?))?;
             let Some(removed) = shown else { continue };

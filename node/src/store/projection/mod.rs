@@ -10,6 +10,9 @@
 //! NULL. Names in SQL come from a parsed schema only, and are quoted; every value is bound.
 
 mod check;
+#[cfg(test)]
+mod figure_tests;
+mod figures;
 mod leftover;
 mod query;
 mod search;
@@ -17,6 +20,7 @@ mod tables;
 #[cfg(test)]
 mod tests;
 
+pub(super) use figures::FigurePlan;
 pub(super) use leftover::Leftover;
 
 use super::SqliteStore;
@@ -93,6 +97,8 @@ impl SqliteStore {
 
     fn put_row(&self, collection: &Collection, record: RecordKey, row: &ProjectedRow) -> Result<(), Fault> {
         let before = self.traces(collection, record)?;
+        let counted = self.counts_rows_of(&collection.id);
+        let old = if counted && before.is_some() { self.read_row(collection, record)? } else { None };
         let table = tables::table(&collection.id);
         let mut names = String::from(OWN_COLUMNS);
         let mut holes = String::from("?1, ?2, ?3, ?4, ?5, ?6, ?7");
@@ -119,6 +125,9 @@ impl SqliteStore {
         }
         let sql = format!("INSERT OR REPLACE INTO {table} ({names}) VALUES ({holes})");
         self.conn.prepare_cached(&sql)?.execute(rusqlite::params_from_iter(bound))?;
+        if counted {
+            self.count_row(collection, old.as_ref(), Some(&Self::as_stored(collection, row)?))?;
+        }
         let shown = i64::from(!row.removed) - before.as_ref().map_or(0, |b| i64::from(!b.removed));
         self.count_shown(collection, shown)?;
         let words = search::words_of(collection, &row.values);
@@ -130,6 +139,10 @@ impl SqliteStore {
 
     fn drop_row(&self, collection: &Collection, record: RecordKey) -> Result<(), Fault> {
         let Some(before) = self.traces(collection, record)? else { return Ok(()) };
+        if self.counts_rows_of(&collection.id) {
+            let old = self.read_row(collection, record)?;
+            self.count_row(collection, old.as_ref(), None)?;
+        }
         let sql = format!("DELETE FROM {} WHERE _record = ?1", tables::table(&collection.id));
         self.conn.prepare_cached(&sql)?.execute([int(record.0)])?;
         self.count_shown(collection, -i64::from(!before.removed))?;
