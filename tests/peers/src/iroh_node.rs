@@ -102,8 +102,10 @@ async fn arrive(events: &mut Events, n: usize) {
     }
 }
 
-/// Reads events until a sync has ended well; one of two at once may be given up, and the other goes on.
-async fn finished(events: &mut Events) {
+/// Reads events of both ends until one of them says that a sync has ended well. The end that dialled may be
+/// told of a lost connection instead: the other closes as soon as it has all that it wanted.
+async fn finished(events: impl Stream<Item = anyhow::Result<LiveEvent>> + Unpin) {
+    let mut events = events;
     loop {
         if let LiveEvent::SyncFinished(sync) = events.next().await.expect("events").expect("an event")
             && sync.result.is_ok()
@@ -191,11 +193,12 @@ impl Iroh {
             }
             // What is still under way for the last link.
             tokio::time::sleep(SETTLED).await;
+            let ours: Events = Box::pin(doc.subscribe().await.expect("events"));
             let (began, before, bytes) = (Instant::now(), cpu(), node.bytes());
             theirs.start_sync(ticket.nodes.clone()).await.expect("syncing");
             match edits {
                 Some(edits) => arrive(events, edits.places.len()).await,
-                None => finished(events).await,
+                None => finished(futures_util::stream::select(events, ours)).await,
             }
             let (time, bytes) = (began.elapsed(), Some(node.bytes() - bytes));
             Cost { time, cpu: cpu().saturating_sub(before), bytes, note: String::new() }
