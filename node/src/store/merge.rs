@@ -1,7 +1,8 @@
 //! Merging in the background: small packs of one log become one, step by step.
 //!
 //! It does not: decide when there is time for it (the desk, and the end of a one-shot sync, do), touch signatures,
-//! entries or what `hist` says, or merge what holds holes, what a fork left, or what is large already.
+//! entries or what `hist` says, or merge what holds holes, what a fork left, charters (they are small, and read whole at every start), or what is
+//! large already.
 //!
 //! What came is looked at once, in the order of storage, up to a mark that is kept. Of each log that has something there,
 //! the small packs at its end are taken together: the newest first go into a pack of their own, which is merged with the
@@ -16,8 +17,10 @@ use super::SqliteStore;
 use super::error::{Fault, damaged};
 use super::rows::{self, int};
 use super::write::pack_hash;
+use sampan_core::id::Flow;
 use sampan_core::limits::{
-    MERGE_PACKS_MIN, MERGE_STEP_COMMITS, MERGE_STEP_ENTRIES, MERGED_BYTES_MAX, MERGED_ENTRIES_MAX,
+    FRAME_ENTRIES_MAX, FRAME_PAYLOAD_BYTES_MAX, MERGE_PACKS_MIN, MERGE_STEP_COMMITS, MERGE_STEP_ENTRIES,
+    MERGED_BYTES_MAX, MERGED_ENTRIES_MAX,
 };
 use sampan_core::log::{Commit, Payload, Secret};
 use sampan_core::pack::{self, PackScope};
@@ -47,6 +50,10 @@ impl Default for MergeLimits {
         Self { entries: MERGED_ENTRIES_MAX, bytes: MERGED_BYTES_MAX }
     }
 }
+
+/// Bytes of an entry as it lies, on the average of its pack, above which the pack stays as it is: of a merged pack each
+/// entry counts for the same, and what a frame takes must fit it whichever they are.
+const ENTRY_BYTES_MAX: usize = (FRAME_PAYLOAD_BYTES_MAX / FRAME_ENTRIES_MAX) as usize;
 
 /// What one step did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -170,8 +177,10 @@ impl SqliteStore {
         limits: MergeLimits,
         planned: &[Merge],
     ) -> Result<Vec<Small>, Fault> {
-        let forked = self.one("SELECT forked FROM logs WHERE id = ?1", [log], |r| Ok(r.get(0)?))?;
-        if forked != Some(false) {
+        let sql = "SELECT l.forked, s.key FROM logs l JOIN spaces s ON s.id = l.space WHERE l.id = ?1";
+        let straight =
+            self.one(sql, [log], |r| Ok(!r.get::<_, bool>(0)? && rows::space(r, 1)?.flow != Flow::Charter))?;
+        if straight != Some(true) {
             return Ok(Vec::new());
         }
         let sql =
@@ -204,7 +213,8 @@ impl SqliteStore {
             last.entries += entries as usize;
             last.commits.push((at, of));
             total += entries as usize;
-            if last.entries > limits.entries / 2 || last.packed > limits.packed() / 2 {
+            let heavy = last.packed > ENTRY_BYTES_MAX * last.entries;
+            if last.entries > limits.entries / 2 || last.packed > limits.packed() / 2 || missing == 0 && heavy {
                 // It is large enough, and what is older is so as well.
                 missing = -1;
                 break;

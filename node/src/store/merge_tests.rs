@@ -224,6 +224,17 @@ fn what_is_damaged_forked_or_too_little_stays_as_it_is() {
     for (key, commit) in keys.iter().zip(&made).filter(|(key, _)| **key != keys[5]) {
         assert_eq!(&store.commit(*key).unwrap(), commit);
     }
+    // Large ones, which a frame might not hold if they counted for less.
+    let (_dir, _path, mut store) = fresh();
+    let (mut w, mut last) = (Writer::new(6), None::<Commit>);
+    for n in 0..40 {
+        let parents: Vec<&Commit> = last.iter().collect();
+        let commit = w.one(up_space(1), &parents, &format!("page {n} ").repeat(if n < 20 { 400 } else { 1 }));
+        store.write(&batch_of(&store, &[&commit])).unwrap();
+        last = Some(commit);
+    }
+    assert_eq!(all_steps(&mut store, MergeLimits::default()), 20);
+    sound(&store);
     let (_dir, _path, mut store) = fresh();
     let mut w = Writer::new(5);
     let first = w.one(up_space(1), &[], "the root of both");
