@@ -191,6 +191,16 @@ pub const REGISTERS_SCANNED_MAX: u64 = 256;
 pub const REPACK_ENTRIES_MAX: usize = 256;
 /// Bytes such a pack may inflate to, so that the group with its headers fits a frame.
 pub const REPACK_BYTES_MAX: usize = 768 << 10;
+/// Entries in one pack that small ones are merged into: what is sent of it is read from it, and packed anew.
+pub const MERGED_ENTRIES_MAX: usize = 4_096;
+/// Bytes of such a pack once it is read: a fourth of the least memory that a store keeps read packs in.
+pub const MERGED_BYTES_MAX: usize = 1 << 20;
+/// Fewer packs than these are not merged, and fewer new commits not looked at.
+pub const MERGE_PACKS_MIN: usize = 16;
+/// Commits that one step of merging looks at.
+pub const MERGE_STEP_COMMITS: usize = 256;
+/// Entries after which a step of merging packs no more: a few hundredths of a second of an old PC.
+pub const MERGE_STEP_ENTRIES: usize = 2_048;
 /// Units in one acknowledgement: with their digests they fit a frame several times over.
 pub const ACK_LEAVES_MAX: usize = 4_096;
 /// Acknowledgements that a session keeps until the charter shows their signers: a statement of every level

@@ -6,7 +6,7 @@
 //! bounds, and yields exactly that length or nothing.
 
 use sampan_core::limits::PACK_INFLATED_BYTES_MAX;
-use sampan_core::pack::Codec;
+use sampan_core::pack::{BARE_BYTES_MAX, Codec};
 use std::cell::RefCell;
 use zstd::zstd_safe::{CCtx, CParameter, DCtx};
 
@@ -63,9 +63,45 @@ impl Codec for ZstdCodec {
         (found == len && out.len() == len).then_some(out)
     }
 
+    fn compress_bare(&self, raw: &[u8], dictionary: &'static [u8]) -> Vec<u8> {
+        match bare(&block(raw, dictionary), raw.len()) {
+            Some(packed) => packed,
+            None => raw.to_vec(),
+        }
+    }
+
+    fn inflate_bare(&self, packed: &[u8], len: usize, dictionary: &'static [u8]) -> Option<Vec<u8>> {
+        // A block of one byte says what all of its bytes are.
+        let (kind, size) = if packed.len() == 1 { (KIND_SAME, len) } else { (KIND_COMPRESSED, packed.len()) };
+        let size = u32::try_from(size).ok().filter(|n| *n <= BARE_BYTES_MAX as u32)?;
+        let head = (size << 3 | kind << 1 | 1).to_le_bytes();
+        self.inflate_with(&[&[BARE_FRAME, BARE_WINDOW][..], &head[..3], packed].concat(), len, dictionary)
+    }
+
     fn columnar(&self) -> bool {
         true
     }
+}
+
+/// What a frame says before its only block, where a bare block stands: nothing but a window of [`BARE_BYTES_MAX`].
+const BARE_FRAME: u8 = 0;
+const BARE_WINDOW: u8 = 7 << 3;
+/// Kinds of blocks.
+const KIND_SAME: u32 = 1;
+const KIND_COMPRESSED: u32 = 2;
+
+/// The content of the only block of a frame without its first four bytes; `None` where it is not like that.
+fn bare(frame: &[u8], len: usize) -> Option<Vec<u8>> {
+    let (&[BARE_FRAME, _], rest) = frame.split_first_chunk::<2>()? else { return None };
+    let (head, content) = rest.split_first_chunk::<3>()?;
+    let head = u32::from_le_bytes([head[0], head[1], head[2], 0]);
+    let (kind, size) = (head >> 1 & 3, (head >> 3) as usize);
+    let whole = match kind {
+        KIND_SAME => content.len() == 1 && size == len,
+        KIND_COMPRESSED => content.len() > 1 && content.len() == size,
+        _ => false,
+    };
+    (head & 1 == 1 && whole && len <= BARE_BYTES_MAX).then(|| content.to_vec())
 }
 
 /// Up to so many bytes a block is small.
@@ -141,6 +177,30 @@ mod tests {
         assert_eq!(ZstdCodec.inflate(&packed[..packed.len() - 1], raw.len()), None);
         assert_eq!(ZstdCodec.inflate(b"no frame", 8), None);
         assert_eq!(ZstdCodec.inflate(&ZstdCodec.compress(b""), 0), Some(Vec::new()));
+    }
+
+    #[test]
+    fn a_bare_block_comes_back_or_not_at_all() {
+        static WORDS: &[u8] = b"minutes of the branch meeting";
+        let text = b"minutes of the branch meeting of spring ".repeat(9);
+        let (same, chance) = (vec![7; 900], (0..=255).map(|n: u8| n.wrapping_mul(91) ^ 0x55).collect::<Vec<u8>>());
+        let long: Vec<u8> = text.iter().copied().cycle().take(BARE_BYTES_MAX).collect();
+        for raw in [text.clone(), same, long, b"abc".to_vec(), chance] {
+            for dictionary in [&[], WORDS] {
+                let packed = ZstdCodec.compress_bare(&raw, dictionary);
+                assert!(packed.len() <= raw.len());
+                if packed.len() < raw.len() {
+                    assert_eq!(ZstdCodec.inflate_bare(&packed, raw.len(), dictionary), Some(raw.clone()));
+                    let wrong = ZstdCodec.inflate_bare(&packed, raw.len() + 1, dictionary);
+                    assert!(wrong.is_none() || packed.len() == 1, "{} bytes", raw.len());
+                    assert_eq!(ZstdCodec.inflate_bare(&packed[..packed.len() - 1], raw.len(), dictionary), None);
+                }
+            }
+        }
+        let packed = ZstdCodec.compress_bare(&text, WORDS);
+        assert!(packed.len() + 5 <= ZstdCodec.compress_with(&text, WORDS).len());
+        assert_eq!(ZstdCodec.inflate_bare(&[], 5, &[]), None);
+        assert_eq!(ZstdCodec.inflate_bare(&[1], BARE_BYTES_MAX + 1, &[]), None);
     }
 
     #[test]

@@ -126,7 +126,7 @@ impl Engine {
             let payloads: Vec<&Payload> = payloads.iter().collect();
             let chain = Chain::above(store, (space, device), &first.header().parents)?;
             let scope = PackScope { org: self.org, space };
-            let pack = pack::encode_after(&scope, &payloads, &*self.codec, &out.pack, &chain);
+            let pack = pack::encode_after(&scope, &payloads, &*self.codec, &out.pack, &chain, peer.dense);
             if let Some(e) = chain.failed.take() {
                 return Err(e);
             }
@@ -162,6 +162,8 @@ const OPENED_BYTES_MAX: usize = 4 << 10;
 pub(crate) struct Reader {
     /// Columnar packs.
     pub(crate) columns: bool,
+    /// Dense packs.
+    pub(crate) dense: bool,
     /// What the first commit builds on: what follows from that may be left out of the pack.
     pub(crate) after: bool,
     /// Its parent: what follows from that may be left out of the headers, under this number.

@@ -1,15 +1,15 @@
-//! The columnar pack, forms 2 and 5: what repeats from change to change once, and the values field by field.
+//! The columnar pack, forms 2, 5 and 6: what repeats from change to change once, and the values field by field.
 //!
 //! It does not: repeat the terms of [`formats`](super::formats) (LEB128, *signed*, *prefixed*, record reference).
 //!
 //! Invariants: what a reader rebuilds is judged by its hash, the Merkle root and the signature, as ever: a pack has more
-//! than one right form, and a writer may find a shorter one. The files `pack_in_columns.hex` and `pack_after_others.hex`
-//! are examples that are read for ever.
+//! than one right form, and a writer may find a shorter one. The files `pack_in_columns.hex`, `pack_after_others.hex` and
+//! `pack_dense_after_others.hex` are examples that are read for ever.
 //!
 //! # Blocks
 //!
 //! ```text
-//! u8 form          2, or 5 where entries of earlier commits are named
+//! u8 form          2, or 5 or 6 where entries of earlier commits are named
 //! LEB128 length    of everything below once it is inflated (the bytes inside the blocks), at most 16777216
 //! LEB128 hashes    how many dependencies are named by their hash
 //! block            the first: LEB128 length of the head, the head, the small bodies end to end
@@ -74,6 +74,22 @@
 //! zero bytes, at most 18, as a decimal number · 5, numbers: days since 1 March of the year 0, for YYYY-MM-DD · 6, body: 16
 //! bytes each, for UUIDs in lower case with hyphens · 7, body: a table of words, body: for each text LEB128 of word
 //! plus one for each word between single spaces, then 0 · 8: as 7, between a comma with a space.
+//!
+//! # Form 6: dense
+//!
+//! As form 5, and on a link alone, to an end that speaks protocol 3. It differs in three things:
+//!
+//! - A block of at most 131072 raw bytes that is packed is the content of a zstd block alone: the frame's head (`00 38`: a
+//!   window of 128 KiB) and the block's (one block, the last; compressed, or of one repeated byte where it is one byte
+//!   long) follow from the lengths.
+//! - In the place of the steps stands the column of *places*, and the indexes are not there: LEB128 `each` (1 to 256),
+//!   LEB128 of the greatest number of steps times two, plus one if numbers are differences, LEB128 of the first number,
+//!   numbers: the others (signed differences from the one before, or as they are). A number divided by `each` is how many
+//!   steps fewer than the greatest, what remains is the index.
+//! - *Numbers* may be: u8 4, LEB128 least, LEB128 `most`, body: each minus the least, as digits in base `most` + 1, the
+//!   first the lowest, as many to a number as stay within 2 to the power of 64, each number in as many bits as the
+//!   greatest such number needs, lowest first; the last number has the digits that are left · 5: as 4, of signed numbers.
+//!   They take the place of 2 and 3.
 //!
 //! # Limits
 //!

@@ -169,13 +169,13 @@
 //!
 //! ```text
 //! u8 form        0 stored, 1 compressed (zstd), 2 columnar, 3 and 4: as 0 and 1, with holes, 5 columnar after
-//!                earlier commits; 6 and above: later versions
+//!                earlier commits, 6 the same, dense; 7 and above: later versions
 //! LEB128 length  of the body, at most 16777216
 //! the body       as it is (form 0), or compressed (form 1)
 //! ```
 //!
 //! With form 0 exactly `length` bytes follow; with form 1 the rest inflates to exactly that. The form is
-//! the sender's choice; nothing signed depends on it. Forms 2 and 5 have a body of their own: see
+//! the sender's choice; nothing signed depends on it. Forms 2, 5 and 6 have a body of their own: see
 //! [`columns`](super::columns). **The body** of the others:
 //!
 //! ```text
@@ -383,7 +383,7 @@
 //! | 9 | Acks | list of *ack sets* |
 //! | 10 | Mark | one record `[number uint, frames uint, digests, answer bool, clock time]` |
 //! | 11 | Deposit | one record `[reason text, group (optional), list of space frontiers, taken uint, last bool]` |
-//! | 12 | Plain | list of commit ids, list of uints (numbers of groups with brief headers): send these again, with whole headers and in a pack that is not of form 5 |
+//! | 12 | Plain | list of commit ids, list of uints (numbers of groups with brief headers): send these again, with whole headers and in a pack that is not of form 5 or 6 |
 //! | 13 | Greeting | one record `[since bytes 16, same bool, acks bytes 16, fallback bool, cursor (optional)]` |
 //! | 14 | Greeted | one record `[store epoch, clock time, same bool, cursor (optional)]` |
 //! | 15 | SayHello | none |

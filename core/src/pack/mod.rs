@@ -5,7 +5,7 @@
 //!
 //! Layout: one byte of form, the raw length as LEB128, the bytes. Forms: 0 verbatim, stored; 1
 //! verbatim, compressed by the codec; 2 columnar; 3 and 4 as 0 and 1, with the holes that an
-//! erasure left (which is how such commits always lie); 5 as 2, on top of earlier commits. The bodies are written in `verbatim` and `columnar`.
+//! erasure left (which is how such commits always lie); 5 as 2, on top of earlier commits; 6 as 5, denser. The bodies are written in `verbatim` and `columnar`.
 //!
 //! Invariants: everything that the receiver computes is left out (payload hashes, record ids of
 //! creations, magic and checksum of changes); decoding yields exactly the payloads encoded, or an
@@ -41,11 +41,22 @@ pub trait Codec {
     fn inflate_with(&self, packed: &[u8], len: usize, _dictionary: &'static [u8]) -> Option<Vec<u8>> {
         self.inflate_block(packed, len)
     }
+    /// Compresses a block of a dense pack, of at most [`BARE_BYTES_MAX`] bytes: without anything that its length says.
+    fn compress_bare(&self, raw: &[u8], _dictionary: &'static [u8]) -> Vec<u8> {
+        self.compress_block(raw)
+    }
+    /// Inflates what [`Codec::compress_bare`] made with the same dictionary, to exactly `len` bytes.
+    fn inflate_bare(&self, packed: &[u8], len: usize, _dictionary: &'static [u8]) -> Option<Vec<u8>> {
+        self.inflate_block(packed, len)
+    }
     /// Whether packs made with this codec may be columnar; all forms are read with any.
     fn columnar(&self) -> bool {
         false
     }
 }
+
+/// Bytes of a block that is compressed without a frame of its own.
+pub const BARE_BYTES_MAX: usize = 128 << 10;
 
 /// A codec that stores, in columns: for tests of core, and where nothing can be compressed.
 #[derive(Debug, Clone, Copy, Default)]
@@ -85,6 +96,12 @@ impl Codec for Verbatim<'_> {
     fn inflate_with(&self, packed: &[u8], len: usize, dictionary: &'static [u8]) -> Option<Vec<u8>> {
         self.0.inflate_with(packed, len, dictionary)
     }
+    fn compress_bare(&self, raw: &[u8], dictionary: &'static [u8]) -> Vec<u8> {
+        self.0.compress_bare(raw, dictionary)
+    }
+    fn inflate_bare(&self, packed: &[u8], len: usize, dictionary: &'static [u8]) -> Option<Vec<u8>> {
+        self.0.inflate_bare(packed, len, dictionary)
+    }
 }
 
 /// A codec that stores: for tests of core, and the floor of the figures.
@@ -104,6 +121,7 @@ const FORM_STORED: u8 = 0;
 const FORM_COMPRESSED: u8 = 1;
 const FORM_COLUMNAR: u8 = 2;
 const FORM_COLUMNAR_AFTER: u8 = 5;
+const FORM_DENSE_AFTER: u8 = 6;
 const FORM_HOLED_STORED: u8 = 3;
 const FORM_HOLED_COMPRESSED: u8 = 4;
 
@@ -153,7 +171,7 @@ pub fn encode(scope: &PackScope, payloads: &[&Payload], codec: &dyn Codec) -> Ve
     if !codec.columnar() {
         return whole;
     }
-    match columnar::encode(scope, payloads, codec, None) {
+    match columnar::encode(scope, payloads, codec, Past::OWN) {
         Some(columns) if columns.len() + 1 < whole.len() => {
             let mut out = Vec::with_capacity(columns.len() + 1);
             out.push(FORM_COLUMNAR);
@@ -165,7 +183,7 @@ pub fn encode(scope: &PackScope, payloads: &[&Payload], codec: &dyn Codec) -> Ve
 }
 
 /// A pack like this one that names what it can by its place in earlier commits, if it is shorter so. It is for a receiver
-/// that holds those commits, and never for keeping: see [`needs_earlier`].
+/// that holds those commits, and never for keeping: see [`needs_earlier`]. `dense`: the receiver reads form 6.
 #[must_use]
 pub fn encode_after(
     scope: &PackScope,
@@ -173,12 +191,24 @@ pub fn encode_after(
     codec: &dyn Codec,
     pack: &[u8],
     earlier: &dyn Earlier,
+    dense: bool,
 ) -> Option<Vec<u8>> {
-    let columns = columnar::encode(scope, payloads, codec, Some(earlier))?;
+    let columns = columnar::encode(scope, payloads, codec, Past { earlier: Some(earlier), dense })?;
     let mut out = Vec::with_capacity(columns.len() + 1);
-    out.push(FORM_COLUMNAR_AFTER);
+    out.push(if dense { FORM_DENSE_AFTER } else { FORM_COLUMNAR_AFTER });
     out.extend_from_slice(&columns);
     (out.len() < pack.len()).then_some(out)
+}
+
+/// What a columnar body may build on, and how close its numbers lie.
+#[derive(Clone, Copy)]
+struct Past<'a> {
+    earlier: Option<&'a dyn Earlier>,
+    dense: bool,
+}
+
+impl Past<'_> {
+    const OWN: Self = Self { earlier: None, dense: false };
 }
 
 /// Whether a pack may hold changes whose dependencies lie outside it and are named by hash.
@@ -211,13 +241,19 @@ const SMALL_BYTES: usize = 16 << 10;
 /// Whether a pack is columnar, which an older version does not read.
 #[must_use]
 pub fn is_columnar(pack: &[u8]) -> bool {
-    matches!(pack.first(), Some(&(FORM_COLUMNAR | FORM_COLUMNAR_AFTER)))
+    matches!(pack.first(), Some(&(FORM_COLUMNAR | FORM_COLUMNAR_AFTER | FORM_DENSE_AFTER)))
+}
+
+/// Whether a pack is of the denser form, which is newer than columns.
+#[must_use]
+pub fn is_dense(pack: &[u8]) -> bool {
+    pack.first() == Some(&FORM_DENSE_AFTER)
 }
 
 /// Whether a pack can be read only together with earlier commits: it must not be kept as it is.
 #[must_use]
 pub fn needs_earlier(pack: &[u8]) -> bool {
-    pack.first() == Some(&FORM_COLUMNAR_AFTER)
+    matches!(pack.first(), Some(&(FORM_COLUMNAR_AFTER | FORM_DENSE_AFTER)))
 }
 
 /// Decodes a pack that may name entries of earlier commits.
@@ -231,7 +267,9 @@ pub fn decode_after(
     earlier: &dyn Earlier,
 ) -> Result<Vec<Payload>, PackError> {
     match bytes.split_first() {
-        Some((&FORM_COLUMNAR_AFTER, rest)) => columnar::decode(scope, rest, codec, Some(earlier)),
+        Some((&form @ (FORM_COLUMNAR_AFTER | FORM_DENSE_AFTER), rest)) => {
+            columnar::decode(scope, rest, codec, Past { earlier: Some(earlier), dense: form == FORM_DENSE_AFTER })
+        }
         Some(_) | None => decode(scope, bytes, codec),
     }
 }
@@ -256,8 +294,8 @@ fn verbatim_form(scope: &PackScope, payloads: &[&Payload], codec: &dyn Codec) ->
 /// [`PackError`]; nothing larger than the announced size, itself bounded, is ever allocated.
 pub fn decode(scope: &PackScope, bytes: &[u8], codec: &dyn Codec) -> Result<Vec<Payload>, PackError> {
     let (&form, rest) = bytes.split_first().ok_or(PackError::Malformed("it is empty"))?;
-    if form == FORM_COLUMNAR || form == FORM_COLUMNAR_AFTER {
-        return columnar::decode(scope, rest, codec, None);
+    if matches!(form, FORM_COLUMNAR | FORM_COLUMNAR_AFTER | FORM_DENSE_AFTER) {
+        return columnar::decode(scope, rest, codec, Past { earlier: None, dense: form == FORM_DENSE_AFTER });
     }
     let (holed, is_stored) = match form {
         FORM_STORED => (false, true),

@@ -27,8 +27,8 @@ use crate::scope::{Shared, Side};
 use crate::store::{Batch, CommitKey, StoreError};
 use crate::time::Millis;
 use crate::wire::frame::{
-    AckSet, Frame, Group, Hello, Mark, PROTOCOL, PROTOCOL_COLUMNS, PROTOCOL_GREETS, PROTOCOL_MIN, RefuseCode,
-    ScopeDigests, ShortMark, SpaceFrontier, Tree, TreeNode,
+    AckSet, Frame, Group, Hello, Mark, PROTOCOL, PROTOCOL_COLUMNS, PROTOCOL_DENSE, PROTOCOL_GREETS, PROTOCOL_MIN,
+    RefuseCode, ScopeDigests, ShortMark, SpaceFrontier, Tree, TreeNode,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -794,10 +794,12 @@ impl Session {
                     let ids: Vec<CommitId> =
                         group.headers.iter().filter_map(|h| h.trust().ok()).map(|h| h.id()).collect();
                     let columns = self.protocol >= PROTOCOL_COLUMNS;
+                    let dense = self.protocol >= PROTOCOL_DENSE;
                     let thin = columns && self.deposit.is_none() && !ids.iter().any(|id| self.plain.contains(id));
                     let number = thin.then_some(self.numbered + 1);
                     let held = std::mem::replace(group, Group { headers: Vec::new(), pack: Vec::new() });
-                    *group = env.engine.for_peer(env.store, held, &Reader { columns, after: few && thin, number })?;
+                    *group =
+                        env.engine.for_peer(env.store, held, &Reader { columns, dense, after: few && thin, number })?;
                     if group.headers.first().is_some_and(Brief::is) {
                         self.numbered += 1;
                         self.brief.insert(self.numbered, ids);

@@ -65,6 +65,11 @@ struct Checked {
     registers: Vec<(Register, SignedRegister)>,
 }
 
+/// Places of these positions.
+fn places_of(keys: &BTreeSet<CommitKey>) -> impl Iterator<Item = usize> {
+    keys.iter().filter_map(|key| key.0.checked_sub(1)).map(|i| i as usize)
+}
+
 impl std::fmt::Debug for MemStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("MemStore").field("device", &self.device).field("commits", &self.commits.len()).finish()
@@ -152,6 +157,21 @@ impl MemStore {
             logs.insert(self.commits[key.0 as usize - 1].head.header().log());
             for entries in self.hist.values_mut() {
                 entries.retain(|at, _| !matches!(at, EntryAt::Sealed(k, _) if *k == key));
+            }
+        }
+        // Of what remains of a pack each counts for its share.
+        let packs: BTreeSet<usize> =
+            places_of(&self.withdrawn).filter_map(|i| self.commits.get(i).map(|c| c.pack)).collect();
+        for pack in packs {
+            let left: Vec<usize> = self.held_from(0).filter(|i| self.commits[*i].pack == pack).collect();
+            let entries = |i: &usize| u64::from(self.commits[*i].head.header().entries);
+            let total: u64 = left.iter().map(entries).sum();
+            let shares: Vec<(usize, u64)> = left
+                .iter()
+                .map(|i| (*i, (self.packs[pack].bytes.len() as u64 * entries(i)).div_ceil(total.max(1))))
+                .collect();
+            for (i, share) in shares {
+                self.commits[i].bytes = share as u32;
             }
         }
         for log in logs {

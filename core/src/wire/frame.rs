@@ -14,12 +14,14 @@ use crate::time::Millis;
 use crate::wire::{WireError, at_most};
 
 /// The newest session protocol that this version speaks. 2 reads columnar packs and
-/// [`Frame::Plain`], and may open with a [`Greeting`].
-pub const PROTOCOL: u16 = 2;
+/// [`Frame::Plain`], and may open with a [`Greeting`]; 3 reads dense packs.
+pub const PROTOCOL: u16 = 3;
 /// The oldest.
 pub const PROTOCOL_MIN: u16 = 1;
 /// The first whose packs are columnar.
 pub const PROTOCOL_COLUMNS: u16 = 2;
+/// The first whose packs may be dense.
+pub const PROTOCOL_DENSE: u16 = 3;
 /// The first in which a session may open with a [`Greeting`].
 pub const PROTOCOL_GREETS: u16 = 2;
 

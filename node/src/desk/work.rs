@@ -23,6 +23,9 @@ const TICK: Duration = Duration::from_millis(500);
 /// Quiet ticks between two tries to clean the disk of what was erased: each copies the whole database.
 const CLEAN_WAIT_TICKS: u32 = 600;
 
+/// Steps of merging when the desk closes: what one sync brings, and some of what waited.
+const MERGE_STEPS_AT_END: usize = 8;
+
 /// The desk's ends of the channels to a link.
 struct Link {
     outgoing: mpsc::UnboundedSender<Outgoing>,
@@ -43,6 +46,10 @@ pub(super) struct Work {
     next: u64,
     look_for_pending: bool,
     projecting: bool,
+    /// Commits came that small packs may be merged of.
+    merging: bool,
+    /// Steps of merging since the log of the database was cut back.
+    merged: bool,
     /// Commits came that a waiting bundle may go on from.
     look_for_waiting: bool,
     /// Ticks until cleaning is tried again.
@@ -71,6 +78,8 @@ impl Work {
             next: 0,
             look_for_pending: true,
             projecting: true,
+            merging: true,
+            merged: false,
             look_for_waiting: true,
             clean_wait: 0,
             stop: false,
@@ -91,6 +100,12 @@ impl Work {
             tracing::error!(error = %e, "sealing at the end failed");
         }
         self.clean();
+        // One that runs for a moment at a time never idles for long.
+        for _ in 0..MERGE_STEPS_AT_END {
+            if !self.merge() {
+                break;
+            }
+        }
         self.replica
     }
 
@@ -109,7 +124,7 @@ impl Work {
         let now = Instant::now();
         let group = self.turns.pick(now);
         let idle = group.inputs.is_empty() && self.calls.is_empty() && !self.look_for_pending;
-        if !idle || self.stop || self.projecting {
+        if !idle || self.stop || self.projecting || self.merging {
             return group;
         }
         let wait = self.turns.wakes().map_or(TICK, |at| at.saturating_duration_since(now).min(TICK));
@@ -171,6 +186,33 @@ impl Work {
             match self.clean_wait.checked_sub(1) {
                 Some(less) => self.clean_wait = less,
                 None => self.clean(),
+            }
+            if self.merging {
+                self.merging = self.merge();
+                if !self.merging
+                    && std::mem::take(&mut self.merged)
+                    && let Err(e) = self.replica.store.checkpoint()
+                {
+                    tracing::warn!(error = %e, "a checkpoint failed");
+                }
+            }
+        }
+    }
+
+    /// One step of merging small packs; whether there is more to do.
+    fn merge(&mut self) -> bool {
+        match self.replica.store.merge_step() {
+            Ok(step) => {
+                if step.merged > 0 {
+                    self.merged = true;
+                    tracing::debug!(packs = step.merged, into = step.made, "small packs were merged");
+                }
+                step.more
+            }
+            // What is wrong with the store is told by whoever needs it; small packs serve as well.
+            Err(e) => {
+                tracing::warn!(error = %e, "small packs could not be merged");
+                false
             }
         }
     }
@@ -245,6 +287,7 @@ impl Work {
         let look = std::mem::take(&mut self.look_for_pending);
         let (outputs, stored) = self.table.transact(&mut self.replica, inputs, look);
         self.projecting |= stored;
+        self.merging |= stored;
         self.look_for_waiting |= stored;
         for (reply, port) in opened.iter().filter_map(|id| self.opening.remove(id)) {
             // A link that is gone already says so itself.

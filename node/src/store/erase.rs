@@ -9,12 +9,13 @@
 
 use super::SqliteStore;
 use super::error::{Fault, damaged};
+use super::merge::share;
 use super::projection::Leftover;
 use super::rows::{self, int};
-use super::write::{META_LAST_REGISTER, is_change, pack_hash};
+use super::write::{META_LAST_REGISTER, is_change};
 use rusqlite::types::ValueRef;
 use sampan_core::id::{RecordId, UnitId};
-use sampan_core::log::Payload;
+use sampan_core::log::{Payload, Secret};
 use sampan_core::pack::{self, PackScope};
 use sampan_core::store::{Batch, Status, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
@@ -42,10 +43,9 @@ impl SqliteStore {
     }
 
     fn rewrite(&self, pack: i64, hits: &Hits) -> Result<(), Fault> {
-        let sql = "SELECT p.space, p.commits, s.key FROM packs p JOIN spaces s ON s.id = p.space WHERE p.id = ?1";
-        let found = self.one(sql, [pack], |r| Ok((r.get(0)?, r.get(1)?, rows::space(r, 2)?)))?;
-        let (space, commits, space_id): (i64, i64, _) =
-            found.ok_or_else(|| damaged(format!("there is no pack {pack}")))?;
+        let sql = "SELECT p.space, s.key FROM packs p JOIN spaces s ON s.id = p.space WHERE p.id = ?1";
+        let found = self.one(sql, [pack], |r| Ok((r.get(0)?, rows::space(r, 1)?)))?;
+        let (space, space_id): (i64, _) = found.ok_or_else(|| damaged(format!("there is no pack {pack}")))?;
         let mut payloads: Vec<Payload> = self.payloads(pack)?.as_ref().clone();
         // Of commits that were withdrawn the pack may have entries of the record as well: all are of one space.
         let records: BTreeSet<RecordId> = hits.values().flatten().map(|(_, record)| *record).collect();
@@ -71,22 +71,30 @@ impl SqliteStore {
         for (status, n) in gone {
             self.conn.prepare_cached(sql)?.execute((space, status.number(), n))?;
         }
+        let Some(near) = hits.keys().next().and_then(|key| self.near(*key).transpose()).transpose()? else {
+            return Err(damaged(format!("pack {pack} has no commit")));
+        };
+        let held = self.commits_of_pack(pack, &near)?;
         let scope = PackScope { org: self.org, space: space_id };
-        let bytes = pack::encode(&scope, &payloads.iter().collect::<Vec<_>>(), self.codec.as_ref());
-        // Before the old one goes: the greatest position is never given to another.
-        let anew = self
-            .conn
-            .prepare_cached("INSERT INTO packs (space, commits, hash, bytes) VALUES (?1, ?2, ?3, ?4)")?
-            .insert((space, commits, pack_hash(&bytes), &bytes))?;
-        // The commits of a pack have neighbouring positions: no look at all others.
-        let first: i64 = *hits.keys().next().unwrap_or(&0);
-        let near = (pack, first, commits);
-        let sql = "SELECT sum(entries) FROM commits WHERE key > ?2 - ?3 AND key < ?2 + ?3 AND pack = ?1";
-        let total: i64 = self.one(sql, near, |r| Ok(r.get(0)?))?.unwrap_or(1);
-        let sql = "UPDATE commits SET pack = ?2, bytes = (?5 * entries + ?6 - 1) / ?6
-            WHERE key > ?3 - ?4 AND key < ?3 + ?4 AND pack = ?1";
-        self.conn.prepare_cached(sql)?.execute((pack, anew, first, commits, bytes.len() as i64, total.max(1)))?;
-        self.conn.prepare_cached("DELETE FROM packs WHERE id = ?1")?.execute([pack])?;
+        // What has holes lies verbatim: it must not make its neighbours do so.
+        for (first, run) in runs(&payloads) {
+            let of_run: Vec<_> =
+                held.iter().filter_map(|(key, place, n)| Some((*key, place.checked_sub(first)?, *n))).collect();
+            let of_run: Vec<_> = of_run.into_iter().filter(|(_, place, _)| *place < run.len()).collect();
+            if of_run.is_empty() {
+                continue;
+            }
+            let bytes = pack::encode(&scope, &run.iter().collect::<Vec<_>>(), self.codec.as_ref());
+            // Before the old one goes: the greatest position is never given to another.
+            let anew = self.insert_pack(space, run.len() as i64, &bytes)?;
+            let total: u64 = of_run.iter().map(|(.., n)| n).sum();
+            let sql = "UPDATE commits SET pack = ?2, place = ?3, bytes = ?4 WHERE key = ?1";
+            let mut moved = self.conn.prepare_cached(sql)?;
+            for (key, place, entries) in of_run {
+                moved.execute((key, anew, place as i64, int(share(bytes.len(), entries, total))))?;
+            }
+        }
+        self.remove_pack(pack)?;
         self.cache.borrow_mut().clear();
         Ok(())
     }
@@ -154,6 +162,19 @@ impl SqliteStore {
         let busy: i64 = self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |r| r.get(0))?;
         Ok(busy == 0)
     }
+}
+
+/// Neighbours that all have holes, or have none, each run with the place of its first.
+fn runs(payloads: &[Payload]) -> Vec<(usize, &[Payload])> {
+    let holed = |p: &Payload| matches!(p.secret, Secret::Salts(_));
+    let mut first = 0;
+    let chunks = payloads.chunk_by(|a, b| holed(a) == holed(b));
+    chunks
+        .map(|run| {
+            first += run.len();
+            (first - run.len(), run)
+        })
+        .collect()
 }
 
 /// SQLCipher answers some of these in digits.

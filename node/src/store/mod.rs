@@ -15,6 +15,7 @@ mod error;
 pub mod feed;
 mod files;
 mod lazy;
+mod merge;
 mod packs;
 mod place;
 pub mod projection;
@@ -30,6 +31,8 @@ mod write;
 #[cfg(all(test, feature = "encryption"))]
 mod encrypted_tests;
 #[cfg(test)]
+mod merge_tests;
+#[cfg(test)]
 mod old_tests;
 #[cfg(test)]
 mod tests;
@@ -39,6 +42,7 @@ use tests::tables_for_tests;
 pub(crate) use encrypt::wipe;
 #[cfg(feature = "testing")]
 pub use files::Files;
+pub use merge::{MergeLimits, MergeStep};
 pub use place::Place;
 pub use projection::ProjectedRow;
 pub use salvage::Piece;

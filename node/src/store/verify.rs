@@ -17,7 +17,10 @@ use sampan_core::id::{CommitId, LogId, OrgId, RecordId, SpaceId, UnitId};
 use sampan_core::log::{Commit, Entry, EntryKind, Payload, VerifiedHeader};
 use sampan_core::pack::{self, PackScope};
 use sampan_core::store::{Status, StoreError};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+/// Decoded packs held at a time.
+const PACKS_OPEN: usize = 8;
 
 /// One thing that is not as it should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,8 +61,6 @@ impl VerifyReport {
 struct Row {
     key: i64,
     id: CommitId,
-    pack: i64,
-    place: usize,
     head: Result<VerifiedHeader, String>,
 }
 
@@ -136,32 +137,70 @@ impl SqliteStore {
     }
 
     fn check_commits(&self, org: &OrgId, computed: &mut Computed, report: &mut VerifyReport) -> Result<(), Fault> {
-        // The commits of a pack have neighbouring keys: one decoded pack is held at a time.
-        let mut open: Option<(i64, Option<Vec<Payload>>)> = None;
-        let (mut after, mut packs) = (0, 0);
+        let (mut after, mut wrong) = (0, BTreeSet::new());
         loop {
             let rows = self.commit_rows(after, org, report)?;
             let Some(last) = rows.last() else { break };
             after = last.key;
             for row in rows {
                 report.checked += 1;
-                if open.as_ref().is_none_or(|(pack, _)| *pack != row.pack) {
-                    packs += 1;
-                    open = Some((row.pack, self.check_pack(row.pack, report)));
+                let key = row.key;
+                if !self.check_head(row, computed, report) {
+                    wrong.insert(key);
                 }
-                let payload = open
-                    .as_mut()
-                    .and_then(|(_, p)| p.as_mut())
-                    .and_then(|p| p.get_mut(row.place))
-                    .map(|p| std::mem::replace(p, Payload { secret: [0; 16].into(), entries: Vec::new() }));
-                self.check_commit(row, payload, computed, report)?;
             }
         }
+        self.check_payloads(&wrong, computed, report)?;
+        let packs = self.one("SELECT count(DISTINCT pack) FROM commits", [], |r| rows::number(r, 0))?;
         let held = self.one("SELECT count(*) FROM packs", [], |r| rows::number(r, 0))?;
-        if held != Some(packs) {
-            report.add("packs", None, format!("{packs} packs are in use, {held:?} are held"));
+        if held != packs {
+            report.add("packs", None, format!("{packs:?} packs are in use, {held:?} are held"));
         }
         Ok(())
+    }
+
+    /// Joins every commit whose header is well with its payload, log by log: the commits of a pack are neighbours so,
+    /// but for those of packs with several logs, which are small.
+    fn check_payloads(
+        &self,
+        wrong: &BTreeSet<i64>,
+        computed: &mut Computed,
+        report: &mut VerifyReport,
+    ) -> Result<(), Fault> {
+        let sql = "SELECT log, sequence, key, pack, place, header, signature FROM commits
+            WHERE (log, sequence, key) > (?1, ?2, ?3) ORDER BY log, sequence, key LIMIT 1000";
+        let mut open: VecDeque<(i64, Option<Vec<Payload>>)> = VecDeque::new();
+        let mut damaged = BTreeSet::new();
+        let mut after = (i64::MIN, i64::MIN, i64::MIN);
+        loop {
+            let rows = self.all(sql, after, |r| {
+                let at: (i64, i64, i64) = (r.get(0)?, r.get(1)?, r.get(2)?);
+                let head = if wrong.contains(&at.2) { None } else { rows::head(r, 5).ok() };
+                Ok((at, r.get::<_, i64>(3)?, rows::index(r, 4)?, head))
+            })?;
+            let Some((last, ..)) = rows.last() else { return Ok(()) };
+            after = *last;
+            for ((_, _, key), pack, place, head) in rows {
+                if !open.iter().any(|(held, _)| *held == pack) {
+                    // A pack that is damaged is told of once.
+                    let read = if damaged.contains(&pack) { None } else { self.check_pack(pack, report) };
+                    if read.is_none() {
+                        damaged.insert(pack);
+                    }
+                    open.push_back((pack, read));
+                    if open.len() > PACKS_OPEN {
+                        open.pop_front();
+                    }
+                }
+                let payloads = open.iter_mut().find(|(held, _)| *held == pack).and_then(|(_, p)| p.as_mut());
+                let payload = payloads.and_then(|p| p.get_mut(place));
+                let payload =
+                    payload.map(|p| std::mem::replace(p, Payload { secret: [0; 16].into(), entries: Vec::new() }));
+                if let (Some(head), Some(payload)) = (head, payload) {
+                    self.check_payload(key, head, payload, computed, report)?;
+                }
+            }
+        }
     }
 
     fn commit_rows(&self, after: i64, org: &OrgId, report: &mut VerifyReport) -> Result<Vec<Row>, Fault> {
@@ -189,13 +228,7 @@ impl SqliteStore {
                 let same = [("commits", own()), ("logs", log()), ("spaces", space())];
                 same.into_iter().find(|(_, same)| !matches!(same, Ok(true))).map(|(table, _)| table)
             });
-            let row = Row {
-                key: r.get(0)?,
-                id: CommitId::from_slice(&id).unwrap_or_default(),
-                pack: r.get(2)?,
-                place: rows::index(r, 3)?,
-                head,
-            };
+            let row = Row { key: r.get(0)?, id: CommitId::from_slice(&id).unwrap_or_default(), head };
             Ok((row, culprit))
         })?;
         Ok(rows
@@ -251,32 +284,34 @@ impl SqliteStore {
         }
     }
 
-    fn check_commit(
-        &self,
-        row: Row,
-        payload: Option<Payload>,
-        computed: &mut Computed,
-        report: &mut VerifyReport,
-    ) -> Result<(), Fault> {
+    /// Whether the header is well.
+    fn check_head(&self, row: Row, computed: &mut Computed, report: &mut VerifyReport) -> bool {
         let head = match row.head {
             Ok(head) => head,
             Err(why) => {
                 let why = format!("commit {}: {why}", row.id);
                 self.blame("commits", "c.key = ?1", row.key, &why, report);
-                return Ok(());
+                return false;
             }
         };
         let h = head.header();
         computed.tips.entry(h.space).or_default().advance(h.device, h.incarnation, head.id(), &h.parents);
         computed.logs.entry(h.log()).or_default().advance(&head);
-        let Some(payload) = payload else {
-            // A pack that could not be read is in the report already.
-            return Ok(());
-        };
+        true
+    }
+
+    fn check_payload(
+        &self,
+        key: i64,
+        head: VerifiedHeader,
+        payload: Payload,
+        computed: &mut Computed,
+        report: &mut VerifyReport,
+    ) -> Result<(), Fault> {
         match Commit::join(head, payload) {
-            Ok(commit) => self.check_entries(row.key, &commit, computed, report),
+            Ok(commit) => self.check_entries(key, &commit, computed, report),
             Err(e) => {
-                self.blame("packs", "c.key = ?1", row.key, &e.to_string(), report);
+                self.blame("packs", "c.key = ?1", key, &e.to_string(), report);
                 Ok(())
             }
         }

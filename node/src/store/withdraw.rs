@@ -8,6 +8,7 @@
 
 use super::SqliteStore;
 use super::error::{Fault, damaged};
+use super::merge::{Near, share};
 use super::rows::{self, int};
 use super::verify::ComputedLog;
 use sampan_core::id::CommitId;
@@ -20,15 +21,16 @@ impl SqliteStore {
     pub(super) fn withdraw(&self, ids: &[CommitId]) -> Result<BTreeSet<i64>, Fault> {
         let mut logs = BTreeSet::new();
         let mut records = BTreeSet::new();
+        let mut touched = BTreeMap::new();
         let mut counts: BTreeMap<(i64, Status), i64> = BTreeMap::new();
         let newest = self.read_last_commit()?;
         for id in ids {
-            let sql = "SELECT c.key, c.log, c.pack, l.space, c.key - c.place FROM commits c
-                JOIN logs l ON l.id = c.log WHERE c.id = ?1";
-            let found = self.one(sql, [id.0], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?)))?;
-            let Some((key, log, pack, space, first)): Option<(i64, i64, i64, i64, i64)> = found else {
+            let sql = "SELECT c.key, c.log, c.pack, l.space FROM commits c JOIN logs l ON l.id = c.log WHERE c.id = ?1";
+            let found = self.one(sql, [id.0], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?)))?;
+            let Some((key, log, pack, space)): Option<(i64, i64, i64, i64)> = found else {
                 return Err(damaged(format!("commit {id} is to be withdrawn and is not held")));
             };
+            let near = self.near(key)?.ok_or_else(|| damaged(format!("there is no pack {pack}")))?;
             if key == int(newest.0) {
                 return Err(damaged(format!("commit {id} is the newest and cannot be withdrawn")));
             }
@@ -38,10 +40,10 @@ impl SqliteStore {
                 *counts.entry((space, status)).or_default() -= 1;
             }
             self.conn.prepare_cached("DELETE FROM commits WHERE key = ?1")?.execute([key])?;
-            // The commits of a pack have neighbouring positions: no look at all others.
-            let sql = "DELETE FROM packs WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM commits
-                WHERE key >= ?2 AND key < ?2 + packs.commits AND pack = ?1)";
-            self.conn.prepare_cached(sql)?.execute((pack, first))?;
+            touched.insert(pack, near);
+        }
+        for (pack, near) in touched {
+            self.pack_without(pack, &near)?;
         }
         self.cache.borrow_mut().clear();
         for log in logs {
@@ -69,6 +71,22 @@ impl SqliteStore {
             return Err(damaged(format!("commit {id} has more entries listed than it holds")));
         }
         Ok(out)
+    }
+
+    /// A pack that commits were taken out of: it goes with its last; of what remains each counts for its share.
+    fn pack_without(&self, pack: i64, near: &Near) -> Result<(), Fault> {
+        let left = self.commits_of_pack(pack, near)?;
+        if left.is_empty() {
+            return self.remove_pack(pack);
+        }
+        let sql = "SELECT length(bytes) FROM packs WHERE id = ?1";
+        let bytes = self.one(sql, [pack], |r| rows::index(r, 0))?.unwrap_or(0);
+        let total: u64 = left.iter().map(|(.., n)| n).sum();
+        for (key, _, entries) in left {
+            let sql = "UPDATE commits SET bytes = ?2 WHERE key = ?1";
+            self.conn.prepare_cached(sql)?.execute((key, int(share(bytes, entries, total))))?;
+        }
+        Ok(())
     }
 
     /// What follows from the commits that remain of a log; a log of none goes, and begins anew should one come back.

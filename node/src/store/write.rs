@@ -8,6 +8,7 @@
 use super::SqliteStore;
 use super::error::{Fault, damaged};
 use super::lazy;
+use super::merge::share;
 use super::rows::{self, int};
 use rusqlite::OptionalExtension as _;
 use sampan_core::hash::tagged16;
@@ -293,17 +294,14 @@ impl SqliteStore {
         };
         let space = first.head.header().space;
         let space_place = self.space_place(&space, t)?;
-        let pack = self
-            .conn
-            .prepare_cached("INSERT INTO packs (space, commits, hash, bytes) VALUES (?1, ?2, ?3, ?4)")?
-            .insert((space_place, group.commits.len() as i64, pack_hash(&group.pack), &group.pack))?;
+        let pack = self.insert_pack(space_place, group.commits.len() as i64, &group.pack)?;
         let total: u64 = group.commits.iter().map(|c| c.entries.len() as u64).sum();
         for (place, commit) in group.commits.iter().enumerate() {
             if commit.head.header().space != space {
                 let id = commit.head.id();
                 return Err(damaged(format!("commit {id} lies in another space than its group")));
             }
-            let bytes = (group.pack.len() as u64 * commit.entries.len() as u64).div_ceil(total.max(1));
+            let bytes = share(group.pack.len(), commit.entries.len() as u64, total);
             let key = self.write_commit(commit, (pack, place as i64), bytes, now, t)?;
             self.write_hist(commit, key, space_place, t)?;
         }

@@ -1,8 +1,11 @@
 //! What packs cost: bytes and time of first loads, of edits and of a Monday, beside zstd of the raw changes.
 //!
-//! It does not: open a store or a link (`figures` does), so its times are those of packing and unpacking alone.
+//! It does not: open a link, or a store but for `disk` (`figures` does), so its times are those of packing and unpacking
+//! alone.
 //!
-//! `cargo bench -p sampan-tests --bench packs [-- first history monday small]`
+//! `cargo bench -p sampan-tests --bench packs [-- first history monday small disk]`
+
+mod disk;
 
 use ed25519_dalek::SigningKey;
 use sampan_core::id::ChangeHash;
@@ -247,13 +250,13 @@ impl Earlier for Above {
 }
 
 /// The same as frames carry it, to a peer that holds the creations.
-fn on_top(commits: &[Commit], earlier: &Above) {
+fn on_top(commits: &[Commit], earlier: &Above, dense: bool) {
     let (mut bytes, mut write, mut read) = (0, Duration::ZERO, Duration::ZERO);
     for c in commits {
         let payload = [c.payload()];
         let alone = pack::encode(&scope(), &payload, &ZstdCodec);
         let began = Instant::now();
-        let pack = pack::encode_after(&scope(), &payload, &ZstdCodec, &alone, earlier).unwrap_or(alone);
+        let pack = pack::encode_after(&scope(), &payload, &ZstdCodec, &alone, earlier, dense).unwrap_or(alone);
         write += began.elapsed();
         bytes += pack.len();
         let began = Instant::now();
@@ -264,7 +267,8 @@ fn on_top(commits: &[Commit], earlier: &Above) {
     let n: usize = commits.iter().map(|c| c.payload().entries.len()).sum();
     let each = |d: Duration| d.as_secs_f64() * 1e6 / n as f64;
     println!(
-        "  on top of what the peer holds: {:7.2} B each, with headers {} B; write {:.1} µs, read {:.1} µs",
+        "  on top of what the peer holds{}: {:7.2} B each, with headers {} B; write {:.1} µs, read {:.1} µs",
+        if dense { ", dense" } else { "" },
         bytes as f64 / n as f64,
         bytes + signed(commits),
         each(write),
@@ -289,14 +293,17 @@ fn monday() {
         }
         let commits = sealed(&mut desk, &entries, 256);
         row(&format!("Monday, {k} of 10,000 edited"), &commits, &[256]);
-        on_top(&commits, &earlier);
+        on_top(&commits, &earlier, false);
+        on_top(&commits, &earlier, true);
     }
 }
 
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
     let wanted = |name: &str| words.is_empty() || words.iter().any(|w| name.contains(w.as_str()));
-    for (name, run) in [("first", first as fn()), ("history", history), ("small", small), ("monday", monday)] {
+    for (name, run) in
+        [("first", first as fn()), ("history", history), ("small", small), ("monday", monday), ("disk", disk::disk)]
+    {
         if wanted(name) {
             run();
         }

@@ -45,15 +45,16 @@ pub fn made(bytes: &[u8]) {
     let chain = Above(below.iter().rev().cloned().collect());
     let above: Vec<&Payload> = above.iter().collect();
     let alone = pack::encode(&scope(), &above, &StoredColumns);
-    let after = pack::encode_after(&scope(), &above, &StoredColumns, &alone, &chain);
-    if let Some(after) = &after {
+    let [after, dense] = [false, true].map(|dense| {
+        let after = pack::encode_after(&scope(), &above, &StoredColumns, &alone, &chain, dense)?;
         assert!(after.len() < alone.len());
-        let back = pack::decode_after(&scope(), after, &StoredColumns, &chain);
+        let back = pack::decode_after(&scope(), &after, &StoredColumns, &chain);
         assert!(back.is_ok_and(|b| b.iter().eq(above.iter().copied())));
-    }
+        Some(after)
+    });
     // Bent.
     let whole = pack::encode(&scope(), &all, &StoredColumns);
-    for pack in [Some(whole), after].into_iter().flatten() {
+    for pack in [Some(whole), after, dense].into_iter().flatten() {
         for _ in 0..4 {
             let mut bent = pack.clone();
             for _ in 0..1 + d.below(3) {

@@ -237,6 +237,20 @@ impl Stage {
         assert_eq!(done, Some(Ok(())));
     }
 
+    /// Merges small packs until nothing is left to look at; returns how many went.
+    pub fn merge(&self, at: usize) -> u64 {
+        let held = self.held(at);
+        let mut merged = 0;
+        loop {
+            let step = held.borrow_mut().directly(SqliteStore::merge_step, |_| ());
+            let step = step.unwrap_or_else(|e| panic!("merging failed: {e}"));
+            merged += step.merged;
+            if !step.more {
+                return merged;
+            }
+        }
+    }
+
     /// Closes a store in order, and opens it again.
     pub fn reopen(&mut self, at: usize) {
         let held = self.held(at);

@@ -58,6 +58,8 @@ pub const ALL: &[(&str, bool, Script)] = &[
     ("newer-schema", false, newer_schema),
     ("two-devices", false, two_devices),
     ("grouped-edits", false, grouped_edits),
+    ("merging", false, merging),
+    ("merging-rough", true, merging),
 ];
 
 fn founding(book: &Book) {
@@ -324,6 +326,27 @@ fn registers(book: &Book) {
     }
     s.sync(1, 0);
     *book.now.borrow_mut() = s.v.now;
+}
+
+fn merging(book: &Book) {
+    let (mut s, _, branch) = Stage::three_levels(book);
+    let all: Vec<_> = (0..18)
+        .map(|n| {
+            let id = s.v.create(2, branch, "members", &[&format!("full_name=Người {n}"), "phone=0"]);
+            s.v.seal(2);
+            id
+        })
+        .collect();
+    s.sync(2, 1);
+    s.begin();
+    assert!(s.merge(2) >= 16);
+    s.set(2, all[3], &["phone=1"]);
+    s.sync(2, 1);
+    assert!(s.merge(1) >= 16);
+    s.checkpoint(1);
+    s.set(2, all[4], &["phone=2"]);
+    s.sync(2, 1);
+    s.sync(1, 0);
 }
 
 fn checkpoint(book: &Book) {

@@ -7,11 +7,11 @@ use crate::{mem, ok};
 use sampan_core::charter::Roles;
 use sampan_core::id::{RecordId, UnitId};
 use sampan_core::log::brief::Brief;
-use sampan_core::pack::{Stored, StoredColumns, is_columnar};
+use sampan_core::pack::{Stored, StoredColumns, is_columnar, is_dense};
 use sampan_core::sync::{Env, Event, Session};
 use sampan_core::testing::village::Village;
 use sampan_core::value::Value;
-use sampan_core::wire::frame::{Frame, PROTOCOL_MIN, RefuseCode};
+use sampan_core::wire::frame::{Frame, PROTOCOL_COLUMNS, PROTOCOL_MIN, RefuseCode};
 use std::sync::Arc;
 
 /// Which end is of the old version.
@@ -22,14 +22,19 @@ enum Old {
 }
 
 /// What an old end makes of a frame: `None` where it cannot read it.
-fn as_old_reads(bytes: &[u8]) -> Option<Vec<u8>> {
+fn as_old_reads(bytes: &[u8], protocol: u16) -> Option<Vec<u8>> {
     // The last frame of protocol 1 is number 11.
-    if bytes.get(1).is_none_or(|number| *number > 11) {
+    if protocol == PROTOCOL_MIN && bytes.get(1).is_none_or(|number| *number > 11) {
         return None;
     }
     let mut frame = Frame::decode(bytes).unwrap();
     match &mut frame {
-        Frame::Hello(hello) => hello.version_max = PROTOCOL_MIN,
+        Frame::Hello(hello) => hello.version_max = protocol,
+        Frame::Commits { groups, .. } if protocol > PROTOCOL_MIN => {
+            if groups.iter().any(|g| is_dense(&g.pack)) {
+                return None;
+            }
+        }
         Frame::Commits { groups, .. } => {
             let whole = groups.iter().flat_map(|g| &g.headers).all(|h| !Brief::is(h) && h.trust().is_ok());
             if !whole || groups.iter().any(|g| is_columnar(&g.pack)) {
@@ -51,6 +56,11 @@ struct Met {
 }
 
 fn session(v: &mut Village, lower: usize, upper: usize, old: Old) -> Met {
+    session_with(v, lower, upper, old, PROTOCOL_MIN)
+}
+
+/// The same with an old end of this protocol.
+fn session_with(v: &mut Village, lower: usize, upper: usize, old: Old, protocol: u16) -> Met {
     v.seal(lower);
     v.seal(upper);
     let devices = [lower, upper].map(|at| v.replicas[at].engine.device());
@@ -70,7 +80,7 @@ fn session(v: &mut Village, lower: usize, upper: usize, old: Old) -> Met {
             let Some((lane, bytes)) = ends[from].next_frame(&mut env, &|_| true).unwrap() else { continue };
             moved = true;
             let to_old = (to == 0) == (old == Old::Lower);
-            let read = if to_old { as_old_reads(&bytes) } else { Some(old_hello(&bytes)) };
+            let read = if to_old { as_old_reads(&bytes, protocol) } else { Some(old_hello(&bytes, protocol)) };
             let (back, bytes) = match read {
                 Some(bytes) => (to, bytes),
                 None => {
@@ -102,14 +112,14 @@ fn session(v: &mut Village, lower: usize, upper: usize, old: Old) -> Met {
 }
 
 /// What an old end says: that it knows nothing newer.
-fn old_hello(bytes: &[u8]) -> Vec<u8> {
+fn old_hello(bytes: &[u8], protocol: u16) -> Vec<u8> {
     match Frame::decode(bytes).unwrap() {
         Frame::Hello(mut hello) => {
-            hello.version_max = PROTOCOL_MIN;
+            hello.version_max = protocol;
             Frame::Hello(hello).encode()
         }
         frame => {
-            assert!(bytes[1] <= 11, "an old end says {}", frame.name());
+            assert!(protocol > PROTOCOL_MIN || bytes[1] <= 11, "an old end says {}", frame.name());
             bytes.to_vec()
         }
     }
@@ -188,4 +198,54 @@ fn a_relay_that_was_replaced_by_an_old_one_is_spoken_to_as_such_from_then_on() {
     let end = v.sync(1, 0);
     ok(&end);
     assert_eq!(end.round_trips, 1);
+}
+
+#[test]
+fn an_end_that_reads_columns_and_no_dense_packs_gets_none_and_a_new_one_does() {
+    let columns: Arc<dyn sampan_core::pack::Codec + Send + Sync> = Arc::new(StoredColumns);
+    for old in [Old::Lower, Old::Upper] {
+        let mut v = Village::found(901, columns.clone(), &mut mem);
+        let root = v.root();
+        let branch = v.unit(0, root, "Chi bộ 1", "branch");
+        let t = v.invite(0, branch, Roles::EDITOR);
+        v.join("branch", &t, &mut mem);
+        both(&session_with(&mut v, 1, 0, old, PROTOCOL_COLUMNS));
+        let name = |n: usize| format!("full_name=Nguyễn Văn {n}");
+        let ids: Vec<RecordId> =
+            (0..40).map(|n| v.create(1, branch, "members", &[&name(n), "phone=0912345678"])).collect();
+        both(&session_with(&mut v, 1, 0, old, PROTOCOL_COLUMNS));
+        for round in 0..2 {
+            for (n, id) in ids.iter().enumerate() {
+                v.set(round, "members", *id, &[&format!("phone=0{round}{n:08}")]);
+            }
+            both(&session_with(&mut v, 1, 0, old, PROTOCOL_COLUMNS));
+            let (at, last) = (1 - round, ids[39]);
+            assert_eq!(phone(&v, at, last), Some(Value::Str(format!("0{round}{:08}", 39))), "{old:?}");
+        }
+    }
+}
+
+#[test]
+fn a_relay_that_went_back_to_columns_is_sent_columns_after_one_refusal() {
+    let columns: Arc<dyn sampan_core::pack::Codec + Send + Sync> = Arc::new(StoredColumns);
+    let mut v = Village::found(902, columns, &mut mem);
+    let root = v.root();
+    let branch = v.unit(0, root, "Chi bộ 1", "branch");
+    let t = v.invite(0, branch, Roles::EDITOR);
+    v.join("branch", &t, &mut mem);
+    let ids: Vec<RecordId> =
+        (0..40).map(|n| v.create(1, branch, "members", &[&format!("full_name=Người {n}"), "phone=1"])).collect();
+    ok(&v.sync(1, 0));
+    let edit = |v: &mut Village, word: &str| {
+        for id in &ids {
+            v.set(1, "members", *id, &[&format!("phone={word}")]);
+        }
+    };
+    edit(&mut v, "2");
+    ok(&v.sync(1, 0));
+    edit(&mut v, "3");
+    let met = session_with(&mut v, 1, 0, Old::Upper, PROTOCOL_COLUMNS);
+    assert_eq!(met.unread, Some("Commits"), "what goes unasked is as the relay was last heard of");
+    both(&session_with(&mut v, 1, 0, Old::Upper, PROTOCOL_COLUMNS));
+    assert_eq!(phone(&v, 0, ids[7]), Some(Value::Str("3".into())));
 }

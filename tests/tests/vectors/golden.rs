@@ -143,17 +143,24 @@ fn packs_in_columns() {
     let chain = Above(payloads.iter().rev().cloned().collect());
     let edits = column_edits();
     let alone = pack::encode(&scope(), &[&edits], &StoredColumns);
-    let made = pack::encode_after(&scope(), &[&edits], &StoredColumns, &alone, &chain).unwrap();
+    let made = pack::encode_after(&scope(), &[&edits], &StoredColumns, &alone, &chain, false).unwrap();
     let what = "raw form 5 (columnar, after earlier commits); two edits of records of pack_in_columns, two steps up";
     let after = golden("pack_after_others", &made, what);
     assert_eq!(after[0], 5);
-    assert_eq!(pack::decode_after(&scope(), &after, &Stored, &chain), Ok(vec![edits]));
+    assert_eq!(pack::decode_after(&scope(), &after, &Stored, &chain), Ok(vec![edits.clone()]));
+    let made = pack::encode_after(&scope(), &[&edits], &StoredColumns, &alone, &chain, true).unwrap();
+    let what = "raw form 6 (dense, after earlier commits); the two edits of pack_after_others";
+    let dense = golden("pack_dense_after_others", &made, what);
+    assert_eq!(dense[0], 6);
+    assert_eq!(pack::decode_after(&scope(), &dense, &Stored, &chain), Ok(vec![edits]));
     // A writer may find a shorter form; what is read is for ever, and no prefix is.
     for cut in 0..file.len() {
         assert!(pack::decode(&scope(), &file[..cut], &Stored).is_err(), "prefix {cut}");
     }
-    for cut in 0..after.len() {
-        assert!(pack::decode_after(&scope(), &after[..cut], &Stored, &chain).is_err(), "prefix {cut}");
+    for whole in [after, dense] {
+        for cut in 0..whole.len() {
+            assert!(pack::decode_after(&scope(), &whole[..cut], &Stored, &chain).is_err(), "prefix {cut}");
+        }
     }
 }
 

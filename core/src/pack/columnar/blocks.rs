@@ -15,7 +15,7 @@
 //! Invariants: everything inflated was announced, and is at most `PACK_INFLATED_BYTES_MAX` in all.
 
 use super::super::leb::{Reader, put};
-use super::super::{Codec, PackError};
+use super::super::{BARE_BYTES_MAX, Codec, PackError};
 use crate::limits::PACK_TABLE_TEXTS_MAX;
 
 /// What the first block of a pack most often holds, its likeliest parts last.
@@ -43,6 +43,8 @@ const ALONE: u64 = 2;
 pub(super) struct Shelf {
     /// The description of everything.
     pub(super) head: Vec<u8>,
+    /// Whether it is of the denser form.
+    pub(super) dense: bool,
     small: Vec<u8>,
     stored: Vec<u8>,
     alone: Vec<Vec<u8>>,
@@ -73,12 +75,16 @@ impl Shelf {
         let raw = first.len() + self.stored.len() + self.alone.iter().map(Vec::len).sum::<usize>();
         put(out, raw as u64);
         put(out, hashes);
-        let packed = codec.compress_with(&first, DICTIONARY);
-        block(out, &first, packed);
+        let squeeze = |raw: &[u8], dictionary: &'static [u8]| match dictionary {
+            _ if self.dense && raw.len() <= BARE_BYTES_MAX => codec.compress_bare(raw, dictionary),
+            [] => codec.compress_block(raw),
+            dictionary => codec.compress_with(raw, dictionary),
+        };
+        block(out, &first, squeeze(&first, DICTIONARY));
         put(out, self.stored.len() as u64);
         out.extend_from_slice(&self.stored);
         for body in &self.alone {
-            block(out, body, codec.compress_block(body));
+            block(out, body, squeeze(body, &[]));
         }
     }
 }
@@ -99,23 +105,29 @@ pub(super) struct Inflated<'p> {
     first: Vec<u8>,
     stored: &'p [u8],
     alone: Vec<Vec<u8>>,
+    dense: bool,
 }
 
 impl<'p> Inflated<'p> {
     /// Reads what follows the raw length `raw`, which was bounded.
-    pub(super) fn read(rest: &'p [u8], raw: u64, codec: &dyn Codec) -> Result<Self, PackError> {
+    pub(super) fn read(rest: &'p [u8], raw: u64, codec: &dyn Codec, dense: bool) -> Result<Self, PackError> {
         let (mut r, mut left) = (Reader::new(rest), raw);
-        let first = inflate(&mut r, &mut left, |bytes, len| codec.inflate_with(bytes, len, DICTIONARY))?;
+        let by = |bytes: &[u8], len: usize, dictionary: &'static [u8]| match dictionary {
+            _ if dense && len <= BARE_BYTES_MAX => codec.inflate_bare(bytes, len, dictionary),
+            [] => codec.inflate_block(bytes, len),
+            dictionary => codec.inflate_with(bytes, len, dictionary),
+        };
+        let first = inflate(&mut r, &mut left, |bytes, len| by(bytes, len, DICTIONARY))?;
         let stored = r.bytes()?;
         left = left.checked_sub(stored.len() as u64).ok_or(PackError::Inflate)?;
         let mut alone = Vec::new();
         while !r.is_empty() {
-            alone.push(inflate(&mut r, &mut left, |bytes, len| codec.inflate_block(bytes, len))?);
+            alone.push(inflate(&mut r, &mut left, |bytes, len| by(bytes, len, &[]))?);
         }
         if left != 0 {
             return Err(PackError::Inflate);
         }
-        Ok(Self { first, stored, alone })
+        Ok(Self { first, stored, alone, dense })
     }
 
     /// What reads from them.
@@ -124,6 +136,7 @@ impl<'p> Inflated<'p> {
         let head = Reader::new(r.bytes()?);
         Ok(Blocks {
             head,
+            dense: self.dense,
             small: r,
             stored: Reader::new(self.stored),
             alone: self.alone.iter(),
@@ -157,6 +170,8 @@ fn inflate(
 pub(super) struct Blocks<'a> {
     /// The description of everything.
     pub(super) head: Reader<'a>,
+    /// Whether it is of the denser form.
+    pub(super) dense: bool,
     small: Reader<'a>,
     stored: Reader<'a>,
     alone: std::slice::Iter<'a, Vec<u8>>,

@@ -19,6 +19,9 @@
 //! reference is that of the verbatim body. Earlier commits are named by form 5 alone, which is for frames: the receiver
 //! holds them, or it could not take the commit. What lies on a disk or in a bundle is readable by itself.
 //!
+//! Form 6 is form 5 with three things closer: earlier entries by one number each (see `places`), wide numbers in as many
+//! bits as their range needs and no more, and small blocks without the compressor's own head.
+//!
 //! Invariants: nothing that is left out follows from anything but the pack itself; a pack that its writer did not read back
 //! as the same is not used; reading holds no more than what the pack inflates to and its payloads, both at most
 //! `PACK_INFLATED_BYTES_MAX`, and makes at most `PACK_OPS_MAX` operations.
@@ -26,6 +29,7 @@
 mod blocks;
 mod numbers;
 mod past;
+mod places;
 mod read;
 mod shape;
 mod texts;
@@ -36,7 +40,7 @@ mod write;
 mod tests;
 
 use super::verbatim::computed_record;
-use super::{Codec, Earlier, PackError, PackScope, leb};
+use super::{Codec, Earlier, PackError, PackScope, Past, leb};
 use crate::id::{ActorId, ChangeHash};
 use crate::limits::PACK_INFLATED_BYTES_MAX;
 use crate::log::{Entry, EntryKind, Payload};
@@ -83,22 +87,17 @@ fn kind_number(kind: EntryKind) -> u64 {
 }
 
 /// The columnar body with its raw length in front, if these payloads gain by it and come back from it.
-pub(super) fn encode(
-    scope: &PackScope,
-    payloads: &[&Payload],
-    codec: &dyn Codec,
-    earlier: Option<&dyn Earlier>,
-) -> Option<Vec<u8>> {
+pub(super) fn encode(scope: &PackScope, payloads: &[&Payload], codec: &dyn Codec, past: Past<'_>) -> Option<Vec<u8>> {
     if !write::fits(payloads) {
         return None;
     }
-    let written = write::write(scope, payloads, earlier);
-    if written.shaped == 0 || (earlier.is_some() && written.outside == 0) {
+    let written = write::write(scope, payloads, past);
+    if written.shaped == 0 || (past.earlier.is_some() && written.outside == 0) {
         return None;
     }
     let mut out = Vec::new();
     written.shelf.finish(&mut out, written.hashes, codec);
-    let back = decode(scope, &out, codec, earlier).ok()?;
+    let back = decode(scope, &out, codec, past).ok()?;
     (back.len() == payloads.len() && back.iter().zip(payloads).all(|(a, b)| a == *b)).then_some(out)
 }
 
@@ -107,7 +106,7 @@ pub(super) fn decode(
     scope: &PackScope,
     bytes: &[u8],
     codec: &dyn Codec,
-    earlier: Option<&dyn Earlier>,
+    past: Past<'_>,
 ) -> Result<Vec<Payload>, PackError> {
     let mut r = leb::Reader::new(bytes);
     let raw = r.number()?;
@@ -115,8 +114,8 @@ pub(super) fn decode(
         return Err(PackError::TooLarge(raw));
     }
     let hashes = r.number()?;
-    let inflated = blocks::Inflated::read(r.rest(), raw, codec)?;
-    read::read(scope, inflated.blocks()?, hashes, earlier)
+    let inflated = blocks::Inflated::read(r.rest(), raw, codec, past.dense)?;
+    read::read(scope, inflated.blocks()?, hashes, past.earlier)
 }
 
 /// How many dependencies a columnar body names by their hash.

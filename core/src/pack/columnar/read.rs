@@ -8,6 +8,7 @@ use super::super::verbatim::{kind_from_u8, read_names};
 use super::blocks::Blocks;
 use super::numbers::NumberReader;
 use super::past::Pasts;
+use super::places::PlaceReader;
 use super::shape::{Class, Known, Preds, Shape};
 use super::texts::TextReader;
 use super::values::{BlobReader, Source, Sources};
@@ -38,7 +39,7 @@ struct Columns<'a> {
     whole: BlobReader<'a>,
     deps: NumberReader<'a>,
     hashes: BlobReader<'a>,
-    steps: NumberReader<'a>,
+    steps: Steps<'a>,
     indexes: NumberReader<'a>,
     authors: NumberReader<'a>,
     seqs: NumberReader<'a>,
@@ -71,7 +72,7 @@ impl<'a> Columns<'a> {
             whole: blobs(b, next())?,
             deps: numbers(b, next())?,
             hashes: blobs(b, next())?,
-            steps: numbers(b, next())?,
+            steps: steps(b, next())?,
             indexes: numbers(b, next())?,
             authors: numbers(b, next())?,
             seqs: numbers(b, next())?,
@@ -97,7 +98,6 @@ impl<'a> Columns<'a> {
             &self.birth_kinds,
             &self.shapes,
             &self.deps,
-            &self.steps,
             &self.indexes,
             &self.authors,
             &self.seqs,
@@ -108,9 +108,23 @@ impl<'a> Columns<'a> {
         ];
         numbers.into_iter().try_for_each(NumberReader::end)?;
         [&self.secrets, &self.ids, &self.whole, &self.hashes].into_iter().try_for_each(BlobReader::end)?;
+        match &self.steps {
+            Steps::Alone(c) => c.end()?,
+            Steps::Places(c) => c.end()?,
+        }
         self.birth_fields.end()?;
         self.messages.end()
     }
+}
+
+/// Where earlier entries lie: by two columns, or by one.
+enum Steps<'a> {
+    Alone(NumberReader<'a>),
+    Places(PlaceReader<'a>),
+}
+
+fn steps<'a>(b: &mut Blocks<'a>, there: bool) -> Result<Steps<'a>, PackError> {
+    if there && b.dense { PlaceReader::read(b).map(Steps::Places) } else { numbers(b, there).map(Steps::Alone) }
 }
 
 fn numbers<'a>(b: &mut Blocks<'a>, there: bool) -> Result<NumberReader<'a>, PackError> {
@@ -336,8 +350,10 @@ impl<'a> Reading<'a> {
     /// The place of an entry of an earlier commit, which is now known.
     fn outside(&mut self) -> Result<usize, PackError> {
         let earlier = self.earlier.ok_or(PackError::Earlier)?;
-        let steps = self.c.steps.next()?;
-        let index = self.c.indexes.index(COMMIT_ENTRIES_MAX)? as u32;
+        let (steps, index) = match &mut self.c.steps {
+            Steps::Alone(steps) => (steps.next()?, self.c.indexes.index(COMMIT_ENTRIES_MAX)? as u32),
+            Steps::Places(places) => places.next()?,
+        };
         self.steps.insert(steps);
         if self.steps.len() > PACK_EARLIER_COMMITS_MAX {
             return Err(PackError::Malformed("more earlier commits than PACK_EARLIER_COMMITS_MAX"));

@@ -1,7 +1,7 @@
 //! Columns by themselves, and packs of changes as records make them; `tests/tests/fuzz` has chance.
 
 use super::super::{
-    FORM_COLUMNAR, FORM_COLUMNAR_AFTER, Stored, StoredColumns, decode as decode_pack, decode_after,
+    FORM_COLUMNAR, FORM_COLUMNAR_AFTER, FORM_DENSE_AFTER, Stored, StoredColumns, decode as decode_pack, decode_after,
     encode as encode_pack, encode_after, leb,
 };
 use super::blocks::{Inflated, Shelf};
@@ -20,19 +20,24 @@ use proptest::prelude::*;
 use std::collections::BTreeMap;
 
 fn through(shelf: Shelf, read: impl FnOnce(&mut blocks::Blocks<'_>) -> Result<(), PackError>) -> Result<(), PackError> {
-    let mut out = Vec::new();
+    let (mut out, dense) = (Vec::new(), shelf.dense);
     shelf.finish(&mut out, 0, &StoredColumns);
     let mut r = leb::Reader::new(&out);
     let raw = r.number()?;
     r.number()?;
-    let inflated = Inflated::read(r.rest(), raw, &StoredColumns)?;
+    let inflated = Inflated::read(r.rest(), raw, &StoredColumns, dense)?;
     let mut blocks = inflated.blocks()?;
     read(&mut blocks)?;
     blocks.end()
 }
 
 fn numbers(all: &[u64]) {
+    [false, true].into_iter().for_each(|dense| numbers_as(all, dense));
+}
+
+fn numbers_as(all: &[u64], dense: bool) {
     let (mut column, mut shelf) = (Numbers::default(), Shelf::default());
+    shelf.dense = dense;
     all.iter().for_each(|n| column.push(*n));
     column.write(&mut shelf);
     let read = through(shelf, |b| {
@@ -250,15 +255,16 @@ impl Earlier for Above {
 
 #[test]
 fn edits_on_top_of_earlier_commits_leave_out_what_follows_from_them() {
-    for seed in 0..12 {
+    for seed in 0..24 {
+        let (seed, dense) = (seed / 2, seed % 2 == 1);
         let all = payloads(history(seed, 30, 6), 13);
         // The newest commits in one pack, those before them up the chain.
         let (below, above) = all.split_at(all.len() / 2);
         let above: Vec<&Payload> = above.iter().collect();
         let mut chain = Above(below.iter().rev().cloned().collect());
         let alone = encode_pack(&scope(), &above, &StoredColumns);
-        let Some(pack) = encode_after(&scope(), &above, &StoredColumns, &alone, &chain) else { continue };
-        assert_eq!(pack[0], FORM_COLUMNAR_AFTER);
+        let Some(pack) = encode_after(&scope(), &above, &StoredColumns, &alone, &chain, dense) else { continue };
+        assert_eq!(pack[0], if dense { FORM_DENSE_AFTER } else { FORM_COLUMNAR_AFTER });
         assert!(pack.len() < alone.len());
         let back = decode_after(&scope(), &pack, &Stored, &chain);
         assert!(back.unwrap().iter().eq(above.iter().copied()), "seed {seed}");
@@ -292,7 +298,7 @@ fn an_edit_of_an_earlier_record_needs_no_hash_and_no_id() {
     let all = payloads(edits, 100);
     let alone = encode_pack(&scope(), &[&all[0]], &StoredColumns);
     let chain = Above(payloads(creations, 100));
-    let pack = encode_after(&scope(), &[&all[0]], &StoredColumns, &alone, &chain).unwrap();
+    let pack = encode_after(&scope(), &[&all[0]], &StoredColumns, &alone, &chain, false).unwrap();
     let each = (pack.len() - 100) / all[0].entries.len();
     assert!(each <= 4 && alone.len() > pack.len() + all[0].entries.len() * 44, "{} and {}", pack.len(), alone.len());
 }

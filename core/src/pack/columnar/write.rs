@@ -7,10 +7,11 @@
 use super::blocks::{Place, Shelf};
 use super::numbers::Numbers;
 use super::past::{self, Pasts};
+use super::places::Places;
 use super::shape::{Part, Preds, Shape, Shapes, Step, last_steps, parts};
 use super::texts::Texts;
 use super::values::{Blobs, Values};
-use super::{ActorOf, Dep, Earlier, PackScope, actor_of, computed_record, kind_number};
+use super::{ActorOf, Dep, PackScope, Past, actor_of, computed_record, kind_number};
 use crate::change::{Body, Parsed, encode_body};
 use crate::hash::CHUNK_PREFIX;
 use crate::id::{ActorId, ChangeHash, RecordId};
@@ -36,6 +37,7 @@ struct Columns<'a> {
     hashes: Blobs,
     steps: Numbers,
     indexes: Numbers,
+    places: Places,
     authors: Numbers,
     seqs: Numbers,
     starts: Numbers,
@@ -50,6 +52,7 @@ enum Column<'c, 'a> {
     Numbers(&'c Numbers),
     Texts(&'c Texts<'a>),
     Blobs(&'c Blobs, Place),
+    Places(&'c Places),
 }
 
 impl Column<'_, '_> {
@@ -58,6 +61,7 @@ impl Column<'_, '_> {
             Self::Numbers(c) => c.is_trivial(),
             Self::Texts(c) => c.is_trivial(),
             Self::Blobs(c, _) => c.is_trivial(),
+            Self::Places(c) => c.is_trivial(),
         }
     }
 
@@ -66,6 +70,7 @@ impl Column<'_, '_> {
             Self::Numbers(c) => c.write(out),
             Self::Texts(c) => c.write(out),
             Self::Blobs(c, place) => c.write(out, *place),
+            Self::Places(c) => c.write(out),
         }
     }
 }
@@ -73,7 +78,7 @@ impl Column<'_, '_> {
 /// What is written to.
 #[derive(Default)]
 struct Writer<'a> {
-    earlier: Option<&'a dyn Earlier>,
+    past: Option<Past<'a>>,
     /// Earlier commits named so far.
     steps: BTreeSet<u64>,
     outside: usize,
@@ -108,8 +113,8 @@ pub(super) struct Written {
 }
 
 /// Writes the columns.
-pub(super) fn write<'a>(scope: &PackScope, payloads: &[&'a Payload], earlier: Option<&'a dyn Earlier>) -> Written {
-    let mut w = Writer { earlier, ..Writer::default() };
+pub(super) fn write<'a>(scope: &PackScope, payloads: &[&'a Payload], past: Past<'a>) -> Written {
+    let mut w = Writer { past: Some(past), ..Writer::default() };
     for p in payloads {
         if let Secret::Whole(secret) = &p.secret {
             w.columns.secrets.push(secret);
@@ -124,6 +129,10 @@ pub(super) fn write<'a>(scope: &PackScope, payloads: &[&'a Payload], earlier: Op
 }
 
 impl<'a> Writer<'a> {
+    fn is_dense(&self) -> bool {
+        self.past.is_some_and(|p| p.dense)
+    }
+
     fn actor(&mut self, actor: ActorId) -> u64 {
         *self.actor_at.entry(actor).or_insert_with(|| {
             self.actors.push(actor);
@@ -196,7 +205,7 @@ impl<'a> Writer<'a> {
 
     /// Where an earlier commit has this change.
     fn outside(&mut self, record: RecordId, hash: &ChangeHash) -> Option<(u64, u32, usize)> {
-        let (steps, index, entry) = self.earlier?.place(&record, hash)?;
+        let (steps, index, entry) = self.past?.earlier?.place(&record, hash)?;
         if !self.steps.contains(&steps) && self.steps.len() >= PACK_EARLIER_COMMITS_MAX {
             return None;
         }
@@ -228,6 +237,7 @@ impl<'a> Writer<'a> {
         }
         let number = self.shapes.shape(&shape);
         self.columns.shapes.push(number as u64 + 1);
+        let dense = self.is_dense();
         for (dep, _) in deps {
             let c = &mut self.columns;
             match dep {
@@ -239,6 +249,10 @@ impl<'a> Writer<'a> {
                 }
                 Dep::Outside(steps, index) => {
                     c.deps.push(super::DEP_OUTSIDE);
+                    if dense {
+                        c.places.push(*steps, *index);
+                        continue;
+                    }
                     c.steps.push(*steps);
                     c.indexes.push(u64::from(*index));
                 }
@@ -287,6 +301,7 @@ impl<'a> Writer<'a> {
 
     fn finish(self, commits: usize) -> Shelf {
         let mut out = Shelf::default();
+        out.dense = self.is_dense();
         super::leb::put(&mut out.head, commits as u64);
         super::leb::put(&mut out.head, self.names.len() as u64);
         self.names.iter().for_each(|n| super::leb::put_bytes(&mut out.head, n.as_bytes()));
@@ -310,7 +325,7 @@ impl<'a> Writer<'a> {
             Column::Blobs(&c.whole, Place::Squeezed),
             Column::Numbers(&c.deps),
             Column::Blobs(&c.hashes, Place::Stored),
-            Column::Numbers(&c.steps),
+            if out.dense { Column::Places(&c.places) } else { Column::Numbers(&c.steps) },
             Column::Numbers(&c.indexes),
             Column::Numbers(&c.authors),
             Column::Numbers(&c.seqs),

@@ -360,3 +360,41 @@ fn the_language_of_the_config_yields_to_the_flag() {
     assert!(done(&["status", &d]).contains("hồ sơ"));
     assert!(done(&["status", &d, "--lang", "en"]).contains("records"));
 }
+
+#[test]
+fn the_desk_merges_small_packs_when_it_is_quiet_and_when_it_ends() {
+    let dir = tempfile::tempdir().unwrap();
+    let (city, _) = city(dir.path());
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let mut replica = Replica::open(Path::new(&city), &Settings::default()).unwrap();
+    let unit = *replica.units().iter().next().unwrap();
+    let members = replica.schema().unwrap().collection("members").unwrap().clone();
+    let mut add = |r: &mut Replica, n: usize| {
+        let name = sampan_core::value::Value::Str(format!("Người {n}"));
+        let id = r.add(&members, unit, [("full_name".to_owned(), name)].into()).unwrap();
+        assert!(r.seal().unwrap() > 0);
+        id
+    };
+    let ids: Vec<RecordId> = (0..40).map(|n| add(&mut replica, n)).collect();
+    assert!(replica.store.merge_due().unwrap());
+    let replica = runtime.block_on(async {
+        let (desk, thread) = crate::desk::Desk::start(replica);
+        // Each call is a turn of its own; between two of them the desk is quiet and goes one step.
+        while desk.call(|r| r.store.merge_due().unwrap()).await.unwrap() {
+            tokio::task::yield_now().await;
+        }
+        thread.stop().await.unwrap()
+    });
+    let mut replica = replica;
+    for n in 40..80 {
+        add(&mut replica, n);
+    }
+    let replica = runtime.block_on(async { crate::desk::Desk::start(replica).1.stop().await.unwrap() });
+    assert!(!replica.store.merge_due().unwrap(), "what is left is too little");
+    let report = replica.store.verify(&replica.store.org()).unwrap();
+    assert_eq!(report.damaged, vec![]);
+    drop(replica);
+    let shown = json(&["show", &city, &ids[7].to_string()]);
+    assert!(shown.to_string().contains("Người 7"), "{shown}");
+    json(&["doctor", &city]);
+}
