@@ -37,7 +37,7 @@ pub(crate) use earlier::Reader;
 pub use edit::{EditFailure, NewRecord, Saved};
 pub use erase::ErasureRow;
 pub use intake::{Intake, IntakeError};
-pub use judge::{JudgedRecord, NewRecordEntry, judge};
+pub use judge::{Checked, JudgedRecord, NewRecordEntry, judge};
 pub use narrow::Narrowing;
 pub use root::RootError;
 pub use seal::SealLimits;

@@ -39,7 +39,7 @@ use super::verbatim::computed_record;
 use super::{Codec, Earlier, PackError, PackScope, leb};
 use crate::id::{ActorId, ChangeHash};
 use crate::limits::PACK_INFLATED_BYTES_MAX;
-use crate::log::{Entry, EntryKind, Payload};
+use crate::log::{Entry, EntryKind, Payload, Rebuilt};
 use crate::record::ids::{birth_actor, identity_actor};
 
 const REF_COMPUTED: u64 = 0;
@@ -99,7 +99,7 @@ pub(super) fn encode(
     let mut out = Vec::new();
     written.shelf.finish(&mut out, written.hashes, codec);
     let back = decode(scope, &out, codec, earlier).ok()?;
-    (back.len() == payloads.len() && back.iter().zip(payloads).all(|(a, b)| a == *b)).then_some(out)
+    (back.len() == payloads.len() && back.iter().zip(payloads).all(|((a, _), b)| a == *b)).then_some(out)
 }
 
 /// Reads what [`encode`] wrote.
@@ -108,7 +108,7 @@ pub(super) fn decode(
     bytes: &[u8],
     codec: &dyn Codec,
     earlier: Option<&dyn Earlier>,
-) -> Result<Vec<Payload>, PackError> {
+) -> Result<Vec<(Payload, Rebuilt)>, PackError> {
     let mut r = leb::Reader::new(bytes);
     let raw = r.number()?;
     if raw > PACK_INFLATED_BYTES_MAX as u64 {
