@@ -163,6 +163,9 @@ pub const REGISTERS_SCANNED_MAX: u64 = 256;
 pub const REPACK_ENTRIES_MAX: usize = 256;
 /// Bytes such a pack may inflate to, so that the group with its headers fits a frame.
 pub const REPACK_BYTES_MAX: usize = 768 << 10;
+/// Bytes of decoded commits that a store keeps from taking them in until they are projected: ten thousand creations, the
+/// first load of most branches; what has no room is read from the disk.
+pub const HANDED_ON_BYTES_MAX: usize = 8 << 20;
 /// Units in one acknowledgement: with their digests they fit a frame several times over.
 pub const ACK_LEAVES_MAX: usize = 4_096;
 /// Acknowledgements that a session keeps until the charter shows their signers: a statement of every level

@@ -103,10 +103,9 @@ impl<'a> Parsed<'a> {
     /// # Errors
     /// As [`Parsed::read`].
     pub fn read_rebuilt(bytes: &'a [u8], hash: ChangeHash) -> Result<Self, ChangeError> {
-        let (_, content) = chunk_content(bytes)?;
-        let body = read_content(content)?;
-        rules::check(&body)?;
-        Ok(Self { hash, body })
+        let out = Self::read_hashed(bytes, hash)?;
+        rules::check(&out.body)?;
+        Ok(out)
     }
 
     /// Reads a change that is stored here as one that stands: its form was found to be canonical when it came.
@@ -117,6 +116,16 @@ impl<'a> Parsed<'a> {
         let (hash, _, body) = decode(bytes)?;
         rules::check(&body)?;
         Ok(Self { hash, body })
+    }
+
+    /// Reads a change of this store as [`Parsed::read_stored`] does, where its hash is known: from the pack that it was
+    /// read from, or from the commit that holds it.
+    ///
+    /// # Errors
+    /// [`ChangeError`] where the bytes are no change.
+    pub fn read_hashed(bytes: &'a [u8], hash: ChangeHash) -> Result<Self, ChangeError> {
+        let (_, content) = chunk_content(bytes)?;
+        Ok(Self { hash, body: read_content(content)? })
     }
 
     /// The change's hash, Automerge's own.

@@ -323,6 +323,7 @@ impl Engine {
             store.write(&batch)?;
         }
         self.note_stored(store, &counting, charter)?;
+        store.hand_on(counting)?;
         Ok(out)
     }
 

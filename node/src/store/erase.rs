@@ -88,6 +88,7 @@ impl SqliteStore {
         self.conn.prepare_cached(sql)?.execute((pack, anew, first, commits, bytes.len() as i64, total.max(1)))?;
         self.conn.prepare_cached("DELETE FROM packs WHERE id = ?1")?.execute([pack])?;
         self.cache.borrow_mut().clear();
+        self.handed.borrow_mut().clear();
         Ok(())
     }
 
@@ -134,6 +135,7 @@ impl SqliteStore {
     fn scrub_now(&self) -> Result<bool, Fault> {
         self.conn.flush_prepared_statement_cache();
         self.cache.borrow_mut().clear();
+        self.handed.borrow_mut().clear();
         for Leftover { index, .. } in self.leftovers()? {
             if let Some(index) = index {
                 // Deleted words stay in the index's older segments until they are merged into one.

@@ -14,6 +14,7 @@ mod erase;
 mod error;
 pub mod feed;
 mod files;
+mod handed;
 mod lazy;
 mod packs;
 mod place;
@@ -39,6 +40,7 @@ use tests::tables_for_tests;
 pub(crate) use encrypt::wipe;
 #[cfg(feature = "testing")]
 pub use files::Files;
+pub(crate) use handed::ToProject;
 pub use place::Place;
 pub use projection::ProjectedRow;
 pub use salvage::Piece;
@@ -49,6 +51,7 @@ use error::{Fault, damaged};
 #[cfg(not(feature = "testing"))]
 use files::Files;
 use files::SystemFiles;
+use handed::Handed;
 use packs::PackCache;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
@@ -88,6 +91,7 @@ pub struct SqliteStore {
     /// Transactions and savepoints open.
     depth: Cell<u32>,
     cache: RefCell<PackCache>,
+    handed: RefCell<Handed>,
     data_version: Cell<Option<i64>>,
 }
 
@@ -235,6 +239,7 @@ impl SqliteStore {
             own_device,
             org,
             depth: Cell::new(0),
+            handed: RefCell::default(),
             cache: RefCell::new(PackCache::new((cache_kib * 1_024 / 4) as usize)),
             data_version: Cell::new(None),
         })
@@ -281,6 +286,7 @@ impl SqliteStore {
         if ended.is_err() || !matches!(result, Ok(Ok(_))) {
             // Positions of packs are given again after a rollback: what was decoded may be another.
             self.cache.borrow_mut().clear();
+            self.handed.borrow_mut().clear();
             // Fails only where SQLite has undone it already, which is what is wanted.
             let _ = self.conn.execute_batch(undo);
         }
@@ -552,5 +558,9 @@ impl Store for SqliteStore {
             return Ok(());
         }
         self.group(|s| Ok(s.write_batch(batch)?))
+    }
+
+    fn hand_on(&mut self, commits: Vec<Commit>) -> Result<(), StoreError> {
+        Ok(self.take_decoded(commits)?)
     }
 }

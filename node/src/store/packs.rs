@@ -73,7 +73,7 @@ impl PackCache {
 }
 
 /// Bytes that a decoded payload takes in memory, about.
-fn in_memory(p: &Payload) -> usize {
+pub(super) fn in_memory(p: &Payload) -> usize {
     let entry = |e: &EntryPayload| e.payload.len() + e.entry.collection.len() + 192;
     p.entries.iter().map(entry).sum::<usize>() + 64
 }

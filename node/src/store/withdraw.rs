@@ -44,6 +44,7 @@ impl SqliteStore {
             self.conn.prepare_cached(sql)?.execute((pack, first))?;
         }
         self.cache.borrow_mut().clear();
+        self.handed.borrow_mut().clear();
         for log in logs {
             self.log_anew(log)?;
         }
