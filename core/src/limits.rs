@@ -201,6 +201,9 @@ pub const MERGE_PACKS_MIN: usize = 16;
 pub const MERGE_STEP_COMMITS: usize = 256;
 /// Entries after which a step of merging packs no more: a few hundredths of a second of an old PC.
 pub const MERGE_STEP_ENTRIES: usize = 2_048;
+/// Bytes of decoded commits that a store keeps from taking them in until they are projected: ten thousand creations, the
+/// first load of most branches; what has no room is read from the disk.
+pub const HANDED_ON_BYTES_MAX: usize = 8 << 20;
 /// Units in one acknowledgement: with their digests they fit a frame several times over.
 pub const ACK_LEAVES_MAX: usize = 4_096;
 /// Acknowledgements that a session keeps until the charter shows their signers: a statement of every level

@@ -327,6 +327,14 @@ pub mod meta_names {
 
 /// The store.
 pub trait Store {
+    /// Commits of the batch that was written last, as they were decoded and verified: a store may keep some of them for
+    /// who reads them next. Nothing hangs on it.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn hand_on(&mut self, _commits: Vec<Commit>) -> Result<(), StoreError> {
+        Ok(())
+    }
     /// This store's epoch, drawn when it was created.
     ///
     /// # Errors

@@ -13,7 +13,7 @@ use super::line::{CharterLine, CommitLine, EndLine, EntryLine, HeadLine, Line, u
 use super::make::operations;
 use super::tell::{KINDS, tell};
 use crate::charter::{Carried, Charter};
-use crate::engine::NewRecordEntry;
+use crate::engine::{Checked, NewRecordEntry};
 use crate::hash::Tagged;
 use crate::id::{ChangeHash, CommitId, DeviceId, Flow, OrgId, RecordId};
 use crate::limits::AUDIT_LINE_BYTES_MAX;
@@ -419,6 +419,7 @@ impl Verifier {
                 actor: o.header.actor(),
                 birth: o.entry.birth.as_ref(),
                 bytes: &o.payload,
+                checked: Checked::Nothing,
             })
             .collect();
         let told = tell(&org, schema.as_ref(), record, &all);

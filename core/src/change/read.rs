@@ -97,6 +97,37 @@ impl<'a> Parsed<'a> {
         Ok(Self { hash, body })
     }
 
+    /// Reads a change that our own writer made from columns a moment ago: it was hashed then, and its form is canonical
+    /// because nothing else writes it. All that its maker chose is checked as [`Parsed::read`] checks it.
+    ///
+    /// # Errors
+    /// As [`Parsed::read`].
+    pub fn read_rebuilt(bytes: &'a [u8], hash: ChangeHash) -> Result<Self, ChangeError> {
+        let out = Self::read_hashed(bytes, hash)?;
+        rules::check(&out.body)?;
+        Ok(out)
+    }
+
+    /// Reads a change that is stored here as one that stands: its form was found to be canonical when it came.
+    ///
+    /// # Errors
+    /// As [`Parsed::read`].
+    pub fn read_standing(bytes: &'a [u8]) -> Result<Self, ChangeError> {
+        let (hash, _, body) = decode(bytes)?;
+        rules::check(&body)?;
+        Ok(Self { hash, body })
+    }
+
+    /// Reads a change of this store as [`Parsed::read_stored`] does, where its hash is known: from the pack that it was
+    /// read from, or from the commit that holds it.
+    ///
+    /// # Errors
+    /// [`ChangeError`] where the bytes are no change.
+    pub fn read_hashed(bytes: &'a [u8], hash: ChangeHash) -> Result<Self, ChangeError> {
+        let (_, content) = chunk_content(bytes)?;
+        Ok(Self { hash, body: read_content(content)? })
+    }
+
     /// The change's hash, Automerge's own.
     #[must_use]
     pub fn hash(&self) -> ChangeHash {
@@ -153,6 +184,16 @@ pub(super) fn chunk_hash(content: &[u8]) -> ChangeHash {
 
 /// Decodes a change of any canonicity, marks and tables included.
 pub(super) fn decode(bytes: &[u8]) -> Result<(ChangeHash, &[u8], Body<'_>), ChangeError> {
+    let (checksum, content) = chunk_content(bytes)?;
+    let hash = chunk_hash(content);
+    if hash.0[..4] != *checksum {
+        return Err(Malformed::Checksum.into());
+    }
+    Ok((hash, content, read_content(content)?))
+}
+
+/// The checksum and the content of exactly one uncompressed change.
+fn chunk_content(bytes: &[u8]) -> Result<(&[u8], &[u8]), ChangeError> {
     if bytes.len() > CHANGE_BYTES_MAX {
         return Err(NeedsNewer::Bytes(bytes.len()).into());
     }
@@ -177,11 +218,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<(ChangeHash, &[u8], Body<'_>), Chan
     if !c.is_empty() {
         return Err(Malformed::TrailingBytes.into());
     }
-    let hash = chunk_hash(content);
-    if hash.0[..4] != *checksum {
-        return Err(Malformed::Checksum.into());
-    }
-    Ok((hash, content, read_content(content)?))
+    Ok((checksum, content))
 }
 
 fn read_content(content: &[u8]) -> Result<Body<'_>, ChangeError> {

@@ -234,6 +234,7 @@ impl Engine {
                     actor: *actor,
                     birth: p.entry.entry.birth.as_ref(),
                     bytes: &p.entry.payload,
+                    checked: super::Checked::Nothing,
                 })
                 .collect();
             let judged = super::judge(&self.org, state.id, Some(&state), &entries, &offered);

@@ -10,7 +10,7 @@ use super::intake::IntakeError;
 use crate::id::{CommitId, Flow};
 use crate::limits::BRIEF_STEPS_MAX;
 use crate::log::brief::{Brief, Named};
-use crate::log::{Payload, SignedHeader, VerifiedHeader};
+use crate::log::{Payload, Rebuilt, SignedHeader, VerifiedHeader};
 use crate::store::{Store, StoreError};
 use std::collections::BTreeSet;
 
@@ -28,13 +28,13 @@ impl Outline {
     }
 
     /// The headers, whose signatures are still to be checked.
-    pub(super) fn headers(self, payloads: &[Payload]) -> Option<Vec<SignedHeader>> {
+    pub(super) fn headers(self, payloads: &[(Payload, Rebuilt)]) -> Option<Vec<SignedHeader>> {
         if payloads.len() != self.briefs.len() {
             return None;
         }
         let mut out: Vec<SignedHeader> = Vec::with_capacity(payloads.len());
         let mut before = self.first;
-        for (((brief, named), payload), signature) in self.briefs.iter().zip(payloads).zip(self.signatures) {
+        for (((brief, named), (payload, _)), signature) in self.briefs.iter().zip(payloads).zip(self.signatures) {
             if let Some(named) = named {
                 before = named.clone();
             }

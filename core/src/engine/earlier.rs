@@ -8,7 +8,7 @@
 use super::Engine;
 use super::intake::IntakeError;
 use crate::id::{ChangeHash, CommitId, DeviceId, Flow, RecordId, SpaceId};
-use crate::log::{EntryPayload, Payload, SignedHeader};
+use crate::log::{EntryPayload, Payload, Rebuilt, SignedHeader};
 use crate::pack::{self, Earlier, PackScope, Verbatim};
 use crate::store::{CommitKey, EntryAt, Store, StoreError};
 use crate::wire::frame::Group;
@@ -75,21 +75,21 @@ impl Earlier for Chain<'_> {
 }
 
 impl Engine {
-    /// The payloads of a group whose first commit is of this space and device and has these parents, and whether its
-    /// pack may be kept as it is.
+    /// The payloads of a group whose first commit is of this space and device and has these parents, with which of their
+    /// changes were rebuilt, and whether its pack may be kept as it is.
     pub(super) fn unpack(
         &self,
         store: &dyn Store,
         (space, device): (SpaceId, DeviceId),
         parents: &[CommitId],
         pack: &[u8],
-    ) -> Result<(Vec<Payload>, bool), IntakeError> {
+    ) -> Result<(Vec<(Payload, Rebuilt)>, bool), IntakeError> {
         let scope = PackScope { org: self.org, space };
         if !pack::needs_earlier(pack) {
-            return Ok((pack::decode(&scope, pack, &*self.codec)?, true));
+            return Ok((pack::read(&scope, pack, &*self.codec)?, true));
         }
         let chain = Chain::above(store, (space, device), parents)?;
-        let read = pack::decode_after(&scope, pack, &*self.codec, &chain);
+        let read = pack::read_after(&scope, pack, &*self.codec, &chain);
         if let Some(e) = chain.failed.take() {
             return Err(e.into());
         }

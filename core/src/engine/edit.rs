@@ -7,7 +7,7 @@
 //! validation of required fields happens here, at the keyboard, and nowhere else.
 
 use super::Engine;
-use super::judge::{NewRecordEntry, judge};
+use super::judge::{Checked, NewRecordEntry, judge};
 use crate::charter::Grant;
 use crate::entropy::{Entropy, random};
 use crate::id::{ChangeHash, Flow, RecordId, UnitId};
@@ -361,6 +361,7 @@ impl Engine {
                 actor: self.actor(),
                 birth: p.entry.entry.birth.as_ref(),
                 bytes: &p.entry.payload,
+                checked: Checked::Nothing,
             })
             .collect();
         let judged = judge(&self.org, id, state.as_ref(), &stored, &new);

@@ -8,14 +8,14 @@
 
 use super::anew::taken_out;
 use super::inside::Inside;
-use super::judge::{NewRecordEntry, judge};
+use super::judge::{Checked, NewRecordEntry, judge};
 use super::{Engine, brief, meta, meta_u64};
 use crate::canary::{self, Canary};
 use crate::charter::Charter;
 use crate::entropy::Entropy;
 use crate::id::{CommitId, DeviceId, Flow, RecordId, SpaceId, UnitId};
 use crate::limits::LOG_TIPS_MAX;
-use crate::log::{Commit, CommitError, EntryKind, Payload, SignedHeader, VerifiedHeader};
+use crate::log::{Commit, CommitError, EntryKind, Payload, Rebuilt, SignedHeader, VerifiedHeader};
 use crate::pack::{self, PackError, PackScope};
 use crate::store::{Batch, CommitKey, NewCommit, NewEntry, NewGroup, Quarantined, Status, Store, StoreError};
 use crate::time::Millis;
@@ -219,7 +219,7 @@ impl Engine {
         from: DeviceId,
         headers: &[SignedHeader],
         bytes: &[u8],
-        read: Option<(Vec<Payload>, bool)>,
+        read: Option<(Vec<(Payload, Rebuilt)>, bool)>,
         shared: &dyn Fn(&Charter, &SpaceId) -> bool,
         now: Millis,
     ) -> Result<Intake, IntakeError> {
@@ -250,7 +250,7 @@ impl Engine {
         let mut fresh = Vec::with_capacity(heads.len());
         let mut seen = BTreeSet::new();
         for ((head, payload), known) in heads.into_iter().zip(payloads).zip(&known) {
-            let commit = Commit::join(head, payload)?;
+            let commit = Commit::join_read(head, payload)?;
             check_kinds(&commit)?;
             if known.is_none() && seen.insert(commit.id()) {
                 self.check_holes(&commit)?;
@@ -323,6 +323,7 @@ impl Engine {
             store.write(&batch)?;
         }
         self.note_stored(store, &counting, charter)?;
+        store.hand_on(counting)?;
         Ok(out)
     }
 
@@ -627,5 +628,6 @@ fn new_entry(commit: &Commit, index: usize) -> NewRecordEntry<'_> {
         actor: commit.header().actor(),
         birth: e.entry.birth.as_ref(),
         bytes: &e.payload,
+        checked: if commit.is_rebuilt(index) { Checked::Rebuilt } else { Checked::Nothing },
     }
 }

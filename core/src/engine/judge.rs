@@ -14,6 +14,18 @@ use crate::store::{EntryAt, RecordEntry, RecordState, Status};
 use crate::value::Value;
 use std::collections::BTreeMap;
 
+/// What was found about the bytes of a change before it is judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Checked {
+    /// Nothing: whoever sent it chose the bytes.
+    #[default]
+    Nothing,
+    /// Our own writer made them from columns, and `hash` with them ([`crate::log::Rebuilt`]).
+    Rebuilt,
+    /// They are stored here as a change that stands, so their form is canonical.
+    Standing,
+}
+
 /// An entry that is not stored yet.
 #[derive(Debug, Clone, Copy)]
 pub struct NewRecordEntry<'a> {
@@ -31,10 +43,12 @@ pub struct NewRecordEntry<'a> {
     pub birth: Option<&'a BirthOf>,
     /// The whole change chunk.
     pub bytes: &'a [u8],
+    /// What needs no second look.
+    pub checked: Checked,
 }
 
 impl<'a> NewRecordEntry<'a> {
-    /// A stored entry, seen the same way.
+    /// A stored entry, seen the same way, with nothing taken for granted.
     #[must_use]
     pub fn stored(e: &'a RecordEntry) -> Self {
         Self {
@@ -45,6 +59,22 @@ impl<'a> NewRecordEntry<'a> {
             actor: e.actor,
             birth: e.birth.as_ref(),
             bytes: &e.bytes,
+            checked: Checked::Nothing,
+        }
+    }
+
+    /// A stored entry whose status is believed.
+    fn believed(e: &'a RecordEntry) -> Self {
+        let checked = if e.status == Status::Accepted { Checked::Standing } else { Checked::Nothing };
+        Self { checked, ..Self::stored(e) }
+    }
+
+    /// The change: read without doing again what was done to make or to accept these very bytes.
+    fn parse(&self) -> Result<Parsed<'a>, ChangeError> {
+        match self.checked {
+            Checked::Nothing => Parsed::read(self.bytes),
+            Checked::Rebuilt => Parsed::read_rebuilt(self.bytes, self.hash),
+            Checked::Standing => Parsed::read_standing(self.bytes),
         }
     }
 }
@@ -69,8 +99,8 @@ pub fn judge(
     stored: &[RecordEntry],
     new: &[NewRecordEntry<'_>],
 ) -> JudgedRecord {
-    let all: Vec<NewRecordEntry<'_>> = stored.iter().map(NewRecordEntry::stored).chain(new.iter().copied()).collect();
-    let parsed: Vec<Result<Parsed<'_>, ChangeError>> = all.iter().map(|e| Parsed::read(e.bytes)).collect();
+    let all: Vec<NewRecordEntry<'_>> = stored.iter().map(NewRecordEntry::believed).chain(new.iter().copied()).collect();
+    let parsed: Vec<Result<Parsed<'_>, ChangeError>> = all.iter().map(NewRecordEntry::parse).collect();
     let birthplace = birthplace(org, id, &all, &parsed);
     // What is in the wrong place is left out of the evaluation, so a rightful twin still stands.
     let offered: Vec<Option<Candidate<'_, '_>>> = all

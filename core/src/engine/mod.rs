@@ -39,7 +39,7 @@ pub use edit::{EditFailure, NewRecord, Saved};
 pub use erase::ErasureRow;
 pub use figures::CLOSED_COUNTER;
 pub use intake::{Intake, IntakeError};
-pub use judge::{JudgedRecord, NewRecordEntry, judge};
+pub use judge::{Checked, JudgedRecord, NewRecordEntry, judge};
 pub use narrow::Narrowing;
 pub use root::RootError;
 pub use seal::SealLimits;

@@ -114,7 +114,8 @@ impl Engine {
         batch.groups.push(NewGroup { commits: vec![new], pack: packed });
         batch.sealed = keys;
         store.write(&batch)?;
-        self.note_stored(store, &[commit], None)?;
+        self.note_stored(store, std::slice::from_ref(&commit), None)?;
+        store.hand_on(vec![commit])?;
         Ok(1)
     }
 

@@ -7,6 +7,7 @@
 
 use super::entry::{Entry, EntryKind, salt};
 use super::merkle;
+use super::rebuilt::Rebuilt;
 use crate::hash::{signed_string, tagged};
 use crate::id::{ActorId, CommitId, DeviceId, Incarnation, LogId, Nonce, OrgId, SpaceId};
 use crate::limits;
@@ -281,11 +282,21 @@ impl Payload {
 }
 
 /// A whole commit whose payload has the signed root.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Commit {
     head: VerifiedHeader,
     payload: Payload,
+    rebuilt: Rebuilt,
 }
+
+impl PartialEq for Commit {
+    /// How its pack was read is no part of a commit.
+    fn eq(&self, other: &Self) -> bool {
+        self.head == other.head && self.payload == other.payload
+    }
+}
+
+impl Eq for Commit {}
 
 impl Commit {
     /// Joins a verified header and a payload.
@@ -293,6 +304,14 @@ impl Commit {
     /// # Errors
     /// [`CommitError::Count`] or [`CommitError::Root`] when they do not belong together.
     pub fn join(head: VerifiedHeader, payload: Payload) -> Result<Self, CommitError> {
+        Self::join_read(head, (payload, Rebuilt::default()))
+    }
+
+    /// Joins a verified header and a payload as [`crate::pack::read`] gave it.
+    ///
+    /// # Errors
+    /// As [`Commit::join`].
+    pub fn join_read(head: VerifiedHeader, (payload, rebuilt): (Payload, Rebuilt)) -> Result<Self, CommitError> {
         if payload.entries.len() != head.header.entries as usize {
             return Err(CommitError::Count {
                 id: head.id,
@@ -304,7 +323,7 @@ impl Commit {
         if payload.root() != head.header.root {
             return Err(CommitError::Root(head.id));
         }
-        Ok(Self { head, payload })
+        Ok(Self { head, payload, rebuilt })
     }
 
     /// Seals entries: fills in count and root, signs. The header's `entries` and `root` are ignored.
@@ -319,7 +338,7 @@ impl Commit {
         let bytes = wire::encode(&header);
         let signature = sign("commit", key, &bytes);
         let head = SignedHeader { bytes, signature }.trust()?;
-        Ok(Self { head, payload })
+        Ok(Self { head, payload, rebuilt: Rebuilt::default() })
     }
 
     /// The verified header.
@@ -329,7 +348,17 @@ impl Commit {
     }
     /// Makes holes of entries, see [`Payload::punch`]: id, signature and root stay.
     pub fn punch(&mut self, gone: impl Fn(u32, &Entry) -> bool) -> bool {
-        self.payload.punch(gone)
+        let any = self.payload.punch(gone);
+        if any {
+            self.rebuilt = Rebuilt::default();
+        }
+        any
+    }
+
+    /// Whether the change at `index` was made from columns by our own writer, and never from bytes that a peer chose.
+    #[must_use]
+    pub fn is_rebuilt(&self, index: usize) -> bool {
+        self.rebuilt.at(index)
     }
 
     /// The commit's id.

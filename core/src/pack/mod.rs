@@ -17,7 +17,7 @@ mod verbatim;
 
 use crate::id::{ChangeHash, OrgId, RecordId, SpaceId};
 use crate::limits::PACK_INFLATED_BYTES_MAX;
-use crate::log::{EntryPayload, Payload, Secret};
+use crate::log::{EntryPayload, Payload, Rebuilt, Secret};
 
 /// Compression, as an argument: core has none of its own.
 pub trait Codec {
@@ -266,11 +266,24 @@ pub fn decode_after(
     codec: &dyn Codec,
     earlier: &dyn Earlier,
 ) -> Result<Vec<Payload>, PackError> {
+    Ok(read_after(scope, bytes, codec, earlier)?.into_iter().map(|(payload, _)| payload).collect())
+}
+
+/// As [`decode_after`], and which changes were rebuilt from columns.
+///
+/// # Errors
+/// As [`decode_after`].
+pub fn read_after(
+    scope: &PackScope,
+    bytes: &[u8],
+    codec: &dyn Codec,
+    earlier: &dyn Earlier,
+) -> Result<Vec<(Payload, Rebuilt)>, PackError> {
     match bytes.split_first() {
         Some((&form @ (FORM_COLUMNAR_AFTER | FORM_DENSE_AFTER), rest)) => {
             columnar::decode(scope, rest, codec, Past { earlier: Some(earlier), dense: form == FORM_DENSE_AFTER })
         }
-        Some(_) | None => decode(scope, bytes, codec),
+        Some(_) | None => read(scope, bytes, codec),
     }
 }
 
@@ -293,10 +306,23 @@ fn verbatim_form(scope: &PackScope, payloads: &[&Payload], codec: &dyn Codec) ->
 /// # Errors
 /// [`PackError`]; nothing larger than the announced size, itself bounded, is ever allocated.
 pub fn decode(scope: &PackScope, bytes: &[u8], codec: &dyn Codec) -> Result<Vec<Payload>, PackError> {
+    Ok(read(scope, bytes, codec)?.into_iter().map(|(payload, _)| payload).collect())
+}
+
+/// As [`decode`], and which changes were rebuilt from columns.
+///
+/// # Errors
+/// As [`decode`].
+pub fn read(scope: &PackScope, bytes: &[u8], codec: &dyn Codec) -> Result<Vec<(Payload, Rebuilt)>, PackError> {
     let (&form, rest) = bytes.split_first().ok_or(PackError::Malformed("it is empty"))?;
     if matches!(form, FORM_COLUMNAR | FORM_COLUMNAR_AFTER | FORM_DENSE_AFTER) {
         return columnar::decode(scope, rest, codec, Past { earlier: None, dense: form == FORM_DENSE_AFTER });
     }
+    let payloads = read_verbatim(scope, form, rest, codec)?;
+    Ok(payloads.into_iter().map(|payload| (payload, Rebuilt::default())).collect())
+}
+
+fn read_verbatim(scope: &PackScope, form: u8, rest: &[u8], codec: &dyn Codec) -> Result<Vec<Payload>, PackError> {
     let (holed, is_stored) = match form {
         FORM_STORED => (false, true),
         FORM_COMPRESSED => (false, false),

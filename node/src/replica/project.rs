@@ -6,14 +6,14 @@
 //! a document; a record that cannot be opened is marked damaged, durably, and left out.
 
 use super::Replica;
-use crate::store::{ProjectedRow, SqliteStore};
+use crate::store::{ProjectedRow, SqliteStore, ToProject};
 use sampan_core::change::{Parsed, creation_fields};
 use sampan_core::engine::{EditFailure, Engine, Saved};
 use sampan_core::id::{DeviceId, RecordId};
-use sampan_core::log::EntryKind;
+use sampan_core::log::{EntryKind, EntryPayload};
 use sampan_core::record::View;
 use sampan_core::schema::{Collection, Schema};
-use sampan_core::store::{Batch, RecordEntry, RecordKey, RecordState, Status, Store, StoreError};
+use sampan_core::store::{Batch, RecordEntry, RecordKey, RecordState, Store, StoreError};
 use sampan_core::time::Millis;
 use sampan_core::value::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -63,43 +63,11 @@ impl Replica {
                 return Ok(true);
             }
             let from = s.projected_to()?;
-            let feed = s.commits_after(from, COMMITS_A_STEP)?;
+            let feed = s.to_project(from, COMMITS_A_STEP)?;
             let Some(last) = feed.last().map(|f| f.key) else { return Ok(false) };
             let mut opened: BTreeSet<RecordKey> = BTreeSet::new();
-            for f in &feed {
-                let author = f.commit.header().device;
-                s.hear(&f.commit.header().space, f.commit.header().time)?;
-                for (entry, place) in f.commit.payload().entries.iter().zip(&f.entries) {
-                    let Some((key, status)) = place else { continue };
-                    if opened.contains(key) {
-                        continue;
-                    }
-                    let e = &entry.entry;
-                    let Some(collection) = schema.collection(&e.collection) else { continue };
-                    let alone = *status == Status::Accepted
-                        && e.kind == EntryKind::Change
-                        && s.record(*key)?.is_some_and(|r| r.entries == 1);
-                    let fields = if alone { creation_of(&entry.payload) } else { None };
-                    match fields {
-                        Some(values) => {
-                            let unit = f.commit.header().space.unit;
-                            let row = ProjectedRow {
-                                id: e.record,
-                                unit,
-                                updated: e.time,
-                                author,
-                                conflict: Vec::new(),
-                                removed: false,
-                                values,
-                            };
-                            s.upsert_row(collection, *key, &row)?;
-                        }
-                        None => {
-                            opened.insert(*key);
-                            project_record(s, engine, &schema, *key)?;
-                        }
-                    }
-                }
+            for f in feed {
+                project_commit(s, engine, &schema, &f, &mut opened)?;
             }
             s.set_projected_to(last)?;
             Ok(true)
@@ -116,9 +84,42 @@ impl Replica {
     }
 }
 
+/// Projects the records that a commit names; `opened` are those that were looked at as a whole.
+fn project_commit(
+    store: &mut SqliteStore,
+    engine: &Engine,
+    schema: &Schema,
+    f: &ToProject,
+    opened: &mut BTreeSet<RecordKey>,
+) -> Result<(), StoreError> {
+    let (unit, author) = (f.commit.header().space.unit, f.commit.header().device);
+    store.hear(&f.commit.header().space, f.commit.header().time)?;
+    let mut created: BTreeMap<&str, BTreeMap<RecordKey, ProjectedRow>> = BTreeMap::new();
+    for (entry, place) in f.commit.payload().entries.iter().zip(&f.records) {
+        let Some((key, alone)) = place else { continue };
+        let e = &entry.entry;
+        let Some(collection) = schema.collection(&e.collection).filter(|_| !opened.contains(key)) else { continue };
+        let fields = if *alone && e.kind == EntryKind::Change { creation_of(entry) } else { None };
+        let Some(values) = fields else {
+            opened.insert(*key);
+            project_record(store, engine, schema, *key)?;
+            continue;
+        };
+        let (id, updated) = (e.record, e.time);
+        let row = ProjectedRow { id, unit, updated, author, conflict: Vec::new(), removed: false, values };
+        created.entry(&collection.id).or_default().insert(*key, row);
+    }
+    for (collection, rows) in &created {
+        if let Some(collection) = schema.collection(collection) {
+            store.upsert_rows(collection, rows)?;
+        }
+    }
+    Ok(())
+}
+
 /// The shown fields of a creation change, where the reader can tell.
-fn creation_of(payload: &[u8]) -> Option<BTreeMap<String, Value>> {
-    let parsed = Parsed::read_stored(payload).ok()?;
+fn creation_of(entry: &EntryPayload) -> Option<BTreeMap<String, Value>> {
+    let parsed = Parsed::read_hashed(&entry.payload, entry.entry.change()).ok()?;
     if !parsed.deps.is_empty() {
         return None;
     }

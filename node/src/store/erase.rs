@@ -96,6 +96,7 @@ impl SqliteStore {
         }
         self.remove_pack(pack)?;
         self.cache.borrow_mut().clear();
+        self.handed.borrow_mut().clear();
         Ok(())
     }
 
@@ -142,6 +143,7 @@ impl SqliteStore {
     fn scrub_now(&self) -> Result<bool, Fault> {
         self.conn.flush_prepared_statement_cache();
         self.cache.borrow_mut().clear();
+        self.handed.borrow_mut().clear();
         for Leftover { index, .. } in self.leftovers()? {
             if let Some(index) = index {
                 // Deleted words stay in the index's older segments until they are merged into one.

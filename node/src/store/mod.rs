@@ -14,6 +14,7 @@ mod erase;
 mod error;
 pub mod feed;
 mod files;
+mod handed;
 mod lazy;
 mod merge;
 mod packs;
@@ -42,6 +43,7 @@ use tests::tables_for_tests;
 pub(crate) use encrypt::wipe;
 #[cfg(feature = "testing")]
 pub use files::Files;
+pub(crate) use handed::ToProject;
 pub use merge::{MergeLimits, MergeStep};
 pub use place::Place;
 pub use projection::ProjectedRow;
@@ -53,6 +55,7 @@ use error::{Fault, damaged};
 #[cfg(not(feature = "testing"))]
 use files::Files;
 use files::SystemFiles;
+use handed::Handed;
 use packs::PackCache;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
@@ -92,6 +95,7 @@ pub struct SqliteStore {
     /// Transactions and savepoints open.
     depth: Cell<u32>,
     cache: RefCell<PackCache>,
+    handed: RefCell<Handed>,
     data_version: Cell<Option<i64>>,
     /// What the figures of the rows are kept by.
     figures: projection::FigurePlan,
@@ -241,6 +245,7 @@ impl SqliteStore {
             own_device,
             org,
             depth: Cell::new(0),
+            handed: RefCell::default(),
             cache: RefCell::new(PackCache::new((cache_kib * 1_024 / 4) as usize)),
             data_version: Cell::new(None),
             figures: projection::FigurePlan::default(),
@@ -290,6 +295,7 @@ impl SqliteStore {
             self.forget_figures(outermost);
             // Positions of packs are given again after a rollback: what was decoded may be another.
             self.cache.borrow_mut().clear();
+            self.handed.borrow_mut().clear();
             // Fails only where SQLite has undone it already, which is what is wanted.
             let _ = self.conn.execute_batch(undo);
         }
@@ -561,5 +567,9 @@ impl Store for SqliteStore {
             return Ok(());
         }
         self.group(|s| Ok(s.write_batch(batch)?))
+    }
+
+    fn hand_on(&mut self, commits: Vec<Commit>) -> Result<(), StoreError> {
+        Ok(self.take_decoded(commits)?)
     }
 }

@@ -257,7 +257,12 @@ impl SqliteStore {
 
     pub(super) fn read_records(&self, ids: &[RecordId]) -> Result<Vec<Option<RecordState>>, Fault> {
         let sql = format!("{RECORD} WHERE r.id = ?1");
-        ids.iter().map(|id| self.one(&sql, [id.0], record_state)).collect()
+        let mut statement = self.conn.prepare_cached(&sql)?;
+        let mut out = Vec::with_capacity(ids.len());
+        for id in ids {
+            out.push(statement.query([id.0])?.next()?.map(record_state).transpose()?);
+        }
+        Ok(out)
     }
 
     pub(super) fn read_record(&self, key: RecordKey) -> Result<Option<RecordState>, Fault> {

@@ -18,6 +18,11 @@ pub(super) fn int(n: u64) -> i64 {
     n as i64
 }
 
+/// A column's number, the other way round.
+pub(super) fn uint(n: i64) -> u64 {
+    n as u64
+}
+
 /// The number of a column.
 pub(super) fn number(row: &Row<'_>, i: usize) -> Result<u64, Fault> {
     Ok(row.get::<_, i64>(i)? as u64)

@@ -307,6 +307,64 @@ fn a_log_is_what_is_left_of_it_and_goes_with_its_last_commit() {
     assert_eq!(logs(&store), Some(2), "those of the charters");
 }
 
+/// What the projector is told of a store's first commits: position, commit, records.
+fn told(store: &SqliteStore) -> Vec<(CommitKey, Commit, Vec<Option<(RecordKey, bool)>>)> {
+    let all = store.to_project(CommitKey(0), 9).unwrap();
+    all.into_iter().map(|p| (p.key, p.commit, p.records)).collect()
+}
+
+#[test]
+fn what_is_handed_on_is_what_the_disk_says() {
+    let (_dir, path, mut store) = fresh();
+    let commits = filled(&mut store);
+    let from_disk = told(&store);
+    assert_eq!(from_disk.iter().map(|(_, c, _)| c).collect::<Vec<_>>(), commits.iter().collect::<Vec<_>>());
+    assert_eq!(from_disk[1].2, [Some((RecordKey(2), true))]);
+    assert_eq!(from_disk[3].2, [None], "a charter's");
+    let refill = |store: &mut SqliteStore| {
+        let places = |c: &Commit| if c.header().space.flow == sampan_core::id::Flow::Charter { None } else { Some(()) };
+        let keys = [1, 2, 3, 4];
+        for (c, key) in commits.iter().zip(keys) {
+            store.handed.borrow_mut().wrote(c.id(), key, vec![places(c).map(|()| key)]);
+        }
+        store.hand_on(commits.clone()).unwrap();
+        assert!(!store.handed.borrow().is_empty());
+    };
+    // No pack can be read any more: what is told comes from memory alone, and once.
+    refill(&mut store);
+    store.conn.execute("UPDATE packs SET bytes = x'00'", []).unwrap();
+    store.cache.borrow_mut().clear();
+    assert_eq!(told(&store), from_disk);
+    assert!(store.handed.borrow().is_empty());
+    assert!(store.to_project(CommitKey(0), 9).is_err());
+    // A record that is another's now, or that more is known of: the row decides.
+    refill(&mut store);
+    store.conn.execute("UPDATE records SET entries = 2 WHERE key = 2", []).unwrap();
+    assert_eq!(told(&store)[1].2, [Some((RecordKey(2), false))]);
+    refill(&mut store);
+    store.conn.execute("UPDATE records SET id = zeroblob(16) WHERE key = 2", []).unwrap();
+    assert!(store.to_project(CommitKey(0), 9).is_err(), "it is looked for on the disk");
+    // What another process wrote, a transaction undone, an erasure, and the end of all that is to be projected.
+    refill(&mut store);
+    let other = rusqlite::Connection::open(&path).unwrap();
+    other.execute("UPDATE records SET irregular = 1 WHERE key = 3", []).unwrap();
+    assert!(store.to_project(CommitKey(0), 9).is_err());
+    assert!(store.handed.borrow().is_empty());
+    refill(&mut store);
+    let undone: Result<(), StoreError> = store.group(|_| Err(StoreError::Io("no".into())));
+    assert!(undone.is_err() && store.handed.borrow().is_empty());
+    refill(&mut store);
+    assert!(store.to_project(CommitKey(4), 9).unwrap().is_empty() && store.handed.borrow().is_empty());
+    // No more than there is room for, the oldest first.
+    for _ in 0..2 {
+        store.handed.borrow_mut().fill_for_tests();
+        let before = store.handed.borrow().bytes();
+        store.handed.borrow_mut().wrote(commits[0].id(), 9, vec![Some(1)]);
+        store.hand_on(vec![commits[0].clone()]).unwrap();
+        assert_eq!(store.handed.borrow().bytes(), before);
+    }
+}
+
 #[test]
 fn the_feed_and_the_queue_miss_nothing() {
     let (_dir, _path, mut store) = fresh();

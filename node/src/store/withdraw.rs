@@ -46,6 +46,7 @@ impl SqliteStore {
             self.pack_without(pack, &near)?;
         }
         self.cache.borrow_mut().clear();
+        self.handed.borrow_mut().clear();
         for log in logs {
             self.log_anew(log)?;
         }

@@ -97,6 +97,7 @@ impl SqliteStore {
 
     pub(super) fn write_batch(&mut self, batch: &Batch) -> Result<(), Fault> {
         lazy::note(batch);
+        self.handed.borrow_mut().begin();
         let mut t = Touched::default();
         let gone = if batch.withdrawn.is_empty() { BTreeSet::new() } else { self.withdraw(&batch.withdrawn)? };
         t.dirty.extend(gone);
@@ -360,16 +361,20 @@ impl SqliteStore {
         let mut add = self
             .conn
             .prepare_cached("INSERT INTO hist (record, at, place, kind, status) VALUES (?1, ?2, ?3, ?4, ?5)")?;
+        let mut places = Vec::with_capacity(commit.entries.len());
         for (place, e) in commit.entries.iter().enumerate() {
             // Operations of a charter and holes have no record state.
             if is_unlisted(e.kind) {
+                places.push(None);
                 continue;
             }
             let record = self.record_place(&e.record, t)?;
+            places.push(Some(record));
             add.execute((record, key, place as i64, e.kind as u8, e.status.number()))?;
             *t.counts.entry((space, e.status)).or_default() += 1;
             t.committed.insert(record);
         }
+        self.handed.borrow_mut().wrote(commit.head.id(), key, places);
         Ok(())
     }
 

@@ -5,14 +5,15 @@
 //! Invariants: everything follows from fixed seeds, so that two runs execute the same instructions but for the
 //! seeds of hash maps; only what runs inside a function named `counted_…` is counted, the setting up is not.
 
-use crate::shape::{Counts, DISTRICT, HUB, Shape, mem};
+use crate::long::intake;
+use crate::shape::{Counts, DISTRICT, HUB, Shape, group, mem};
 use sampan_core::charter::{Charter, Roles};
 use sampan_core::engine::{Engine, NewRecord};
 use sampan_core::frontier::tree::Holdings;
 use sampan_core::id::{CommitId, DeviceId, Flow, Incarnation, RecordId, SpaceId};
 use sampan_core::log::Payload;
 use sampan_core::pack::{self, PackScope};
-use sampan_core::store::{CommitKey, Store};
+use sampan_core::store::{CommitKey, Store, StoreError};
 use sampan_core::testing::village::{Replica, Village};
 use sampan_core::testing::{SeededRng, members};
 use sampan_core::value::Edit;
@@ -35,6 +36,7 @@ const SHAPE: Counts = Counts { districts: 8, grassroots: 40, branches: 200 };
 /// When a path does not do what it is there for.
 pub fn run() {
     branch();
+    disk();
     organisation();
 }
 
@@ -88,7 +90,7 @@ fn branch() {
     let encode = || payloads.iter().map(|p| pack::encode(&scope, &[p], &ZstdCodec).len()).sum::<usize>();
     assert!(path!(counted_encode_columns_1000, encode) > 0);
 
-    let taken = path!(counted_intake_1000, || intake(&mut village.replicas[RELAY], &groups, now));
+    let taken = path!(counted_intake_1000, || take(&mut village.replicas[RELAY], &groups, now));
     assert_eq!(taken, RECORDS as u64);
 
     let mut rng = SeededRng::new(8);
@@ -107,7 +109,7 @@ fn branch() {
     });
     engine.seal(&mut **store, rng, Default::default(), now).expect("sealed");
     let last = held(&**store, &space).split_off(4);
-    let taken = path!(counted_intake_edits_10, || intake(&mut village.replicas[RELAY], &last, now));
+    let taken = path!(counted_intake_edits_10, || take(&mut village.replicas[RELAY], &last, now));
     assert_eq!(taken, 10);
 
     let ticket = village.invite(RELAY, unit, Roles::EDITOR);
@@ -116,6 +118,28 @@ fn branch() {
     assert!(end.verified() && end.changes.1 == RECORDS as u64 + 10, "{end:?}");
     let end = path!(counted_sync_nothing_changed, || village.sync(second, RELAY));
     assert!(end.verified() && end.changes == (0, 0), "{end:?}");
+}
+
+/// What a real store adds: taking commits in, and the rows that lists are read from.
+fn disk() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut relay = crate::city::found(&dir.path().join("city"), "Thành phố");
+    let mut branch = intake::enrol(&mut relay, 1).expect("a branch");
+    let collection = relay.collection("members").expect("members");
+    let commits = intake::made(&relay, &mut branch, &collection, 1, RECORDS / 250, 250);
+    let groups: Vec<Group> = commits.iter().map(|c| group(relay.engine.org(), c)).collect();
+    relay.project().expect("projected");
+    let now = relay.now();
+    let taken = path!(counted_store_1000, || {
+        let sampan_node::replica::Replica { store, engine, rng, .. } = &mut relay;
+        let from = DeviceId::default();
+        store.group(|s| {
+            engine.intake(s, rng, from, &groups, &|_, _| true, now).map_err(|e| StoreError::Io(e.to_string()))
+        })
+    });
+    assert_eq!(taken.expect("an intake").changes, RECORDS as u64);
+    path!(counted_project_1000, || relay.project()).expect("projected");
+    assert_eq!(relay.list(&collection, None, None).expect("a list").len(), RECORDS);
 }
 
 /// What a relay does with a whole organisation.
@@ -160,7 +184,7 @@ fn charter_reach(engine: &Engine) -> u8 {
     engine.schema().and_then(|s| s.collection("members")).map_or(0, |c| c.reach)
 }
 
-fn intake(relay: &mut Replica, groups: &[Group], now: sampan_core::time::Millis) -> u64 {
+fn take(relay: &mut Replica, groups: &[Group], now: sampan_core::time::Millis) -> u64 {
     let Replica { store, engine, rng, .. } = relay;
     let from = DeviceId::default();
     engine.intake(&mut **store, rng, from, groups, &|_, _| true, now).expect("an intake").changes

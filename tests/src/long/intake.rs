@@ -107,7 +107,7 @@ fn once(
 }
 
 /// A branch with a device that may write.
-fn enrol(relay: &mut Replica, n: u64) -> Result<Branch, StoreError> {
+pub(crate) fn enrol(relay: &mut Replica, n: u64) -> Result<Branch, StoreError> {
     let key = test_key(6_000_000 + n);
     let unit = UnitId(relay.random());
     let now = relay.now();
@@ -123,7 +123,8 @@ fn enrol(relay: &mut Replica, n: u64) -> Result<Branch, StoreError> {
     Ok(Branch::new(unit, key, grant))
 }
 
-fn made(
+/// Commits of so many entries, all by one device.
+pub(crate) fn made(
     relay: &Replica,
     branch: &mut Branch,
     collection: &Collection,

@@ -5,6 +5,7 @@
 //! Invariants tried: decoding never panics and costs no more than the announced size allows; what is read is
 //! written and read again as the same; what is written of rightful payloads is read as exactly them.
 
+use super::columns::like_the_long_way;
 use super::draw::Draw;
 use super::memory::peak;
 use super::samples::scope;
@@ -38,9 +39,11 @@ pub fn read(bytes: &[u8]) {
         ]
     {
         let mut read = None;
-        let cost = peak(|| read = Some(pack::decode(&scope(), bytes, codec)));
+        let cost = peak(|| read = Some(pack::read(&scope(), bytes, codec)));
         assert!(cost <= most, "{cost} bytes held for {}", bytes.len());
         if let Some(Ok(payloads)) = read {
+            payloads.iter().for_each(|(payload, rebuilt)| like_the_long_way(payload, rebuilt));
+            let payloads: Vec<Payload> = payloads.into_iter().map(|(payload, _)| payload).collect();
             same(&payloads, codec);
             if matches!(bytes[0], 0 | 3) {
                 let again = pack::encode(&scope(), &payloads.iter().collect::<Vec<_>>(), &Stored);

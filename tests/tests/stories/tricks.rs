@@ -187,7 +187,7 @@ fn a_copy_of_a_creation_under_another_collection_changes_nothing_whichever_comes
 
 #[test]
 fn an_author_that_files_one_creation_twice_is_judged_alike_in_either_order() {
-    use sampan_core::engine::{NewRecordEntry, judge};
+    use sampan_core::engine::{Checked, NewRecordEntry, judge};
     let (v, _, branch) = three_levels(83);
     let engine = &v.replicas[2].engine;
     let (actor, mut rng) = (engine.actor(), SeededRng::new(1));
@@ -202,6 +202,7 @@ fn an_author_that_files_one_creation_twice_is_judged_alike_in_either_order() {
         actor,
         birth: None,
         bytes: &made.payload,
+        checked: Checked::Nothing,
     };
     let both = [of("members"), of("meetings")];
     let back = [both[1], both[0]];

@@ -43,7 +43,7 @@ use super::verbatim::computed_record;
 use super::{Codec, Earlier, PackError, PackScope, Past, leb};
 use crate::id::{ActorId, ChangeHash};
 use crate::limits::PACK_INFLATED_BYTES_MAX;
-use crate::log::{Entry, EntryKind, Payload};
+use crate::log::{Entry, EntryKind, Payload, Rebuilt};
 use crate::record::ids::{birth_actor, identity_actor};
 
 const REF_COMPUTED: u64 = 0;
@@ -98,7 +98,7 @@ pub(super) fn encode(scope: &PackScope, payloads: &[&Payload], codec: &dyn Codec
     let mut out = Vec::new();
     written.shelf.finish(&mut out, written.hashes, codec);
     let back = decode(scope, &out, codec, past).ok()?;
-    (back.len() == payloads.len() && back.iter().zip(payloads).all(|(a, b)| a == *b)).then_some(out)
+    (back.len() == payloads.len() && back.iter().zip(payloads).all(|((a, _), b)| a == *b)).then_some(out)
 }
 
 /// Reads what [`encode`] wrote.
@@ -107,7 +107,7 @@ pub(super) fn decode(
     bytes: &[u8],
     codec: &dyn Codec,
     past: Past<'_>,
-) -> Result<Vec<Payload>, PackError> {
+) -> Result<Vec<(Payload, Rebuilt)>, PackError> {
     let mut r = leb::Reader::new(bytes);
     let raw = r.number()?;
     if raw > PACK_INFLATED_BYTES_MAX as u64 {

@@ -20,7 +20,7 @@ use crate::limits::{
     CHANGE_BYTES_MAX, CHANGE_OPS_MAX, COMMIT_ENTRIES_MAX, PACK_EARLIER_COMMITS_MAX, PACK_ENTRIES_MAX,
     PACK_INFLATED_BYTES_MAX, PACK_OPS_MAX,
 };
-use crate::log::{BirthOf, Entry, EntryKind, EntryPayload, Payload, Secret};
+use crate::log::{BirthOf, Entry, EntryKind, EntryPayload, Payload, Rebuilt, Secret};
 use crate::time::Millis;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -187,7 +187,7 @@ pub(super) fn read<'a>(
     mut b: Blocks<'a>,
     hashes: u64,
     earlier: Option<&'a dyn Earlier>,
-) -> Result<Vec<Payload>, PackError> {
+) -> Result<Vec<(Payload, Rebuilt)>, PackError> {
     let commits = b.head.count()?;
     let names = read_names(&mut b.head)?;
     let known = Known::read(&mut b.head)?;
@@ -227,11 +227,13 @@ pub(super) fn read<'a>(
         if count == 0 || total > PACK_ENTRIES_MAX {
             return Err(PackError::Malformed("a commit or a pack with none or too many entries"));
         }
-        let mut entries = Vec::new();
+        let (mut entries, mut marks) = (Vec::new(), Rebuilt::default());
         for _ in 0..count {
-            entries.push(r.entry()?);
+            let (entry, rebuilt) = r.entry()?;
+            entries.push(entry);
+            marks.push(rebuilt);
         }
-        out.push(Payload { secret: Secret::Whole(secret), entries });
+        out.push((Payload { secret: Secret::Whole(secret), entries }, marks));
     }
     r.c.end()?;
     r.sources.end()?;
@@ -246,7 +248,8 @@ fn array<const N: usize>(bytes: &[u8]) -> Result<[u8; N], PackError> {
 }
 
 impl<'a> Reading<'a> {
-    fn entry(&mut self) -> Result<EntryPayload, PackError> {
+    /// An entry, and whether its change was made here from columns: else its bytes are the sender's.
+    fn entry(&mut self) -> Result<(EntryPayload, bool), PackError> {
         let kind = u8::try_from(self.c.kinds.next()?).ok().and_then(EntryKind::from_u8);
         let kind = kind.filter(|k| *k != EntryKind::Hole);
         let kind = kind.ok_or(PackError::Malformed("an entry of unknown kind"))?;
@@ -294,7 +297,7 @@ impl<'a> Reading<'a> {
             self.records.push(entry.record);
         }
         self.last.insert(entry.record, place);
-        Ok(EntryPayload { entry, payload })
+        Ok((EntryPayload { entry, payload }, shape > 0))
     }
 
     fn spend(&mut self, bytes: usize) -> Result<(), PackError> {

@@ -5,7 +5,7 @@
 //! Invariants: the seeds are fixed.
 
 use super::*;
-use crate::engine::{NewRecordEntry, judge};
+use crate::engine::{Checked, NewRecordEntry, judge};
 use crate::id::{Nonce, RecordId};
 use crate::limits::{QUARANTINE_BYTES_MAX, QUARANTINE_COMMITS_MAX};
 use crate::log::{Commit, Entry, EntryKind, device_id};
@@ -64,6 +64,7 @@ fn judged(id: RecordId, all: &[(ActorId, Vec<u8>)]) -> Vec<Status> {
             actor: *actor,
             birth: None,
             bytes,
+            checked: Checked::Nothing,
         })
         .collect();
     judge(&test_org(), id, None, &[], &entries).statuses
@@ -200,6 +201,7 @@ fn judge_claims(id: RecordId, claims: &[Claim]) -> crate::engine::JudgedRecord {
             actor: c.actor,
             birth: c.birth.as_ref(),
             bytes: &c.bytes,
+            checked: Checked::Nothing,
         })
         .collect();
     judge(&test_org(), id, None, &[], &entries)

@@ -74,6 +74,18 @@ impl SqliteStore {
         Ok(self.group(|s| s.put_row(collection, record, row))?)
     }
 
+    /// Puts rows of one collection as [`SqliteStore::upsert_row`] does, all or none: what they have in common is done once.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn upsert_rows(
+        &mut self,
+        collection: &Collection,
+        rows: &BTreeMap<RecordKey, ProjectedRow>,
+    ) -> Result<(), StoreError> {
+        Ok(self.group(|s| s.put_rows(collection, rows.iter().map(|(key, row)| (*key, row))))?)
+    }
+
     /// Removes the row of a record: where it can no longer be shown at all.
     ///
     /// # Errors
@@ -96,10 +108,20 @@ impl SqliteStore {
     }
 
     fn put_row(&self, collection: &Collection, record: RecordKey, row: &ProjectedRow) -> Result<(), Fault> {
-        let before = self.traces(collection, record)?;
+        self.put_rows(collection, [(record, row)])
+    }
+
+    /// Each record at most once.
+    fn put_rows<'r>(
+        &self,
+        collection: &Collection,
+        rows: impl IntoIterator<Item = (RecordKey, &'r ProjectedRow)>,
+    ) -> Result<(), Fault> {
         let counted = self.counts_rows_of(&collection.id);
-        let old = if counted && before.is_some() { self.read_row(collection, record)? } else { None };
         let table = tables::table(&collection.id);
+        // Nothing stands beyond the last row, so nothing of it needs to be taken back.
+        let last = self.one(&format!("SELECT max(_record) FROM {table}"), [], |r| Ok(r.get::<_, Option<i64>>(0)?))?;
+        let last = last.flatten().unwrap_or(i64::MIN);
         let mut names = String::from(OWN_COLUMNS);
         let mut holes = String::from("?1, ?2, ?3, ?4, ?5, ?6, ?7");
         for (i, f) in collection.fields.iter().enumerate() {
@@ -107,34 +129,25 @@ impl SqliteStore {
             names.push_str(&quoted(&f.id));
             holes.push_str(&format!(", ?{}", i + OWN_COLUMN_COUNT + 1));
         }
-        let conflict = serde_json::Value::from(row.conflict.clone()).to_string();
-        let mut bound: Vec<ToSqlOutput<'_>> = vec![
-            int(record.0).into(),
-            row.id.to_string().into(),
-            row.unit.to_string().into(),
-            int(row.updated.0).into(),
-            row.author.to_string().into(),
-            conflict.into(),
-            i64::from(row.removed).into(),
-        ];
-        for f in &collection.fields {
-            bound.push(match row.values.get(&f.id) {
-                Some(value) => to_column(f, value),
-                None => ToSqlOutput::Owned(Sql::Null),
-            });
-        }
         let sql = format!("INSERT OR REPLACE INTO {table} ({names}) VALUES ({holes})");
-        self.conn.prepare_cached(&sql)?.execute(rusqlite::params_from_iter(bound))?;
-        if counted {
-            self.count_row(collection, old.as_ref(), Some(&Self::as_stored(collection, row)?))?;
+        let mut insert = self.conn.prepare_cached(&sql)?;
+        let mut shown = 0;
+        for (record, row) in rows {
+            let before = if int(record.0) > last { None } else { self.traces(collection, record)? };
+            let old = if counted && before.is_some() { self.read_row(collection, record)? } else { None };
+            insert.execute(rusqlite::params_from_iter(bound(collection, record, row)))?;
+            if counted {
+                self.count_row(collection, old.as_ref(), Some(&Self::as_stored(collection, row)?))?;
+            }
+            shown += i64::from(!row.removed) - before.as_ref().map_or(0, |b| i64::from(!b.removed));
+            let words = search::words_of(collection, &row.values);
+            match before {
+                None if words.is_empty() => {}
+                Some(b) if b.words == words => {}
+                None | Some(_) => self.put_words(collection, record, &words)?,
+            }
         }
-        let shown = i64::from(!row.removed) - before.as_ref().map_or(0, |b| i64::from(!b.removed));
-        self.count_shown(collection, shown)?;
-        let words = search::words_of(collection, &row.values);
-        if before.is_none_or(|b| b.words != words) {
-            self.put_words(collection, record, &words)?;
-        }
-        Ok(())
+        self.count_shown(collection, shown)
     }
 
     fn drop_row(&self, collection: &Collection, record: RecordKey) -> Result<(), Fault> {
@@ -173,6 +186,26 @@ impl SqliteStore {
         }
         Ok(())
     }
+}
+
+/// The columns of a row, in the order of `OWN_COLUMNS` and the fields.
+fn bound<'v>(collection: &Collection, record: RecordKey, row: &'v ProjectedRow) -> Vec<ToSqlOutput<'v>> {
+    let conflict = serde_json::Value::from(row.conflict.clone()).to_string();
+    let mut out: Vec<ToSqlOutput<'v>> = Vec::with_capacity(OWN_COLUMN_COUNT + collection.fields.len());
+    out.extend([
+        int(record.0).into(),
+        row.id.to_string().into(),
+        row.unit.to_string().into(),
+        int(row.updated.0).into(),
+        row.author.to_string().into(),
+        conflict.into(),
+        i64::from(row.removed).into(),
+    ]);
+    out.extend(collection.fields.iter().map(|f| match row.values.get(&f.id) {
+        Some(value) => to_column(f, value),
+        None => ToSqlOutput::Owned(Sql::Null),
+    }));
+    out
 }
 
 /// See [`SqliteStore::traces`].
