@@ -81,6 +81,9 @@ enum Command {
         /// Raw figures, one a line.
         #[arg(long, value_name = "FILE")]
         tsv: Option<PathBuf>,
+        /// The folder that the city is kept in, and measured from again, instead of one that goes.
+        #[arg(long, value_name = "DIR")]
+        dir: Option<PathBuf>,
     },
     /// A sync of ten edits over every thin link, from cold, resumed, and from a daemon; and what the handshake is of it.
     Links {
@@ -147,10 +150,10 @@ fn main() -> ExitCode {
             load_of_the_machine();
             long::intake::run()
         }
-        Command::City { members, branches, districts, edits, tsv } => {
+        Command::City { members, branches, districts, edits, tsv, dir } => {
             load_of_the_machine();
             let counts = long::hub::Counts { members, branches, districts, edits };
-            runtime(async move { long::hub::run(counts, tsv).await })
+            runtime(async move { long::hub::run(counts, tsv, dir).await })
         }
         Command::Links { only, runs, tsv } => {
             load_of_the_machine();

@@ -28,8 +28,6 @@ const GRANTS_AT_ONCE: usize = 1_000;
 pub struct Found {
     /// The branches that are to come.
     pub branches: Vec<Seed>,
-    /// The districts.
-    pub districts: Vec<UnitId>,
     /// The organisation.
     pub org: sampan_core::id::OrgId,
     /// The relay's device.

@@ -47,6 +47,8 @@ pub struct Counts {
 const COMMIT_ENTRIES: usize = 256;
 /// Commits that go into one transaction, as the desk does it.
 const TOGETHER: usize = 64;
+/// Transactions after which the desk would have been idle once: it then projects, and cuts the log back.
+const IDLE_EVERY: usize = 16;
 /// Sessions of the district that are timed.
 const SESSIONS: usize = 7;
 /// Times that a search is repeated.
@@ -60,14 +62,22 @@ const OWN: usize = 60;
 ///
 /// # Errors
 /// In words.
-pub async fn run(counts: Counts, tsv: Option<PathBuf>) -> Result<(), String> {
-    let dir = tempfile::tempdir().map_err(|e| e.to_string())?;
-    let path = dir.path().join("city");
+pub async fn run(counts: Counts, tsv: Option<PathBuf>, kept: Option<PathBuf>) -> Result<(), String> {
+    let temporary = tempfile::tempdir().map_err(|e| e.to_string())?;
+    let dir = kept.as_deref().unwrap_or(temporary.path());
+    let path = dir.join("city");
     let mut lines = Vec::new();
-    let districts = fill(&path, counts, &mut lines)?;
-    opened(dir.path(), &path, counts, &mut lines)?;
+    if path.exists() {
+        println!("the city of {} is measured as it is", dir.display());
+    } else {
+        std::fs::create_dir_all(dir).map_err(|e| format!("{}: {e}", dir.display()))?;
+        fill(&path, counts, &mut lines)?;
+    }
+    let district = district(&path)?;
+    opened(dir, &path, counts, &mut lines)?;
     at_rest(&path, &mut lines).await?;
-    links(dir.path(), &path, counts, districts[0], &mut lines).await?;
+    // What is joined below the hub is new each time.
+    links(temporary.path(), &path, counts, district, &mut lines).await?;
     if let Some(file) = tsv {
         let text: String = lines.iter().map(|(what, value)| format!("{what}\t{value}\n")).collect();
         std::fs::write(&file, text).map_err(|e| format!("{}: {e}", file.display()))?;
@@ -77,8 +87,16 @@ pub async fn run(counts: Counts, tsv: Option<PathBuf>) -> Result<(), String> {
 
 type Lines = Vec<(&'static str, f64)>;
 
-/// Founds the units, and takes every branch's commits in; the districts.
-fn fill(path: &Path, counts: Counts, lines: &mut Lines) -> Result<Vec<UnitId>, String> {
+/// A district without a relay of its own yet.
+fn district(path: &Path) -> Result<UnitId, String> {
+    let hub = Replica::open(path, &Settings::default()).map_err(|e| e.to_string())?;
+    let charter = hub.engine.charter();
+    let districts = charter.units().filter(|u| u.kind.as_deref() == Some("district"));
+    districts.map(|u| u.id).find(|id| !charter.has_relay(id)).ok_or_else(|| "no district is left".into())
+}
+
+/// Founds the units, and takes every branch's commits in.
+fn fill(path: &Path, counts: Counts, lines: &mut Lines) -> Result<(), String> {
     let Counts { members, branches, districts, .. } = counts;
     let words = |e: StoreError| e.to_string();
     let (began, before) = (Instant::now(), cpu());
@@ -90,7 +108,9 @@ fn fill(path: &Path, counts: Counts, lines: &mut Lines) -> Result<Vec<UnitId>, S
     );
     let mut hub = Replica::open(path, &Settings::default()).map_err(|e| e.to_string())?;
     let collection = hub.collection("members").map_err(|e| e.to_string())?;
-    let (began, mut making, mut taking) = (Instant::now(), Duration::ZERO, Duration::ZERO);
+    let began = Instant::now();
+    let (mut making, mut taking, mut projecting) = (Duration::ZERO, Duration::ZERO, Duration::ZERO);
+    let mut transactions = 0;
     let mut waiting: Vec<Group> = Vec::new();
     for (at, seed) in found.branches.into_iter().enumerate() {
         let before = cpu();
@@ -101,13 +121,17 @@ fn fill(path: &Path, counts: Counts, lines: &mut Lines) -> Result<Vec<UnitId>, S
             let before = cpu();
             take(&mut hub, &std::mem::take(&mut waiting)).map_err(words)?;
             taking += cpu() - before;
+            transactions += 1;
+        }
+        if transactions >= IDLE_EVERY || at + 1 == branches {
+            transactions = 0;
+            let before = cpu();
+            hub.project().map_err(words)?;
+            hub.store.checkpoint().map_err(words)?;
+            projecting += cpu() - before;
         }
     }
-    println!("{members} members taken in after {:.0} s", secs(began));
-    let before = cpu();
-    hub.project().map_err(words)?;
-    let projecting = cpu() - before;
-    hub.store.checkpoint().map_err(words)?;
+    println!("{members} members taken in and projected after {:.0} s", secs(began));
     let each = |d: Duration| d.as_secs_f64() * 1e6 / members as f64;
     lines.extend([
         ("members", members as f64),
@@ -120,7 +144,7 @@ fn fill(path: &Path, counts: Counts, lines: &mut Lines) -> Result<Vec<UnitId>, S
         .value("of projection", format!("{:.0} µs", each(projecting)))
         .value("of making and signing them at the branches", format!("{:.0} µs", each(making)))
         .print();
-    Ok(found.districts)
+    Ok(())
 }
 
 /// A branch's members as its device would have sealed them.
@@ -156,6 +180,7 @@ fn take(hub: &mut Replica, groups: &[Group]) -> Result<(), StoreError> {
 fn opened(dir: &Path, path: &Path, counts: Counts, lines: &mut Lines) -> Result<(), String> {
     let n = counts.members as f64;
     let plain = dir.join("floor.db");
+    let _ = std::fs::remove_file(&plain);
     let (began, before) = (Instant::now(), cpu());
     floor::table(&plain, counts.members, counts.branches).map_err(|e| e.to_string())?;
     println!("the floor's table written in {:.0} s, CPU {:.0} s", secs(began), spent(before));
@@ -321,7 +346,8 @@ async fn links(dir: &Path, path: &Path, counts: Counts, district: UnitId, lines:
     let endpoint = Endpoint::client(replica.engine.key(), Options::default()).map_err(|e| e.to_string())?;
     let status: StatusWriter = Arc::new(|_, _, _| serde_json::Value::Null);
     let pc = Daemon::start(replica, endpoint, lock, None, true, status).await.map_err(|e| e.to_string())?;
-    let stores: Vec<PathBuf> = ["grassroots", "district", "city"].map(|d| dir.join(d).join("store.db")).into();
+    let stores =
+        [dir.join("grassroots"), dir.join("district"), path.to_path_buf()].map(|d| d.join("store.db")).to_vec();
     live::settle(&stores).await?;
     let before = cpu();
     let hops = live::edits(&pc.desk, &ids, &rows, &stores, counts.edits).await?;

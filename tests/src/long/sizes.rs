@@ -5,6 +5,7 @@
 //! Invariants: the relay and the branch that wrote are this process; what loads and what opens are fresh processes
 //! of their own, so that their memory is theirs alone; real QUIC on loopback, real stores.
 
+use super::other::{kilobytes_of, numbers_of, say};
 use super::plot;
 use crate::city::{Branch, found, relay, ticket, unit};
 use crate::members;
@@ -175,17 +176,11 @@ fn disk(path: &Path) -> f64 {
     files.filter_map(|f| f.metadata().ok()).map(|m| m.len()).sum::<u64>() as f64
 }
 
-/// This program in a fresh process; the numbers that it said.
+/// This program in a fresh process; the numbers that it said. The relay of this process goes on meanwhile.
 async fn child(words: &[&str]) -> Result<Vec<f64>, String> {
-    let exe = std::env::current_exe().map_err(|e| e.to_string())?;
-    let mut process = std::process::Command::new(exe);
-    process.args(words);
-    let out = tokio::task::spawn_blocking(move || process.output()).await.map_err(|e| e.to_string())?;
-    let out = out.map_err(|e| e.to_string())?;
-    if !out.status.success() {
-        return Err(String::from_utf8_lossy(&out.stderr).into_owned());
-    }
-    Ok(String::from_utf8_lossy(&out.stdout).split_whitespace().filter_map(|w| w.parse().ok()).collect())
+    let words: Vec<String> = words.iter().map(|w| (*w).to_owned()).collect();
+    let said = move || numbers_of(&words.iter().map(String::as_str).collect::<Vec<_>>());
+    tokio::task::spawn_blocking(said).await.map_err(|e| e.to_string())?
 }
 
 /// The process that loads: joins, syncs, lists.
@@ -230,19 +225,11 @@ fn find_last(replica: &mut Replica) -> Result<(), String> {
     }
 }
 
-fn say(numbers: &[f64]) {
-    println!("{}", numbers.iter().map(f64::to_string).collect::<Vec<_>>().join(" "));
-}
-
 fn seconds(d: Duration) -> f64 {
     d.as_secs_f64()
 }
 
 /// A figure of this process's status, in bytes.
 fn status(name: &str) -> f64 {
-    let text = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = text.lines().find_map(|l| l.strip_prefix(name));
-    let kib: f64 =
-        line.and_then(|l| l.trim_start_matches(':').split_whitespace().next()?.parse().ok()).unwrap_or_default();
-    kib * 1_024.0
+    kilobytes_of("self", name) * 1_024.0
 }
