@@ -7,6 +7,7 @@
 //! only when a mark's digests equal what is held in the same read of the store and nothing waits to
 //! be sent; every repair is bounded.
 
+mod about;
 mod beacons;
 mod deposit;
 pub(crate) mod door;
@@ -20,6 +21,7 @@ mod session;
 mod talk;
 mod terms;
 
+pub use about::About;
 pub use session::Session;
 pub use terms::{Env, Event, Progress, Role, SessionError, Stats, Waiting};
 

@@ -6,6 +6,7 @@
 //! Invariants: an error that names the peer ends the session and nothing else; an error of our own
 //! store ends it too, before anything is acknowledged.
 
+use super::about::Concern;
 use super::deposit::Deposit;
 use super::door::{self, Door};
 use super::inbox::Inbox;
@@ -58,6 +59,7 @@ pub struct Session {
     pub(super) peer_greets: bool,
     pub(super) shared: Shared,
     shared_version: usize,
+    pub(super) concern: Concern,
     pub(super) blank: bool,
     /// Whether the child came with another charter: what this side cannot place may still be rightful.
     pub(super) charters_differ: bool,
@@ -122,6 +124,7 @@ impl Session {
             peer_greets: false,
             shared: Shared::default(),
             shared_version: 0,
+            concern: Concern::default(),
             blank: false,
             charters_differ: false,
             inbox: Inbox::default(),
@@ -600,7 +603,19 @@ impl Session {
             Role::Upper => (peer, me),
         };
         self.shared = Shared::of(charter, engine.levels(), &lower, &upper);
+        let peer = if self.role == Role::Lower { &upper } else { &lower };
+        self.concern = Concern::of(&self.shared, peer);
         self.shared_version = engine.charter_version();
+    }
+
+    /// Whether nothing waits here but what news would bring, under the charter of this version.
+    pub(super) fn is_up_to_date(&self, charter_version: usize) -> bool {
+        self.open
+            && !self.closing
+            && self.deposit.is_none()
+            && self.shared_version == charter_version
+            && !self.acknowledge_due
+            && self.orphans.size().0 == 0
     }
 
     fn take_mark(&mut self, env: &mut Env<'_>, mark: &ShortMark) -> Result<(), SessionError> {

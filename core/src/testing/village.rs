@@ -11,7 +11,7 @@ use crate::log::device_id;
 use crate::pack::Codec;
 use crate::schema::{self, Assignment};
 use crate::store::Store;
-use crate::sync::{Env, Event, Session, SessionError};
+use crate::sync::{About, Env, Event, Session, SessionError};
 use crate::testing::{SeededRng, test_key};
 use crate::time::Millis;
 use crate::value::Value;
@@ -112,6 +112,8 @@ pub struct Village {
     pub now: Millis,
     /// The organisation.
     pub org: OrgId,
+    /// How many times a session passed over news that did not concern it.
+    pub passed_over: u64,
     codec: Arc<dyn Codec + Send + Sync>,
     keys: u64,
 }
@@ -146,7 +148,7 @@ impl Village {
         let root = test_key(seed.wrapping_mul(1_000));
         let org = OrgId(device_id(&root).0);
         let now = crate::testing::test_time(1);
-        let mut v = Self { replicas: Vec::new(), now, org, codec, keys: seed.wrapping_mul(1_000) + 1 };
+        let mut v = Self { replicas: Vec::new(), now, org, passed_over: 0, codec, keys: seed.wrapping_mul(1_000) + 1 };
         let city = v.add("city", make);
         let r = &mut v.replicas[city];
         let unit = r
@@ -350,7 +352,11 @@ impl Village {
             };
             let r = &mut self.replicas[from];
             let mut env = Env { store: &mut *r.store, engine: &mut r.engine, rng: &mut r.rng, now };
-            let poked = sender.poke(&mut env);
+            // As a relay's desk does it: news that do not concern a session are passed over.
+            let about = About::since(env.engine, sender.looked_to());
+            let over = sender.pass_over(&about);
+            self.passed_over += u64::from(over && !about.is_empty());
+            let poked = if over { Ok(()) } else { sender.poke(&mut env) };
             let frame = poked.and_then(|()| sender.next_frame(&mut env, &|_| true));
             let frame = match frame {
                 Ok(f) => f,

@@ -14,7 +14,7 @@ use sampan_core::engine::{SealLimits, meta};
 use sampan_core::id::{DeviceId, UnitId};
 use sampan_core::register::Heartbeat;
 use sampan_core::store::{Batch, Store, StoreError};
-use sampan_core::sync::{Env, Event, Role, Session, SessionError, Waiting};
+use sampan_core::sync::{About, Env, Event, Role, Session, SessionError, Waiting};
 use sampan_core::wire::frame::{Frame, RefuseCode};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -268,7 +268,12 @@ impl Table {
                 }
             }
             if engine.news_end() != seen_news {
+                // Of thousands of links, what one branch brought concerns one or two.
+                let about = About::since(engine, seen_news);
                 for (id, open) in sessions.iter_mut().filter(|(_, o)| !o.closed) {
+                    if open.session.pass_over(&about) {
+                        continue;
+                    }
                     let mut env = Env { store: s, engine, rng, now };
                     let poked = open.session.poke(&mut env);
                     end_session(open, poked)?;

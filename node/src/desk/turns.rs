@@ -103,10 +103,14 @@ impl Turns {
         let light = self.light_at.is_some_and(|at| now.saturating_duration_since(at) < OTHERS_WORK_FOR);
         let ready: Vec<(SessionId, bool)> = {
             let line = |(id, line): (&SessionId, &Line)| {
+                // Thousands of links are quiet: no share is looked up for those.
+                if line.waiting.is_empty() {
+                    return None;
+                }
                 let heavy = line.below && self.is_heavy(&line.device, now);
                 let rests = self.shares.get(&line.device).is_some_and(|s| s.rests_until > now);
                 let held = heavy && rests && light;
-                (!held && !line.waiting.is_empty()).then_some((*id, heavy))
+                (!held).then_some((*id, heavy))
             };
             let (from, before) = (self.lines.range(self.next..), self.lines.range(..self.next));
             from.chain(before).filter_map(line).collect()

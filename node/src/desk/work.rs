@@ -23,8 +23,13 @@ const TICK: Duration = Duration::from_millis(500);
 /// Quiet ticks between two tries to clean the disk of what was erased: each copies the whole database.
 const CLEAN_WAIT_TICKS: u32 = 600;
 
+<<<<<<< HEAD
 /// Steps of merging when the desk closes: what one sync brings, and some of what waited.
 const MERGE_STEPS_AT_END: usize = 8;
+=======
+/// How often a desk that never rests says who is connected: of a whole city that is half a megabyte.
+const CONNECTED_EVERY: Duration = Duration::from_millis(100);
+>>>>>>> long
 
 /// The desk's ends of the channels to a link.
 struct Link {
@@ -55,6 +60,8 @@ pub(super) struct Work {
     /// Ticks until cleaning is tried again.
     clean_wait: u32,
     stop: bool,
+    /// Since when what is said of who is connected may be wrong.
+    connected_since: Option<Instant>,
 }
 
 impl Work {
@@ -83,6 +90,7 @@ impl Work {
             look_for_waiting: true,
             clean_wait: 0,
             stop: false,
+            connected_since: None,
         }
     }
 
@@ -124,7 +132,14 @@ impl Work {
         let now = Instant::now();
         let group = self.turns.pick(now);
         let idle = group.inputs.is_empty() && self.calls.is_empty() && !self.look_for_pending;
+<<<<<<< HEAD
         if !idle || self.stop || self.projecting || self.merging {
+=======
+        if group.inputs.is_empty() || self.connected_since.is_some_and(|at| now - at >= CONNECTED_EVERY) {
+            self.tell_connected();
+        }
+        if !idle || self.stop || self.projecting {
+>>>>>>> long
             return group;
         }
         let wait = self.turns.wakes().map_or(TICK, |at| at.saturating_duration_since(now).min(TICK));
@@ -311,6 +326,14 @@ impl Work {
         for id in closed {
             self.links.remove(&id);
             self.turns.close(id);
+        }
+        self.connected_since.get_or_insert_with(Instant::now);
+    }
+
+    /// Says who is connected, if that may have changed.
+    fn tell_connected(&mut self) {
+        if self.connected_since.take().is_none() {
+            return;
         }
         let now = self.table.connected();
         self.connected.send_if_modified(|old| {

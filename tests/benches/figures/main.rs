@@ -9,8 +9,8 @@
 mod org;
 mod peers;
 
-use org::{Org, Session, find_last, import, last_commit, members, session};
-use peers::{PeerCost, documents, empty, sqlite_commits, sqlite_inserts, zstd3};
+use org::{Org, Session, find_last, import, members, session};
+use peers::{PeerCost, documents, empty, sqlite_inserts, zstd3};
 use sampan_core::id::RecordId;
 use sampan_core::store::Store as _;
 use sampan_core::testing::SeededRng;
@@ -20,6 +20,7 @@ use sampan_node::daemon::{Daemon, StatusWriter};
 use sampan_node::net::{Endpoint, Options};
 use sampan_node::replica::Replica;
 use sampan_tests::city::Branch;
+use sampan_tests::long::live;
 use sampan_tests::table::{Row, bytes, cpu, median, ms, percentile};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -324,7 +325,7 @@ fn edits(replica: &mut Replica, ids: &[RecordId], rows: &[BTreeMap<String, Value
         times.push(began.elapsed());
     }
     let spent = cpu().saturating_sub(before) / EDITS as u32;
-    let floor = median(sqlite_commits(&dir.join("commits.db"), &changes[0], EDITS));
+    let floor = median(live::sqlite_commits(&dir.join("commits.db"), &changes[0], EDITS).expect("bare SQLite"));
     let p50 = percentile(times.clone(), 0.5);
     let p99 = percentile(times.clone(), 0.99);
     let max = percentile(times, 1.0);
@@ -402,61 +403,16 @@ async fn live() {
     let status: StatusWriter = Arc::new(|_, _, _| serde_json::Value::Null);
     let daemon = Daemon::start(replica, endpoint, lock, None, true, status).await.expect("a daemon");
     let stores: Vec<_> = ["grassroots", "district", "city"].map(|d| org.dir.path().join(d).join("store.db")).into();
-    settle(&stores).await;
+    live::settle(&stores).await.expect("stores");
 
-    let mut rng = SeededRng::new(9);
-    let mut hops: [Vec<Duration>; 3] = Default::default();
-    for i in 0..LIVE_EDITS {
-        let at = i * 13 % ids.len();
-        let (name, value) = sampan_tests::members::edit(&mut rng, &rows[at]);
-        let id = ids[at];
-        let before: Vec<i64> = stores.iter().map(|s| last_commit(s)()).collect();
-        let began = Instant::now();
-        let watchers: Vec<_> = stores
-            .iter()
-            .zip(before)
-            .map(|(path, before)| {
-                let last = last_commit(path);
-                tokio::task::spawn_blocking(move || {
-                    while last() == before {
-                        assert!(began.elapsed() < Duration::from_secs(20), "the edit did not arrive");
-                        std::thread::sleep(Duration::from_micros(200));
-                    }
-                    began.elapsed()
-                })
-            })
-            .collect();
-        let edit = daemon.desk.call(move |r| r.set(id, &[(name, Edit::Set(value))]).map(|_| ()));
-        edit.await.expect("a desk").expect("an edit");
-        for (hop, watcher) in hops.iter_mut().zip(watchers) {
-            hop.push(watcher.await.expect("a watcher"));
-        }
-        tokio::time::sleep(Duration::from_millis(30)).await;
-    }
-    let change = vec![0u8; 150];
-    let floor = median(sqlite_commits(&org.dir.path().join("commits.db"), &change, 100));
-    let [one, two, three] = hops.map(|h| (median(h.clone()), percentile(h, 0.95)));
-    Row::new(format!("live edit over three links, 1000 records, {LIVE_EDITS} edits, median (p95)"))
-        .ratio("four one-row durable commits", three.0.as_secs_f64(), 4.0 * floor.as_secs_f64())
-        .goal("ms until the city's store has it", three.0.as_secs_f64() * 1_000.0, 30.0)
-        .value("at the first relay", format!("{} ({})", ms(one.0), ms(one.1)))
-        .value("at the second", format!("{} ({})", ms(two.0), ms(two.1)))
-        .value("at the city", format!("{} ({})", ms(three.0), ms(three.1)))
-        .print();
+    let hops = live::edits(&daemon.desk, &ids, &rows, &stores, LIVE_EDITS).await.expect("edits");
+    let floor = live::sqlite_commits(&org.dir.path().join("commits.db"), &[0; 150], 100).expect("bare SQLite");
+    live::row(
+        format!("live edit over three links, 1000 records, {LIVE_EDITS} edits, median (p95)"),
+        &hops,
+        median(floor),
+    )
+    .print();
     daemon.stop().await;
     org.stop().await;
-}
-
-/// Waits until no store has taken a commit for a while.
-async fn settle(stores: &[std::path::PathBuf]) {
-    let read = || stores.iter().map(|s| last_commit(s)()).collect::<Vec<_>>();
-    let mut before = read();
-    loop {
-        tokio::time::sleep(Duration::from_millis(2_500)).await;
-        let now = read();
-        if now == before {
-            return;
-        }
-        before = now;
-    }
 }

@@ -13,7 +13,7 @@ use sampan_node::replica::{ImportRecord, Replica};
 use sampan_relay::serve::Relay;
 use sampan_tests::city::{Branch, PATIENCE, found, relay, ticket, unit};
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// The words by which a search finds the last record of a generated set, and no other.
@@ -152,14 +152,4 @@ pub fn find_last(replica: &mut Replica) {
     let collection = replica.collection("members").expect("the collection");
     let found = replica.list(&collection, None, Some(LAST_TYPED)).expect("a search");
     assert_eq!(found.len(), 1, "the search must find the last record");
-}
-
-/// Commits in a store, read aside.
-pub fn last_commit(path: &Path) -> impl Fn() -> i64 + Send + use<> {
-    let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY | rusqlite::OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let conn = rusqlite::Connection::open_with_flags(path, flags).expect("a store");
-    move || {
-        let mut find = conn.prepare_cached("SELECT coalesce(max(key), 0) FROM commits").expect("a statement");
-        find.query_row([], |r| r.get(0)).expect("a row")
-    }
 }

@@ -90,19 +90,6 @@ pub fn sqlite_inserts(path: &Path, changes: &[Vec<u8>]) -> Duration {
     began.elapsed()
 }
 
-/// One-row durable commits.
-pub fn sqlite_commits(path: &Path, change: &[u8], n: usize) -> Vec<Duration> {
-    let conn = plain(path);
-    let mut add = conn.prepare("INSERT INTO t (bytes) VALUES (?1)").expect("a statement");
-    (0..n)
-        .map(|_| {
-            let began = Instant::now();
-            add.execute([change]).expect("an insert");
-            began.elapsed()
-        })
-        .collect()
-}
-
 fn plain(path: &Path) -> rusqlite::Connection {
     let conn = rusqlite::Connection::open(path).expect("a database");
     conn.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(())).expect("write-ahead log");

@@ -7,15 +7,20 @@
 use clap::{Parser, Subcommand};
 use sampan_node::net::{Endpoint, Options};
 use sampan_tests::herd::{self, Branch, Kept};
-use sampan_tests::table::{Row, percentile};
+use sampan_tests::long::other::Other;
+use sampan_tests::table::{Row, cpu, percentile};
 use sampan_tests::{long, shape};
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command as Process, ExitCode, Stdio};
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+
+/// Sockets that the branches of the herd share. Each has one of its own in the field; through a single one the relay's
+/// answers to 512 that dial at once would not fit, and what is lost there says nothing about a relay.
+const SOCKETS: usize = 32;
 
 /// Long measurements of Sampan.
 #[derive(Debug, Parser)]
@@ -58,6 +63,46 @@ enum Command {
     },
     /// Commits of 1, 10 and 256 entries that a relay takes in a second, on disk, beside its floors.
     Intake,
+    /// A hub that holds a whole city, and the way up to it: disk, opening, memory at rest, search, one district verified,
+    /// live edits over three links.
+    City {
+        /// Members.
+        #[arg(long, value_name = "N", default_value_t = 472_869)]
+        members: usize,
+        /// Branches that they belong to.
+        #[arg(long, value_name = "N", default_value_t = 17_000)]
+        branches: usize,
+        /// Districts that those belong to.
+        #[arg(long, value_name = "N", default_value_t = 50)]
+        districts: usize,
+        /// Live edits that are followed.
+        #[arg(long, value_name = "N", default_value_t = 60)]
+        edits: usize,
+        /// Raw figures, one a line.
+        #[arg(long, value_name = "FILE")]
+        tsv: Option<PathBuf>,
+        /// The folder that the city is kept in, and measured from again, instead of one that goes.
+        #[arg(long, value_name = "DIR")]
+        dir: Option<PathBuf>,
+    },
+    /// A sync of ten edits over every thin link, from cold, resumed, and from a daemon; and what the handshake is of it.
+    Links {
+        /// Only these: `handshake`, `still`, or a link by name.
+        #[arg(value_name = "NAME")]
+        only: Vec<String>,
+        /// Syncs of each kind.
+        #[arg(long, value_name = "N", default_value_t = 5)]
+        runs: usize,
+        /// Raw figures, one line a sync.
+        #[arg(long, value_name = "FILE")]
+        tsv: Option<PathBuf>,
+    },
+    /// Everything that a branch does within 64 MB and one core at a fifth of this one's speed; a first load over a thin link.
+    OldPc {
+        /// Raw figures, one line a command.
+        #[arg(long, value_name = "FILE")]
+        tsv: Option<PathBuf>,
+    },
     /// First loads of these sizes: time, bytes, memory, disk and opening; a table, raw lines and plots.
     Sizes {
         /// How many records.
@@ -73,6 +118,15 @@ enum Command {
     /// The process that opens.
     #[command(hide = true)]
     Open { dir: PathBuf },
+    /// The process that opens the city's hub.
+    #[command(hide = true)]
+    OpenHub { dir: PathBuf, plain: PathBuf, name: String, card: String },
+    /// The program of a branch.
+    #[command(hide = true)]
+    Node {
+        #[arg(last = true)]
+        words: Vec<std::ffi::OsString>,
+    },
     /// The relay of the herd, in a process of its own.
     #[command(hide = true)]
     Relay { dir: PathBuf, web: String },
@@ -96,12 +150,27 @@ fn main() -> ExitCode {
             load_of_the_machine();
             long::intake::run()
         }
+        Command::City { members, branches, districts, edits, tsv, dir } => {
+            load_of_the_machine();
+            let counts = long::hub::Counts { members, branches, districts, edits };
+            runtime(async move { long::hub::run(counts, tsv, dir).await })
+        }
+        Command::Links { only, runs, tsv } => {
+            load_of_the_machine();
+            runtime(async move { long::links::run(&only, runs, tsv).await })
+        }
+        Command::OldPc { tsv } => {
+            load_of_the_machine();
+            runtime(async move { long::oldpc::run(tsv).await })
+        }
+        Command::Node { words } => return long::oldpc::node(words),
         Command::Sizes { sizes, out } => {
             load_of_the_machine();
             runtime(async move { long::sizes::run(&sizes, &out).await })
         }
         Command::Load { dir, ticket } => runtime(async move { long::sizes::load(&dir, &ticket).await }),
         Command::Open { dir } => long::sizes::open(&dir),
+        Command::OpenHub { dir, plain, name, card } => long::hub::open(&dir, &plain, &name, &card),
         Command::Relay { dir, web } => return relay(&dir, &web),
         Command::Accept => runtime(accept()),
     };
@@ -148,46 +217,6 @@ async fn accept() -> Result<(), String> {
     Ok(())
 }
 
-/// This program in another process; ended when dropped.
-struct Other {
-    child: Child,
-    address: String,
-}
-
-impl Other {
-    fn start(words: &[&str]) -> Result<Self, String> {
-        let exe = std::env::current_exe().map_err(|e| e.to_string())?;
-        let mut child = Process::new(exe).args(words).stdout(Stdio::piped()).spawn().map_err(|e| e.to_string())?;
-        let mut out = BufReader::new(child.stdout.take().ok_or("no stdout")?);
-        let mut line = String::new();
-        out.read_line(&mut line).map_err(|e| e.to_string())?;
-        let address = line.trim().strip_prefix("ready ").unwrap_or_default().to_owned();
-        let other = Self { child, address };
-        if other.address.is_empty() { Err(format!("the other process said {line:?}")) } else { Ok(other) }
-    }
-
-    /// A figure of the process's status, in kB.
-    fn kilobytes(&self, name: &str) -> f64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
-        let line = status.lines().find_map(|l| l.strip_prefix(name));
-        line.and_then(|l| l.trim_start_matches(':').split_whitespace().next()?.parse().ok()).unwrap_or_default()
-    }
-
-    /// CPU seconds so far.
-    fn cpu(&self) -> f64 {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap_or_default();
-        let rest = stat.rsplit(')').next().unwrap_or_default();
-        rest.split_whitespace().skip(11).take(2).filter_map(|w| w.parse::<f64>().ok()).sum::<f64>() / 100.0
-    }
-}
-
-impl Drop for Other {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 async fn herd(branches: usize, districts: usize, at_once: usize, tsv: Option<PathBuf>) -> Result<(), String> {
     load_of_the_machine();
     let dir = tempfile::tempdir().map_err(|e| e.to_string())?;
@@ -209,13 +238,15 @@ async fn herd(branches: usize, districts: usize, at_once: usize, tsv: Option<Pat
     let opened = began.elapsed();
     let (rss_before, cpu_before) = (relay.kilobytes("VmRSS"), relay.cpu());
     let key = sampan_core::testing::test_key(2);
-    let socket = Endpoint::client(&key, Options::default()).map_err(|e| e.to_string())?;
-    let floor = floor(&socket, branches.min(2_000), at_once).await?;
+    let sockets: Result<Vec<Endpoint>, _> = (0..SOCKETS).map(|_| Endpoint::client(&key, Options::default())).collect();
+    let sockets = sockets.map_err(|e| e.to_string())?;
+    let bare = floor(&sockets, branches.min(2_000), at_once).await?;
+    let dropped = dropped_datagrams();
 
     let turns = Arc::new(Semaphore::new(at_once));
     let mut tasks = JoinSet::new();
-    let began = Instant::now();
-    for branch in ready {
+    let (began, own_before) = (Instant::now(), own_cpu());
+    for (branch, socket) in ready.into_iter().zip(sockets.iter().cycle()) {
         let (socket, address, turns) = (socket.clone(), relay.address.clone(), turns.clone());
         tasks.spawn(async move {
             let _turn = turns.acquire_owned().await.map_err(|e| e.to_string())?;
@@ -234,9 +265,21 @@ async fn herd(branches: usize, districts: usize, at_once: usize, tsv: Option<Pat
         }
     }
     let all = kept.iter().map(|k| k.at).max().map_or(Duration::ZERO, |at| at - began);
-    let counted = links_open(&web.to_string())?;
+    let mut counted = links_open(&web.to_string())?;
+    for _ in 0..20 {
+        // A busy desk says who is connected ten times a second.
+        if counted as usize >= kept.len() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        counted = links_open(&web.to_string())?;
+    }
     let rss = relay.kilobytes("VmRSS");
-    let cpu = relay.cpu() - cpu_before;
+    let spent = relay.cpu() - cpu_before;
+    let own = own_cpu() - own_before;
+    let dropped = dropped_datagrams().saturating_sub(dropped);
+    let lost: u64 = kept.iter().map(Kept::lost_packets).sum();
+    let each = |seconds: f64| format!("{:.2} ms", seconds * 1e3 / kept.len().max(1) as f64);
     let verified: Vec<Duration> = kept.iter().map(|k| k.verified).collect();
     if let Some(file) = tsv {
         let lines = kept.iter().map(|k| format!("{}\t{}\n", k.connected.as_micros(), k.verified.as_micros()));
@@ -247,17 +290,24 @@ async fn herd(branches: usize, districts: usize, at_once: usize, tsv: Option<Pat
     let rate = kept.len() as f64 / all.as_secs_f64();
     let each_kb = (rss - rss_before) / kept.len().max(1) as f64;
     Row::new(format!("herd: {branches} branches, each with its key and one commit, {at_once} dialling at a time"))
-        .ratio("the floor, bare handshakes a second of the same sockets", rate, floor)
+        .ratio("the floor, bare handshakes a second of the same sockets", rate, bare.rate)
+        .ratio("the floor's CPU, both ends", (spent + own) / kept.len().max(1) as f64, bare.server + bare.client)
         .goal("seconds until all are verified", all.as_secs_f64(), 60.0 * branches as f64 / 17_000.0)
         .goal("memory of the relay in MiB", rss / 1_024.0, 1_024.0)
         .goal("kB a connected branch", each_kb, 45.0)
         .value("verified", format!("{} ({} failed)", kept.len(), failed.len()))
         .value("connected at the end, by the relay", format!("{counted}"))
         .value("branches a second", format!("{rate:.0}"))
-        .value("bare handshakes a second", format!("{floor:.0}"))
+        .value("bare handshakes a second", format!("{:.0}", bare.rate))
+        .value("CPU a branch: relay", each(spent))
+        .value("branches", each(own))
+        .value("CPU a bare handshake: server", format!("{:.2} ms", bare.server * 1e3))
+        .value("client", format!("{:.2} ms", bare.client * 1e3))
+        .value("datagrams that full sockets dropped (of the whole machine)", dropped.to_string())
+        .value("packets that branches sent again", lost.to_string())
         .value("from dialling to verified, p50", seconds(percentile(verified.clone(), 0.5)))
         .value("p99", seconds(percentile(verified, 0.99)))
-        .value("relay CPU", format!("{cpu:.1} s"))
+        .value("relay CPU", format!("{spent:.1} s"))
         .value("relay opened in", seconds(opened))
         .value("relay memory before", format!("{:.0} MiB", rss_before / 1_024.0))
         .print();
@@ -271,14 +321,24 @@ async fn herd(branches: usize, districts: usize, at_once: usize, tsv: Option<Pat
     }
 }
 
-/// Mutual handshakes a second with a process that does nothing else.
-async fn floor(socket: &Endpoint, n: usize, at_once: usize) -> Result<f64, String> {
+/// What bare mutual handshakes come to.
+struct Bare {
+    /// A second.
+    rate: f64,
+    /// CPU seconds of the accepting end, each.
+    server: f64,
+    /// CPU seconds of the dialling end, each.
+    client: f64,
+}
+
+/// Mutual handshakes with a process that does nothing else.
+async fn floor(sockets: &[Endpoint], n: usize, at_once: usize) -> Result<Bare, String> {
     let other = Other::start(&["accept"])?;
     let device = sampan_core::log::device_id(&sampan_core::testing::test_key(1));
     let turns = Arc::new(Semaphore::new(at_once));
     let mut tasks = JoinSet::new();
-    let began = Instant::now();
-    for at in 0..n {
+    let (began, own, their) = (Instant::now(), own_cpu(), other.cpu());
+    for (at, socket) in (0..n).zip(sockets.iter().cycle()) {
         let (socket, address, turns) = (socket.clone(), other.address.clone(), turns.clone());
         tasks.spawn(async move {
             let _turn = turns.acquire_owned().await.map_err(|e| e.to_string())?;
@@ -290,7 +350,25 @@ async fn floor(socket: &Endpoint, n: usize, at_once: usize) -> Result<f64, Strin
     while let Some(done) = tasks.join_next().await {
         kept.push(done.map_err(|e| e.to_string())??);
     }
-    Ok(kept.len() as f64 / began.elapsed().as_secs_f64())
+    let each = |seconds: f64| seconds / kept.len().max(1) as f64;
+    Ok(Bare {
+        rate: kept.len() as f64 / began.elapsed().as_secs_f64(),
+        server: each(other.cpu() - their),
+        client: each(own_cpu() - own),
+    })
+}
+
+fn own_cpu() -> f64 {
+    cpu().as_secs_f64()
+}
+
+/// Datagrams that this machine dropped because a socket had no room for them.
+fn dropped_datagrams() -> u64 {
+    let text = std::fs::read_to_string("/proc/net/snmp").unwrap_or_default();
+    let mut lines = text.lines().filter(|l| l.starts_with("Udp:"));
+    let names = lines.next().unwrap_or_default().split_whitespace();
+    let values = lines.next().unwrap_or_default().split_whitespace();
+    names.zip(values).find(|(name, _)| *name == "RcvbufErrors").and_then(|(_, n)| n.parse().ok()).unwrap_or_default()
 }
 
 /// How many sessions the relay says are open.

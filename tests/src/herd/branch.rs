@@ -32,13 +32,21 @@ pub struct Seed {
 
 /// A branch that is connected and verified: dropping it closes the link.
 pub struct Kept {
-    _link: Connection,
+    link: Connection,
     /// From dialling to the end of the handshake.
     pub connected: Duration,
     /// From dialling until both ends were equal.
     pub verified: Duration,
     /// When that was.
     pub at: Instant,
+}
+
+impl Kept {
+    /// Packets of its own that were found lost, and sent again.
+    #[must_use]
+    pub fn lost_packets(&self) -> u64 {
+        self.link.control.stats().lost_packets
+    }
 }
 
 /// A replica with everything but a link: its charters, and one member who was added and sealed.
@@ -102,7 +110,7 @@ pub async fn run(mut branch: Branch, endpoint: &Endpoint, address: &str, relay: 
             }
         }
         if session.verified_at().is_some() && session.is_quiet() {
-            return Ok(Kept { _link: link, connected, verified: began.elapsed(), at: Instant::now() });
+            return Ok(Kept { link, connected, verified: began.elapsed(), at: Instant::now() });
         }
         match link.receiver.recv().await {
             Ok(Some((lane, bytes))) => {

@@ -28,7 +28,7 @@ const GRANTS_AT_ONCE: usize = 1_000;
 pub struct Found {
     /// The branches that are to come.
     pub branches: Vec<Seed>,
-    /// The charters that every branch of a district starts from, and the name of its district.
+    /// The organisation.
     pub org: sampan_core::id::OrgId,
     /// The relay's device.
     pub relay: sampan_core::id::DeviceId,
@@ -70,7 +70,12 @@ pub fn found(path: &Path, branches: usize, districts: usize) -> Result<Found, St
         above: shared[&parents[n % districts]].clone(),
         own: charters.get(unit).cloned().unwrap_or_default(),
     });
-    Ok(Found { branches: seeds.collect(), org: replica.engine.org(), relay: replica.device() })
+    Ok(Found {
+        branches: seeds.collect(),
+        districts: parents.clone(),
+        org: replica.engine.org(),
+        relay: replica.device(),
+    })
 }
 
 fn create(replica: &mut Replica, parent: UnitId, units: &[UnitId], name: &str, kind: &str) -> Result<(), StoreError> {

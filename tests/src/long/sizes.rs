@@ -5,10 +5,11 @@
 //! Invariants: the relay and the branch that wrote are this process; what loads and what opens are fresh processes
 //! of their own, so that their memory is theirs alone; real QUIC on loopback, real stores.
 
+use super::other::{kilobytes_of, numbers_of, say};
 use super::plot;
-use crate::city::{Branch, PATIENCE, found, relay, ticket, unit};
+use crate::city::{Branch, found, relay, ticket, unit};
 use crate::members;
-use crate::table::cpu;
+use crate::table::{Row, cpu};
 use sampan_core::charter::Roles;
 use sampan_core::value::Value;
 use sampan_node::config::Settings;
@@ -22,6 +23,15 @@ use std::time::{Duration, Instant};
 /// The name by which a search finds the last record, and no other; and as somebody types it.
 const LAST_NAME: &str = "Nguyễn Đệ Nhất Cuối Cùng";
 const LAST_TYPED: &str = "de nhat cuoi cung";
+
+/// Rows made, imported and sealed at a time: what the bench itself holds stays small, however many there are.
+const SLICE: usize = 10_000;
+
+/// Longer than a session of the largest size takes on a busy machine.
+const LOAD_WITHIN: Duration = Duration::from_secs(3_600);
+
+/// The size that others are compared with, and how many times its cost a record they may cost.
+const BESIDE: (f64, f64) = (10_000.0, 1.25);
 
 /// What is measured at one size, in this order in the raw lines.
 const COLUMNS: [&str; 12] = [
@@ -97,6 +107,16 @@ fn table(rows: &[Vec<f64>]) {
         });
         println!("| {} | {} |", row[0], cells.join(" | "));
     }
+    let Some(base) = rows.iter().find(|row| row[0] == BESIDE.0) else { return };
+    for row in rows.iter().filter(|row| row[0] > BESIDE.0) {
+        let mut told = Row::new(format!("{} records, cost a record beside that of {}", row[0], BESIDE.0));
+        for (_, title, _, column, _, _) in PLOTS.iter().filter(|p| p.5) {
+            let at = COLUMNS.iter().position(|c| c == column).unwrap_or_default();
+            let times = (row[at] / row[0]) / (base[at] / base[0]);
+            told = told.goal(title, times, BESIDE.1);
+        }
+        told.print();
+    }
 }
 
 async fn one(n: usize) -> Result<Vec<f64>, String> {
@@ -110,18 +130,22 @@ async fn one(n: usize) -> Result<Vec<f64>, String> {
     pc.sync_ok().await;
     let mut replica = pc.stop().await;
     let collection = replica.collection("members").map_err(|e| e.to_string())?;
-    let mut rows = members::members(2_026, n);
-    if let Some(last) = rows.last_mut() {
-        last.insert("full_name".into(), Value::Str(LAST_NAME.into()));
+    let mut imported = Duration::ZERO;
+    for at in (0..n).step_by(SLICE) {
+        let mut rows = members::members(2_026 + at as u64, SLICE.min(n - at));
+        if let Some(last) = rows.last_mut().filter(|_| at + SLICE >= n) {
+            last.insert("full_name".into(), Value::Str(LAST_NAME.into()));
+        }
+        let rows = rows.into_iter().map(|fields| ImportRecord { unit: branch, fields, updates: None }).collect();
+        let began = Instant::now();
+        replica.import(&collection, rows).map_err(|e| e.to_string())?;
+        imported += began.elapsed();
+        replica.seal().map_err(|e| e.to_string())?;
     }
-    let rows = rows.into_iter().map(|fields| ImportRecord { unit: branch, fields, updates: None }).collect();
-    let began = Instant::now();
-    replica.import(&collection, rows).map_err(|e| e.to_string())?;
-    let imported = began.elapsed();
-    replica.seal().map_err(|e| e.to_string())?;
     let pc = Branch::of(replica);
     let began = Instant::now();
-    pc.sync_ok().await;
+    let (_, result) = sync_once(&pc.desk, &pc.endpoint, None, LOAD_WITHIN, |_| ()).await;
+    result.map_err(|e| e.to_string())?;
     let uploaded = began.elapsed();
     pc.stop().await;
     desk.call(|r| r.project()).await.ok_or("the desk stopped")?.map_err(|e| e.to_string())?;
@@ -152,17 +176,11 @@ fn disk(path: &Path) -> f64 {
     files.filter_map(|f| f.metadata().ok()).map(|m| m.len()).sum::<u64>() as f64
 }
 
-/// This program in a fresh process; the numbers that it said.
+/// This program in a fresh process; the numbers that it said. The relay of this process goes on meanwhile.
 async fn child(words: &[&str]) -> Result<Vec<f64>, String> {
-    let exe = std::env::current_exe().map_err(|e| e.to_string())?;
-    let mut process = std::process::Command::new(exe);
-    process.args(words);
-    let out = tokio::task::spawn_blocking(move || process.output()).await.map_err(|e| e.to_string())?;
-    let out = out.map_err(|e| e.to_string())?;
-    if !out.status.success() {
-        return Err(String::from_utf8_lossy(&out.stderr).into_owned());
-    }
-    Ok(String::from_utf8_lossy(&out.stdout).split_whitespace().filter_map(|w| w.parse().ok()).collect())
+    let words: Vec<String> = words.iter().map(|w| (*w).to_owned()).collect();
+    let said = move || numbers_of(&words.iter().map(String::as_str).collect::<Vec<_>>());
+    tokio::task::spawn_blocking(said).await.map_err(|e| e.to_string())?
 }
 
 /// The process that loads: joins, syncs, lists.
@@ -173,7 +191,7 @@ pub async fn load(path: &Path, line: &str) -> Result<(), String> {
     let pc = Branch::join(path, line);
     let (began, before) = (Instant::now(), cpu());
     let mut last = SessionState::default();
-    let (report, result) = sync_once(&pc.desk, &pc.endpoint, None, PATIENCE, |s| last = s.clone()).await;
+    let (report, result) = sync_once(&pc.desk, &pc.endpoint, None, LOAD_WITHIN, |s| last = s.clone()).await;
     result.map_err(|e| e.to_string())?;
     let verified = began.elapsed();
     pc.desk.call(find_last).await.ok_or("the desk stopped")??;
@@ -207,19 +225,11 @@ fn find_last(replica: &mut Replica) -> Result<(), String> {
     }
 }
 
-fn say(numbers: &[f64]) {
-    println!("{}", numbers.iter().map(f64::to_string).collect::<Vec<_>>().join(" "));
-}
-
 fn seconds(d: Duration) -> f64 {
     d.as_secs_f64()
 }
 
 /// A figure of this process's status, in bytes.
 fn status(name: &str) -> f64 {
-    let text = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = text.lines().find_map(|l| l.strip_prefix(name));
-    let kib: f64 =
-        line.and_then(|l| l.trim_start_matches(':').split_whitespace().next()?.parse().ok()).unwrap_or_default();
-    kib * 1_024.0
+    kilobytes_of("self", name) * 1_024.0
 }

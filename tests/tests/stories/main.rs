@@ -24,6 +24,7 @@ mod model_random;
 mod narrowing;
 mod registers;
 mod shape;
+mod siblings;
 mod sync;
 mod taken;
 mod tricks;
