@@ -8,14 +8,19 @@
 //! be sent; every repair is bounded.
 
 mod beacons;
+mod commits;
 mod deposit;
 pub(crate) mod door;
 mod greet;
+mod hello;
 mod inbox;
+mod marks;
 mod orphans;
 mod outbox;
 mod own_ack;
+mod receive;
 pub(crate) mod registers;
+mod send;
 mod session;
 mod talk;
 mod terms;

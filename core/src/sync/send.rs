@@ -1,0 +1,108 @@
+//! The next frame to send, and the turns that news begins.
+//!
+//! It does not: order what waits (`outbox`).
+//!
+//! Invariants: a mark is the last frame of a turn, made from what is held when it leaves.
+
+use super::session::Session;
+use super::terms::{Env, Role, SessionError};
+use crate::engine::Reader;
+use crate::id::CommitId;
+use crate::limits::{BRIEF_KEPT_MAX, GROUPS_AFTER_MAX};
+use crate::log::brief::Brief;
+use crate::wire::frame::{Frame, Group, Mark, PROTOCOL_COLUMNS, ShortMark};
+
+impl Session {
+    /// Looks for news that the engine told since this session last looked, and starts a turn for it.
+    ///
+    /// # Errors
+    /// [`SessionError::Local`]; an error of the peer, if what it had brought before can be judged now, and is bad.
+    pub fn poke(&mut self, env: &mut Env<'_>) -> Result<(), SessionError> {
+        if !self.open || self.closing || self.deposit.is_some() {
+            return Ok(());
+        }
+        let due = self.out.due();
+        if self.shared_version != env.engine.charter_version() {
+            self.charter_changed(env)?;
+            let waiting = self.placed(env.engine.charter());
+            self.take_commits(env, &waiting)?;
+        }
+        self.take_news(env)?;
+        // What was due before has its mark, or needs none, as the answer to a greeting.
+        if self.out.due() > due {
+            self.ask();
+        }
+        Ok(())
+    }
+
+    /// The next frame to send, the most urgent whose lane is free; `None` when there is none now.
+    ///
+    /// # Errors
+    /// [`SessionError::Local`].
+    pub fn next_frame(
+        &mut self,
+        env: &mut Env<'_>,
+        free: &dyn Fn(u8) -> bool,
+    ) -> Result<Option<(u8, Vec<u8>)>, SessionError> {
+        if let Some(mut out) = self.out.next(env.store, free)? {
+            if let Frame::Commits { groups, .. } = &mut out.frame {
+                // Either end looks through the device's log once for each group: not for a backlog of small ones.
+                let few = groups.len() <= GROUPS_AFTER_MAX;
+                for group in groups {
+                    let ids: Vec<CommitId> =
+                        group.headers.iter().filter_map(|h| h.trust().ok()).map(|h| h.id()).collect();
+                    let columns = self.protocol >= PROTOCOL_COLUMNS;
+                    let thin = columns && self.deposit.is_none() && !ids.iter().any(|id| self.plain.contains(id));
+                    let number = thin.then_some(self.numbered + 1);
+                    let held = std::mem::replace(group, Group { headers: Vec::new(), pack: Vec::new() });
+                    *group = env.engine.for_peer(env.store, held, &Reader { columns, after: few && thin, number })?;
+                    if group.headers.first().is_some_and(Brief::is) {
+                        self.numbered += 1;
+                        self.brief.insert(self.numbered, ids);
+                        if self.brief.len() > BRIEF_KEPT_MAX {
+                            self.brief.pop_first();
+                        }
+                    }
+                }
+            }
+            self.stats.commits_sent += out.commits;
+            self.stats.changes_sent += out.changes;
+            self.progress.commits += out.commits;
+            self.progress.entries += out.entries;
+            if let Frame::Announce(a) = &out.frame {
+                self.progress.announce(a);
+            }
+            let bytes = out.frame.encode();
+            self.stats.frame_bytes_sent += bytes.len() as u64;
+            return Ok(Some((out.lane, bytes)));
+        }
+        if self.closing || !self.out.is_empty() || !free(super::lane::CHARTER) {
+            return Ok(None);
+        }
+        let Some(answer) = self.mark_due.take() else { return Ok(None) };
+        self.marks += 1;
+        let digests = self.digests(env.engine);
+        // What was taken since the peer's mark may have made the two ends equal: this mark says so, the
+        // peer then has nothing to add, and nobody would compare here again.
+        let known = !env.engine.is_blank() && !self.shared.data.is_empty();
+        let holds = self.short(env.engine, &digests);
+        let same = self.peer_said == Some(holds);
+        if self.open && known && same && self.verified.is_none() {
+            self.note_verified(env)?;
+        }
+        self.said = Some(holds);
+        self.awaiting |= answer;
+        let (number, frames, clock) = (self.marks, self.out.sent, env.now);
+        // Who greets is understood when it is brief, or is told to say hello.
+        let brief = self.peer_greets || (self.greeted && self.role == Role::Lower);
+        let mark = if brief {
+            let clock = self.clock_due(clock).then_some(clock);
+            Frame::ShortMark(ShortMark { number, frames, holds, answer, clock })
+        } else {
+            Frame::Mark(Mark { number, frames, digests, answer, clock })
+        };
+        let bytes = mark.encode();
+        self.stats.frame_bytes_sent += bytes.len() as u64;
+        Ok(Some((super::lane::CHARTER, bytes)))
+    }
+}
