@@ -107,6 +107,10 @@ id!(
     ShortDigest, 16, "a short digest"
 );
 id!(
+    /** The first 8 bytes of a digest: enough to go down a tree of digests, where a whole one decides at the end. */
+    Glance, 8, "the first bytes of a digest"
+);
+id!(
     /** A commit that both ends hold, by the beginnings of its unit's id (two bytes) and its own (four): enough among the
     tips of the few units that begin so. Where it names another, the signature fails and the commit is asked for whole. */
     Named, 6, "the name of a commit"
@@ -116,6 +120,18 @@ impl From<CommitId> for ShortId {
     fn from(id: CommitId) -> Self {
         let mut out = [0; Self::LEN];
         out.copy_from_slice(&id.0[..Self::LEN]);
+        Self(out)
+    }
+}
+
+impl Glance {
+    /// The beginning of a digest; zero for zero.
+    #[must_use]
+    pub fn of<const N: usize>(digest: &[u8; N]) -> Self {
+        let mut out = [0; Self::LEN];
+        for (to, from) in out.iter_mut().zip(digest) {
+            *to = *from;
+        }
         Self(out)
     }
 }

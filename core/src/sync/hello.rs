@@ -5,6 +5,7 @@
 //! Invariants: nothing of the peer's is taken before its hello, or greeting, was; what is shared is computed by both
 //! ends from their charters, here again whenever that changed.
 
+use super::acks::PeerAcks;
 use super::door::{self, Door};
 use super::session::Session;
 use super::terms::{Env, Event, Role, SessionError};
@@ -15,7 +16,7 @@ use crate::limits::HELLO_LOGS_MAX;
 use crate::scope::{Shared, Side};
 use crate::store::Batch;
 use crate::wire::frame::{
-    Frame, Hello, PROTOCOL, PROTOCOL_GREETS, PROTOCOL_MIN, RefuseCode, ScopeDigests, SpaceFrontier,
+    Frame, Hello, PROTOCOL, PROTOCOL_GREETS, PROTOCOL_MIN, PROTOCOL_SHORT, RefuseCode, ScopeDigests, SpaceFrontier,
 };
 
 impl Session {
@@ -45,6 +46,8 @@ impl Session {
             Role::Upper => std::mem::take(&mut self.shown.spent),
             Role::Lower => engine.chains_for(env.store, &self.peer)?,
         };
+        let tells = self.role == Role::Lower && self.protocol >= PROTOCOL_SHORT;
+        let acks = if tells { Some(self.acks_held(env, true)?) } else { None };
         Ok(Hello {
             version_min: PROTOCOL_MIN,
             version_max: PROTOCOL,
@@ -60,6 +63,7 @@ impl Session {
             chain,
             fallback: self.fallback,
             registers: self.registers_held(env)?,
+            acks,
         })
     }
 
@@ -84,6 +88,7 @@ impl Session {
         }
         self.open = true;
         self.protocol = hello.version_max.min(PROTOCOL);
+        self.built.clear();
         self.peer_greets = self.protocol >= PROTOCOL_GREETS;
         if self.role == Role::Lower {
             let mut batch = Batch::at(env.now);
@@ -116,6 +121,9 @@ impl Session {
         let answer = self.hello(env)?;
         let digests = answer.digests;
         self.charters_differ = digests.charter != hello.digests.charter;
+        self.peer_held = Some(self.short(env.engine, &hello.digests));
+        self.peer_data = Some(hello.digests.data);
+        self.peer_acks = hello.acks.map(PeerAcks::Tree);
         self.clock_told = Some(env.now);
         self.out.control(Frame::Hello(Box::new(answer)));
         match hello.frontier {
@@ -127,7 +135,8 @@ impl Session {
                     self.note_frontier(env.engine, &s);
                 }
             }
-            None => self.top_due = !equal(&digests, &hello.digests),
+            None if equal(&digests, &hello.digests) => {}
+            None => self.top_due = Some(self.top(!self.charters_differ)),
         }
         Ok(())
     }
@@ -139,6 +148,8 @@ impl Session {
     }
 
     pub(super) fn refresh_shared(&mut self, engine: &Engine) {
+        // A charter may erase what was made ready to be sent.
+        self.built.clear();
         let charter = engine.charter();
         let (me, peer) = (Side::of(charter, &engine.device()), Side::of(charter, &self.peer));
         let (lower, upper) = match self.role {

@@ -6,15 +6,16 @@
 //! bounded.
 
 use super::door::{self, Door};
+use super::nodes::Top;
 use super::session::Session;
 use super::terms::{Env, Event, Role, SessionError};
 use crate::canary::{self, Canary};
 use crate::engine::{Engine, meta};
 use crate::frontier::ShortDigest;
-use crate::limits::CLOCK_TOLD_EVERY_MS;
+use crate::limits::{CLOCK_TOLD_EVERY_MS, MARKS_KEPT_MAX};
 use crate::store::{Batch, StoreError};
 use crate::time::Millis;
-use crate::wire::frame::{ScopeDigests, ShortMark};
+use crate::wire::frame::{PROTOCOL, ScopeDigests, ShortMark};
 
 impl Session {
     pub(super) fn take_mark(&mut self, env: &mut Env<'_>, mark: &ShortMark) -> Result<(), SessionError> {
@@ -23,6 +24,8 @@ impl Session {
             self.stats.round_trips += 1;
         }
         self.peer_said = Some(mark.holds);
+        self.peer_held = self.peer_said;
+        self.peer_mark = mark.number;
         if let (Role::Lower, Some(clock)) = (self.role, mark.clock) {
             self.note_clock(env, clock)?;
         }
@@ -66,7 +69,7 @@ impl Session {
                 // A round in which news came is no vain one: a busy relay has them all the time.
                 self.repairs = if self.moved() > self.moved_at_repair { 1 } else { self.repairs + 1 };
                 self.moved_at_repair = self.moved();
-                self.queue_top(env.engine);
+                self.queue_top(env.engine, Top::Whole);
                 self.mark_due = Some(true);
             } else {
                 self.events.push_back(Event::NotVerified);
@@ -100,6 +103,15 @@ impl Session {
             self.clock_told = Some(clock);
         }
         due
+    }
+
+    /// What this end says in a mark, or, as number 0, in its greeting.
+    pub(super) fn said(&mut self, number: u64, holds: ShortDigest) {
+        self.said = Some(holds);
+        self.said_at.insert(number, holds);
+        if self.said_at.len() > MARKS_KEPT_MAX {
+            self.said_at.pop_first();
+        }
     }
 
     /// Commits that this session has carried either way.
@@ -137,6 +149,7 @@ impl Session {
             }
             Role::Upper => {
                 batch.meta.insert(format!("{}{}", meta::CHILD_VERIFIED_AT, self.peer), now);
+                batch.meta.insert(meta::spoken_with(&self.peer), Some(PROTOCOL.to_le_bytes().to_vec()));
             }
         }
         self.note_met(env, &mut batch)?;

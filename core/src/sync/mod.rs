@@ -7,6 +7,7 @@
 //! only when a mark's digests equal what is held in the same read of the store and nothing waits to
 //! be sent; every repair is bounded.
 
+mod acks;
 mod beacons;
 mod commits;
 mod deposit;
@@ -15,6 +16,7 @@ mod greet;
 mod hello;
 mod inbox;
 mod marks;
+mod nodes;
 mod orphans;
 mod outbox;
 mod own_ack;
@@ -22,6 +24,7 @@ mod receive;
 pub(crate) mod registers;
 mod send;
 mod session;
+mod short_ack;
 mod talk;
 mod terms;
 

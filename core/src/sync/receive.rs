@@ -10,7 +10,7 @@ use super::terms::{Env, Event, Role, SessionError};
 use crate::engine::meta;
 use crate::limits::{BEFORE_HELLO_BYTES_MAX, EARLY_ACKS_MAX, FRAME_ENTRIES_MAX, WAITING_BYTES_MAX};
 use crate::store::Batch;
-use crate::wire::frame::{Frame, Mark, RefuseCode, ShortMark};
+use crate::wire::frame::{Frame, Mark, RefuseCode, SameMark, ShortMark};
 
 impl Session {
     /// Takes one frame as it came from a lane.
@@ -21,7 +21,7 @@ impl Session {
     pub fn receive(&mut self, env: &mut Env<'_>, lane: u8, bytes: &[u8]) -> Result<(), SessionError> {
         self.stats.frame_bytes_received += bytes.len() as u64;
         let frame = Frame::decode(bytes)?;
-        if matches!(frame, Frame::Frontier(_) | Frame::Nodes(_) | Frame::Inventory { .. }) {
+        if matches!(frame, Frame::Frontier(_) | Frame::Nodes(_) | Frame::ShortNodes(_) | Frame::Inventory { .. }) {
             self.unanswered += bytes.len();
             if self.unanswered > WAITING_BYTES_MAX {
                 return Err(SessionError::PeerFlood);
@@ -72,6 +72,7 @@ impl Session {
             Frame::Hello(h) => self.take_hello(env, *h)?,
             Frame::Greeting(greeting) => self.take_greeting(env, &greeting)?,
             Frame::Greeted(greeted) => self.take_greeted(env, &greeted)?,
+            Frame::Welcome(welcome) => self.take_welcome(env, &welcome)?,
             Frame::SayHello => self.take_say_hello(env)?,
             Frame::Refuse(code, text, retry_after) => {
                 self.closing = true;
@@ -103,6 +104,8 @@ impl Session {
                 }
             }
             Frame::Nodes(nodes) => self.peer_nodes.extend(nodes),
+            Frame::ShortNodes(nodes) => self.peer_short_nodes.extend(nodes),
+            Frame::ShortAcks(said) => self.take_short_acks(env, &said)?,
             Frame::Announce(a) => {
                 self.progress.announce(&a);
                 self.events.push_back(Event::Announced(a));
@@ -139,6 +142,11 @@ impl Session {
                 self.take_mark(env, &ShortMark { number, frames, holds, answer, clock: Some(clock) })?;
             }
             Frame::ShortMark(mark) => self.take_mark(env, &mark)?,
+            Frame::SameMark(SameMark { of, number, frames, answer, clock }) => {
+                // What was said too long ago to be known is something else than what is held now.
+                let holds = self.said_at.get(&of).copied().unwrap_or_default();
+                self.take_mark(env, &ShortMark { number, frames, holds, answer, clock })?;
+            }
             Frame::OwnAck(ack) => self.take_own_ack(env, &ack)?,
             Frame::Deposit(told) if self.role == Role::Lower && !self.open => self.take_told(env, &told)?,
             Frame::Deposit(_) => return Err(SessionError::PeerOrder("Deposit")),

@@ -6,19 +6,21 @@
 //! Invariants: an error that names the peer ends the session and nothing else; an error of our own
 //! store ends it too, before anything is acknowledged.
 
+use super::acks::PeerAcks;
 use super::deposit::Deposit;
 use super::door;
 use super::inbox::Inbox;
+use super::nodes::Top;
 use super::orphans::Orphans;
 use super::outbox::Outbox;
 use super::registers::Registers;
 use super::terms::{Env, Event, Progress, Role, SessionError, Stats, Waiting};
 use crate::engine::meta;
 use crate::frontier::{ShortDigest, ShortId, SpaceTips};
-use crate::id::{CommitId, DeviceId, LogId, SpaceId, UnitId};
+use crate::id::{CommitId, DeviceId, Digest, LogId, SpaceId, UnitId};
 use crate::scope::Shared;
 use crate::time::Millis;
-use crate::wire::frame::{AckSet, PROTOCOL, PROTOCOL_MIN, Tree, TreeNode};
+use crate::wire::frame::{AckSet, Group, PROTOCOL, PROTOCOL_MIN, ShortNode, Tree, TreeNode};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// One session.
@@ -28,6 +30,8 @@ pub struct Session {
     pub(super) peer: DeviceId,
     /// The newest protocol that both ends speak, as far as is known.
     pub(super) protocol: u16,
+    /// The peer has heard the newest protocol that this end speaks.
+    pub(super) told_ours: bool,
     /// Commits that the peer asked to be sent whole.
     pub(super) plain: BTreeSet<CommitId>,
     /// Groups that were sent with brief headers, by number, and their commits.
@@ -36,6 +40,8 @@ pub struct Session {
     pub(super) numbered: u64,
     /// When this end's clock was last told.
     pub(super) clock_told: Option<Millis>,
+    /// Frames' worth of commits that were made to see how long they are, by their commits.
+    pub(super) built: Vec<(Vec<CommitId>, Vec<Group>)>,
     /// Groups that the peer was asked to send whole.
     pub(super) asked_whole: usize,
     pub(super) open: bool,
@@ -61,6 +67,7 @@ pub struct Session {
     /// Bytes of frames that the peer's next mark will have answered.
     pub(super) unanswered: usize,
     pub(super) peer_nodes: Vec<TreeNode>,
+    pub(super) peer_short_nodes: Vec<ShortNode>,
     pub(super) peer_inventories: Vec<(LogId, BTreeSet<ShortId>)>,
     pub(super) frontier_sent: BTreeSet<SpaceId>,
     pub(super) nodes_sent: BTreeSet<(UnitId, Tree)>,
@@ -68,6 +75,12 @@ pub struct Session {
     pub(super) news_at: u64,
     pub(super) registers: Registers,
     pub(super) acks_sent: BTreeMap<(UnitId, UnitId), u64>,
+    /// What the peer's opening said of the acknowledgements that it has.
+    pub(super) peer_acks: Option<PeerAcks>,
+    /// Acknowledgements up to here, in the engine's order, the peer is known to have.
+    pub(super) acks_equal_at: u64,
+    pub(super) acks_nodes_sent: BTreeSet<UnitId>,
+    pub(super) acks_nodes_taken: BTreeSet<UnitId>,
     /// Units of which commits came that are not acknowledged yet.
     pub(super) touched: BTreeSet<UnitId>,
     /// Some of them by another way than this session: nobody's mark will ask for it.
@@ -78,13 +91,21 @@ pub struct Session {
     pub(super) shown: door::Shown,
     /// Whether every unit of the peer is to be looked at: once a session.
     pub(super) acknowledge_all: bool,
-    pub(super) top_due: bool,
+    pub(super) top_due: Option<Top>,
     /// Rounds of comparing anew since the two ends were equal or a commit moved.
     pub(super) repairs: u32,
     pub(super) moved_at_repair: u64,
     pub(super) said: Option<ShortDigest>,
+    /// What this end said in its last marks, by their numbers.
+    pub(super) said_at: BTreeMap<u64, ShortDigest>,
+    /// The number of the peer's last mark.
+    pub(super) peer_mark: u64,
     /// What the peer said last.
     pub(super) peer_said: Option<ShortDigest>,
+    /// What the peer's hello says that it holds of data.
+    pub(super) peer_data: Option<Digest>,
+    /// What the peer is known to have held last, by its opening or a mark.
+    pub(super) peer_held: Option<ShortDigest>,
     pub(super) mark_due: Option<bool>,
     pub(super) marks: u64,
     pub(super) awaiting: bool,
@@ -99,10 +120,12 @@ impl Session {
             role,
             peer,
             protocol: PROTOCOL_MIN,
+            told_ours: false,
             plain: BTreeSet::new(),
             brief: BTreeMap::new(),
             numbered: 0,
             clock_told: None,
+            built: Vec::new(),
             asked_whole: 0,
             open: false,
             closing: false,
@@ -122,6 +145,7 @@ impl Session {
             peer_frontiers: BTreeMap::new(),
             unanswered: 0,
             peer_nodes: Vec::new(),
+            peer_short_nodes: Vec::new(),
             peer_inventories: Vec::new(),
             frontier_sent: BTreeSet::new(),
             nodes_sent: BTreeSet::new(),
@@ -129,16 +153,24 @@ impl Session {
             news_at: 0,
             registers: Registers::default(),
             acks_sent: BTreeMap::new(),
+            peer_acks: None,
+            acks_equal_at: 0,
+            acks_nodes_sent: BTreeSet::new(),
+            acks_nodes_taken: BTreeSet::new(),
             touched: BTreeSet::new(),
             acknowledge_due: false,
             early_acks: Vec::new(),
             shown: door::Shown::default(),
             acknowledge_all: true,
-            top_due: false,
+            top_due: None,
             repairs: 0,
             moved_at_repair: 0,
             said: None,
+            said_at: BTreeMap::new(),
+            peer_mark: 0,
             peer_said: None,
+            peer_data: None,
+            peer_held: None,
             mark_due: None,
             marks: 0,
             awaiting: false,
@@ -163,8 +195,12 @@ impl Session {
         let mut session = Self::new(Role::Lower, peer);
         session.fallback = fallback;
         // What it sends unasked must be readable: as the relay was when last heard of.
-        let heard = env.store.meta(&meta::peer_protocol(&peer))?.and_then(|b| b.try_into().ok());
-        session.protocol = heard.map_or(PROTOCOL_MIN, u16::from_le_bytes).min(PROTOCOL);
+        let heard = env.store.meta(&meta::peer_protocol(&peer))?.unwrap_or_default();
+        let (heard, knew) = heard.split_at_checked(2).unwrap_or_default();
+        let number = |b: &[u8]| b.try_into().ok().map(u16::from_le_bytes);
+        session.protocol = number(heard).unwrap_or(PROTOCOL_MIN).min(PROTOCOL);
+        // What was heard before this version came is heard anew: the relay may have learned more since, too.
+        session.told_ours = number(knew) == Some(PROTOCOL);
         session.recall_registers(env)?;
         session.refresh_shared(env.engine);
         session.news_at = env.engine.news_end();
