@@ -97,6 +97,45 @@ id!(/** A log's incarnation: the nonce in force at its start. */ Incarnation, 16
 id!(/** A BLAKE3 digest of a frontier or a subtree. */ Digest, 32, "a digest");
 id!(/** A store's epoch: 16 random bytes drawn when the database is created or restored. */ StoreEpoch, 16, "a store epoch");
 
+id!(
+    /** The first 16 bytes of a commit id: enough to ask "do you have this", never to prove it. */
+    ShortId, 16, "a short commit id"
+);
+id!(
+    /** 16 bytes of a digest of what two ends hold: enough where both computed it themselves, and where a difference that
+    went unnoticed would cost nothing but time. */
+    ShortDigest, 16, "a short digest"
+);
+id!(
+    /** The first 8 bytes of a digest: enough to go down a tree of digests, where a whole one decides at the end. */
+    Glance, 8, "the first bytes of a digest"
+);
+id!(
+    /** A commit that both ends hold, by the beginnings of its unit's id (two bytes) and its own (four): enough among the
+    tips of the few units that begin so. Where it names another, the signature fails and the commit is asked for whole. */
+    Named, 6, "the name of a commit"
+);
+
+impl From<CommitId> for ShortId {
+    fn from(id: CommitId) -> Self {
+        let mut out = [0; Self::LEN];
+        out.copy_from_slice(&id.0[..Self::LEN]);
+        Self(out)
+    }
+}
+
+impl Glance {
+    /// The beginning of a digest; zero for zero.
+    #[must_use]
+    pub fn of<const N: usize>(digest: &[u8; N]) -> Self {
+        let mut out = [0; Self::LEN];
+        for (to, from) in out.iter_mut().zip(digest) {
+            *to = *from;
+        }
+        Self(out)
+    }
+}
+
 impl ActorId {
     /// The actor of a replica: the first 16 bytes of BLAKE3(device, nonce).
     #[must_use]

@@ -173,8 +173,11 @@ pub const BACKFILL_BYTES_MIN: u64 = 256 << 10;
 /// Bytes of unacknowledged commits up to which a device sends them unasked, as they travel: well within a link's
 /// first flight (40 datagrams), so that sending them twice costs less than asking.
 pub const PUSH_BYTES_MAX: u64 = 16 << 10;
-/// Stored bytes of them up to which it is looked up how much of them travels: some two thousand edits.
+/// Stored bytes of them up to which they are made to see how much travels: some two thousand edits.
 pub const PUSH_STORED_BYTES_MAX: u64 = 128 << 10;
+/// Marks whose digests an end remembers, so that the other may say of one of them that it holds the same: more than are
+/// on the way at a time.
+pub const MARKS_KEPT_MAX: usize = 64;
 /// Milliseconds after which an upper end tells its clock again: one that runs a hundredth too fast is out by less than a
 /// second then.
 pub const CLOCK_TOLD_EVERY_MS: u64 = 60_000;

@@ -21,7 +21,7 @@ use crate::store::{CommitKey, CommitRow, Store, StoreError};
 use crate::sync::{Env, Role, door, registers};
 use crate::time::Millis;
 use crate::wire;
-use crate::wire::frame::{Announce, Frame, Hello, Mark, PROTOCOL, ScopeDigests, SpaceFrontier};
+use crate::wire::frame::{Announce, Frame, Hello, Mark, PROTOCOL, PROTOCOL_COLUMNS, ScopeDigests, SpaceFrontier};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Whom a person means.
@@ -151,7 +151,7 @@ impl Plan {
     fn hello(&self, env: &mut Env<'_>, digests: ScopeDigests) -> Result<Hello, StoreError> {
         let engine = &env.engine;
         Ok(Hello {
-            version_min: PROTOCOL,
+            version_min: PROTOCOL_COLUMNS,
             version_max: PROTOCOL,
             org: engine.org(),
             device: engine.device(),
@@ -165,6 +165,7 @@ impl Plan {
             chain: if self.down { Vec::new() } else { engine.chains(env.store)? },
             // Whoever carries a file has chosen whom to carry it to.
             fallback: true,
+            acks: None,
             registers: None,
         })
     }

@@ -207,7 +207,11 @@ impl Taking {
             | Frame::SayHello
             | Frame::ShortMark(_)
             | Frame::OwnAck(_)
-            | Frame::RegistersCursor(_) => Err(TakeError::PeerOrder(frame.name())),
+            | Frame::RegistersCursor(_)
+            | Frame::ShortNodes(_)
+            | Frame::ShortAcks(_)
+            | Frame::Welcome(_)
+            | Frame::SameMark(_) => Err(TakeError::PeerOrder(frame.name())),
         }
     }
 
@@ -280,7 +284,11 @@ impl Taking {
             | Frame::SayHello
             | Frame::ShortMark(_)
             | Frame::OwnAck(_)
-            | Frame::RegistersCursor(_) => return Err(TakeError::PeerOrder(frame.name())),
+            | Frame::RegistersCursor(_)
+            | Frame::ShortNodes(_)
+            | Frame::ShortAcks(_)
+            | Frame::Welcome(_)
+            | Frame::SameMark(_) => return Err(TakeError::PeerOrder(frame.name())),
         }
         Ok(())
     }

@@ -111,7 +111,11 @@ impl Period {
 
     fn before(self) -> Option<Self> {
         match self.index {
-            1 => Some(Self { year: self.year.checked_sub(1).filter(|y| *y > 0)?, index: 12 / self.each.months(), ..self }),
+            1 => Some(Self {
+                year: self.year.checked_sub(1).filter(|y| *y > 0)?,
+                index: 12 / self.each.months(),
+                ..self
+            }),
             index => Some(Self { index: index - 1, ..self }),
         }
     }

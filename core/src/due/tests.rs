@@ -96,8 +96,7 @@ fn a_period_is_asked_for_until_its_record_is_there_and_not_before_the_rule_or_th
         dues.into_iter().map(|d| (d.period.unwrap(), d.on.to_string())).collect()
     };
     let pair = |a: &str, b: &str| (a.to_owned(), b.to_owned());
-    let (q2, q3, q4) =
-        (pair("2026-Q2", "2026-07-07"), pair("2026-Q3", "2026-10-07"), pair("2026-Q4", "2027-01-07"));
+    let (q2, q3, q4) = (pair("2026-Q2", "2026-07-07"), pair("2026-Q3", "2026-10-07"), pair("2026-Q4", "2027-01-07"));
     assert_eq!(list(&["2026-Q1"], "2026-11-22", None), [q2.clone(), q3.clone(), q4.clone()]);
     assert_eq!(list(&[], "2026-11-22", Some("2026-08-15")), [q3, q4.clone()]);
     assert_eq!(list(&["2026-Q1", "2026-Q2", "2026-Q3"], "2026-11-22", None), [q4]);
@@ -111,15 +110,27 @@ fn rules_that_cannot_be_are_refused_with_their_line() {
         ("after = \"12 months\"", "after = \"12 moons\"", "'after' has '12 moons'"),
         ("after = \"12 months\"", "after = \"1201 months\"", "'after' has '1201 months'"),
         ("date = \"admitted\"\nafter = \"12 months\"", "after = \"12 months\"", "either 'date'"),
-        ("date = \"admitted\"\nafter = \"12", "date = \"badge\"\nafter = \"12", "'date' names 'badge', a int; it must be a date"),
-        ("date = \"admitted\"\nafter = \"12", "date = \"admited\"\nafter = \"12", "'date' names 'admited', which is no field"),
+        (
+            "date = \"admitted\"\nafter = \"12",
+            "date = \"badge\"\nafter = \"12",
+            "'date' names 'badge', a int; it must be a date",
+        ),
+        (
+            "date = \"admitted\"\nafter = \"12",
+            "date = \"admited\"\nafter = \"12",
+            "'date' names 'admited', which is no field",
+        ),
         ("reached = \"badge\"", "reached = \"admitted\"", "it must be a int"),
         ("each = \"quarter\"", "each = \"fortnight\"", "'each' must be one of month, quarter, half, year"),
         ("period = \"period\"\n", "", "'each' needs 'period'"),
         ("on_rest = \"next\"", "on_rest = \"soon\"", "'on_rest' must be stays, next or before"),
         ("on_rest = \"next\"", "answered_by = \"reports\"", "whose 'reply_to' is not 'members'"),
         ("on_rest = \"next\"", "answered_where = \"badge = 1\"", "goes with 'answered_by' only"),
-        ("[\"saturday\", \"sunday\"]", "[\"saturday\", \"sonday\"]", "'rest' names 'sonday', which is no day of the week"),
+        (
+            "[\"saturday\", \"sunday\"]",
+            "[\"saturday\", \"sonday\"]",
+            "'rest' names 'sonday', which is no day of the week",
+        ),
         (
             "[\"saturday\", \"sunday\"]",
             "[\"monday\", \"tuesday\", \"wednesday\", \"thursday\", \"friday\", \"saturday\", \"sunday\"]",

@@ -67,6 +67,7 @@ impl Engine {
             }
         }
         if leaves.is_empty() {
+            self.acks.settled(units);
             return Ok(None);
         }
         let counts = store.irregular(&leaves.iter().map(|l| l.unit).collect())?;
@@ -97,7 +98,10 @@ impl Engine {
         let set = AckSet { register, leaves, proof: None };
         let through = store.last_commit()?;
         batch.acks = rows(&set, &ack, self.device, relay_unit, counter, now, |_| (through, true));
+        self.acks.note(store, &mut batch)?;
         store.write(&batch)?;
+        self.acks.put(&self.charter, &batch.acks);
+        self.acks.settled(units);
         for leaf in &set.leaves {
             self.tell(News::Acks(leaf.unit));
         }
@@ -196,7 +200,9 @@ impl Engine {
         let taken = batch.acks.len() as u64;
         if taken > 0 {
             batch.meta.insert(meta::NEWS_FROM_ABOVE_AT.into(), Some(now.0.to_le_bytes().to_vec()));
+            self.acks.note(store, &mut batch)?;
             store.write(&batch)?;
+            self.acks.put(&self.charter, &batch.acks);
         }
         for row in &batch.acks {
             self.tell(News::Acks(row.leaf.unit));

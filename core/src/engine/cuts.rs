@@ -146,6 +146,7 @@ impl Engine {
         if changed {
             self.holdings = Self::held(store)?;
             self.holdings.tree_changed();
+            self.acks.holdings_changed();
             // Whoever follows the news compares anew: what it was told of may be gone.
             self.news_dropped += self.news.len() as u64 + 1;
             self.news.clear();

@@ -10,6 +10,7 @@ mod acks;
 mod anew;
 mod authority;
 mod beacons;
+mod book;
 mod brief;
 mod closing;
 mod cuts;
@@ -122,7 +123,8 @@ pub mod meta {
     pub fn peer_epoch(relay: &crate::id::DeviceId) -> String {
         format!("peer_epoch/{relay}")
     }
-    /// The newest protocol that an upper relay last spoke, 2 bytes.
+    /// The newest protocol that an upper relay last spoke and this replica knows, 2 bytes, and the newest that this
+    /// replica knew then, 2 bytes.
     #[must_use]
     pub fn peer_protocol(relay: &crate::id::DeviceId) -> String {
         format!("peer_protocol/{relay}")
@@ -164,6 +166,13 @@ pub mod meta {
     pub fn anew(change: &crate::id::ChangeHash) -> String {
         format!("anew/{change}")
     }
+    /// How often acknowledgements were stored, 8 bytes.
+    pub const ACKS_WRITTEN: &str = "acks_written";
+    /// The newest protocol that this replica knew when it last was equal with a child, 2 bytes.
+    #[must_use]
+    pub fn spoken_with(child: &crate::id::DeviceId) -> String {
+        format!("spoken_with/{child}")
+    }
     /// Digest of the erasures that this store has carried out, 16 bytes.
     pub const ERASED: &str = "erased";
     /// Stands while traces of what was erased may lie on the disk.
@@ -199,6 +208,7 @@ pub struct Engine {
     charter: Charter,
     charter_log: Vec<Commit>,
     holdings: Holdings,
+    acks: book::Shelf,
     schema: Option<Schema>,
     epoch: StoreEpoch,
     nonce: Nonce,
@@ -245,6 +255,7 @@ impl Engine {
             charter: Charter::empty(org),
             charter_log: Vec::new(),
             holdings: Holdings::default(),
+            acks: book::Shelf::default(),
             schema: None,
             epoch: store.epoch()?,
             nonce: Nonce::default(),
@@ -276,6 +287,7 @@ impl Engine {
     /// [`StoreError`].
     pub fn reload(&mut self, store: &dyn Store) -> Result<(), StoreError> {
         self.holdings = Self::held(store)?;
+        self.acks.forget();
         self.charter_log = store.charter_commits()?;
         let quarantine = store.quarantine()?;
         self.anew_due = self.may_block(&quarantine);
@@ -308,6 +320,7 @@ impl Engine {
     /// [`StoreError`].
     pub fn reload_epoch(&mut self, store: &dyn Store) -> Result<(), StoreError> {
         self.epoch = store.epoch()?;
+        self.acks.forget();
         Ok(())
     }
 
@@ -317,10 +330,14 @@ impl Engine {
     /// [`StoreError`].
     pub fn catch_up(&mut self, store: &dyn Store) -> Result<bool, StoreError> {
         self.reload_nonce(store)?;
+        if self.acks.others_wrote(store)? {
+            self.acks.forget();
+        }
         if store.last_commit()? == self.last {
             return Ok(false);
         }
         self.holdings = Self::held(store)?;
+        self.acks.holdings_changed();
         self.charter_log = store.charter_commits()?;
         self.refold();
         loop {
@@ -358,6 +375,7 @@ impl Engine {
         }
         self.charter = charter;
         self.holdings.tree_changed();
+        self.acks.charter_changed();
         let published = self.charter.schema();
         if published.map(|p| p.version) != self.schema.as_ref().map(|s| s.version) {
             self.schema = published.and_then(|p| crate::schema::parse(&p.text).ok());
@@ -485,6 +503,7 @@ impl Engine {
         for (c, key) in commits.iter().zip(keys) {
             let h = c.header();
             self.holdings.advance(&self.charter, h.space, h.device, h.incarnation, c.id(), &h.parents);
+            self.acks.advanced(&h.space);
             if h.space.flow == Flow::Charter {
                 self.charter_log.push(c.clone());
                 grew = true;

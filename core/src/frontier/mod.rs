@@ -8,61 +8,12 @@
 
 pub mod tree;
 
+pub use crate::id::{ShortDigest, ShortId};
+
 use crate::canary::{self, Canary};
 use crate::hash::tagged;
 use crate::id::{CommitId, DeviceId, Digest, Incarnation, SpaceId};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// The first 16 bytes of a commit id: enough to ask "do you have this", never to prove it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ShortId(pub [u8; 16]);
-
-impl From<CommitId> for ShortId {
-    fn from(id: CommitId) -> Self {
-        let mut out = [0; 16];
-        out.copy_from_slice(&id.0[..16]);
-        Self(out)
-    }
-}
-
-impl<C> minicbor::Encode<C> for ShortId {
-    fn encode<W: minicbor::encode::Write>(
-        &self,
-        e: &mut minicbor::Encoder<W>,
-        _: &mut C,
-    ) -> Result<(), minicbor::encode::Error<W::Error>> {
-        e.bytes(&self.0)?.ok()
-    }
-}
-
-impl<'b, C> minicbor::Decode<'b, C> for ShortId {
-    fn decode(d: &mut minicbor::Decoder<'b>, _: &mut C) -> Result<Self, minicbor::decode::Error> {
-        let bytes = d.bytes()?.try_into();
-        bytes.map(Self).map_err(|_| minicbor::decode::Error::message("not a short commit id"))
-    }
-}
-
-/// 16 bytes of a digest of what two ends hold: enough where both computed it themselves, and where a
-/// difference that went unnoticed would cost nothing but time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct ShortDigest(pub [u8; 16]);
-
-impl<C> minicbor::Encode<C> for ShortDigest {
-    fn encode<W: minicbor::encode::Write>(
-        &self,
-        e: &mut minicbor::Encoder<W>,
-        _: &mut C,
-    ) -> Result<(), minicbor::encode::Error<W::Error>> {
-        e.bytes(&self.0)?.ok()
-    }
-}
-
-impl<'b, C> minicbor::Decode<'b, C> for ShortDigest {
-    fn decode(d: &mut minicbor::Decoder<'b>, _: &mut C) -> Result<Self, minicbor::decode::Error> {
-        let bytes = d.bytes()?.try_into();
-        bytes.map(Self).map_err(|_| minicbor::decode::Error::message("not a short digest"))
-    }
-}
 
 /// The tips of every log of one space.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -9,8 +9,8 @@
 use super::SpaceTips;
 use crate::charter::Charter;
 use crate::hash::tagged;
-use crate::id::{CommitId, DeviceId, Digest, Flow, Incarnation, SpaceId, UnitId};
-use crate::wire::frame::{ChildDigest, Tree, TreeNode};
+use crate::id::{CommitId, DeviceId, Digest, Flow, Glance, Incarnation, SpaceId, UnitId};
+use crate::wire::frame::{ChildDigest, ShortNode, Tree, TreeNode};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
@@ -136,6 +136,16 @@ impl Holdings {
     pub fn node(&self, charter: &Charter, unit: &UnitId, tree: Tree) -> TreeNode {
         let own = self.space_digest(&Self::tree_space(*unit, tree));
         TreeNode { unit: *unit, tree, own, children: self.children(charter, unit, tree) }
+    }
+
+    /// The same, as short as it goes.
+    #[must_use]
+    pub fn short_node(&self, charter: &Charter, unit: &UnitId, tree: Tree) -> ShortNode {
+        let own = Glance::of(&self.space_digest(&Self::tree_space(*unit, tree)).0);
+        let below = charter.unit(unit).map(|u| &u.children);
+        let children =
+            below.into_iter().flatten().flat_map(|c| Glance::of(&self.subtree_digest(charter, c, tree).0).0).collect();
+        ShortNode { unit: *unit, tree: Some(tree), own, children }
     }
 
     /// The space that a tree node stands for.

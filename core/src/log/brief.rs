@@ -12,24 +12,21 @@
 //! never lies in a store.
 
 use super::commit::{FORMAT, Header, Payload, SignedHeader, VerifiedHeader};
+pub use crate::id::Named;
+
 use crate::id::{CommitId, Nonce, UnitId};
 use crate::time::Millis;
 use crate::wire;
 
 /// Bytes of a unit's id and of a commit's that name a commit among the tips that an end holds.
 const UNIT_BYTES: usize = 2;
-const COMMIT_BYTES: usize = 4;
-
-/// A commit that both ends hold, by the beginnings of its unit's id and its own: enough among the tips of the few units
-/// that begin so. Where it names another, the signature fails and the commit is asked for whole.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Named([u8; UNIT_BYTES + COMMIT_BYTES]);
+const COMMIT_BYTES: usize = Named::LEN - UNIT_BYTES;
 
 impl Named {
     /// The name of a commit in a space of this unit.
     #[must_use]
     pub fn of(unit: &UnitId, commit: &CommitId) -> Self {
-        let mut out = [0; UNIT_BYTES + COMMIT_BYTES];
+        let mut out = [0; Self::LEN];
         let (u, c) = out.split_at_mut(UNIT_BYTES);
         u.copy_from_slice(&unit.0[..UNIT_BYTES]);
         c.copy_from_slice(&commit.0[..COMMIT_BYTES]);
@@ -51,23 +48,6 @@ impl Named {
     #[must_use]
     pub fn is(&self, commit: &CommitId) -> bool {
         commit.0[..COMMIT_BYTES] == self.0[UNIT_BYTES..]
-    }
-}
-
-impl<C> minicbor::Encode<C> for Named {
-    fn encode<W: minicbor::encode::Write>(
-        &self,
-        e: &mut minicbor::Encoder<W>,
-        _: &mut C,
-    ) -> Result<(), minicbor::encode::Error<W::Error>> {
-        e.bytes(&self.0)?.ok()
-    }
-}
-
-impl<'b, C> minicbor::Decode<'b, C> for Named {
-    fn decode(d: &mut minicbor::Decoder<'b>, _: &mut C) -> Result<Self, minicbor::decode::Error> {
-        let bytes = d.bytes()?.try_into();
-        bytes.map(Self).map_err(|_| minicbor::decode::Error::message("not the name of a commit"))
     }
 }
 

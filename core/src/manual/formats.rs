@@ -384,21 +384,41 @@
 //! | 10 | Mark | one record `[number uint, frames uint, digests, answer bool, clock time]` |
 //! | 11 | Deposit | one record `[reason text, group (optional), list of space frontiers, taken uint, last bool]` |
 //! | 12 | Plain | list of commit ids, list of uints (numbers of groups with brief headers): send these again, with whole headers and in a pack that is not of form 5 or 6 |
-//! | 13 | Greeting | one record `[since bytes 16, same bool, acks bytes 16, fallback bool, cursor (optional)]` |
-//! | 14 | Greeted | one record `[store epoch, clock time, same bool, cursor (optional)]` |
+//! | 13 | Greeting | one record `[since bytes 16, same bool, acks bytes 16, fallback bool, cursor (optional), version uint (optional), charter bytes 16 (optional)]` |
+//! | 14 | Greeted | one record `[store epoch, clock time, same bool, cursor (optional), version uint (optional)]` |
 //! | 15 | SayHello | none |
 //! | 16 | ShortMark | one record `[number uint, frames uint, holds bytes 16, answer bool, clock time (optional: the upper end's, where it was not told within a minute)]` |
 //! | 17 | OwnAck | one record `[unit uint, above uint, counter uint, time int (minus the counter), pending uint, blocked uint, quarantined uint, signature bytes 64]` |
 //! | 18 | RegistersCursor | one *cursor* |
+//! | 19 | ShortNodes | list of `[unit, tree (or null: acknowledgements), own bytes 8, children bytes (8 for each child of the unit that the sender's charter has, by id)]` |
+//! | 20 | ShortAcks | list of *short acknowledgements* |
+//! | 21 | Welcome | one record `[clock time, same bool, cursor (optional)]` |
+//! | 22 | SameMark | one record `[of uint, number uint, frames uint, answer bool, clock time (optional)]` |
 //!
 //! Frames 12 to 18 and the cursor of a Hello belong to protocol 2; to a peer whose newest version is 1 they are never sent. *since* and *holds*
 //! are the first 16 bytes of H("met", organisation | lower device | upper device | charter digest | data digest) of when both ends
 //! were last found equal, and of now; *acks* those of H("acks-held", for each acknowledgement of the lower end's units by a relay
 //! at or above the upper end, by unit and relay's unit: unit | relay's unit | relay | store epoch | u64 counter).
 //!
+//! Frames 19 to 22, *version* and *charter* of a greeting, *version* of Greeted and *acks* of a Hello belong to protocol 3; they go
+//! only to a peer that is known to speak it, for an older one takes a frame with a field that it does not know for none at all. Of
+//! a greeting with *version* and of a Hello, *acks* are two halves of 8 bytes: the first of H("acks-own-half", store
+//! epoch of the upper end as the lower knows it | for each single unit that the lower end has: unit | *own* of it by the relay of
+//! the upper end's unit that is nearest above) and of H("acks-others-half", for each single unit, then each unit that it
+//! has with all below: unit | *own* by relays further up, or *subtree* by all of them). *Own* is zero without
+//! any, else H("acks-own", unit | for each, by relay's unit: relay's unit | relay | store epoch | u64 counter), *subtree* H("acks-subtree", unit |
+//! own | for each child, by id, if not zero: child | its subtree), each 16 bytes, zero if all of it is. *Charter* is H("met-charter", charter digest):
+//! the lower end remembers no meeting, and *since* is of now. In ShortNodes a digest is cut to its first 8 bytes, zero for what holds
+//! nothing.
+//!
+//! *Short acknowledgement*: `[units list of uints, above uint, counter uint, time int (minus the counter), pending uint, blocked uint,
+//! quarantined uint, signature bytes 64, [relay device, store epoch] (or null: the sender), [count uint, index uint, siblings bytes] (optional)]`. *Units*
+//! are runs over the lower end's units below the upper that hold something, by id: so many passed over, so many meant, by turns. Their digests,
+//! the root (with the siblings, where it is one of many), level and register follow, and the signature is checked.
+//!
 //! **Hello**: `[oldest version uint, newest version uint, organisation, device, list of units, tree number
 //! uint (0), schema version uint, clock time, store epoch, digests, list of space frontiers (optional),
-//! list of groups, fallback bool, cursor (optional)]`. *Cursor*: `[tag uint, at most 32 bits, through uint]`, shown as the other
+//! list of groups, fallback bool, cursor (optional), acks bytes 16 (optional)]`. *Cursor*: `[tag uint, at most 32 bits, through uint]`, shown as the other
 //! end sent it last. *Digests*: `[charter bytes 32, data bytes 32]`, two scope digests.
 //! *Space frontier*: `[space, list of [device, incarnation, list of tips]]`. *Tree*: a choice with fields: 0
 //! charter (none: `[0, []]`), 1 up (reach uint). *Ack set*: `[signed register, list of [unit, digest],

@@ -35,7 +35,7 @@
 //! shows its right: the ticket's grant and its enrolment, for each of its tickets; later only those that the charter
 //! does not show yet. A device of one unit that is no
 //! relay sends at once, unasked, the commits of its own that the peer's last acknowledgement does not
-//! cover, if they are at most `PUSH_BYTES_MAX` as they travel (a few great ones are estimated by the hashes in their packs): one round trip for a branch with news. A longer backlog is
+//! cover, if they are at most `PUSH_BYTES_MAX` as they travel (they are made, and their bytes counted): one round trip for a branch with news. A longer backlog is
 //! compared first, so that a link cut again and again never starts it over. Where the relay has lost what
 //! it had acknowledged, such commits wait there for their parents (at most `ORPHAN_COMMITS_MAX`), which
 //! comparing brings in the same session. Its turn ends with a mark that asks for an answer.
@@ -61,6 +61,21 @@
 //! commits are looked through). Where neither has anything new, that is all: the answer counts as the mark of both, and
 //! the two ends are verified after one round trip and some 90 bytes. Acknowledgements are passed down only where the
 //! greeting's digest of them differs.
+//!
+//! The digest of acknowledgements has two halves (protocol 3): of those of the relay itself, with the store that it says to have,
+//! and of those from further up; so a branch is told of the half that differs. A lower end with units below it has one
+//! digest over the tree of units: where it differs the upper end shows the top node (`ShortNodes`, without a tree), the lower its own where
+//! they differ, and only the units at the end of that way are told of. Both keep these digests with each statement that
+//! is stored; comparing reads none. Statements travel short (`ShortAcks`, `OwnAck`) where the lower end's last word is
+//! that both hold the same data: it computes the digests, and with them the root that was signed.
+//!
+//! A lower end with units below it that remembers no meeting (or of which too much came since) and could not list its
+//! tips in a hello greets too, with what it holds now: if the upper end holds the same that is all; if not, it answers and
+//! goes down the digest trees at once.
+//!
+//! A field or frame that the other end does not know ends the session there, so protocol 3 is spoken only to an end that said in a hello or
+//! greeting that it knows it. After an update of either end a hello says so once: the lower end remembers which version of its own the relay
+//! has heard, the upper end asks for one (`SayHello`) where a greeting shows no version and this child has not heard its own.
 //!
 //! In every other case the upper end answers `SayHello`: the lower end begins anew with a hello on the same link, and
 //! whatever came with the greeting is forgotten and comes again. So a greeting is only ever a shorter way to what marks
@@ -114,7 +129,10 @@
 //!   if the peer has seen that already, the log has forked, and the ids of all its commits go as an
 //!   `Inventory` (16 bytes each); the other end sends what the inventory lacks, and its own.
 //! - **nodes** of a digest tree: where the unit's own digest differs, the frontier of that space; where a
-//!   child's differs (absent counts as zero), that child's node. Equal subtrees cost nothing.
+//!   child's differs (absent counts as zero), that child's node, or, where nothing lies below it, the frontier of its
+//!   space at once. Equal subtrees cost nothing. From protocol 3 on nodes are short: 8 bytes of each digest,
+//!   children without their names, no charters where they are equal. They only lead the way; where they led
+//!   nowhere (two digests may begin alike), everything is compared anew with whole nodes.
 //!
 //! Planned commits are counted first (`Announce`) and then sent (`Commits`), each commit at most once a
 //! session to one peer. The upper end also acknowledges what it now holds of the peer's units, and

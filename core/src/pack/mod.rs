@@ -222,19 +222,6 @@ pub fn names_hashes(pack: &[u8]) -> bool {
     }
 }
 
-/// Bytes of a pack that fall away on the way to a receiver that holds what it builds on, about: each dependency that is
-/// named by its hash takes a few bits then, and its record, or its place among others, no more.
-#[must_use]
-pub fn known_to_the_receiver(pack: &[u8]) -> u64 {
-    match pack.split_first() {
-        Some((&FORM_COLUMNAR, rest)) => columnar::hashes(rest).unwrap_or(0).saturating_mul(HASH_BYTES),
-        Some(_) | None => 0,
-    }
-}
-
-/// A hash, and a part of what names a record.
-const HASH_BYTES: u64 = 40;
-
 /// A verbatim pack up to here is worth opening for the sake of what can be left out.
 const SMALL_BYTES: usize = 16 << 10;
 

@@ -196,7 +196,8 @@ impl Reader<'_> {
                     Some(day) => rest.push(day as u8), // at most 6
                     None => {
                         let near = nearest(name, WEEKDAYS.iter().copied());
-                        let what = format!("'rest' names '{name}', which is no day of the week.{}", did_you_mean(&near));
+                        let what =
+                            format!("'rest' names '{name}', which is no day of the week.{}", did_you_mean(&near));
                         self.problems.add(named.line, &s.path, what);
                     }
                 }
@@ -283,7 +284,11 @@ impl Reader<'_> {
                     return None;
                 };
                 let Some(period) = period else {
-                    self.problems.add(line, &path, "'each' needs 'period', the field that says for which period a record is");
+                    self.problems.add(
+                        line,
+                        &path,
+                        "'each' needs 'period', the field that says for which period a record is",
+                    );
                     return None;
                 };
                 self.check_levels_of(&levels, &path);

@@ -137,7 +137,17 @@ impl Reader<'_> {
         let contact = root.table("contact", self.problems).and_then(|s| self.contact(s, &collections));
         root.close(self.problems);
         let calendar = calendar.unwrap_or_default();
-        Schema { name, version, levels: self.levels, collections, metrics, calendar, dues, contact, source: text.to_owned() }
+        Schema {
+            name,
+            version,
+            levels: self.levels,
+            collections,
+            metrics,
+            calendar,
+            dues,
+            contact,
+            source: text.to_owned(),
+        }
     }
 
     fn head(&mut self, mut s: Section<'_>) -> (String, u32) {

@@ -46,9 +46,8 @@ fn membership_parses_with_every_collection() {
     let s = builtin();
     assert_eq!((s.name.as_str(), s.version), ("membership", 2));
     assert_eq!(s.levels, ["city", "district", "grassroots", "branch"]);
-    let travels = |flow| -> Vec<&str> {
-        s.collections.values().filter(|c| c.flow == flow).map(|c| c.id.as_str()).collect()
-    };
+    let travels =
+        |flow| -> Vec<&str> { s.collections.values().filter(|c| c.flow == flow).map(|c| c.id.as_str()).collect() };
     assert_eq!(travels(Flow::Down), ["campaigns", "directives", "documents", "holidays", "steps", "targets"]);
     assert_eq!(travels(Flow::Local), ["notes_local"]);
     assert_eq!(travels(Flow::Group), [""; 0]);

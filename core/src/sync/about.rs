@@ -99,6 +99,16 @@ impl Session {
         self.news_at
     }
 
+    /// Whether nothing waits here but what news would bring, under the charter of this version.
+    fn is_up_to_date(&self, charter_version: usize) -> bool {
+        self.open
+            && !self.closing
+            && self.deposit.is_none()
+            && self.shared_version == charter_version
+            && !self.acknowledge_due
+            && self.orphans.size().0 == 0
+    }
+
     /// Passes over news that do not concern this session, as if [`poke`](Session::poke) had looked through them;
     /// false when it has to look.
     pub fn pass_over(&mut self, about: &About) -> bool {

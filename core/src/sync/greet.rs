@@ -8,26 +8,25 @@
 //! whether the two ends are equal now is decided by the same digests as ever, and a greeting that misleads costs
 //! time, never data. The door is judged as it is for a hello.
 
+use super::acks::{Lacks, PeerAcks};
 use super::door;
 use super::session::Session;
 use super::terms::{Env, Role, SessionError};
 use crate::canary::{self, Canary};
-use crate::engine::{Engine, meta};
-use crate::frontier::ShortDigest;
+use crate::engine::{Engine, meta, told_epoch};
+use crate::frontier::{ShortDigest, SpaceTips};
 use crate::hash::tagged16;
-use crate::id::{LogId, StoreEpoch, UnitId};
-use crate::limits::{GREETING_SCAN_COMMITS_MAX, GROUPS_AFTER_MAX, PUSH_BYTES_MAX, PUSH_STORED_BYTES_MAX};
-use crate::pack;
+use crate::id::{LogId, StoreEpoch};
+use crate::limits::{GREETING_SCAN_COMMITS_MAX, HELLO_LOGS_MAX};
 use crate::scope::Side;
-use crate::store::{AckRow, Batch, CommitKey, CommitRow, Store, StoreError};
+use crate::store::{Batch, CommitKey, CommitRow, Store, StoreError};
 use crate::time::Millis;
-use crate::wire::frame::{Frame, Greeted, Greeting, PROTOCOL_COLUMNS, PROTOCOL_GREETS, ScopeDigests};
-use std::collections::BTreeSet;
+use crate::wire::frame::{
+    Frame, Greeted, Greeting, PROTOCOL, PROTOCOL_GREETS, PROTOCOL_MIN, PROTOCOL_SHORT, ScopeDigests, Welcome,
+};
 
 /// Commits read at a time when looking for what was stored since.
 const SCAN_COMMITS: usize = 4_096;
-/// Units whose acknowledgements are read one by one; of more, all are read at once.
-const ACKS_READ_SINGLY: usize = 16;
 
 /// What both ends held when they were last found equal, and the last commit of this store then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,8 +42,12 @@ impl Session {
         if env.store.meta(meta::ADMITTED)?.is_none() || !env.engine.chains_for(env.store, &self.peer)?.is_empty() {
             return Ok(false);
         }
-        let Some(met) = self.met(env.store)? else { return Ok(false) };
+        // After an update both ends say once what they speak now.
+        if !self.told_ours {
+            return Ok(false);
+        }
         let mine = self.holds(env.engine);
+        let Some(met) = self.met(env.store)? else { return self.greet_anew(env, mine) };
         let same = mine == met.digest;
         let mut rows = Vec::new();
         if !same {
@@ -57,20 +60,50 @@ impl Session {
             }
             rows = since;
         }
-        let acks = self.acks_digest(env)?.0;
-        let registers = self.registers_held(env)?;
-        let greeting = Greeting { since: met.digest, same, acks, fallback: self.fallback, registers };
-        self.out.control(Frame::Greeting(greeting));
+        self.say_greeting(env, met.digest, same, None)?;
         self.out.offer(rows);
-        self.queue_registers(env)?;
-        self.greeted = true;
         if same {
-            self.said = Some(mine);
+            self.said(0, mine);
             self.awaiting = true;
         } else {
             self.mark_due = Some(true);
         }
         Ok(true)
+    }
+
+    /// The lower end does not remember when it was equal with this peer: it names what it holds now. A hello costs six
+    /// times as much; it is better where it can list all tips.
+    fn greet_anew(&mut self, env: &mut Env<'_>, mine: ShortDigest) -> Result<bool, SessionError> {
+        let (charter, holdings) = (env.engine.charter(), env.engine.holdings());
+        let many = || {
+            let spaces = self.shared.spaces(charter, holdings);
+            spaces.iter().filter_map(|s| holdings.tips(s)).map(SpaceTips::len).sum::<usize>() > HELLO_LOGS_MAX
+        };
+        let whole = Side::of(charter, &env.engine.device()).subtrees().next().is_some();
+        if self.protocol < PROTOCOL_SHORT || !whole || !many() {
+            return Ok(false);
+        }
+        let charters = short_charter(&self.digests(env.engine));
+        self.say_greeting(env, mine, true, Some(charters))?;
+        self.said(0, mine);
+        self.awaiting = true;
+        Ok(true)
+    }
+
+    fn say_greeting(
+        &mut self,
+        env: &mut Env<'_>,
+        since: ShortDigest,
+        same: bool,
+        charter: Option<ShortDigest>,
+    ) -> Result<(), SessionError> {
+        let tree = self.protocol >= PROTOCOL_SHORT;
+        let acks = self.acks_held(env, tree)?;
+        let (fallback, registers) = (self.fallback, self.registers_held(env)?);
+        let version = tree.then_some(PROTOCOL);
+        self.out.control(Frame::Greeting(Greeting { since, same, acks, fallback, registers, version, charter }));
+        self.greeted = true;
+        self.queue_registers(env)
     }
 
     /// The upper end.
@@ -80,16 +113,19 @@ impl Session {
         }
         self.greeted = true;
         let met = self.met(env.store)?.filter(|met| met.digest == greeting.since);
+        let heard = greeting.version.is_some() || self.heard_ours(env.store)?;
         let welcome = !env.engine.is_blank() && door::lets_in(env, self.peer, greeting.fallback);
-        let (Some(met), true) = (met, welcome) else {
+        if !heard || !welcome {
             self.out.control(Frame::SayHello);
             return Ok(());
-        };
+        }
         self.refresh_shared(env.engine);
         let mine = self.holds(env.engine);
         let same_here = mine == greeting.since || canary::sings(Canary::VerifiedTooEarly);
         let mut rows = Vec::new();
-        if !same_here {
+        if same_here && (met.is_some() || greeting.same) {
+            // Equal now, whatever either remembers.
+        } else if let (Some(met), false) = (met, same_here) {
             match self.since(env, met.through)? {
                 Some(since) => rows = since,
                 None => {
@@ -97,30 +133,46 @@ impl Session {
                     return Ok(());
                 }
             }
+        } else if let Some(charters) = greeting.charter {
+            self.protocol = greeting.version.unwrap_or(PROTOCOL_MIN).min(PROTOCOL);
+            self.top_due = Some(self.top(charters == short_charter(&self.digests(env.engine))));
+        } else {
+            self.out.control(Frame::SayHello);
+            return Ok(());
         }
         self.open = true;
-        self.understood();
+        self.understood(greeting.version);
         self.news_at = env.engine.news_end();
         let equal = greeting.same && same_here;
         // What it brings may rest on a charter of its own; nothing was said of the two charters yet.
         self.charters_differ = !equal;
-        let (held, shown) = self.acks_digest(env)?;
-        if held == greeting.acks {
-            self.acks_sent.extend(shown.into_iter().map(|row| ((row.leaf.unit, row.relay_unit), row.counter)));
-        }
+        let tree = greeting.version.is_some();
+        self.peer_acks = Some(if tree { PeerAcks::Tree(greeting.acks) } else { PeerAcks::Flat(greeting.acks) });
+        // Who says the right digest of them knows this store, and what this end speaks.
+        let charter = env.engine.charter();
+        let (side, me) = (Side::of(charter, &self.peer), Side::of(charter, &env.engine.device()));
+        let known = tree && matches!(self.acks_lacking(env, &side, &me)?, Lacks::New | Lacks::Others);
         self.registers_shown(env, greeting.registers)?;
         if equal {
-            self.said = Some(mine);
+            self.said(0, mine);
             self.peer_said = Some(mine);
         }
         if greeting.same {
+            self.peer_held = Some(greeting.since);
             self.respond(env)?;
         }
         // Acknowledgements and registers come beside the answer: a lower end that is told *same* hangs up.
         let same = equal && self.out.is_empty();
         let registers = self.registers_held(env)?;
         self.clock_told = Some(env.now);
-        self.out.control(Frame::Greeted(Greeted { epoch: env.engine.epoch(), clock: env.now, same, registers }));
+        let version = greeting.version.map(|_| PROTOCOL);
+        let epoch = env.engine.epoch();
+        let clock = env.now;
+        self.out.opening(if known {
+            Frame::Welcome(Welcome { clock, same, registers })
+        } else {
+            Frame::Greeted(Greeted { epoch, clock, same, registers, version })
+        });
         self.out.offer(rows);
         if same {
             self.show_beacon(env, true)?;
@@ -140,7 +192,7 @@ impl Session {
             return Err(SessionError::PeerOrder("Greeted"));
         }
         self.open = true;
-        self.understood();
+        self.understood(greeted.version);
         self.let_in(env, Batch::at(env.now), greeted.epoch, greeted.clock)?;
         self.note_clock(env, greeted.clock)?;
         self.registers_shown(env, greeted.registers)?;
@@ -160,6 +212,15 @@ impl Session {
         Ok(())
     }
 
+    /// The lower end: its greeting was understood, by the store that it knows.
+    pub(super) fn take_welcome(&mut self, env: &mut Env<'_>, welcome: &Welcome) -> Result<(), SessionError> {
+        let Some((epoch, _)) = told_epoch(env.store, &self.peer)? else {
+            return Err(SessionError::PeerOrder("Welcome"));
+        };
+        let Welcome { clock, same, registers } = *welcome;
+        self.take_greeted(env, &Greeted { epoch, clock, same, registers, version: Some(self.protocol) })
+    }
+
     /// The lower end: its greeting was not understood, or is not enough. Begins again with a hello.
     pub(super) fn take_say_hello(&mut self, env: &mut Env<'_>) -> Result<(), SessionError> {
         if self.role != Role::Lower || self.open || !self.greeted {
@@ -177,9 +238,16 @@ impl Session {
     }
 
     /// Who greets, or answers a greeting, speaks at least the protocol of greetings.
-    fn understood(&mut self) {
+    fn understood(&mut self, version: Option<u16>) {
         self.peer_greets = true;
-        self.protocol = self.protocol.max(PROTOCOL_GREETS);
+        self.protocol = version.unwrap_or(PROTOCOL_GREETS).clamp(PROTOCOL_GREETS, PROTOCOL);
+    }
+
+    /// The upper end: whether this peer has heard of the newest protocol that this end speaks, or has said that it does
+    /// not know it.
+    fn heard_ours(&self, store: &dyn Store) -> Result<bool, StoreError> {
+        let spoken = store.meta(&meta::spoken_with(&self.peer))?.and_then(|b| b.try_into().ok());
+        Ok(spoken.map(u16::from_le_bytes) == Some(PROTOCOL))
     }
 
     /// Writes down, in `batch`, what both ends hold now.
@@ -206,7 +274,8 @@ impl Session {
         // With the relay's clock: a later statement of it, that came by another way, may tell of a newer store.
         let told = [epoch.0.as_slice(), &clock.0.to_le_bytes()].concat();
         batch.meta.insert(meta::peer_epoch(&self.peer), Some(told));
-        batch.meta.insert(meta::peer_protocol(&self.peer), Some(self.protocol.to_le_bytes().to_vec()));
+        let heard = [self.protocol.to_le_bytes(), PROTOCOL.to_le_bytes()].concat();
+        batch.meta.insert(meta::peer_protocol(&self.peer), Some(heard));
         // It is let in again: another grant, or the end was never rightful.
         if env.store.meta(meta::ENDED)?.is_some() {
             batch.meta.insert(meta::ENDED.into(), None);
@@ -241,60 +310,11 @@ impl Session {
         let wanted = |log: &LogId| log.device != self.peer && self.shared.contains(charter, &log.space);
         stored_since(env.store, through, GREETING_SCAN_COMMITS_MAX, wanted)
     }
+}
 
-    /// Whether commits are few enough to be sent unasked.
-    pub(super) fn is_short(&self, env: &Env<'_>, rows: &[(LogId, CommitRow)]) -> Result<bool, StoreError> {
-        let bytes = bytes_of(rows);
-        if bytes <= PUSH_BYTES_MAX {
-            return Ok(true);
-        }
-        // What is known to fall away from each on the way; looked up where there are so few that it will.
-        let columns = self.protocol >= PROTOCOL_COLUMNS;
-        if !columns || bytes > PUSH_STORED_BYTES_MAX || rows.len() > GROUPS_AFTER_MAX {
-            return Ok(false);
-        }
-        let mut left = 0;
-        for (log, row) in rows {
-            for group in env.store.groups(&log.space, &[row.key])? {
-                left += (group.pack.len() as u64).saturating_sub(pack::known_to_the_receiver(&group.pack));
-            }
-        }
-        Ok(left <= PUSH_BYTES_MAX)
-    }
-
-    /// The acknowledgements of the lower end's units by relays at or above the upper end, as held here, and
-    /// their digest.
-    fn acks_digest(&self, env: &Env<'_>) -> Result<(ShortDigest, Vec<AckRow>), StoreError> {
-        let charter = env.engine.charter();
-        let (me, peer) = (Side::of(charter, &env.engine.device()), Side::of(charter, &self.peer));
-        let (lower, upper) = if self.role == Role::Lower { (me, peer) } else { (peer, me) };
-        let above: BTreeSet<UnitId> = upper.relay_units.iter().flat_map(|u| charter.chain(u)).map(|u| u.id).collect();
-        let mut units = lower.units.clone();
-        let mut below: Vec<UnitId> = lower.subtrees().copied().collect();
-        while let Some(unit) = below.pop() {
-            below.extend(charter.unit(&unit).iter().flat_map(|u| &u.children));
-            units.insert(unit);
-        }
-        let mut rows = Vec::new();
-        if units.len() <= ACKS_READ_SINGLY {
-            for unit in &units {
-                rows.extend(env.store.acks(Some(*unit))?);
-            }
-        } else {
-            rows = env.store.acks(None)?;
-        }
-        rows.retain(|row| units.contains(&row.leaf.unit) && above.contains(&row.relay_unit));
-        rows.sort_by_key(|row| (row.leaf.unit, row.relay_unit));
-        let mut bytes = Vec::new();
-        for row in &rows {
-            bytes.extend_from_slice(&row.leaf.unit.0);
-            bytes.extend_from_slice(&row.relay_unit.0);
-            bytes.extend_from_slice(&row.relay.0);
-            bytes.extend_from_slice(&row.epoch.0);
-            bytes.extend_from_slice(&row.counter.to_le_bytes());
-        }
-        Ok((ShortDigest(tagged16("acks-held", &[&bytes])), rows))
-    }
+/// The charters of what two ends share, in brief.
+fn short_charter(digests: &ScopeDigests) -> ShortDigest {
+    ShortDigest(tagged16("met-charter", &[&digests.charter.0]))
 }
 
 /// Commits stored after a position that `wanted` takes; `None` when more than `scan_max` would have to be read.
@@ -315,9 +335,4 @@ pub(super) fn stored_since(
         }
         rows.extend(found.into_iter().filter(|(log, _)| wanted(log)));
     }
-}
-
-/// Stored bytes of these commits.
-fn bytes_of(rows: &[(LogId, CommitRow)]) -> u64 {
-    rows.iter().map(|(_, row)| u64::from(row.bytes)).sum()
 }

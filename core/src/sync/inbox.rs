@@ -6,7 +6,7 @@
 //! before it; what waits is bounded.
 
 use crate::limits::{WAITING_BYTES_MAX, WAITING_COMMITS_MAX};
-use crate::wire::frame::{Frame, Mark, ShortMark};
+use crate::wire::frame::{Frame, Mark, SameMark, ShortMark};
 
 /// Waiting frames that a log names.
 const HELD_NAMED_MAX: usize = 8;
@@ -41,7 +41,9 @@ impl Inbox {
             .iter()
             .take(HELD_NAMED_MAX)
             .map(|(lane, _, frame)| match frame {
-                Frame::Mark(Mark { frames, .. }) | Frame::ShortMark(ShortMark { frames, .. }) => {
+                Frame::Mark(Mark { frames, .. })
+                | Frame::ShortMark(ShortMark { frames, .. })
+                | Frame::SameMark(SameMark { frames, .. }) => {
                     format!("Mark after {frames} frames")
                 }
                 Frame::Commits { after, .. } => format!("Commits of lane {lane} after {after} of lane 0"),
@@ -73,7 +75,9 @@ impl Inbox {
     pub(super) fn take(&mut self, open: bool) -> Option<Frame> {
         let ready = |(lane, _, frame): &(u8, usize, Frame)| match frame {
             Frame::Commits { after, .. } => *lane == 0 || (open && *after <= self.taken_lane0),
-            Frame::Mark(Mark { frames, .. }) | Frame::ShortMark(ShortMark { frames, .. }) => *frames <= self.received,
+            Frame::Mark(Mark { frames, .. })
+            | Frame::ShortMark(ShortMark { frames, .. })
+            | Frame::SameMark(SameMark { frames, .. }) => *frames <= self.received,
             _ => *lane == 0 || open,
         };
         // A mark is taken only when nothing else is ready: what it counts may have arrived and wait.
@@ -92,7 +96,7 @@ impl Inbox {
 }
 
 fn is_mark(frame: &Frame) -> bool {
-    matches!(frame, Frame::Mark(_) | Frame::ShortMark(_))
+    matches!(frame, Frame::Mark(_) | Frame::ShortMark(_) | Frame::SameMark(_))
 }
 
 #[cfg(test)]

@@ -8,16 +8,24 @@
 //! be sent; every repair is bounded.
 
 mod about;
+mod acks;
 mod beacons;
+mod commits;
 mod deposit;
 pub(crate) mod door;
 mod greet;
+mod hello;
 mod inbox;
+mod marks;
+mod nodes;
 mod orphans;
 mod outbox;
 mod own_ack;
+mod receive;
 pub(crate) mod registers;
+mod send;
 mod session;
+mod short_ack;
 mod talk;
 mod terms;
 

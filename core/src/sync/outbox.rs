@@ -41,6 +41,11 @@ impl Outbox {
         self.control.push_back(frame);
     }
 
+    /// The word that opens the session: before all else.
+    pub(super) fn opening(&mut self, frame: Frame) {
+        self.control.push_front(frame);
+    }
+
     pub(super) fn registers(&mut self, frame: Frame) {
         self.registers.push_back(frame);
     }
@@ -151,7 +156,7 @@ impl Outbox {
 
     /// The same, where the word that opened the session may wait still: it says nothing that a mark would have to answer.
     pub(super) fn has_nothing_to_answer(&self) -> bool {
-        self.control.iter().all(|frame| matches!(frame, Frame::Greeted(_)))
+        self.control.iter().all(|frame| matches!(frame, Frame::Greeted(_) | Frame::Welcome(_)))
             && self.commits.values().all(VecDeque::is_empty)
     }
 

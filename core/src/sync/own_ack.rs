@@ -22,7 +22,7 @@ impl Session {
     /// The short form of a statement about a unit of the peer's, where it can be rebuilt there.
     pub(super) fn own_ack(&self, env: &Env<'_>, unit: &UnitId, set: &AckSet) -> Option<OwnAck> {
         let (engine, charter) = (&env.engine, env.engine.charter());
-        if !self.peer_greets || self.peer_said != Some(self.holds(engine)) {
+        if !self.peer_greets || self.peer_held != Some(self.holds(engine)) {
             return None;
         }
         let register = set.register.trust().ok()?;

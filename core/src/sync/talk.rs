@@ -1,23 +1,24 @@
 //! What a side says in a turn: the commits that the peer lacks, and what it needs to know to send the
 //! rest.
 //!
-//! It does not: send (`outbox`) or take frames (`session`).
+//! It does not: send (`outbox`), take frames (`receive`), go down digest trees (`nodes`) or acknowledge (`acks`).
 //!
 //! Invariants: a commit is planned only when it is known to be missing at the peer, or by an inventory
 //! in a forked log; each comparison is answered at most once between two verifications.
 
+use super::acks::Lacks;
 use super::greet::stored_since;
+use super::nodes::Top;
 use super::session::Session;
 use super::terms::{Env, Role, SessionError};
-use crate::engine::{Engine, News};
+use crate::engine::News;
 use crate::frontier::SpaceTips;
-use crate::frontier::tree::Holdings;
-use crate::id::{Digest, Flow, LogId, SpaceId, UnitId};
-use crate::limits::{ACK_LEAVES_MAX, FRAME_SPACES_MAX};
-use crate::scope::{Item, Side};
+use crate::id::{Flow, LogId, SpaceId, UnitId};
+use crate::limits::FRAME_SPACES_MAX;
+use crate::scope::Side;
 use crate::store::{CommitKey, CommitRow, Store};
-use crate::wire::frame::{ChildDigest, Frame, SpaceFrontier, Tree, TreeNode};
-use std::collections::{BTreeMap, BTreeSet};
+use crate::wire::frame::{Frame, SpaceFrontier};
+use std::collections::BTreeSet;
 
 impl Session {
     /// Offers what the peer's last acknowledgement does not cover, before it was asked: one round trip
@@ -48,13 +49,14 @@ impl Session {
 
     /// Works through everything that the peer said since the last turn.
     pub(super) fn respond(&mut self, env: &mut Env<'_>) -> Result<(), SessionError> {
-        if self.top_due {
-            self.top_due = false;
-            self.queue_top(env.engine);
+        if let Some(top) = self.top_due.take() {
+            self.queue_top(env.engine, top);
         }
         self.unanswered = 0;
         let nodes = std::mem::take(&mut self.peer_nodes);
-        self.answer_nodes(env.engine, &nodes)?;
+        self.answer_nodes(env.engine, &nodes);
+        let nodes = std::mem::take(&mut self.peer_short_nodes);
+        self.answer_short_nodes(env, &nodes)?;
         for (log, inventory) in std::mem::take(&mut self.peer_inventories) {
             let rows = env.store.missing_from(&log, &inventory)?;
             self.out.offer(rows.into_iter().map(|r| (log, r)).collect());
@@ -124,74 +126,6 @@ impl Session {
         Ok(())
     }
 
-    /// Everything at the top of the shared scope: frontiers of single spaces, nodes of trees.
-    pub(super) fn queue_top(&mut self, engine: &Engine) {
-        self.frontier_sent.clear();
-        self.nodes_sent.clear();
-        self.inventory_sent.clear();
-        let (charter, holdings) = (engine.charter(), engine.holdings());
-        let mut spaces = Vec::new();
-        let mut nodes = Vec::new();
-        for item in self.shared.charter.iter().chain(&self.shared.data) {
-            match item {
-                Item::Space(space) => {
-                    self.frontier_sent.insert(*space);
-                    spaces.push(SpaceFrontier::of(*space, &holdings.tips(space).cloned().unwrap_or_default()));
-                }
-                Item::Subtree(unit, tree) => {
-                    self.nodes_sent.insert((*unit, *tree));
-                    nodes.push(holdings.node(charter, unit, *tree));
-                }
-            }
-        }
-        for chunk in spaces.chunks(FRAME_SPACES_MAX) {
-            self.out.control(Frame::Frontier(chunk.to_vec()));
-        }
-        for chunk in nodes.chunks(FRAME_SPACES_MAX) {
-            self.out.control(Frame::Nodes(chunk.to_vec()));
-        }
-    }
-
-    /// Goes down where the peer's tree differs from ours.
-    fn answer_nodes(&mut self, engine: &Engine, theirs: &[TreeNode]) -> Result<(), SessionError> {
-        let (charter, holdings) = (engine.charter(), engine.holdings());
-        let mut spaces = Vec::new();
-        let mut nodes = Vec::new();
-        for node in theirs {
-            if self.blank && node.tree == Tree::Charter {
-                let space = SpaceId::charter(node.unit);
-                if self.frontier_sent.insert(space) {
-                    spaces.push(SpaceFrontier::of(space, &holdings.tips(&space).cloned().unwrap_or_default()));
-                }
-                continue;
-            }
-            if !self.shared.contains_node(charter, &node.unit, node.tree) {
-                // The peer knows a unit that our charter has not yet: compared again when it has.
-                continue;
-            }
-            let mine = holdings.node(charter, &node.unit, node.tree);
-            if mine.own != node.own {
-                let space = Holdings::space_of(node);
-                if self.frontier_sent.insert(space) {
-                    spaces.push(SpaceFrontier::of(space, &holdings.tips(&space).cloned().unwrap_or_default()));
-                }
-            }
-            for unit in differing(&mine.children, &node.children) {
-                // The peer's list may name any unit: a sibling's node is none of its business.
-                if self.shared.contains_node(charter, &unit, node.tree) && self.nodes_sent.insert((unit, node.tree)) {
-                    nodes.push(holdings.node(charter, &unit, node.tree));
-                }
-            }
-        }
-        for chunk in spaces.chunks(FRAME_SPACES_MAX) {
-            self.out.control(Frame::Frontier(chunk.to_vec()));
-        }
-        for chunk in nodes.chunks(FRAME_SPACES_MAX) {
-            self.out.control(Frame::Nodes(chunk.to_vec()));
-        }
-        Ok(())
-    }
-
     /// What the engine told since this session last looked.
     pub(super) fn take_news(&mut self, env: &mut Env<'_>) -> Result<(), SessionError> {
         let (mut rows, mut acked) = (Vec::new(), BTreeSet::new());
@@ -200,7 +134,7 @@ impl Session {
         match env.engine.news_since(self.news_at) {
             None => {
                 ready = self.orphans.all();
-                self.queue_top(env.engine);
+                self.queue_top(env.engine, Top::Whole);
             }
             Some(news) => {
                 for n in news {
@@ -235,78 +169,9 @@ impl Session {
         if self.role == Role::Upper && !self.blank && !acked.is_empty() {
             let side = Side::of(env.engine.charter(), &self.peer);
             let in_side = |u: &UnitId| side.covers(env.engine.charter(), u);
-            let units: Vec<UnitId> = acked.into_iter().filter(in_side).collect();
-            self.pass_acks(env, &units)?;
+            let units: BTreeSet<UnitId> = acked.into_iter().filter(in_side).collect();
+            self.pass_acks(env, &units, Lacks::New)?;
         }
         Ok(())
     }
-
-    /// Signs for what is held of the peer's units, and passes down what those above have signed.
-    fn acknowledge(&mut self, env: &mut Env<'_>) -> Result<(), SessionError> {
-        let side = Side::of(env.engine.charter(), &self.peer);
-        let me = Side::of(env.engine.charter(), &env.engine.device());
-        let mut by_relay: BTreeMap<UnitId, BTreeSet<UnitId>> = BTreeMap::new();
-        let mut passed = Vec::new();
-        let mut todo: BTreeSet<UnitId> = std::mem::take(&mut self.touched);
-        if std::mem::take(&mut self.acknowledge_all) {
-            todo.extend(&side.units);
-            let mut below: Vec<UnitId> = side.subtrees().copied().collect();
-            while let Some(u) = below.pop() {
-                below.extend(env.engine.charter().unit(&u).iter().flat_map(|u| &u.children));
-                todo.insert(u);
-            }
-        }
-        for unit in todo {
-            let holds = env.engine.holdings().spaces_of(&unit).any(|(s, _)| s.flow == Flow::Up);
-            let relay = env.engine.charter().chain(&unit).map(|u| u.id).find(|u| me.relay_units.contains(u));
-            if let (true, Some(relay)) = (holds, relay) {
-                by_relay.entry(relay).or_default().insert(unit);
-                passed.push(unit);
-            }
-        }
-        for (relay, units) in by_relay {
-            let units: Vec<UnitId> = units.into_iter().collect();
-            for some in units.chunks(ACK_LEAVES_MAX) {
-                let said = env.engine.acknowledge(env.store, relay, &some.iter().copied().collect(), env.now)?;
-                // A device without units below is shown its own leaf with its proof, by `pass_acks`.
-                let Some(set) = said.filter(|_| side.subtrees().next().is_some()) else { continue };
-                for leaf in &set.leaves {
-                    self.acks_sent.insert((leaf.unit, relay), u64::MAX);
-                }
-                self.out.registers(Frame::Acks(vec![set]));
-            }
-        }
-        self.pass_acks(env, &passed)
-    }
-
-    /// Passes down the statements about these units that the peer has not been shown in this session.
-    fn pass_acks(&mut self, env: &mut Env<'_>, units: &[UnitId]) -> Result<(), SessionError> {
-        let mut sets = Vec::new();
-        for unit in units {
-            for (relay, counter, set) in env.engine.acks_for(env.store, unit)? {
-                let shown = self.acks_sent.get(&(*unit, relay)).copied().unwrap_or(0);
-                // u64::MAX: this very statement went out whole a moment ago.
-                if shown == u64::MAX {
-                    self.acks_sent.insert((*unit, relay), counter);
-                } else if counter > shown {
-                    self.acks_sent.insert((*unit, relay), counter);
-                    match self.own_ack(env, unit, &set) {
-                        Some(own) => self.out.registers(Frame::OwnAck(own)),
-                        None => sets.push(set),
-                    }
-                }
-            }
-        }
-        for chunk in sets.chunks(FRAME_SPACES_MAX) {
-            self.out.registers(Frame::Acks(chunk.to_vec()));
-        }
-        Ok(())
-    }
-}
-
-/// Children whose digests differ, absent ones counting as zero.
-fn differing(mine: &[ChildDigest], theirs: &[ChildDigest]) -> BTreeSet<UnitId> {
-    let map = |list: &[ChildDigest]| list.iter().map(|c| (c.unit, c.digest)).collect::<BTreeMap<UnitId, Digest>>();
-    let (a, b) = (map(mine), map(theirs));
-    a.keys().chain(b.keys()).filter(|u| a.get(u) != b.get(u)).copied().collect()
 }

@@ -11,10 +11,13 @@ use crate::limits;
 use crate::log::SignedHeader;
 use crate::register::SignedRegister;
 use crate::time::Millis;
+pub use crate::wire::short::{OtherRelay, SameMark, ShortAck, ShortNode, ShortWay, Welcome};
+
 use crate::wire::{WireError, at_most};
 
 /// The newest session protocol that this version speaks. 2 reads columnar packs and
-/// [`Frame::Plain`], and may open with a [`Greeting`]; 3 reads dense packs.
+/// [`Frame::Plain`], and may open with a [`Greeting`]. 3 reads dense packs, compares acknowledgements as it compares
+/// spaces, and says both shorter.
 pub const PROTOCOL: u16 = 3;
 /// The oldest.
 pub const PROTOCOL_MIN: u16 = 1;
@@ -24,6 +27,8 @@ pub const PROTOCOL_COLUMNS: u16 = 2;
 pub const PROTOCOL_DENSE: u16 = 3;
 /// The first in which a session may open with a [`Greeting`].
 pub const PROTOCOL_GREETS: u16 = 2;
+/// The first that compares acknowledgements by digests, and reads [`Frame::ShortNodes`] and [`Frame::ShortAcks`].
+pub const PROTOCOL_SHORT: u16 = 3;
 
 /// The opening word of both sides.
 #[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
@@ -71,6 +76,10 @@ pub struct Hello {
     /// How far the other end has sent its registers to the speaker (since protocol 2).
     #[n(13)]
     pub registers: Option<RegistersCursor>,
+    /// The lower end's acknowledgements from the other end and the relays above it, where the other end is known to
+    /// speak protocol 3.
+    #[n(14)]
+    pub acks: Option<ShortDigest>,
 }
 
 /// The opening word of a lower end that ended its last session with this peer in sync: a fraction of a hello.
@@ -91,6 +100,13 @@ pub struct Greeting {
     /// How far the other end has sent its registers to the speaker.
     #[n(4)]
     pub registers: Option<RegistersCursor>,
+    /// The newest protocol of the speaker, where the other end is known to speak 3. Then `acks` is a digest of digests,
+    /// a subtree at a time.
+    #[n(5)]
+    pub version: Option<u16>,
+    /// The speaker does not remember the last meeting: `since` is what it holds now, this of it the charters.
+    #[n(6)]
+    pub charter: Option<ShortDigest>,
 }
 
 /// The answer to a [`Greeting`] that the upper end remembers.
@@ -108,6 +124,9 @@ pub struct Greeted {
     /// How far the other end has sent its registers to the speaker.
     #[n(3)]
     pub registers: Option<RegistersCursor>,
+    /// The newest protocol of the speaker, where the greeting had one.
+    #[n(4)]
+    pub version: Option<u16>,
 }
 
 /// How far an end has sent its registers: its own words, that the other end keeps and shows in its next opening.
@@ -483,6 +502,18 @@ pub enum Frame {
     /// How far the sender has sent its registers.
     #[n(18)]
     RegistersCursor(#[n(0)] RegistersCursor),
+    /// Nodes of digest trees, by the beginnings of their digests.
+    #[n(19)]
+    ShortNodes(#[n(0)] Vec<ShortNode>),
+    /// Acknowledgements of what both ends hold alike.
+    #[n(20)]
+    ShortAcks(#[n(0)] Vec<ShortAck>),
+    /// Answers a greeting.
+    #[n(21)]
+    Welcome(#[n(0)] Welcome),
+    /// End of a turn.
+    #[n(22)]
+    SameMark(#[n(0)] SameMark),
 }
 
 /// What a device whose rights have ended is told.
@@ -542,6 +573,7 @@ impl Frame {
             | Frame::Deposit(_)
             | Frame::Greeting(_)
             | Frame::Greeted(_)
+            | Frame::Welcome(_)
             | Frame::SayHello => true,
             Frame::Frontier(_)
             | Frame::Nodes(_)
@@ -552,6 +584,9 @@ impl Frame {
             | Frame::Acks(_)
             | Frame::OwnAck(_)
             | Frame::RegistersCursor(_)
+            | Frame::ShortNodes(_)
+            | Frame::ShortAcks(_)
+            | Frame::SameMark(_)
             | Frame::Mark(_)
             | Frame::ShortMark(_)
             | Frame::Plain { .. } => false,
@@ -581,6 +616,10 @@ impl Frame {
             Frame::ShortMark(_) => "ShortMark",
             Frame::OwnAck(_) => "OwnAck",
             Frame::RegistersCursor(_) => "RegistersCursor",
+            Frame::ShortNodes(_) => "ShortNodes",
+            Frame::ShortAcks(_) => "ShortAcks",
+            Frame::Welcome(_) => "Welcome",
+            Frame::SameMark(_) => "SameMark",
         }
     }
 }

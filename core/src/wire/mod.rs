@@ -7,6 +7,7 @@
 //! trailing bytes are refused; nothing is allocated by a length that the input only claims.
 
 pub mod frame;
+pub mod short;
 
 /// Why bytes are not a message.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -451,7 +451,12 @@ fn heartbeat(env: &mut Env<'_>) -> Result<(), StoreError> {
     let offset = env.store.meta(meta::CLOCK_OFFSET)?.and_then(|b| b.try_into().ok()).map_or(0, i64::from_le_bytes);
     let beat = Heartbeat {
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        unsent_changes: crate::replica::unsent(env.engine, env.store, &units.iter().copied().collect::<Vec<_>>(), &ways)?,
+        unsent_changes: crate::replica::unsent(
+            env.engine,
+            env.store,
+            &units.iter().copied().collect::<Vec<_>>(),
+            &ways,
+        )?,
         verified_at: ways.verified_at.unwrap_or_default(),
         last_error: env.store.meta(META_LAST_ERROR)?.and_then(|b| String::from_utf8(b).ok()).unwrap_or_default(),
         clock_offset: offset,

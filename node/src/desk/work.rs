@@ -23,13 +23,11 @@ const TICK: Duration = Duration::from_millis(500);
 /// Quiet ticks between two tries to clean the disk of what was erased: each copies the whole database.
 const CLEAN_WAIT_TICKS: u32 = 600;
 
-<<<<<<< HEAD
 /// Steps of merging when the desk closes: what one sync brings, and some of what waited.
 const MERGE_STEPS_AT_END: usize = 8;
-=======
+
 /// How often a desk that never rests says who is connected: of a whole city that is half a megabyte.
 const CONNECTED_EVERY: Duration = Duration::from_millis(100);
->>>>>>> long
 
 /// The desk's ends of the channels to a link.
 struct Link {
@@ -132,14 +130,10 @@ impl Work {
         let now = Instant::now();
         let group = self.turns.pick(now);
         let idle = group.inputs.is_empty() && self.calls.is_empty() && !self.look_for_pending;
-<<<<<<< HEAD
-        if !idle || self.stop || self.projecting || self.merging {
-=======
         if group.inputs.is_empty() || self.connected_since.is_some_and(|at| now - at >= CONNECTED_EVERY) {
             self.tell_connected();
         }
-        if !idle || self.stop || self.projecting {
->>>>>>> long
+        if !idle || self.stop || self.projecting || self.merging {
             return group;
         }
         let wait = self.turns.wakes().map_or(TICK, |at| at.saturating_duration_since(now).min(TICK));

@@ -114,11 +114,7 @@ impl Replica {
     }
 
     /// Working days as the organisation's records say them.
-    fn calendar(
-        &mut self,
-        schema: &Schema,
-        odd: &mut Vec<(RecordId, HolidayError)>,
-    ) -> Result<Calendar, ReplicaError> {
+    fn calendar(&mut self, schema: &Schema, odd: &mut Vec<(RecordId, HolidayError)>) -> Result<Calendar, ReplicaError> {
         let mut calendar = Calendar::new(&schema.calendar.rest);
         let Some(rule) = &schema.calendar.holidays else { return Ok(calendar) };
         let Some(collection) = schema.collection(&rule.of) else { return Ok(calendar) };

@@ -288,8 +288,7 @@ pub(crate) fn unsent(engine: &Engine, store: &dyn Store, units: &[UnitId], ways:
             continue;
         }
         // A relay below this device says nothing to it; the nearest above does.
-        let nearest =
-            engine.delivered(store, &space.unit)?.into_iter().find(|d| above.contains(&d.unit));
+        let nearest = engine.delivered(store, &space.unit)?.into_iter().find(|d| above.contains(&d.unit));
         let relays_it = charter.chain(&space.unit).any(|u| scope::serves(charter, &side, &own, &u.id));
         let how = match (space.flow, nearest) {
             // The unit's own relay holds what reaches only levels below it; no statement counts that.

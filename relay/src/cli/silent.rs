@@ -36,7 +36,15 @@ pub(super) fn silent(args: &SilentArgs, app: &mut App) -> Result<ExitCode, CliEr
     if found.rows.is_empty() {
         return Ok(ExitCode::Done);
     }
-    let ids = ["org.unit", "silent.days", "devices.last_seen", "silent.unsent", "silent.call", "silent.phone", "silent.error"];
+    let ids = [
+        "org.unit",
+        "silent.days",
+        "devices.last_seen",
+        "silent.unsent",
+        "silent.call",
+        "silent.phone",
+        "silent.error",
+    ];
     let headings = ids.map(|id| app.t(id, &[]));
     let cells: Vec<Vec<String>> = found.rows.iter().map(|r| line(app, r)).collect();
     app.out.table(&headings.each_ref().map(String::as_str), &cells)?;

@@ -371,10 +371,7 @@ fn enrol(city: &Path, line: &str) -> DeviceId {
 #[test]
 fn later_commands_say_so() {
     let office = Office::founded();
-    for words in [
-        vec!["unit", "merge", "city", "a", "b"],
-        vec!["unit", "rename", "city", "a", "--name", "b"],
-    ] {
+    for words in [vec!["unit", "merge", "city", "a", "b"], vec!["unit", "rename", "city", "a", "--name", "b"]] {
         let e = office.refused(&words);
         assert_eq!((e.exit, e.code), (ExitCode::BadInput, "later"), "{words:?}");
     }

@@ -83,6 +83,7 @@ impl Attacker {
             frontier: None,
             chain: Vec::new(),
             registers: None,
+            acks: None,
             fallback: false,
         };
         let space = SpaceId { unit, flow: Flow::Up, reach: 0 };

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 const CHARTER_COMMITS: u32 = 10;
 
 /// What one session came to.
+#[derive(Debug)]
 pub struct Case {
     /// What was different.
     pub name: &'static str,
@@ -39,22 +40,29 @@ impl Case {
     /// The same without acknowledgements: what finding and sending the difference took.
     #[must_use]
     pub fn bytes_of_finding(&self) -> u64 {
-        self.bytes() - self.frames.get("Acks").copied().unwrap_or_default()
+        let acks = ["Acks", "ShortAcks", "OwnAck"].iter().filter_map(|name| self.frames.get(name)).sum::<u64>();
+        self.bytes() - acks
     }
 }
 
-/// One session with the hub, each frame counted under its name.
-fn session(village: &mut Village, lower: usize, name: &'static str) -> Result<Case, SessionError> {
+/// One session, each frame counted under its name.
+///
+/// # Errors
+/// What ended the session.
+///
+/// # Panics
+/// When it does not end verified.
+pub fn session(village: &mut Village, lower: usize, upper: usize, name: &'static str) -> Result<Case, SessionError> {
     let began = Instant::now();
     let now = village.now;
-    let devices = [lower, HUB].map(|at| village.replicas[at].engine.device());
+    let devices = [lower, upper].map(|at| village.replicas[at].engine.device());
     macro_rules! env {
         ($at:expr) => {{
             let r = &mut village.replicas[$at];
             Env { store: &mut *r.store, engine: &mut r.engine, rng: &mut r.rng, now }
         }};
     }
-    let mut ends = [(lower, Session::lower(&mut env!(lower), devices[1], false)?), (HUB, Session::upper(devices[0]))];
+    let mut ends = [(lower, Session::lower(&mut env!(lower), devices[1], false)?), (upper, Session::upper(devices[0]))];
     let mut spent = [Duration::ZERO; 2];
     let mut frames = BTreeMap::new();
     let mut moved = true;
@@ -97,7 +105,7 @@ pub fn cases(shape: &mut Shape) -> Vec<Case> {
     let mut out = Vec::new();
     let mut from = |shape: &mut Shape, lower: usize, name: &'static str, changes: (u64, u64)| {
         shape.village.now.0 += 60_000;
-        let case = session(&mut shape.village, lower, name).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let case = session(&mut shape.village, lower, HUB, name).unwrap_or_else(|e| panic!("{name}: {e}"));
         assert_eq!(case.changes, changes, "{name}");
         out.push(case);
     };

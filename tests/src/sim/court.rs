@@ -207,6 +207,10 @@ impl World {
             | Frame::SayHello
             | Frame::ShortMark(_)
             | Frame::OwnAck(_)
+            | Frame::ShortNodes(_)
+            | Frame::ShortAcks(_)
+            | Frame::Welcome(_)
+            | Frame::SameMark(_)
             | Frame::RegistersCursor(_)
             | Frame::Mark(_) => Vec::new(),
         };

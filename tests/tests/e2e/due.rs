@@ -21,7 +21,11 @@ fn probation_badges_directives_and_reports_fall_due_where_they_belong() {
     let w = World::three_levels();
     let candidate = w.add("branch", "members", &["full_name=An", "status=candidate", "admission_date=20/11/2025"]);
     w.add("branch", "members", &["full_name=Bình", "status=candidate", "admission_date=2026-05"]);
-    let old = w.add("branch", "members", &["full_name=Cường", "status=official", "admission_date=1986-11-30", "badge_years=30"]);
+    let old = w.add(
+        "branch",
+        "members",
+        &["full_name=Cường", "status=official", "admission_date=1986-11-30", "badge_years=30"],
+    );
     let city = w.path("city");
     let order = |fields: &[&str]| {
         let mut args = vec!["add", city.as_str(), "directives"];

@@ -16,7 +16,7 @@ use super::forged::{self, Ground};
 use super::world::{Node, Said, World, converse, worlds};
 use sampan_core::engine::{Engine, NewRecord};
 use sampan_core::frontier::{ShortDigest, ShortId};
-use sampan_core::id::{CommitId, DeviceId, Digest, Flow, Incarnation, LogId, SpaceId, StoreEpoch, UnitId};
+use sampan_core::id::{CommitId, DeviceId, Digest, Flow, Glance, Incarnation, LogId, SpaceId, StoreEpoch, UnitId};
 use sampan_core::log::brief::Brief;
 use sampan_core::log::{SignedHeader, VerifiedHeader};
 use sampan_core::pack::Stored;
@@ -26,8 +26,9 @@ use sampan_core::testing::SeededRng;
 use sampan_core::time::Millis;
 use sampan_core::value::Value;
 use sampan_core::wire::frame::{
-    Announce, ChildDigest, Frame, Greeted, Greeting, Group, LogFrontier, Mark, OwnAck, RefuseCode, RegistersCursor,
-    RelayAddress, ScopeDigests, ShortMark, SpaceFrontier, Tree, TreeNode,
+    Announce, ChildDigest, Frame, Greeted, Greeting, Group, LogFrontier, Mark, OtherRelay, OwnAck, RefuseCode,
+    RegistersCursor, RelayAddress, SameMark, ScopeDigests, ShortAck, ShortMark, ShortNode, ShortWay, SpaceFrontier,
+    Tree, TreeNode, Welcome,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -408,7 +409,21 @@ impl Trial<'_> {
             Ok(Frame::Hello(h)) => Some(h),
             _ => None,
         });
-        match d.byte() % 19 {
+        match d.byte() % 23 {
+            21 => Frame::Welcome(Welcome {
+                clock: Millis(d.number()),
+                same: d.byte().is_multiple_of(2),
+                registers: d.byte().is_multiple_of(2).then(|| self.cursor(d)),
+            }),
+            22 => Frame::SameMark(SameMark {
+                of: d.number(),
+                number: d.number(),
+                frames: d.number(),
+                answer: d.byte().is_multiple_of(2),
+                clock: d.byte().is_multiple_of(2).then(|| Millis(d.number())),
+            }),
+            19 => Frame::ShortNodes((0..d.below(4)).map(|_| self.short_node(d)).collect()),
+            20 => Frame::ShortAcks((0..d.below(4)).map(|_| self.short_ack(d)).collect()),
             18 => Frame::RegistersCursor(self.cursor(d)),
             16 => Frame::ShortMark(ShortMark {
                 number: d.number(),
@@ -437,6 +452,8 @@ impl Trial<'_> {
                 acks: ShortDigest([d.byte(); 16]),
                 fallback: d.byte().is_multiple_of(2),
                 registers: d.byte().is_multiple_of(2).then(|| self.cursor(d)),
+                version: d.byte().is_multiple_of(2).then(|| d.byte().into()),
+                charter: d.byte().is_multiple_of(2).then(|| ShortDigest([d.byte(); 16])),
             }),
             15 if d.byte().is_multiple_of(2) => Frame::SayHello,
             15 => Frame::Greeted(Greeted {
@@ -444,11 +461,13 @@ impl Trial<'_> {
                 clock: Millis(d.number()),
                 same: d.byte().is_multiple_of(2),
                 registers: d.byte().is_multiple_of(2).then(|| self.cursor(d)),
+                version: d.byte().is_multiple_of(2).then(|| d.byte().into()),
             }),
             0 | 1 => {
                 // Between ends that greet there was none.
                 let Some(mut h) = hello else { return Frame::SayHello };
-                match d.byte() % 11 {
+                match d.byte() % 12 {
+                    11 => h.acks = Some(ShortDigest([d.byte(); 16])),
                     10 => h.registers = Some(self.cursor(d)),
                     0 => h.version_min = d.byte().into(),
                     1 => h.version_max = d.byte().into(),
@@ -491,6 +510,48 @@ impl Trial<'_> {
         let child = |d: &mut Draw<'_>| ChildDigest { unit: self.unit(d), digest: Digest([d.byte(); 32]) };
         let (unit, own) = (self.unit(d), Digest([d.byte(); 32]));
         TreeNode { unit, tree, own, children: (0..d.below(4)).map(|_| child(d)).collect() }
+    }
+
+    fn short_node(&self, d: &mut Draw<'_>) -> ShortNode {
+        let tree = match d.byte() % 3 {
+            0 => None,
+            1 => Some(Tree::Charter),
+            _ => Some(Tree::Up(d.byte() % 4)),
+        };
+        let (unit, own) = (self.unit(d), Glance([d.byte(); 8]));
+        ShortNode { unit, tree, own, children: vec![d.byte(); d.below(40)] }
+    }
+
+    /// One that was really said, bent in one place, or none of it.
+    fn short_ack(&self, d: &mut Draw<'_>) -> ShortAck {
+        let (a, b) = self.recorded();
+        let said = a.iter().chain(b).find_map(|(_, bytes)| match Frame::decode(bytes) {
+            Ok(Frame::ShortAcks(said)) => said.into_iter().next(),
+            _ => None,
+        });
+        let mut ack = said.unwrap_or(ShortAck {
+            units: vec![0, 1],
+            above: d.byte().into(),
+            counter: d.number(),
+            time: d.number() as i64,
+            pending: 0,
+            blocked: 0,
+            quarantined: 0,
+            signature: [d.byte(); 64],
+            other: None,
+            way: None,
+        });
+        match d.byte() % 5 {
+            0 => ack.units = (0..d.below(6)).map(|_| d.number() as u32).collect(),
+            1 => ack.above = d.byte().into(),
+            2 => ack.other = Some(OtherRelay { device: self.device(d), epoch: StoreEpoch([d.byte(); 16]) }),
+            3 => {
+                let (count, index) = (d.number() as u32, d.number() as u32);
+                ack.way = Some(ShortWay { count, index, siblings: vec![d.byte(); d.below(99)] });
+            }
+            _ => ack.counter = d.number(),
+        }
+        ack
     }
 
     /// Real groups: some, in any order, with headers and packs that do not belong together.
@@ -600,6 +661,10 @@ fn named(frame: &Frame, shared: &BTreeSet<UnitId>) -> Vec<UnitId> {
         | Frame::SayHello
         | Frame::ShortMark(_)
         | Frame::OwnAck(_)
+        | Frame::ShortNodes(_)
+        | Frame::ShortAcks(_)
+        | Frame::Welcome(_)
+        | Frame::SameMark(_)
         | Frame::RegistersCursor(_) => Vec::new(),
     }
 }

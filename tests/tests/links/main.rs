@@ -154,6 +154,7 @@ fn strangers_who_are_refused_again_and_again_wait_and_their_neighbours_do_not() 
                 frontier: None,
                 chain: Vec::new(),
                 registers: None,
+                acks: None,
                 fallback: false,
             };
             // Where the gate has closed the link already there is nothing to send it on.

@@ -14,7 +14,9 @@ use sampan_core::store::{CommitKey, EntryAt, Status};
 use sampan_core::sync::{Env, Event, Session};
 use sampan_core::testing::SeededRng;
 use sampan_core::testing::village::Village;
-use sampan_core::wire::frame::{ChildDigest, Frame, Group, Mark, ScopeDigests, Tree, TreeNode};
+use sampan_core::wire::frame::{
+    ChildDigest, Frame, Greeted, Group, Mark, PROTOCOL, ScopeDigests, Tree, TreeNode, Welcome,
+};
 use std::sync::Arc;
 
 /// A commit by replica `by` with one entry of this kind.
@@ -208,7 +210,12 @@ fn a_tick_lapses(seed: u64, greeted: bool) {
     let mut answer = Frame::decode(&answer).unwrap();
     match &mut answer {
         Frame::Hello(hello) if !greeted => hello.epoch = StoreEpoch([9; 16]),
-        Frame::Greeted(greeting) if greeted => greeting.epoch = StoreEpoch([9; 16]),
+        Frame::Welcome(welcome) if greeted => {
+            // Only of the store that the greeting shows to be known may it say no more than that.
+            let Welcome { clock, same, registers } = *welcome;
+            let (epoch, version) = (StoreEpoch([9; 16]), Some(PROTOCOL));
+            answer = Frame::Greeted(Greeted { epoch, clock, same, registers, version });
+        }
         other => panic!("answered by {other:?}"),
     }
     let r = &mut v.replicas[2];

@@ -22,6 +22,7 @@ mod many;
 mod model;
 mod model_random;
 mod narrowing;
+mod openings;
 mod registers;
 mod shape;
 mod siblings;

@@ -1,17 +1,19 @@
-//! A peer of the oldest protocol: whichever end it is, it gets nothing that it cannot read, and both ends get everything.
+//! A peer of an older protocol: whichever end it is, it gets nothing that it cannot read, and both ends get everything.
 //!
 //! It does not: run an old program. The old end is one that is told by every hello that the other end is old too, and
 //! what reaches it is looked at byte by byte.
 
 use crate::{mem, ok};
 use sampan_core::charter::Roles;
+use sampan_core::engine::meta;
 use sampan_core::id::{RecordId, UnitId};
 use sampan_core::log::brief::Brief;
 use sampan_core::pack::{Stored, StoredColumns, is_columnar, is_dense};
+use sampan_core::store::Batch;
 use sampan_core::sync::{Env, Event, Session};
 use sampan_core::testing::village::Village;
 use sampan_core::value::Value;
-use sampan_core::wire::frame::{Frame, PROTOCOL_COLUMNS, PROTOCOL_MIN, RefuseCode};
+use sampan_core::wire::frame::{Frame, PROTOCOL, PROTOCOL_COLUMNS, PROTOCOL_MIN, RefuseCode};
 use std::sync::Arc;
 
 /// Which end is of the old version.
@@ -21,21 +23,25 @@ enum Old {
     Upper,
 }
 
+/// The last frame of a protocol.
+fn last_frame(protocol: u16) -> u8 {
+    if protocol == PROTOCOL_MIN { 11 } else { 18 }
+}
+
 /// What an old end makes of a frame: `None` where it cannot read it.
 fn as_old_reads(bytes: &[u8], protocol: u16) -> Option<Vec<u8>> {
-    // The last frame of protocol 1 is number 11.
-    if protocol == PROTOCOL_MIN && bytes.get(1).is_none_or(|number| *number > 11) {
+    if bytes.get(1).is_none_or(|number| *number > last_frame(protocol)) {
         return None;
     }
     let mut frame = Frame::decode(bytes).unwrap();
     match &mut frame {
+        // A field that it does not know makes a frame one that it cannot read.
+        Frame::Hello(hello) if hello.acks.is_some() => return None,
+        Frame::Greeting(greeting) if greeting.version.is_some() || greeting.charter.is_some() => return None,
+        Frame::Greeted(greeted) if greeted.version.is_some() => return None,
         Frame::Hello(hello) => hello.version_max = protocol,
-        Frame::Commits { groups, .. } if protocol > PROTOCOL_MIN => {
-            if groups.iter().any(|g| is_dense(&g.pack)) {
-                return None;
-            }
-        }
-        Frame::Commits { groups, .. } => {
+        Frame::Commits { groups, .. } if groups.iter().any(|g| is_dense(&g.pack)) => return None,
+        Frame::Commits { groups, .. } if protocol == PROTOCOL_MIN => {
             let whole = groups.iter().flat_map(|g| &g.headers).all(|h| !Brief::is(h) && h.trust().is_ok());
             if !whole || groups.iter().any(|g| is_columnar(&g.pack)) {
                 return None;
@@ -51,6 +57,8 @@ fn as_old_reads(bytes: &[u8], protocol: u16) -> Option<Vec<u8>> {
 struct Met {
     verified: (bool, bool),
     commits: u64,
+    /// Of frames, both ways.
+    bytes: u64,
     /// What the old end could not read, by name; it refuses it, and the session is over.
     unread: Option<&'static str>,
 }
@@ -79,6 +87,7 @@ fn session_with(v: &mut Village, lower: usize, upper: usize, old: Old, protocol:
             ends[from].poke(&mut env).unwrap();
             let Some((lane, bytes)) = ends[from].next_frame(&mut env, &|_| true).unwrap() else { continue };
             moved = true;
+            met.bytes += bytes.len() as u64;
             let to_old = (to == 0) == (old == Old::Lower);
             let read = if to_old { as_old_reads(&bytes, protocol) } else { Some(old_hello(&bytes, protocol)) };
             let (back, bytes) = match read {
@@ -119,7 +128,7 @@ fn old_hello(bytes: &[u8], protocol: u16) -> Vec<u8> {
             Frame::Hello(hello).encode()
         }
         frame => {
-            assert!(protocol > PROTOCOL_MIN || bytes[1] <= 11, "an old end says {}", frame.name());
+            assert!(bytes[1] <= last_frame(protocol), "an old end says {}", frame.name());
             bytes.to_vec()
         }
     }
@@ -226,6 +235,24 @@ fn an_end_that_reads_columns_and_no_dense_packs_gets_none_and_a_new_one_does() {
 }
 
 #[test]
+fn a_peer_of_protocol_two_greets_as_ever_whichever_end_it_is() {
+    for (n, old) in [(11, Old::Lower), (12, Old::Upper)] {
+        let (mut v, branch) = pair(n, old);
+        let id = v.create(1, branch, "members", &["full_name=An", "phone=1"]);
+        both(&session_with(&mut v, 1, 0, old, 2));
+        both(&session_with(&mut v, 1, 0, old, 2));
+        let met = session_with(&mut v, 1, 0, old, 2);
+        both(&met);
+        assert!(met.bytes <= 200, "{old:?}: {met:?}");
+        v.set(1, "members", id, &["phone=2"]);
+        both(&session_with(&mut v, 1, 0, old, 2));
+        assert_eq!(phone(&v, 0, id), Some(Value::Str("2".into())), "{old:?}");
+        let ticks = v.replicas[1].engine.delivered(&*v.replicas[1].store, &branch).unwrap();
+        assert!(ticks[0].complete, "{old:?}: its acknowledgement came");
+    }
+}
+
+#[test]
 fn a_relay_that_went_back_to_columns_is_sent_columns_after_one_refusal() {
     let columns: Arc<dyn sampan_core::pack::Codec + Send + Sync> = Arc::new(StoredColumns);
     let mut v = Village::found(902, columns, &mut mem);
@@ -248,4 +275,35 @@ fn a_relay_that_went_back_to_columns_is_sent_columns_after_one_refusal() {
     assert_eq!(met.unread, Some("Commits"), "what goes unasked is as the relay was last heard of");
     both(&session_with(&mut v, 1, 0, Old::Upper, PROTOCOL_COLUMNS));
     assert_eq!(phone(&v, 0, ids[7]), Some(Value::Str("3".into())));
+}
+
+#[test]
+fn two_ends_that_were_updated_say_hello_once_and_greet_as_the_new_version_from_then_on() {
+    for updated in [[0, 1].as_slice(), &[0], &[1]] {
+        let (mut v, branch) = pair(13, Old::Upper);
+        let id = v.create(1, branch, "members", &["full_name=An", "phone=1"]);
+        ok(&v.sync(1, 0));
+        // As a store of the old version has it, or as one that has met an old peer.
+        let devices = [0, 1].map(|at| v.replicas[at].engine.device());
+        let mut knew = 2_u16.to_le_bytes().to_vec();
+        if !updated.contains(&1) {
+            knew.extend(PROTOCOL.to_le_bytes());
+        }
+        for (at, name, value) in [
+            (1, meta::peer_protocol(&devices[0]), Some(knew)),
+            (0, meta::spoken_with(&devices[1]), (!updated.contains(&0)).then(|| PROTOCOL.to_le_bytes().to_vec())),
+        ] {
+            let mut batch = Batch::at(v.now);
+            batch.meta.insert(name, value);
+            v.replicas[at].store.write(&batch).unwrap();
+        }
+        v.set(1, "members", id, &["phone=2"]);
+        ok(&v.sync(1, 0));
+        assert_eq!(phone(&v, 0, id), Some(Value::Str("2".into())));
+        let said = |v: &Village| v.replicas[1].store.meta(&meta::peer_protocol(&devices[0])).unwrap().unwrap();
+        assert_eq!(said(&v), [PROTOCOL.to_le_bytes(), PROTOCOL.to_le_bytes()].concat(), "{updated:?}");
+        let end = v.sync(1, 0);
+        ok(&end);
+        assert_eq!(end.round_trips, 1, "{updated:?}");
+    }
 }

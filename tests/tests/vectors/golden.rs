@@ -71,10 +71,14 @@ fn frames_by_variant() -> Vec<Named<Frame>> {
         Frame::SayHello => 15,
         Frame::ShortMark(_) => 16,
         Frame::OwnAck(_) => 17,
+        Frame::ShortNodes(_) => 19,
+        Frame::ShortAcks(_) => 20,
+        Frame::Welcome(_) => 21,
+        Frame::SameMark(_) => 22,
         Frame::RegistersCursor(_) => 18,
     };
     let seen: BTreeSet<u8> = frames.iter().map(|(_, f, _)| number(f)).collect();
-    assert_eq!(seen.len(), 19, "a frame has no vector");
+    assert_eq!(seen.len(), 23, "a frame has no vector");
     frames
 }
 

@@ -9,8 +9,8 @@ use sampan_core::charter::{Cut, CutKind, CutLog, Erased, Grant, Holder, Op, Role
 use sampan_core::frontier::{ShortDigest, ShortId};
 use sampan_core::hash::{change_hash, tagged, whole_chunk};
 use sampan_core::id::{
-    ActorId, ChangeHash, CommitId, DeviceId, Digest, Flow, Incarnation, LogId, Nonce, RecordId, SpaceId, StoreEpoch,
-    UnitId,
+    ActorId, ChangeHash, CommitId, DeviceId, Digest, Flow, Glance, Incarnation, LogId, Nonce, RecordId, SpaceId,
+    StoreEpoch, UnitId,
 };
 use sampan_core::log::brief::Brief;
 use sampan_core::log::commit::FORMAT;
@@ -26,7 +26,8 @@ use sampan_core::value::{Edit, Kind, Value};
 use sampan_core::wire;
 use sampan_core::wire::frame::{
     AckLeaf, AckProof, AckSet, Announce, ChildDigest, Deposit, Frame, Greeted, Greeting, Group, Hello, LogFrontier,
-    Mark, OwnAck, RefuseCode, RegistersCursor, RelayAddress, ScopeDigests, ShortMark, SpaceFrontier, Tree, TreeNode,
+    Mark, OtherRelay, OwnAck, RefuseCode, RegistersCursor, RelayAddress, SameMark, ScopeDigests, ShortAck, ShortMark,
+    ShortNode, ShortWay, SpaceFrontier, Tree, TreeNode, Welcome,
 };
 use std::collections::BTreeMap;
 
@@ -358,6 +359,7 @@ fn hello() -> Hello {
         chain: vec![group()],
         fallback: true,
         registers: None,
+        acks: None,
     }
 }
 
@@ -390,14 +392,34 @@ fn leak(text: String) -> &'static str {
     Box::leak(text.into_boxed_str())
 }
 
+fn short_node(tree: Option<Tree>, children: usize) -> ShortNode {
+    ShortNode { unit: test_unit(2), tree, own: Glance([0x73; 8]), children: vec![0x74; 8 * children] }
+}
+
+fn short_ack() -> ShortAck {
+    ShortAck {
+        units: vec![7, 1],
+        above: 1,
+        counter: 1_767_226_404_000,
+        time: -3,
+        pending: 0,
+        blocked: 1,
+        quarantined: 2,
+        signature: [0xa4; 64],
+        other: Some(OtherRelay { device: device(5), epoch: StoreEpoch([0xa3; 16]) }),
+        way: Some(ShortWay { count: 300, index: 7, siblings: vec![0x91; 64] }),
+    }
+}
+
 /// Every frame.
 pub fn frames() -> Vec<Named<Frame>> {
     let with_nothing =
         Hello { units: vec![], frontier: None, chain: vec![], fallback: false, schema_version: 0, ..hello() };
     let with_cursor = Hello { registers: Some(cursor()), chain: vec![], ..hello() };
+    let with_acks = Hello { acks: Some(ShortDigest([0xa2; 16])), ..with_cursor.clone() };
     let hello_shape = leak(format!(
         "frame(variant fields(hello(version_min version_max org device units[unit] tree_number schema_version clock \
-         epoch {DIGESTS} frontier[{FRONTIER}] chain[{GROUP}] fallback {CURSOR})))"
+         epoch {DIGESTS} frontier[{FRONTIER}] chain[{GROUP}] fallback {CURSOR} acks)))"
     ));
     let log = LogId { space: up_space(2), device: device(1), incarnation: Incarnation([0x11; 16]) };
     let child = |n: u8| ChildDigest { unit: test_unit(n), digest: Digest([n; 32]) };
@@ -411,7 +433,9 @@ pub fn frames() -> Vec<Named<Frame>> {
     let answered = Deposit { taken: 300, last: true, ..deposit(None) };
     let deposit_shape = leak(format!("frame(variant fields(deposit(reason {GROUP} held[{FRONTIER}] taken last)))"));
     let (since, acks) = (ShortDigest([0xa1; 16]), ShortDigest([0xa2; 16]));
-    let greeting = Greeting { since, same: true, acks, fallback: false, registers: Some(cursor()) };
+    let greeting =
+        Greeting { since, same: true, acks, fallback: false, registers: Some(cursor()), version: None, charter: None };
+    let anew = Greeting { version: Some(3), charter: Some(ShortDigest([0xa5; 16])), ..greeting };
     let own = OwnAck {
         unit: 0,
         above: 2,
@@ -422,12 +446,15 @@ pub fn frames() -> Vec<Named<Frame>> {
         quarantined: 2,
         signature: [0xa4; 64],
     };
-    let greeted = Greeted { epoch: StoreEpoch([0xa3; 16]), clock: test_time(803), same: true, registers: None };
+    let greeted =
+        Greeted { epoch: StoreEpoch([0xa3; 16]), clock: test_time(803), same: true, registers: None, version: None };
+    let greeted_back = Greeted { version: Some(3), ..greeted };
     let address = RelayAddress { device: device(5), addresses: vec!["10.0.0.1:7447".into(), "relay:7447".into()] };
     vec![
         ("frame_hello", Frame::Hello(Box::new(hello())), hello_shape),
         ("frame_hello_short", Frame::Hello(Box::new(with_nothing)), hello_shape),
         ("frame_hello_cursor", Frame::Hello(Box::new(with_cursor)), hello_shape),
+        ("frame_hello_acks", Frame::Hello(Box::new(with_acks)), hello_shape),
         (
             "frame_refuse",
             Frame::Refuse(RefuseCode::TicketUsed, "this ticket was used already".into(), None),
@@ -497,9 +524,40 @@ pub fn frames() -> Vec<Named<Frame>> {
             leak(format!("frame(variant fields(greeting(since same acks fallback {CURSOR})))")),
         ),
         (
+            "frame_greeting_anew",
+            Frame::Greeting(anew),
+            leak(format!("frame(variant fields(greeting(since same acks fallback {CURSOR} version charter)))")),
+        ),
+        (
             "frame_greeted",
             Frame::Greeted(greeted),
             leak(format!("frame(variant fields(greeted(epoch clock same {CURSOR})))")),
+        ),
+        (
+            "frame_greeted_back",
+            Frame::Greeted(greeted_back),
+            leak(format!("frame(variant fields(greeted(epoch clock same {CURSOR} version)))")),
+        ),
+        (
+            "frame_welcome",
+            Frame::Welcome(Welcome { clock: test_time(803), same: true, registers: Some(cursor()) }),
+            leak(format!("frame(variant fields(welcome(clock same {CURSOR})))")),
+        ),
+        (
+            "frame_same_mark",
+            Frame::SameMark(SameMark { of: 1, number: 2, frames: 7, answer: false, clock: None }),
+            "frame(variant fields(mark(of number frames answer clock)))",
+        ),
+        (
+            "frame_short_nodes",
+            Frame::ShortNodes(vec![short_node(Some(Tree::Up(2)), 2), short_node(None, 0)]),
+            "frame(variant fields(nodes[node(unit tree(variant fields(reach)) own children)]))",
+        ),
+        (
+            "frame_short_acks",
+            Frame::ShortAcks(vec![ShortAck { other: None, way: None, ..short_ack() }, short_ack()]),
+            "frame(variant fields(acks[ack(units[run] above counter time pending blocked quarantined signature \
+             other(device epoch) way(count index siblings))]))",
         ),
         ("frame_say_hello", Frame::SayHello, "frame(variant fields())"),
         (
