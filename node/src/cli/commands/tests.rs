@@ -369,7 +369,7 @@ fn the_desk_merges_small_packs_when_it_is_quiet_and_when_it_ends() {
     let mut replica = Replica::open(Path::new(&city), &Settings::default()).unwrap();
     let unit = *replica.units().iter().next().unwrap();
     let members = replica.schema().unwrap().collection("members").unwrap().clone();
-    let mut add = |r: &mut Replica, n: usize| {
+    let add = |r: &mut Replica, n: usize| {
         let name = sampan_core::value::Value::Str(format!("Người {n}"));
         let id = r.add(&members, unit, [("full_name".to_owned(), name)].into()).unwrap();
         assert!(r.seal().unwrap() > 0);
