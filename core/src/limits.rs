@@ -194,8 +194,9 @@ pub const REGISTERS_SCANNED_MAX: u64 = 256;
 pub const REPACK_ENTRIES_MAX: usize = 256;
 /// Bytes such a pack may inflate to, so that the group with its headers fits a frame.
 pub const REPACK_BYTES_MAX: usize = 768 << 10;
-/// Entries in one pack that small ones are merged into: what is sent of it is read from it, and packed anew.
-pub const MERGED_ENTRIES_MAX: usize = 4_096;
+/// Entries in one pack that small ones are merged into: what is sent of it is read from it, and packed anew. Larger ones
+/// gain little more, and reading one of creations takes an old PC a tenth of a second.
+pub const MERGED_ENTRIES_MAX: usize = 1_024;
 /// Bytes of such a pack once it is read: a fourth of the least memory that a store keeps read packs in.
 pub const MERGED_BYTES_MAX: usize = 1 << 20;
 /// Fewer packs than these are not merged, and fewer new commits not looked at.

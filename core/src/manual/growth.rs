@@ -39,6 +39,7 @@
 //! | acknowledgements | one for each unit and relay above it | the same |
 //! | times and stores last told, for each device | one of each, for devices of the charter | the same |
 //! | units | [`UNITS_MAX`](crate::limits::UNITS_MAX), [`TREE_DEPTH_MAX`](crate::limits::TREE_DEPTH_MAX) deep | the operation is void |
+//! | packs of small commits | merged in the background to [`MERGED_ENTRIES_MAX`](crate::limits::MERGED_ENTRIES_MAX) entries or [`MERGED_BYTES_MAX`](crate::limits::MERGED_BYTES_MAX) | the commits stay as they are |
 //! | log files | three files of a fixed size | the oldest goes |
 //! | bundles that wait for an earlier one | [`BUNDLES_WAITING_MAX`](crate::limits::BUNDLES_WAITING_MAX), [`BUNDLES_WAITING_BYTES_MAX`](crate::limits::BUNDLES_WAITING_BYTES_MAX); of one sender [`BUNDLES_WAITING_PER_SENDER_MAX`](crate::limits::BUNDLES_WAITING_PER_SENDER_MAX), [`BUNDLES_WAITING_PER_SENDER_BYTES_MAX`](crate::limits::BUNDLES_WAITING_PER_SENDER_BYTES_MAX) | refused (exit 1); the file waits where it is |
 //! | answers to bundles in `outbox/` | one for each sender | the newer takes the place of the older |
