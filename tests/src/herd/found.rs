@@ -70,12 +70,7 @@ pub fn found(path: &Path, branches: usize, districts: usize) -> Result<Found, St
         above: shared[&parents[n % districts]].clone(),
         own: charters.get(unit).cloned().unwrap_or_default(),
     });
-    Ok(Found {
-        branches: seeds.collect(),
-        districts: parents.clone(),
-        org: replica.engine.org(),
-        relay: replica.device(),
-    })
+    Ok(Found { branches: seeds.collect(), org: replica.engine.org(), relay: replica.device() })
 }
 
 fn create(replica: &mut Replica, parent: UnitId, units: &[UnitId], name: &str, kind: &str) -> Result<(), StoreError> {
