@@ -311,7 +311,14 @@ impl Engine {
             });
             book.due = Some(units.into_iter().collect());
         }
-        let due = book.due.iter().flatten().filter(|unit| side.covers(&self.charter, unit));
-        Ok(due.copied().collect())
+        let Some(due) = book.due.as_ref().filter(|due| !due.is_empty()) else { return Ok(BTreeSet::new()) };
+        // A hub that has not met many yet has far more of them than one side has units.
+        let mut out: BTreeSet<UnitId> = side.units.iter().filter(|unit| due.contains(unit)).copied().collect();
+        let mut todo: Vec<UnitId> = side.subtrees().copied().collect();
+        while let Some(unit) = todo.pop() {
+            out.extend(due.get(&unit));
+            todo.extend(self.charter.unit(&unit).iter().flat_map(|u| &u.children));
+        }
+        Ok(out)
     }
 }
