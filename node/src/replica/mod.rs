@@ -179,12 +179,20 @@ impl Replica {
     /// # Errors
     /// [`ReplicaError`], as a sentence; nothing was changed.
     pub fn open(path: &Path, flags: &Settings) -> Result<Self, ReplicaError> {
+        Self::open_over(Config::default(), path, flags)
+    }
+
+    /// Opens the replica in a folder with these defaults where nothing is set.
+    ///
+    /// # Errors
+    /// As [`Replica::open`].
+    pub fn open_over(defaults: Config, path: &Path, flags: &Settings) -> Result<Self, ReplicaError> {
         let dir = Dir::open(path)?;
         let file = ConfigFile::read(&dir.config())?;
         let table = file.replica.clone().ok_or_else(|| ReplicaError::Unfinished(path.display().to_string()))?;
         let secret = keys::load(&dir.keys(), KeyKind::Device)?;
         let environment = Settings::from_env(&|name| std::env::var(name).ok())?;
-        let config = Config::resolve(flags, &environment, &file.settings);
+        let config = defaults.overruled(flags, &environment, &file.settings);
         let mut rng = SystemEntropy;
         let store = if dir.store().exists() {
             SqliteStore::open(

@@ -9,7 +9,7 @@ use super::status::status_json;
 use sampan_node::cli::commands::link::{failed, runtime};
 use sampan_node::cli::convert::IntoCli as _;
 use sampan_node::cli::{App, CliError, ExitCode, codes};
-use sampan_node::config::Settings;
+use sampan_node::config::{Config, RELAY_CACHE_MB, Settings};
 use sampan_node::daemon::{StatusWriter, until_stopped};
 use sampan_node::replica::Replica;
 use std::sync::Arc;
@@ -21,7 +21,8 @@ use std::sync::Arc;
 pub fn run(args: &RunArgs, app: &mut App) -> Result<ExitCode, CliError> {
     let lang = app.lang;
     let flags = Settings { listen: args.listen, web: args.web, ..Settings::default() };
-    let replica = Replica::open(&args.dir, &flags).map_err(|e| e.into_cli(lang))?;
+    let defaults = Config { cache_mb: RELAY_CACHE_MB, ..Config::default() };
+    let replica = Replica::open_over(defaults, &args.dir, &flags).map_err(|e| e.into_cli(lang))?;
     let side = sampan_core::scope::Side::of(replica.engine.charter(), &replica.device());
     if !replica.engine.is_blank() && side.relay_units.is_empty() {
         let what = app.t("right.relay", &[]);
