@@ -26,6 +26,11 @@ const CLEAN_WAIT_TICKS: u32 = 600;
 /// Steps of merging when the desk closes: what one sync brings, and some of what waited.
 const MERGE_STEPS_AT_END: usize = 8;
 
+/// Groups without a rest after which the size of the write-ahead log is looked at.
+const LOG_LOOK_GROUPS: u32 = 64;
+/// Bytes of the write-ahead log beyond which a desk that never rests cuts it back: a second of an old disk.
+const LOG_BYTES_BUSY_MAX: u64 = 64 << 20;
+
 /// How often a desk that never rests says who is connected: of a whole city that is half a megabyte.
 const CONNECTED_EVERY: Duration = Duration::from_millis(100);
 
@@ -93,12 +98,17 @@ impl Work {
     }
 
     pub(super) fn run(mut self) -> Replica {
+        let mut busy = 0;
         while !self.stop {
             let group = self.gather();
             let quiet = group.inputs.is_empty() && self.calls.is_empty();
             self.group(group);
             if quiet {
                 self.idle();
+                busy = 0;
+            } else {
+                busy += 1;
+                self.cut_back_the_log(busy);
             }
         }
         self.take_waiting();
@@ -113,6 +123,16 @@ impl Work {
             }
         }
         self.replica
+    }
+
+    /// A desk that never rests would let the write-ahead log grow without end; between two groups nobody's edit waits.
+    fn cut_back_the_log(&mut self, busy: u32) {
+        if busy.is_multiple_of(LOG_LOOK_GROUPS)
+            && self.replica.store.log_bytes() > LOG_BYTES_BUSY_MAX
+            && let Err(e) = self.replica.store.checkpoint()
+        {
+            tracing::warn!(error = %e, "a checkpoint failed");
+        }
     }
 
     /// The inputs of the next group: at once when there are any that may go, else what comes within a tick.

@@ -335,6 +335,13 @@ impl SqliteStore {
         self.run_row("PRAGMA wal_checkpoint(PASSIVE)")
     }
 
+    /// Bytes of the write-ahead log on the disk; 0 where there is none.
+    #[must_use]
+    pub fn log_bytes(&self) -> u64 {
+        let log = self.conn.path().map(|p| format!("{p}-wal"));
+        log.and_then(|p| std::fs::metadata(p).ok()).map_or(0, |m| m.len())
+    }
+
     /// Gives the store a new epoch: after a restore, so that old acknowledgements lapse.
     ///
     /// # Errors
