@@ -9,6 +9,8 @@
 
 mod beside;
 mod cuts;
+mod extend;
+mod facts;
 mod may;
 mod root;
 mod taken;
@@ -19,10 +21,11 @@ pub use self::taken::{Carried, Carrier};
 
 use self::beside::{Beside, Log, Past, Wide};
 use self::cuts::{Ruling, Words};
+use self::facts::narrows;
 use self::root::{Founding, Throne};
 use self::taken::Later;
 use super::erase::{Erasure, Erasures};
-use super::op::{Grant, Op, Roles, enrol_proves};
+use super::op::{Grant, Op, Roles};
 use crate::id::{CommitId, DeviceId, OrgId, UnitId};
 use crate::limits;
 use crate::log::{Commit, EntryKind};
@@ -129,6 +132,12 @@ pub struct Charter {
     waiting: usize,
     beside: Beside,
     folded: BTreeMap<CommitId, UnitId>,
+    /// The order of the fold: whether a commit does not narrow, and which it is.
+    order: Vec<(bool, CommitId)>,
+    /// Who signed what was folded.
+    authors: BTreeSet<DeviceId>,
+    /// Whether one pass folded it, with no regard to cuts and namings of root keys.
+    is_plain: bool,
     /// What the founding said, once it is known.
     founding: Option<Founding>,
     throne: Throne,
@@ -140,6 +149,8 @@ pub struct Charter {
     named_by: BTreeMap<CommitId, BTreeSet<UnitId>>,
     /// The commit that made each unit.
     made: BTreeMap<UnitId, CommitId>,
+    /// Units that somebody wanted to make in vain.
+    void_units: BTreeSet<UnitId>,
     /// The cuts that stand, in the order of the fold.
     cuts: BTreeMap<DeviceId, Vec<StandingCut>>,
     released: Words,
@@ -173,12 +184,16 @@ impl Charter {
             waiting: 0,
             beside: Beside::default(),
             folded: BTreeMap::new(),
+            order: Vec::new(),
+            authors: BTreeSet::new(),
+            is_plain: false,
             founding: None,
             throne: Throne::default(),
             crowned: BTreeSet::new(),
             heads: BTreeMap::new(),
             named_by: BTreeMap::new(),
             made: BTreeMap::new(),
+            void_units: BTreeSet::new(),
             cuts: BTreeMap::new(),
             released: Words::new(),
             rejected: Words::new(),
@@ -214,6 +229,7 @@ impl Charter {
             let base = Self { cuts, released, rejected, erasures, wide, ..empty() };
             Self::pass(base, &by_id, Some(&ruling), &mut BTreeSet::new())
         };
+        charter.is_plain = throne.is_empty() && ruling.is_empty();
         charter.outside = ruling.outside;
         charter.settle_rights();
         charter.find_later(&by_id);
@@ -241,7 +257,8 @@ impl Charter {
                 children.entry(*cause).or_default().push(*id);
             }
         }
-        while let Some((_, id)) = free.pop_first() {
+        while let Some((wide, id)) = free.pop_first() {
+            charter.order.push((wide, id));
             charter.take(by_id, by_id[&id], ruling, stands);
             for child in children.get(&id).into_iter().flatten() {
                 let Some(n) = open.get_mut(child) else {
@@ -265,13 +282,12 @@ impl Charter {
         stands: &mut BTreeSet<(CommitId, u32)>,
     ) {
         let h = commit.header();
-        let unit = h.space.unit;
         let past = Past::of(log, commit);
         for (i, e) in commit.payload().entries.iter().enumerate() {
             let place = (commit.id(), i as u32);
-            let verdict = match Op::decode(&e.payload) {
-                Ok(_) if e.entry.kind != EntryKind::Charter => Err(UNKNOWN),
-                Ok(op) => match ruling.filter(|r| op.is_ruled() || r.outside.contains(&place.0)) {
+            let verdict = match facts::op(commit, i) {
+                Some(_) if e.entry.kind != EntryKind::Charter => Err(UNKNOWN),
+                Some(op) => match ruling.filter(|r| op.is_ruled() || r.outside.contains(&place.0)) {
                     Some(ruling) => self.apply_ruled(ruling, place, op),
                     None => {
                         let ruled = op.is_ruled();
@@ -282,13 +298,21 @@ impl Charter {
                         verdict
                     }
                 },
-                Err(_) => Err(UNKNOWN),
+                None => Err(UNKNOWN),
             };
             if let Err(reason) = verdict {
                 self.void.push(VoidOp { commit: commit.id(), index: i as u32, author: h.device, reason });
             }
         }
+        self.note_folded(commit);
+    }
+
+    /// Notes that a commit was folded, and what it names.
+    fn note_folded(&mut self, commit: &Commit) {
+        let h = commit.header();
+        let unit = h.space.unit;
         self.folded.insert(commit.id(), unit);
+        self.authors.insert(h.device);
         let heads = self.heads.entry(unit).or_default();
         heads.insert(commit.id());
         for cause in h.parents.iter().chain(&h.charter_heads) {
@@ -353,6 +377,9 @@ impl Charter {
                 } else {
                     Err("its author is no admin of the parent unit")
                 };
+                if verdict.is_err() {
+                    self.void_units.insert(id);
+                }
                 if verdict.is_ok() {
                     self.made.insert(id, commit.id());
                 } else if self.ever_was(&unit) && self.saw(past, author, &unit, Roles::ADMIN) {
@@ -380,7 +407,7 @@ impl Charter {
                 if free.is_none() && beside.is_empty() {
                     return Err("its author is no standing ticket of this unit");
                 }
-                if !enrol_proves(&device, author, &proof) {
+                if !facts::enrol_proves(commit, &device, &proof) {
                     return Err("the device did not agree to this ticket");
                 }
                 if !beside.is_empty() {
@@ -699,8 +726,4 @@ fn right_of(commit: &Commit, unit: UnitId, grant: &Grant) -> Right {
         collections: grant.collections.clone(),
         replaces: grant.replaces,
     }
-}
-
-fn narrows(c: &Commit) -> bool {
-    c.payload().entries.iter().any(|e| Op::decode(&e.payload).is_ok_and(|op| op.narrows()))
 }

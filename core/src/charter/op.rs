@@ -341,6 +341,11 @@ impl Op {
         ends || matches!(self, Op::Release { .. } | Op::Reject { .. })
     }
 
+    /// Decodes bytes that [`Op::decode`] has accepted before.
+    pub(super) fn decode_known(bytes: &[u8]) -> Option<Self> {
+        minicbor::decode(bytes).ok()
+    }
+
     /// The enrolment of a device by a ticket.
     #[must_use]
     pub fn enrol(device: &SigningKey, box_key: [u8; 32], ticket: &DeviceId) -> Self {

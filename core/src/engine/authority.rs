@@ -583,6 +583,12 @@ impl Engine {
     /// The charter that these groups would lead to, beside what is held: for judging at the door.
     #[must_use]
     pub fn charter_with(&self, commits: &[Commit]) -> Charter {
+        let mut charter = self.charter.clone();
+        // At the door most are held already.
+        if commits.iter().all(|c| charter.knows(&c.id()) || charter.extend(c)) {
+            self.assert_folded(&charter, commits);
+            return charter;
+        }
         Charter::fold(self.org, self.charter_log.iter().chain(commits))
     }
 }

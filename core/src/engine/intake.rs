@@ -24,11 +24,11 @@ use std::collections::BTreeSet;
 use std::collections::btree_map::{BTreeMap, Entry};
 
 /// Commits of one space, told apart.
-struct Split {
+pub(super) struct Split {
     /// Those that count.
     counting: Vec<Commit>,
     /// Those that are set aside, with the reason.
-    aside: Vec<(Commit, String)>,
+    pub(super) aside: Vec<(Commit, String)>,
     /// The charter with all of them, if they are a charter's and all count: what it is once they are stored.
     charter: Option<Charter>,
 }
@@ -154,6 +154,18 @@ impl Engine {
         for group in groups {
             total.add(self.intake_group(store, from, group, shared, now)?);
         }
+        self.after_intake(store, rng, &mut total, now)?;
+        Ok(total)
+    }
+
+    /// What follows from what was taken in: the quarantine is judged again, a twin makes a new incarnation.
+    pub(super) fn after_intake(
+        &mut self,
+        store: &mut dyn Store,
+        rng: &mut dyn Entropy,
+        total: &mut Intake,
+        now: Millis,
+    ) -> Result<(), IntakeError> {
         if total.charter_grew || total.awaited {
             total.add(self.judge_quarantine(store, now)?);
         }
@@ -164,7 +176,7 @@ impl Engine {
             store.write(&batch)?;
             self.renew(store, rng, true)?;
         }
-        Ok(total)
+        Ok(())
     }
 
     fn intake_group(
@@ -275,7 +287,7 @@ impl Engine {
     ) -> Result<Intake, IntakeError> {
         let pack = if self.punch(&mut commits) { None } else { pack };
         let held_aside = self.check_parents(store, &commits)?;
-        let Split { counting, aside, charter } = self.split_counting(store, space, commits, held_aside)?;
+        let Split { counting, aside, charter } = self.split_counting(store, space, commits, held_aside, None)?;
         let mut out = Intake::default();
         let scope = PackScope { org: self.org, space };
         if let Some(from) = from {
@@ -301,7 +313,24 @@ impl Engine {
             };
             self.judge_commits(store, &mut batch, &counting, pack)?;
         }
-        for c in &counting {
+        self.count_stored(&mut out, &mut batch, &counting, from);
+        if !batch.is_empty() {
+            store.write(&batch)?;
+        }
+        self.note_stored(store, &counting, charter)?;
+        store.hand_on(counting)?;
+        Ok(out)
+    }
+
+    /// Adds up what is about to be stored.
+    pub(super) fn count_stored(
+        &mut self,
+        out: &mut Intake,
+        batch: &mut Batch,
+        counting: &[Commit],
+        from: Option<DeviceId>,
+    ) {
+        for c in counting {
             let h = c.header();
             // One that was set aside before counts now: it leaves the quarantine as it is stored.
             if self.aside.commits.remove(&c.id()).is_some() {
@@ -319,18 +348,16 @@ impl Engine {
             out.changes +=
                 changes.filter(|e| matches!(e.entry.kind, EntryKind::Change | EntryKind::Identity)).count() as u64;
         }
-        if !batch.is_empty() {
-            store.write(&batch)?;
-        }
-        self.note_stored(store, &counting, charter)?;
-        store.hand_on(counting)?;
-        Ok(out)
     }
 
     /// Every parent is held, set aside, or comes earlier in the group, is of the same device and space,
     /// and the sequence follows from them: a parent elsewhere would lie outside the scope of a later
     /// hop, which could then never take the commit. Returns the parents that are set aside.
-    fn check_parents(&self, store: &dyn Store, commits: &[Commit]) -> Result<BTreeSet<CommitId>, IntakeError> {
+    pub(super) fn check_parents(
+        &self,
+        store: &dyn Store,
+        commits: &[Commit],
+    ) -> Result<BTreeSet<CommitId>, IntakeError> {
         let mut here: BTreeMap<CommitId, (u64, DeviceId, SpaceId)> = BTreeMap::new();
         let mut aside: Option<BTreeMap<CommitId, (u64, DeviceId, SpaceId)>> = None;
         let mut out = BTreeSet::new();
@@ -401,18 +428,22 @@ impl Engine {
         Ok((sequence, log.device, log.space))
     }
 
-    /// Which commits are of logs that count, and which are set aside, with the reason.
-    fn split_counting(
+    /// Which commits are of logs that count, and which are set aside, with the reason; `folded` is the charter with all
+    /// of them, where it is known.
+    pub(super) fn split_counting(
         &self,
         store: &dyn Store,
         space: SpaceId,
         commits: Vec<Commit>,
         mut left_out: BTreeSet<CommitId>,
+        folded: Option<&Charter>,
     ) -> Result<Split, StoreError> {
         let insides = self.insides(store, space, &commits)?;
         // A charter commit may bring the very grant that makes it count: judge it with all of them.
-        let with_new = (space.flow == Flow::Charter).then(|| self.charter_with(&commits));
-        let charter = with_new.as_ref().unwrap_or(&self.charter);
+        // Where all count already, what comes with them does not change that.
+        let folds = space.flow == Flow::Charter && folded.is_none() && !self.all_count(&commits);
+        let with_new = folds.then(|| self.charter_with(&commits));
+        let charter = folded.or(with_new.as_ref()).unwrap_or(&self.charter);
         let mut tips = self.holdings.tips(&space).cloned().unwrap_or_default();
         let (mut counting, mut aside) = (Vec::new(), Vec::new());
         for c in commits {
@@ -452,6 +483,11 @@ impl Engine {
         // Folding a whole city takes long: what was folded to judge is kept where nothing was left out of it.
         let charter = with_new.filter(|_| aside.is_empty());
         Ok(Split { counting, aside, charter })
+    }
+
+    /// Whether all of these count by the charter as it is.
+    pub(super) fn all_count(&self, commits: &[Commit]) -> bool {
+        commits.iter().map(Commit::header).all(|h| self.charter.counts(&h.device, &h.space))
     }
 
     /// Puts commits into the quarantine; the store keeps its quota.
@@ -574,7 +610,7 @@ impl Engine {
             let payload = pack::decode(&scope, &q.pack, &*self.codec)?.into_iter().next();
             let Some(payload) = payload else { continue };
             let commit = Commit::join(q.head.clone(), payload)?;
-            let counting = self.split_counting(store, h.space, vec![commit], BTreeSet::new())?.counting;
+            let counting = self.split_counting(store, h.space, vec![commit], BTreeSet::new(), None)?.counting;
             if counting.is_empty() {
                 continue;
             }
@@ -606,7 +642,7 @@ impl Engine {
 
 /// Charters hold operations, every other space changes and the holes that erasures leave: an entry of another kind has no record that it
 /// could be stored under, and is refused before the store would stumble over it.
-fn check_kinds(commit: &Commit) -> Result<(), CommitError> {
+pub(super) fn check_kinds(commit: &Commit) -> Result<(), CommitError> {
     let charter = commit.header().space.flow == Flow::Charter;
     let fits = |kind: EntryKind| {
         if charter { kind == EntryKind::Charter } else { kind.is_change() || kind == EntryKind::Hole }

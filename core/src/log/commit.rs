@@ -14,6 +14,7 @@ use crate::limits;
 use crate::time::Millis;
 use crate::wire::{self, WireError, at_most};
 use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
+use std::sync::{Arc, OnceLock};
 
 /// The format that this version writes.
 pub const FORMAT: u8 = 1;
@@ -281,16 +282,24 @@ impl Payload {
     }
 }
 
+/// What follows from a commit of a charter alone and is needed in every fold.
+#[derive(Debug, Clone, Default)]
+struct Memo {
+    facts: OnceLock<Arc<[u8]>>,
+    proof: OnceLock<bool>,
+}
+
 /// A whole commit whose payload has the signed root.
 #[derive(Debug, Clone)]
 pub struct Commit {
     head: VerifiedHeader,
     payload: Payload,
     rebuilt: Rebuilt,
+    memo: Memo,
 }
 
 impl PartialEq for Commit {
-    /// How its pack was read is no part of a commit.
+    /// How its pack was read, and what was remembered of it, is no part of a commit.
     fn eq(&self, other: &Self) -> bool {
         self.head == other.head && self.payload == other.payload
     }
@@ -323,7 +332,7 @@ impl Commit {
         if payload.root() != head.header.root {
             return Err(CommitError::Root(head.id));
         }
-        Ok(Self { head, payload, rebuilt })
+        Ok(Self { head, payload, rebuilt, memo: Memo::default() })
     }
 
     /// Seals entries: fills in count and root, signs. The header's `entries` and `root` are ignored.
@@ -338,7 +347,7 @@ impl Commit {
         let bytes = wire::encode(&header);
         let signature = sign("commit", key, &bytes);
         let head = SignedHeader { bytes, signature }.trust()?;
-        Ok(Self { head, payload, rebuilt: Rebuilt::default() })
+        Ok(Self { head, payload, rebuilt: Rebuilt::default(), memo: Memo::default() })
     }
 
     /// The verified header.
@@ -351,6 +360,7 @@ impl Commit {
         let any = self.payload.punch(gone);
         if any {
             self.rebuilt = Rebuilt::default();
+            self.memo = Memo::default();
         }
         any
     }
@@ -359,6 +369,16 @@ impl Commit {
     #[must_use]
     pub fn is_rebuilt(&self, index: usize) -> bool {
         self.rebuilt.at(index)
+    }
+
+    /// A byte for each entry, worked out once: `of` has nothing but this commit to go by.
+    pub(crate) fn facts(&self, of: impl FnOnce(&Self) -> Arc<[u8]>) -> &[u8] {
+        self.memo.facts.get_or_init(|| of(self))
+    }
+
+    /// Whether what its only entry shows holds, worked out once: `of` has nothing but this commit to go by.
+    pub(crate) fn proof(&self, of: impl FnOnce() -> bool) -> bool {
+        if self.payload.entries.len() == 1 { *self.memo.proof.get_or_init(of) } else { of() }
     }
 
     /// The commit's id.

@@ -10,7 +10,7 @@ use super::orphans::Lacks;
 use super::session::Session;
 use super::terms::{Env, Event, Role, SessionError};
 use crate::charter::Charter;
-use crate::engine::{Engine, IntakeError};
+use crate::engine::{Engine, Intake, IntakeError};
 use crate::id::{CommitId, Flow, SpaceId};
 use crate::limits::{FRAME_ENTRIES_MAX, JOINED_UNHEARD_MAX, WAITING_COMMITS_MAX};
 use crate::store::CommitKey;
@@ -33,17 +33,24 @@ impl Session {
     }
 
     pub(super) fn take_commits(&mut self, env: &mut Env<'_>, groups: &[Group]) -> Result<(), SessionError> {
-        for group in groups {
-            let mut todo = vec![group.clone()];
+        let mut groups = groups;
+        while let Some((first, others)) = groups.split_first() {
+            let charter_version = self.shared_version;
+            let mut todo = match self.take_charters(env, groups)? {
+                Some((taken, stored)) => {
+                    groups = groups.get(taken..).unwrap_or_default();
+                    self.freed(env, &stored, charter_version)
+                }
+                None => {
+                    groups = others;
+                    vec![first.clone()]
+                }
+            };
             while let Some(group) = todo.pop() {
                 let charter_version = self.shared_version;
                 let lacks = match self.take_group(env, &group) {
                     Ok(stored) => {
-                        // What its children waited for may be this.
-                        todo.extend(self.orphans.of(&stored));
-                        if self.shared_version != charter_version {
-                            todo.extend(self.placed(env.engine.charter()));
-                        }
+                        todo.extend(self.freed(env, &stored, charter_version));
                         continue;
                     }
                     // The peer thinks that we hold the parents, perhaps by our own word from before this
@@ -117,12 +124,44 @@ impl Session {
         self.orphans.placed(|space| shared.contains(charter, space))
     }
 
+    /// Groups that waited for what was just stored: its children, and what a charter now shows the place of.
+    fn freed(&mut self, env: &Env<'_>, stored: &[CommitId], charter_version: usize) -> Vec<Group> {
+        let mut out = self.orphans.of(stored);
+        if self.shared_version != charter_version {
+            out.extend(self.placed(env.engine.charter()));
+        }
+        out
+    }
+
+    /// Takes the charters that these groups begin with together, where they are in order; how many groups, and the ids
+    /// of their commits if any of them is new.
+    fn take_charters(
+        &mut self,
+        env: &mut Env<'_>,
+        groups: &[Group],
+    ) -> Result<Option<(usize, Vec<CommitId>)>, SessionError> {
+        if self.blank {
+            // No more than what shows the peer's right.
+            return Ok(None);
+        }
+        let this = &*self;
+        let shared = |charter: &Charter, space: &SpaceId| this.may_bring(charter, space);
+        let taken = env.engine.intake_charters(env.store, env.rng, self.peer, groups, &shared, env.now)?;
+        let Some((number, intake)) = taken else { return Ok(None) };
+        let headers = groups.iter().take(number).map(|g| g.headers.len() as u64).sum();
+        Ok(Some((number, self.note_taken(env, headers, intake)?)))
+    }
+
     /// Takes one group; the ids of its commits if any of them is new.
     pub(super) fn take_group(&mut self, env: &mut Env<'_>, group: &Group) -> Result<Vec<CommitId>, SessionError> {
         let this = &*self;
         let shared = |charter: &Charter, space: &SpaceId| this.may_bring(charter, space);
         let one = std::slice::from_ref(group);
         let intake = env.engine.intake(env.store, env.rng, self.peer, one, &shared, env.now)?;
+        self.note_taken(env, group.headers.len() as u64, intake)
+    }
+
+    fn note_taken(&mut self, env: &mut Env<'_>, headers: u64, intake: Intake) -> Result<Vec<CommitId>, SessionError> {
         let ids = intake.ids;
         for (key, _) in env.store.known(&ids)?.into_iter().flatten() {
             self.out.has(key);
@@ -130,7 +169,7 @@ impl Session {
         self.touched.extend(&intake.touched);
         self.stats.commits_received += intake.commits;
         self.stats.changes_received += intake.changes;
-        self.progress.commits += group.headers.len() as u64;
+        self.progress.commits += headers;
         self.progress.entries += intake.entries;
         if intake.commits > 0 {
             self.events.push_back(Event::Stored { commits: intake.commits, entries: intake.entries });

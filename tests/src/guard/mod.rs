@@ -178,6 +178,12 @@ fn organisation() {
     let group = shape.grant(1);
     let grown = path!(counted_intake_charter_commit, || shape.take(HUB, &group));
     assert_eq!(grown, 1);
+
+    let ticket = shape.village.invite(HUB, root, Roles::RELAY);
+    let second = shape.village.join("second", &ticket, &mut mem);
+    let loaded = path!(counted_load_charters, || shape.village.sync(second, HUB));
+    assert!(loaded.verified(), "{loaded:?}");
+    assert_eq!(shape.village.replicas[second].engine.charter().units().count(), units);
 }
 
 fn charter_reach(engine: &Engine) -> u8 {

@@ -2,8 +2,9 @@
 //!
 //! It does not: open a socket (the sessions are the real ones, frames are handed over in memory).
 
-use crate::shape::{BRANCH, Counts, DISTRICT, HUB, Shape};
+use crate::shape::{BRANCH, Counts, DISTRICT, HUB, Shape, mem};
 use crate::table::{Row, bytes, cpu, ms};
+use sampan_core::charter::Roles;
 use sampan_core::sync::{Env, Event, Session, SessionError};
 use sampan_core::testing::village::Village;
 use sampan_core::wire::frame::Frame;
@@ -170,5 +171,17 @@ pub fn run(counts: Counts) -> Result<(), String> {
             .value("time of both ends", format!("{:.2} ms", case.time.as_secs_f64() * 1e3))
             .print();
     }
+    let root = shape.village.root();
+    let ticket = shape.village.invite(HUB, root, Roles::RELAY);
+    let second = shape.village.join("second", &ticket, &mut mem);
+    let (began, before) = (Instant::now(), cpu());
+    let end = shape.village.sync(second, HUB);
+    if !end.verified() {
+        return Err(format!("the second relay: {end:?}"));
+    }
+    Row::new("a second relay of the city loads all charters, and a commit of each branch")
+        .value("CPU of both ends", ms(cpu() - before))
+        .value("time", ms(began.elapsed()))
+        .print();
     Ok(())
 }

@@ -2,8 +2,8 @@
 //!
 //! It does not: go through a session or a store (`session`).
 //!
-//! Invariants tried: folding never panics, in any order gives the same charter, and all its questions have an
-//! end; nobody holds a right that the root key did not begin.
+//! Invariants tried: folding never panics, in any order gives the same charter, also where one commit is added in place,
+//! and all its questions have an end; nobody holds a right that the root key did not begin.
 
 use super::draw::Draw;
 use sampan_core::charter::{Charter, Grant, Op, Roles};
@@ -39,6 +39,14 @@ pub fn check(bytes: &[u8]) {
     let folded = Charter::fold(test_org(), &commits);
     assert_eq!(Charter::fold(test_org(), commits.iter().rev().chain(&commits)), folded);
     questions(&folded);
+    // Each as the one that comes last: added in place it means the same, or it is left to a fold of all.
+    for (at, last) in commits.iter().enumerate() {
+        let others = commits.iter().enumerate().filter(|(i, _)| *i != at).map(|(_, c)| c);
+        let before = Charter::fold(test_org(), others);
+        let mut extended = before.clone();
+        let wanted = if extended.extend(last) { &folded } else { &before };
+        assert_eq!(&extended, wanted);
+    }
     let begun = commits.iter().filter(|c| c.header().device == key(0).1).any(|c| {
         let ops = c.payload().entries.iter().filter_map(|e| Op::decode(&e.payload).ok());
         ops.into_iter().any(|op| matches!(op, Op::Grant(_)))

@@ -55,6 +55,16 @@ pub struct Carrier<'a> {
     pub inside: &'a dyn Fn(&StandingCut) -> bool,
 }
 
+impl After {
+    pub(super) fn has_seen(&self, commit: &CommitId) -> bool {
+        self.seen.contains(commit)
+    }
+
+    pub(super) fn sees(&mut self, commit: CommitId) {
+        self.seen.insert(commit);
+    }
+}
+
 impl Charter {
     /// The cuts that bear on what a device wrote in a space of records: final ones, and those that took a
     /// collection which no right gives without a gap. Spaces that never leave their device are never cut; charters
