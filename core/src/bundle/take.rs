@@ -211,7 +211,8 @@ impl Taking {
             | Frame::ShortNodes(_)
             | Frame::ShortAcks(_)
             | Frame::Welcome(_)
-            | Frame::SameMark(_) => Err(TakeError::PeerOrder(frame.name())),
+            | Frame::SameMark(_)
+            | Frame::AcksLost => Err(TakeError::PeerOrder(frame.name())),
         }
     }
 
@@ -288,7 +289,8 @@ impl Taking {
             | Frame::ShortNodes(_)
             | Frame::ShortAcks(_)
             | Frame::Welcome(_)
-            | Frame::SameMark(_) => return Err(TakeError::PeerOrder(frame.name())),
+            | Frame::SameMark(_)
+            | Frame::AcksLost => return Err(TakeError::PeerOrder(frame.name())),
         }
         Ok(())
     }

@@ -394,6 +394,7 @@
 //! | 20 | ShortAcks | list of *short acknowledgements* |
 //! | 21 | Welcome | one record `[clock time, same bool, cursor (optional)]` |
 //! | 22 | SameMark | one record `[of uint, number uint, frames uint, answer bool, clock time (optional)]` |
+//! | 23 | AcksLost | none |
 //!
 //! Frames 12 to 18 and the cursor of a Hello belong to protocol 2; to a peer whose newest version is 1 they are never sent. *since* and *holds*
 //! are the first 16 bytes of H("met", organisation | lower device | upper device | charter digest | data digest) of when both ends

@@ -83,7 +83,10 @@ impl Session {
                     todo.remove(&leaf.unit);
                 }
                 match self.short_ack(env, &set) {
-                    Some(short) => self.out.registers(Frame::ShortAcks(vec![short])),
+                    Some(short) => {
+                        self.acks_short.extend(set.leaves.iter().map(|leaf| leaf.unit));
+                        self.out.registers(Frame::ShortAcks(vec![short]));
+                    }
                     None => self.out.registers(Frame::Acks(vec![set])),
                 }
             }
@@ -211,6 +214,7 @@ impl Session {
                 if let Some(own) = self.own_ack(env, unit, &set) {
                     self.out.registers(Frame::OwnAck(own));
                 } else if let Some(said) = self.short_ack(env, &set) {
+                    self.acks_short.insert(*unit);
                     short.push(said);
                 } else {
                     sets.push(set);

@@ -106,6 +106,7 @@ impl Session {
             Frame::Nodes(nodes) => self.peer_nodes.extend(nodes),
             Frame::ShortNodes(nodes) => self.peer_short_nodes.extend(nodes),
             Frame::ShortAcks(said) => self.take_short_acks(env, &said)?,
+            Frame::AcksLost => self.say_acks_whole(env)?,
             Frame::Announce(a) => {
                 self.progress.announce(&a);
                 self.events.push_back(Event::Announced(a));

@@ -78,6 +78,8 @@ pub struct Session {
     pub(super) news_at: u64,
     pub(super) registers: Registers,
     pub(super) acks_sent: BTreeMap<(UnitId, UnitId), u64>,
+    /// Units whose statements were said short, and not whole since.
+    pub(super) acks_short: BTreeSet<UnitId>,
     /// What the peer's opening said of the acknowledgements that it has.
     pub(super) peer_acks: Option<PeerAcks>,
     /// Acknowledgements up to here, in the engine's order, the peer is known to have.
@@ -157,6 +159,7 @@ impl Session {
             news_at: 0,
             registers: Registers::default(),
             acks_sent: BTreeMap::new(),
+            acks_short: BTreeSet::new(),
             peer_acks: None,
             acks_equal_at: 0,
             acks_nodes_sent: BTreeSet::new(),

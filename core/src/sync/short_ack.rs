@@ -4,21 +4,21 @@
 //! It does not: make or judge acknowledgements (`engine::acks`); what is rebuilt here is checked there, signature and
 //! all, like one that came whole.
 //!
-//! Invariants: sent only where the lower end's last word is that both hold the same; one that does not come out right is
-//! left out and counted, and found again by the next opening's digest.
+//! Invariants: sent only where the lower end's last word is that both hold the same. The lower may have gone on since: what
+//! does not come out right is left out and counted, and asked for once more (`AcksLost`), whole this time.
 
 use super::acks::all_units;
 use super::session::Session;
 use super::terms::{Env, Event, Role, SessionError};
 use crate::engine::told_epoch;
 use crate::id::{Digest, Flow, UnitId};
-use crate::limits::ACK_LEAVES_MAX;
+use crate::limits::{ACK_LEAVES_MAX, FRAME_SPACES_MAX};
 use crate::log::merkle;
 use crate::register::{Ack, Register, SignedRegister, ack_leaf, ack_root, names};
 use crate::scope::Side;
 use crate::time::Millis;
 use crate::wire;
-use crate::wire::frame::{AckLeaf, AckProof, AckSet, OtherRelay, PROTOCOL_SHORT, ShortAck, ShortWay};
+use crate::wire::frame::{AckLeaf, AckProof, AckSet, Frame, OtherRelay, PROTOCOL_SHORT, ShortAck, ShortWay};
 
 impl Session {
     /// The short form of a statement, where it can be rebuilt there.
@@ -66,7 +66,7 @@ impl Session {
             return Err(SessionError::PeerOrder("ShortAcks"));
         }
         let all = self.units_below(env);
-        let mut taken = false;
+        let (mut taken, mut lost) = (false, false);
         for short in said {
             let set = self.rebuilt_short(env, &all, short)?;
             let good = match set {
@@ -74,10 +74,29 @@ impl Session {
                 None => false,
             };
             taken |= good;
+            lost |= !good;
             self.stats.registers_refused += u64::from(!good);
+        }
+        if lost {
+            self.out.control(Frame::AcksLost);
         }
         if taken {
             self.events.push_back(Event::Acknowledged);
+        }
+        Ok(())
+    }
+
+    /// The upper end: says all that this session said short once more, as a peer can read it that has gone on since.
+    pub(super) fn say_acks_whole(&mut self, env: &mut Env<'_>) -> Result<(), SessionError> {
+        if self.role != Role::Upper {
+            return Err(SessionError::PeerOrder("AcksLost"));
+        }
+        let mut sets = Vec::new();
+        for unit in std::mem::take(&mut self.acks_short) {
+            sets.extend(env.engine.acks_for(env.store, &unit)?.into_iter().map(|(_, _, set)| set));
+        }
+        for chunk in sets.chunks(FRAME_SPACES_MAX) {
+            self.out.registers(Frame::Acks(chunk.to_vec()));
         }
         Ok(())
     }

@@ -514,6 +514,9 @@ pub enum Frame {
     /// End of a turn.
     #[n(22)]
     SameMark(#[n(0)] SameMark),
+    /// Short acknowledgements could not be read: say those of this session whole.
+    #[n(23)]
+    AcksLost,
 }
 
 /// What a device whose rights have ended is told.
@@ -587,6 +590,7 @@ impl Frame {
             | Frame::ShortNodes(_)
             | Frame::ShortAcks(_)
             | Frame::SameMark(_)
+            | Frame::AcksLost
             | Frame::Mark(_)
             | Frame::ShortMark(_)
             | Frame::Plain { .. } => false,
@@ -620,6 +624,7 @@ impl Frame {
             Frame::ShortAcks(_) => "ShortAcks",
             Frame::Welcome(_) => "Welcome",
             Frame::SameMark(_) => "SameMark",
+            Frame::AcksLost => "AcksLost",
         }
     }
 }

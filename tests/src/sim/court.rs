@@ -211,6 +211,7 @@ impl World {
             | Frame::ShortAcks(_)
             | Frame::Welcome(_)
             | Frame::SameMark(_)
+            | Frame::AcksLost
             | Frame::RegistersCursor(_)
             | Frame::Mark(_) => Vec::new(),
         };

@@ -423,7 +423,10 @@ impl Trial<'_> {
                 clock: d.byte().is_multiple_of(2).then(|| Millis(d.number())),
             }),
             19 => Frame::ShortNodes((0..d.below(4)).map(|_| self.short_node(d)).collect()),
-            20 => Frame::ShortAcks((0..d.below(4)).map(|_| self.short_ack(d)).collect()),
+            20 => match d.below(4) {
+                0 => Frame::AcksLost,
+                n => Frame::ShortAcks((0..n).map(|_| self.short_ack(d)).collect()),
+            },
             18 => Frame::RegistersCursor(self.cursor(d)),
             16 => Frame::ShortMark(ShortMark {
                 number: d.number(),
@@ -665,6 +668,7 @@ fn named(frame: &Frame, shared: &BTreeSet<UnitId>) -> Vec<UnitId> {
         | Frame::ShortAcks(_)
         | Frame::Welcome(_)
         | Frame::SameMark(_)
+        | Frame::AcksLost
         | Frame::RegistersCursor(_) => Vec::new(),
     }
 }

@@ -75,6 +75,7 @@ fn frames_by_variant() -> Vec<Named<Frame>> {
         Frame::ShortAcks(_) => 20,
         Frame::Welcome(_) => 21,
         Frame::SameMark(_) => 22,
+        Frame::AcksLost => 23,
         Frame::RegistersCursor(_) => 18,
     };
     let seen: BTreeSet<u8> = frames.iter().map(|(_, f, _)| number(f)).collect();

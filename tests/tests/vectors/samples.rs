@@ -560,6 +560,7 @@ pub fn frames() -> Vec<Named<Frame>> {
              other(device epoch) way(count index siblings))]))",
         ),
         ("frame_say_hello", Frame::SayHello, "frame(variant fields())"),
+        ("frame_acks_lost", Frame::AcksLost, "frame(variant fields())"),
         (
             "frame_short_mark",
             Frame::ShortMark(ShortMark { number: 2, frames: 7, holds: since, answer: true, clock: None }),
