@@ -26,9 +26,17 @@ struct Run<'g> {
     ids: Vec<CommitId>,
     /// What is not held yet.
     fresh: Vec<Commit>,
-    /// Which of those are of one group, and its pack where that holds exactly them.
-    parts: Vec<(SpaceId, Range<usize>, Option<&'g [u8]>)>,
+    parts: Vec<Part<'g>>,
     groups: usize,
+}
+
+/// Commits of one group.
+struct Part<'g> {
+    space: SpaceId,
+    /// Which of the fresh ones.
+    fresh: Range<usize>,
+    /// The group's pack, where that holds exactly them.
+    pack: Option<&'g [u8]>,
 }
 
 impl Engine {
@@ -80,8 +88,8 @@ impl Engine {
             }
         }
         let mut batch = Batch::at(now);
-        for (space, range, pack) in &run.parts {
-            let commits = run.fresh.get(range.clone()).unwrap_or_default();
+        for Part { space, fresh, pack } in &run.parts {
+            let commits = run.fresh.get(fresh.clone()).unwrap_or_default();
             let pack = pack.map(<[u8]>::to_vec).unwrap_or_else(|| {
                 let payloads: Vec<&Payload> = commits.iter().map(Commit::payload).collect();
                 pack::encode(&PackScope { org: self.org, space: *space }, &payloads, &*self.codec)
@@ -142,7 +150,7 @@ impl Engine {
         }
         let pack = (may_keep && fresh.len() == ids.len()).then_some(group.pack.as_slice());
         if !fresh.is_empty() {
-            run.parts.push((space, begin..begin + fresh.len(), pack));
+            run.parts.push(Part { space, fresh: begin..begin + fresh.len(), pack });
         }
         run.fresh.extend(fresh);
         run.ids.extend(ids);

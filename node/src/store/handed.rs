@@ -24,10 +24,12 @@ pub(crate) struct ToProject {
     pub(crate) key: CommitKey,
     /// The commit, verified.
     pub(crate) commit: Commit,
-    /// The record of each entry, in order, and whether that entry is all there is of it, and stands; `None` for what no
-    /// record lists.
-    pub(crate) records: Vec<Option<(RecordKey, bool)>>,
+    /// One for each entry, in order.
+    pub(crate) records: Vec<Listed>,
 }
+
+/// The record of an entry, and whether that entry is all there is of it, and stands; `None` for what no record lists.
+pub(crate) type Listed = Option<(RecordKey, bool)>;
 
 /// Positions of the records of a commit's entries; `None` for what no record lists.
 type Places = Vec<Option<i64>>;
@@ -148,7 +150,7 @@ impl SqliteStore {
     }
 
     /// The records at these positions, if they still are those of the entries.
-    fn as_placed(&self, commit: &Commit, places: &Places) -> Result<Option<Vec<Option<(RecordKey, bool)>>>, Fault> {
+    fn as_placed(&self, commit: &Commit, places: &Places) -> Result<Option<Vec<Listed>>, Fault> {
         let held = self.records_at(places)?;
         let mut out = Vec::with_capacity(places.len());
         let entries = &commit.payload().entries;
@@ -189,7 +191,7 @@ impl SqliteStore {
     }
 
     /// The records that list the entries of a commit.
-    fn as_listed(&self, key: i64, commit: &Commit) -> Result<Vec<Option<(RecordKey, bool)>>, Fault> {
+    fn as_listed(&self, key: i64, commit: &Commit) -> Result<Vec<Listed>, Fault> {
         let sql = "SELECT h.record, h.status, r.entries, r.damaged FROM records r JOIN hist h ON h.record = r.key
             WHERE r.id = ?1 AND h.at = ?2 AND h.place = ?3";
         let mut out = Vec::with_capacity(commit.payload().entries.len());

@@ -181,7 +181,7 @@ fn commits_leave_a_merged_pack_and_no_position_comes_back() {
     store.write(&batch).unwrap();
     let next: i64 = store.one("SELECT max(id) FROM packs", [], |r| Ok(r.get(0)?)).unwrap().unwrap();
     assert!(next > newest, "{next} after {newest}");
-    assert_eq!(store.commit(keys_of(&store, &[kept.clone()])[0]).unwrap(), kept);
+    assert_eq!(store.commit(keys_of(&store, std::slice::from_ref(&kept))[0]).unwrap(), kept);
 }
 
 #[test]

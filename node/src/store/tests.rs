@@ -308,7 +308,7 @@ fn a_log_is_what_is_left_of_it_and_goes_with_its_last_commit() {
 }
 
 /// What the projector is told of a store's first commits: position, commit, records.
-fn told(store: &SqliteStore) -> Vec<(CommitKey, Commit, Vec<Option<(RecordKey, bool)>>)> {
+fn told(store: &SqliteStore) -> Vec<(CommitKey, Commit, Vec<super::handed::Listed>)> {
     let all = store.to_project(CommitKey(0), 9).unwrap();
     all.into_iter().map(|p| (p.key, p.commit, p.records)).collect()
 }

@@ -82,14 +82,13 @@ fn row(what: &str, records: usize, commits: &[Commit]) {
         let (mut merged, mut made, mut steps) = (0, 0, 0);
         let began = Instant::now();
         let mut longest = 0.0f64;
-        while entries > 0 {
+        let mut more = entries > 0;
+        while more {
             let step_began = Instant::now();
             let step = store.merge_step_within(limits).expect("a store");
             longest = longest.max(step_began.elapsed().as_secs_f64() * 1e3);
             (merged, made, steps) = (merged + step.merged, made + step.made, steps + 1);
-            if !step.more {
-                break;
-            }
+            more = step.more;
         }
         let took = began.elapsed().as_secs_f64() * 1e3;
         let bytes = size(&mut store, &path);

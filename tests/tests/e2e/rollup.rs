@@ -221,13 +221,7 @@ fn figures_stand_at_every_level_with_who_is_missing_by_name() {
     sampan(&["set", &w.path("b2"), &chi, "status=candidate", "dues=2.5"]).ok();
     carry(&w, &["b2"]);
     for name in ["b2", "g1", "d1", "city"] {
-        let wanted = if name == "b2" {
-            "2.5"
-        } else if name == "g1" {
-            "13.5"
-        } else {
-            "13.5"
-        };
+        let wanted = if name == "b2" { "2.5" } else { "13.5" };
         until(&w, name, "dues", &[], &json!(wanted));
     }
     let dues = whole(&w, "city", "dues", &[]);

@@ -367,7 +367,7 @@ fn the_desk_merges_small_packs_when_it_is_quiet_and_when_it_ends() {
     let (city, _) = city(dir.path());
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let mut replica = Replica::open(Path::new(&city), &Settings::default()).unwrap();
-    let unit = *replica.units().iter().next().unwrap();
+    let unit = *replica.units().first().unwrap();
     let members = replica.schema().unwrap().collection("members").unwrap().clone();
     let add = |r: &mut Replica, n: usize| {
         let name = sampan_core::value::Value::Str(format!("Người {n}"));
