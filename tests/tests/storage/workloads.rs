@@ -549,13 +549,15 @@ fn malformed(book: &Book) {
 
 fn newer_schema(book: &Book) {
     let (mut s, _, branch) = Stage::three_levels(book);
-    let mut text = sampan_core::schema::builtin().source.replacen("version = 1", "version = 2", 1);
+    let known = sampan_core::schema::builtin();
+    let version = known.version + 1;
+    let mut text = known.source.replacen(&format!("version = {}", known.version), &format!("version = {version}"), 1);
     text.push_str(
         "\n[collection.members.field.blood_group]\nkind = \"string\"\nlabel = { vi = \"Nhóm máu\", en = \"Blood group\" }\n",
     );
     let (now, root) = (s.v.now, s.v.root());
     let r = &mut s.v.replicas[0];
-    r.engine.write_charter(&mut *r.store, &mut r.rng, root, &[Op::Schema { version: 2, text }], now).unwrap();
+    r.engine.write_charter(&mut *r.store, &mut r.rng, root, &[Op::Schema { version, text }], now).unwrap();
     s.sync(1, 0);
     s.sync(2, 1);
     let an = s.create(2, branch, &["full_name=An"]);

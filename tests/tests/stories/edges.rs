@@ -182,18 +182,21 @@ fn one_device_serves_two_units() {
 #[test]
 fn a_newer_schema_travels_and_an_older_replica_keeps_what_it_does_not_know() {
     let (mut v, _, branch) = three_levels(55);
-    let mut newer = sampan_core::schema::builtin().source.replacen("version = 1", "version = 2", 1);
+    let known = sampan_core::schema::builtin();
+    let version = known.version + 1;
+    let (from, to) = (format!("version = {}", known.version), format!("version = {version}"));
+    let mut newer = known.source.replacen(&from, &to, 1);
     newer.push_str("\n[collection.members.field.blood_group]\nkind = \"string\"\nlabel = { vi = \"Nhóm máu\", en = \"Blood group\" }\n");
     assert!(sampan_core::schema::parse(&newer).is_ok(), "{:?}", sampan_core::schema::parse(&newer));
     let now = v.now;
     let root = v.root();
     let r = &mut v.replicas[0];
-    r.engine.write_charter(&mut *r.store, &mut r.rng, root, &[Op::Schema { version: 2, text: newer }], now).unwrap();
+    r.engine.write_charter(&mut *r.store, &mut r.rng, root, &[Op::Schema { version, text: newer }], now).unwrap();
     ok(&v.sync(1, 0));
     // The district has the new schema, the branch not yet.
     let an = v.create(2, branch, "members", &["full_name=An"]);
     ok(&v.sync(2, 1));
-    assert_eq!(v.replicas[2].engine.schema().unwrap().version, 2);
+    assert_eq!(v.replicas[2].engine.schema().unwrap().version, version);
     v.set(2, "members", an, &["blood_group=O"]);
     ok(&v.sync(2, 1));
     ok(&v.sync(1, 0));

@@ -272,7 +272,7 @@ fn a_relay_that_went_back_to_columns_is_sent_columns_after_one_refusal() {
     ok(&v.sync(1, 0));
     edit(&mut v, "3");
     let met = session_with(&mut v, 1, 0, Old::Upper, PROTOCOL_COLUMNS);
-    assert_eq!(met.unread, Some("Commits"), "what goes unasked is as the relay was last heard of");
+    assert_eq!(met.unread, Some("Greeting"), "it opens as the relay was last heard of");
     both(&session_with(&mut v, 1, 0, Old::Upper, PROTOCOL_COLUMNS));
     assert_eq!(phone(&v, 0, ids[7]), Some(Value::Str("3".into())));
 }
