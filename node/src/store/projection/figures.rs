@@ -528,8 +528,8 @@ impl SqliteStore {
         // The rows tell of what was not written yet, too.
         self.figures.changes.take();
         self.conn.execute_batch("DELETE FROM _figures; DELETE FROM _figure_values; DELETE FROM _heard;")?;
-        self.put_cells(&self.counted_cells()?)?;
-        for ((unit, reach), at) in self.counted_heard()? {
+        self.put_cells(&self.cells_of()?)?;
+        for ((unit, reach), at) in self.heard_in()? {
             let sql = "INSERT INTO _heard VALUES (?1, ?2, ?3)";
             self.conn.prepare_cached(sql)?.execute((unit.0, reach, int(at.0)))?;
         }
@@ -537,7 +537,7 @@ impl SqliteStore {
     }
 
     /// What all rows come to.
-    fn counted_cells(&self) -> Result<Cells, Fault> {
+    fn cells_of(&self) -> Result<Cells, Fault> {
         let mut cells = Cells::new();
         for (id, measures) in &self.figures.by_collection {
             let Some(collection) = self.figures.collections.get(id) else { continue };
@@ -565,7 +565,7 @@ impl SqliteStore {
     }
 
     /// The newest commit of each space that travels up, of those that are projected.
-    fn counted_heard(&self) -> Result<BTreeMap<(UnitId, u8), Millis>, Fault> {
+    fn heard_in(&self) -> Result<BTreeMap<(UnitId, u8), Millis>, Fault> {
         let sql = "SELECT s.key, max(c.time) FROM commits c JOIN logs l ON l.id = c.log JOIN spaces s ON s.id = l.space
             WHERE c.key <= ?1 GROUP BY s.id";
         let through = int(self.projected_to().map_err(Fault)?.0);
@@ -586,7 +586,7 @@ impl SqliteStore {
             report.damaged.push(Damage { table, record: None, what: what.to_owned() });
         };
         let (mut figures, mut values) = (BTreeSet::new(), BTreeSet::new());
-        for ((unit, below, metric, key), cell) in self.counted_cells()?.iter().filter(|(_, c)| !c.is_empty()) {
+        for ((unit, below, metric, key), cell) in self.cells_of()?.iter().filter(|(_, c)| !c.is_empty()) {
             let place = format!("{unit} {} {metric} {} {}", u8::from(*below), key.period, dims_text(&key.by));
             figures.insert(format!("{place} {} {}", cell.n, cell.total));
             values.extend(cell.values.iter().map(|(v, n)| format!("{place} {v:?} {n}")));
@@ -607,7 +607,7 @@ impl SqliteStore {
         }
         let sql = "SELECT lower(hex(unit)) || ' ' || reach || ' ' || at FROM _heard";
         let kept: Vec<String> = self.all(sql, [], |r| Ok(r.get(0)?))?;
-        let heard = self.counted_heard()?.into_iter().map(|((u, reach), at)| format!("{u} {reach} {}", at.0));
+        let heard = self.heard_in()?.into_iter().map(|((u, reach), at)| format!("{u} {reach} {}", at.0));
         if kept.into_iter().collect::<BTreeSet<_>>() != heard.collect() {
             add("_heard", "when units were last heard of is not what their commits say");
         }
