@@ -7,6 +7,7 @@ mod backup;
 mod bad_input;
 mod bad_links;
 mod bundles;
+mod cooperative;
 mod copies;
 mod crash;
 mod cuts;
