@@ -18,8 +18,9 @@ use tokio::time::Instant;
 use super::error::ConnError;
 use super::receive::Receiver;
 use super::send::Sender;
-use super::stall::{STALL_AFTER, STALL_LOOK_EVERY, StallWatch};
+use super::stall::{LOAD_LOOK_EVERY, LoadWatch, STALL_AFTER, STALL_LOOK_EVERY, StallWatch};
 use super::tls;
+use super::transport::NUDGE_BYTES;
 
 /// Codes of [`Control::close`] that this layer uses; protocols above begin at
 /// [`FIRST_FREE`](code::FIRST_FREE).
@@ -184,17 +185,27 @@ fn peer_of(quic: &quinn::Connection) -> Option<DeviceId> {
     }
 }
 
-/// Closes a dialled connection that has stalled; ends with the connection.
+/// Nudges a load that stands still and closes a dialled connection that has stalled; ends with the connection.
 async fn watch_for_stall(quic: quinn::Connection, stalled: Arc<AtomicBool>) {
-    let mut watch = StallWatch::new(quic.stats().udp_rx.datagrams, Instant::now().into_std());
+    let (began, received) = (Instant::now().into_std(), quic.stats().udp_rx);
+    let mut watch = StallWatch::new(received.datagrams, began);
+    let mut load = LoadWatch::new(received.bytes, began);
     loop {
+        let wait = if load.is_load() { LOAD_LOOK_EVERY } else { STALL_LOOK_EVERY };
         tokio::select! {
             _ = quic.closed() => return,
-            () = tokio::time::sleep(STALL_LOOK_EVERY) => {
-                if watch.stalled(quic.stats().udp_rx.datagrams, Instant::now().into_std()) {
+            () = tokio::time::sleep(wait) => {
+                let (now, stats) = (Instant::now().into_std(), quic.stats());
+                if watch.stalled(stats.udp_rx.datagrams, now) {
                     stalled.store(true, Ordering::Release);
                     quic.close(VarInt::from_u32(code::STALLED), b"nothing heard");
                     return;
+                }
+                if load.stands(stats.udp_rx.bytes, stats.path.rtt, now)
+                    && let Some(most) = quic.max_datagram_size()
+                {
+                    // An older peer takes none; and what cannot be sent now is not worth keeping.
+                    let _ = quic.send_datagram(vec![0; most.min(NUDGE_BYTES)].into());
                 }
             }
         }

@@ -41,6 +41,10 @@ const CONNECTION_WINDOW_BYTES: u32 = STREAM_WINDOW_BYTES * PRIORITIES as u32;
 /// smaller, bulk in the buffer would keep an urgent frame out of it.
 const SEND_WINDOW_BYTES: u64 = 2 * CONNECTION_WINDOW_BYTES as u64;
 
+/// Bytes of a nudge, which says nothing: with it the other end may send three full packets to a port that it has not
+/// proven yet, its challenge among them. It is the one QUIC datagram that is ever sent, and nobody reads it.
+pub(super) const NUDGE_BYTES: usize = 1_100;
+
 /// Which end of the connection the configuration is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Side {
@@ -73,7 +77,7 @@ pub(super) fn config(side: Side, thin: bool) -> Arc<TransportConfig> {
         .stream_receive_window(VarInt::from_u32(STREAM_WINDOW_BYTES))
         .receive_window(VarInt::from_u32(CONNECTION_WINDOW_BYTES))
         .send_window(SEND_WINDOW_BYTES)
-        .datagram_receive_buffer_size(None)
+        .datagram_receive_buffer_size(Some(2 * NUDGE_BYTES))
         .mtu_discovery_config((!thin).then(MtuDiscoveryConfig::default));
     Arc::new(config)
 }
