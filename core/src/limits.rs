@@ -250,6 +250,11 @@ pub const QUOTA_DEVICES_MAX: usize = 32_768;
 pub const QUOTA_WAIT_S_MAX: u32 = 600;
 /// Bytes of frames of one link that wait at the desk of a replica: one frame of the greatest size, or many.
 pub const LINK_INPUT_BYTES_MAX: usize = 1 << 20;
+/// Bytes from which on a frame is read ahead of its turn: less is read as fast as it is handed over.
+pub const AHEAD_BYTES_MIN: usize = 1 << 10;
+/// Bytes of frames that lie read ahead at the desk: read, they take up to ten times as much, and a branch's machine has
+/// 64 MB for everything. It is some twenty full frames, and the desk works on one at a time.
+pub const AHEAD_BYTES_MAX: usize = 512 << 10;
 /// Bytes of frames of all links together that wait at the desk of a replica.
 pub const DESK_INPUT_BYTES_MAX: usize = 64 << 20;
 /// Bytes that a link may put into one group at the desk while others wait, unless its first frame has more.

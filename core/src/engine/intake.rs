@@ -235,7 +235,11 @@ impl Engine {
         shared: &dyn Fn(&Charter, &SpaceId) -> bool,
         now: Millis,
     ) -> Result<Intake, IntakeError> {
-        let heads = headers.iter().map(|h| h.verify(&self.org)).collect::<Result<Vec<_>, _>>()?;
+        let ready = if read.is_none() { self.take_ahead(headers, bytes) } else { None };
+        let heads = match &ready {
+            Some(commits) => commits.iter().map(|c| c.head().clone()).collect(),
+            None => headers.iter().map(|h| h.verify(&self.org)).collect::<Result<Vec<_>, _>>()?,
+        };
         let first = heads.first().ok_or(IntakeError::PeerGroup)?.header();
         let space = first.space;
         if heads.iter().any(|h| h.header().space != space) {
@@ -249,20 +253,22 @@ impl Engine {
         if known.iter().all(Option::is_some) {
             return Ok(Intake { ids, ..Intake::default() });
         }
-        let (payloads, may_keep) = match read {
-            Some(read) => read,
-            None => self.unpack(store, (space, first.device), &first.parents, bytes).map_err(|e| match e {
-                IntakeError::PeerPack(PackError::Earlier) => IntakeError::PeerEarlier(ids[0]),
-                e => e,
-            })?,
+        let (commits, may_keep) = match (ready, read) {
+            (Some(commits), _) => (commits, true),
+            (None, Some((payloads, may_keep))) => (joined(heads, payloads)?, may_keep),
+            (None, None) => {
+                let place = (space, first.device);
+                let read = self.unpack(store, place, &first.parents, bytes).map_err(|e| match e {
+                    IntakeError::PeerPack(PackError::Earlier) => IntakeError::PeerEarlier(ids[0]),
+                    e => e,
+                });
+                let (payloads, may_keep) = read?;
+                (joined(heads, payloads)?, may_keep)
+            }
         };
-        if payloads.len() != heads.len() {
-            return Err(IntakeError::PeerGroup);
-        }
-        let mut fresh = Vec::with_capacity(heads.len());
+        let mut fresh = Vec::with_capacity(commits.len());
         let mut seen = BTreeSet::new();
-        for ((head, payload), known) in heads.into_iter().zip(payloads).zip(&known) {
-            let commit = Commit::join_read(head, payload)?;
+        for (commit, known) in commits.into_iter().zip(&known) {
             check_kinds(&commit)?;
             if known.is_none() && seen.insert(commit.id()) {
                 self.check_holes(&commit)?;
@@ -638,6 +644,17 @@ impl Engine {
         }
         Ok(out)
     }
+}
+
+/// The commits of these headers and payloads.
+pub(super) fn joined(
+    heads: Vec<VerifiedHeader>,
+    payloads: Vec<(Payload, Rebuilt)>,
+) -> Result<Vec<Commit>, IntakeError> {
+    if payloads.len() != heads.len() {
+        return Err(IntakeError::PeerGroup);
+    }
+    Ok(heads.into_iter().zip(payloads).map(|(h, p)| Commit::join_read(h, p)).collect::<Result<_, _>>()?)
 }
 
 /// Charters hold operations, every other space changes and the holes that erasures leave: an entry of another kind has no record that it

@@ -7,6 +7,7 @@
 //! store gives the same engine. Whoever rolls a store back reloads the engine.
 
 mod acks;
+mod ahead;
 mod anew;
 mod authority;
 mod beacons;
@@ -31,6 +32,7 @@ mod waiting;
 mod ways;
 
 pub use acks::{Delivered, told_epoch};
+pub use ahead::{Ahead, AheadReader};
 pub use anew::{Fate, OwnBlocked};
 pub use authority::{InviteRequest, JoinFacts, TicketFate};
 pub use beacons::{BeaconTaken, SeenBeacon};
@@ -230,6 +232,8 @@ pub struct Engine {
     anew_due: bool,
     /// The newest commit that this cache has taken in.
     last: CommitKey,
+    /// What was read of the frame whose turn it is.
+    ahead: Ahead,
 }
 
 impl std::fmt::Debug for Engine {
@@ -272,6 +276,7 @@ impl Engine {
             poorer: BTreeSet::new(),
             anew_due: false,
             last: CommitKey(0),
+            ahead: Ahead::default(),
         };
         if store.meta(meta::NONCE)?.is_none() {
             let nonce = Nonce(random(rng));

@@ -7,7 +7,7 @@
 //! Taken one at a time, those that count only by a later one would lie in the quarantine until that came: in the end
 //! the same is held.
 
-use super::intake::{Intake, IntakeError, check_kinds};
+use super::intake::{Intake, IntakeError, check_kinds, joined};
 use super::{Engine, brief};
 use crate::charter::Charter;
 use crate::entropy::Entropy;
@@ -109,7 +109,7 @@ impl Engine {
 
     /// Adds a group to a run; false for one that has no place in it.
     fn add_to_run<'g>(
-        &self,
+        &mut self,
         store: &dyn Store,
         run: &mut Run<'g>,
         group: &'g Group,
@@ -119,7 +119,11 @@ impl Engine {
         if !is_charters(group) || brief::number(&group.headers)?.is_some() {
             return Ok(false);
         }
-        let heads = group.headers.iter().map(|h| h.verify(&self.org)).collect::<Result<Vec<_>, _>>()?;
+        let ready = self.take_ahead(&group.headers, &group.pack);
+        let heads = match &ready {
+            Some(commits) => commits.iter().map(|c| c.head().clone()).collect(),
+            None => group.headers.iter().map(|h| h.verify(&self.org)).collect::<Result<Vec<_>, _>>()?,
+        };
         let Some(first) = heads.first().map(|h| h.header()) else { return Ok(false) };
         let space = first.space;
         if heads.iter().any(|h| h.header().space != space) || !shared(&self.charter, &space) {
@@ -130,14 +134,16 @@ impl Engine {
         let begin = run.fresh.len();
         let (mut fresh, mut may_keep) = (Vec::new(), true);
         if known.iter().any(Option::is_none) {
-            let (payloads, kept) = self.unpack(store, (space, first.device), &first.parents, &group.pack)?;
-            if payloads.len() != heads.len() {
-                return Ok(false);
-            }
-            may_keep = kept;
+            let commits = match ready {
+                Some(commits) => commits,
+                None => {
+                    let (payloads, kept) = self.unpack(store, (space, first.device), &first.parents, &group.pack)?;
+                    may_keep = kept;
+                    joined(heads, payloads)?
+                }
+            };
             let mut seen: BTreeSet<CommitId> = BTreeSet::new();
-            for ((head, payload), known) in heads.into_iter().zip(payloads).zip(&known) {
-                let commit = Commit::join_read(head, payload)?;
+            for (commit, known) in commits.into_iter().zip(&known) {
                 check_kinds(&commit)?;
                 if known.is_none() && seen.insert(commit.id()) {
                     fresh.push(commit);

@@ -15,8 +15,9 @@ mod work;
 pub use table::{Table, TableInput, TableOutput};
 
 use crate::replica::Replica;
+use sampan_core::engine::{Ahead, AheadReader};
 use sampan_core::id::DeviceId;
-use sampan_core::limits::{DESK_INPUT_BYTES_MAX, LINK_INPUT_BYTES_MAX};
+use sampan_core::limits::{AHEAD_BYTES_MAX, DESK_INPUT_BYTES_MAX, LINK_INPUT_BYTES_MAX};
 use sampan_core::sync::{Event, Progress, Role, Stats};
 use sampan_core::time::Millis;
 use std::sync::Arc;
@@ -27,8 +28,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 /// all links'; a link that brings more waits itself, and QUIC's flow control holds its peer back.
 const INPUTS_MAX: usize = 1_024;
 
-/// A frame's room at the desk: of its link, and of all.
-type Room = (OwnedSemaphorePermit, OwnedSemaphorePermit);
+/// A frame's room at the desk: of its link, of all, and of what lies read ahead.
+type Room = (OwnedSemaphorePermit, OwnedSemaphorePermit, Option<OwnedSemaphorePermit>);
 
 /// One session's name at the desk.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -90,7 +91,7 @@ type Call = Box<dyn FnOnce(&mut Replica) + Send>;
 
 enum Input {
     Open { role: Role, peer: DeviceId, fallback: bool, reply: oneshot::Sender<Port> },
-    Frame { id: SessionId, lane: u8, bytes: Vec<u8>, room: Room },
+    Frame { id: SessionId, lane: u8, bytes: Vec<u8>, ahead: Option<Ahead>, room: Room },
     Link(SessionId, TableInput),
     Settle(SessionId, oneshot::Sender<()>),
     Call(Call),
@@ -104,6 +105,9 @@ pub struct Desk {
     inputs: mpsc::Sender<Input>,
     connected: watch::Receiver<Vec<DeviceId>>,
     room: Arc<Semaphore>,
+    reader: AheadReader,
+    /// Bytes of frames that may lie read ahead.
+    ahead: Arc<Semaphore>,
 }
 
 /// The desk's thread; dropping it without [`DeskThread::stop`] leaves the thread to end by itself.
@@ -127,9 +131,11 @@ impl Desk {
         let (inputs, receiver) = mpsc::channel(INPUTS_MAX);
         let (connected_in, connected) = watch::channel(Vec::new());
         let runtime = tokio::runtime::Handle::current();
+        let reader = replica.engine.ahead_reader();
         let handle = std::thread::spawn(move || work::Work::new(replica, receiver, connected_in, runtime).run());
         let room = Arc::new(Semaphore::new(DESK_INPUT_BYTES_MAX));
-        (Self { inputs: inputs.clone(), connected, room }, DeskThread { handle, inputs })
+        let ahead = Arc::new(Semaphore::new(AHEAD_BYTES_MAX));
+        (Self { inputs: inputs.clone(), connected, room, reader, ahead }, DeskThread { handle, inputs })
     }
 
     /// Opens a session; `None` when the desk has stopped.
@@ -139,13 +145,17 @@ impl Desk {
         port.await.ok()
     }
 
-    /// Hands over a frame; waits while too much of this link, or of all, waits at the desk already.
+    /// Hands over a frame; waits while too much of this link, or of all, waits at the desk already. What can be read
+    /// and checked of it without the store is, here, beside the desk's thread.
     pub async fn frame(&self, port: &Port, lane: u8, bytes: Vec<u8>) -> bool {
         // Frames are bounded by the transport; one larger than the room takes all of it.
         let size = u32::try_from(bytes.len().min(LINK_INPUT_BYTES_MAX)).unwrap_or(u32::MAX);
         let Ok(own) = port.room.clone().acquire_many_owned(size).await else { return false };
         let Ok(all) = self.room.clone().acquire_many_owned(size).await else { return false };
-        self.inputs.send(Input::Frame { id: port.id, lane, bytes, room: (own, all) }).await.is_ok()
+        let read = self.ahead.clone().try_acquire_many_owned(size).ok();
+        let ahead = read.as_ref().and_then(|_| self.reader.read(&bytes));
+        let room = (own, all, read.filter(|_| ahead.is_some()));
+        self.inputs.send(Input::Frame { id: port.id, lane, bytes, ahead, room }).await.is_ok()
     }
 
     /// Waits until everything that this link handed over before has been taken.

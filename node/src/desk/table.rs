@@ -10,7 +10,7 @@ use super::quota::{Over, QuotaRates, Quotas};
 use super::{SessionEnd, SessionId, SessionState};
 use crate::replica::{META_LAST_ERROR, Replica};
 use sampan_core::canary::{self, Canary};
-use sampan_core::engine::{SealLimits, meta};
+use sampan_core::engine::{Ahead, SealLimits, meta};
 use sampan_core::id::{DeviceId, UnitId};
 use sampan_core::register::Heartbeat;
 use sampan_core::store::{Batch, Store, StoreError};
@@ -47,6 +47,8 @@ pub enum TableInput {
         lane: u8,
         /// Its bytes.
         bytes: Vec<u8>,
+        /// What was read of it before its turn, by this replica's reader.
+        ahead: Option<Ahead>,
     },
     /// The transport took a frame of this lane.
     Sent {
@@ -218,11 +220,13 @@ impl Table {
                         sessions.insert(id, open);
                         touched.insert(id);
                     }
-                    TableInput::Frame { id, lane, bytes } => {
+                    TableInput::Frame { id, lane, bytes, ahead } => {
                         if let Some(open) = sessions.get_mut(&id).filter(|o| !o.closed) {
                             touched.insert(id);
                             let before = open.session.stats().commits_shown;
+                            env.engine.read_ahead(ahead);
                             let taken = open.session.receive(&mut env, lane, &bytes);
+                            env.engine.read_ahead(None);
                             end_session(open, taken)?;
                             let commits = open.session.stats().commits_shown - before;
                             if open.session.role() == Role::Upper {

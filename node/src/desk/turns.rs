@@ -191,7 +191,7 @@ mod tests {
     use sampan_core::sync::Role;
 
     fn frame(id: u64, size: usize) -> Waiting {
-        Waiting::Table(TableInput::Frame { id: SessionId(id), lane: 3, bytes: vec![0; size] }, None)
+        Waiting::Table(TableInput::Frame { id: SessionId(id), lane: 3, bytes: vec![0; size], ahead: None }, None)
     }
 
     fn open(turns: &mut Turns, id: u64) {

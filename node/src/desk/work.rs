@@ -181,8 +181,8 @@ impl Work {
                 let first = Waiting::Table(TableInput::Open { id, role, peer, fallback }, None);
                 self.turns.open(id, peer, role == Role::Upper, first);
             }
-            Input::Frame { id, lane, bytes, room } => {
-                self.turns.put(id, Waiting::Table(TableInput::Frame { id, lane, bytes }, Some(room)));
+            Input::Frame { id, lane, bytes, ahead, room } => {
+                self.turns.put(id, Waiting::Table(TableInput::Frame { id, lane, bytes, ahead }, Some(room)));
             }
             Input::Link(id, input) => self.turns.put(id, Waiting::Table(input, None)),
             Input::Settle(id, reply) => self.turns.put(id, Waiting::Settle(reply)),

@@ -86,7 +86,7 @@ fn talk(lower: &mut Place, upper: &mut Place, number: u64) -> SessionState {
                 match output {
                     TableOutput::Frame { lane, bytes, .. } => {
                         next[at].push(TableInput::Sent { id, lane });
-                        next[1 - at].push(TableInput::Frame { id, lane, bytes });
+                        next[1 - at].push(TableInput::Frame { id, lane, bytes, ahead: None });
                     }
                     TableOutput::Close { .. } => closed = true,
                     TableOutput::State { state: s, .. } if at == 0 => state = s,

@@ -2,6 +2,7 @@
 //!
 //! They do not: open a socket or wait for a clock.
 
+mod ahead;
 mod anew;
 mod authority;
 mod beacons;
