@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 /// A path on which nothing arrived for this long is given up: one ping and its probes.
 pub(super) const STALL_AFTER: Duration = Duration::from_secs(25);
 
-/// How often to look: a load of a few seconds must be noticed while it lasts.
-pub(super) const STALL_LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How often to look: a load of a few seconds must be noticed while it lasts, and a machine may dial thousands.
+pub(super) const STALL_LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// What came in since the last nudge, in bytes, makes silence look like a load that was cut off rather than like
 /// an end that has nothing to say. A nudge costs a fourteenth of it.

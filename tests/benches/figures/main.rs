@@ -167,6 +167,7 @@ async fn branch_rows(n: usize, wanted: &dyn Fn(&str) -> bool) {
     // After `nothing`: each new device is news of the charter.
     if wanted("first") {
         first(&mut org, n, runs, &changes, zstd, inserts).await;
+        session(&pc).await;
     }
     if wanted("monday") {
         let (a, b) = pair.as_mut().expect("made above");
