@@ -156,7 +156,7 @@ impl Replica {
     }
 
     /// The metrics of a question, with the unit asked about.
-    fn asked(&self, query: &FigureQuery) -> Result<(UnitId, Vec<Metric>), RollupError> {
+    pub(super) fn asked(&self, query: &FigureQuery) -> Result<(UnitId, Vec<Metric>), RollupError> {
         let schema = self.schema().ok_or(ReplicaError::NoSchema)?;
         let charter = self.engine.charter();
         let unit = self.figure_unit(query.unit)?;
