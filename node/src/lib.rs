@@ -23,5 +23,6 @@ pub mod net;
 pub mod observe;
 pub mod recovery;
 pub mod replica;
+pub mod report;
 pub mod stamp;
 pub mod store;

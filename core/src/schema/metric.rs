@@ -35,6 +35,7 @@ impl Reader<'_> {
         overs: &mut Vec<Divides>,
     ) -> Option<Metric> {
         self.check_id("metric", id, &s);
+        let label = self.label(&mut s, id);
         let of = self.needed(&mut s, "of");
         let op = self.needed(&mut s, "op");
         let filter = s.string("where", self.problems);
@@ -79,6 +80,7 @@ impl Reader<'_> {
         let over_of = over.as_ref().and_then(|o| self.over(o, &path, collection, overs));
         let metric = Metric {
             id: id.to_owned(),
+            label,
             of: of.value.to_owned(),
             op: self.metric_op(&op, &path, collection)?,
             filter: filter.map(|f| f.value.to_owned()).unwrap_or_default(),

@@ -16,6 +16,7 @@ pub mod metric;
 pub mod number;
 pub mod parse;
 pub mod show;
+pub mod target;
 pub mod types;
 pub mod value;
 
@@ -25,6 +26,7 @@ pub use evolve::evolve;
 pub use expr::{Expr, ExprError, Op, Operand, Term};
 pub use parse::{kind_name, parse};
 pub use show::{display, title, to_cell, to_json};
+pub use target::{ByHand, TargetRule};
 pub use types::{Choice, Collection, Field, Label, Lang, Metric, MetricOp, Over, Schema};
 pub use value::{ValueError, check, from_json, parse_cell, parse_value, required_missing};
 

@@ -18,8 +18,8 @@ use toml::de::DeTable;
 ///
 /// The format is TOML: one `[schema]` (name, version, levels), then `[collection.ID]` (label, flow,
 /// reach, title, search, match, unique, identity, reply_to, addressed), `[collection.ID.field.ID]` (kind,
-/// label, required, max, scale, choices, to, hidden) and `[metric.ID]` (of, op, where, by, period,
-/// reach). `op` is `count`, `sum:FIELD`, `min:FIELD` or `max:FIELD`. `reach` is `root` or the name
+/// label, required, max, scale, choices, to, hidden) and `[metric.ID]` (label, of, op, where, by,
+/// period, reach). `op` is `count`, `sum:FIELD`, `min:FIELD` or `max:FIELD`. `reach` is `root` or the name
 /// of a level and defaults to `root`. A missing label shows the id, a missing title the first
 /// field; `of` may stand for a ref's `to`.
 ///
@@ -135,6 +135,7 @@ impl Reader<'_> {
             }
         }
         let contact = root.table("contact", self.problems).and_then(|s| self.contact(s, &collections));
+        let target = root.table("target", self.problems).and_then(|s| self.target(s, &collections, &metrics));
         root.close(self.problems);
         let calendar = calendar.unwrap_or_default();
         Schema {
@@ -146,6 +147,7 @@ impl Reader<'_> {
             calendar,
             dues,
             contact,
+            target,
             source: text.to_owned(),
         }
     }

@@ -474,3 +474,79 @@ fn a_metric_that_cannot_be_kept_is_refused_with_its_line() {
     let schema = parse(&near).unwrap();
     assert_eq!((schema.metrics["m"].expected, schema.metrics["m"].on.clone()), (2, None));
 }
+
+/// A schema with targets, measured by a metric or by hand.
+const TARGETS: &str = r#"
+[schema]
+name = "coop"
+version = 1
+levels = ["union", "coop"]
+[collection.plans]
+flow = "down"
+addressed = "to"
+[collection.plans.field.name]
+kind = "string"
+[collection.plans.field.goal]
+kind = "int"
+[collection.plans.field.to]
+kind = "set"
+[collection.plans.field.part]
+kind = "ref"
+to = "plans"
+[collection.words]
+flow = "up"
+[collection.words.field.plan]
+kind = "ref"
+to = "plans"
+[collection.words.field.n]
+kind = "int"
+[metric.said]
+of = "words"
+op = "sum:n"
+by = ["plan"]
+[metric.most]
+of = "words"
+op = "max:n"
+by = ["plan"]
+[target]
+of = "plans"
+value = "goal"
+period = "name"
+measured_by = "name"
+part_of = "part"
+by_hand = "said"
+"#;
+
+#[test]
+fn a_metric_has_a_label_and_targets_a_rule() {
+    let schema = builtin();
+    let words: Vec<(&str, &str)> =
+        schema.metrics.values().map(|m| (m.label.vi.as_str(), m.label.en.as_str())).collect();
+    assert!(words.iter().all(|(vi, en)| vi != en && !vi.is_empty()), "{words:?}");
+    assert_eq!(schema.metrics["admissions"].label.vi, "Kết nạp đảng viên");
+    let rule = schema.target.unwrap();
+    assert_eq!((rule.of.as_str(), rule.value.as_str()), ("targets", "value"));
+    let by_hand = rule.by_hand.unwrap();
+    assert_eq!((by_hand.metric.as_str(), by_hand.target, by_hand.period), ("results_reported", 0, Some(1)));
+    let small = parse(TARGETS).unwrap();
+    assert_eq!(small.metrics["said"].label.en, "said", "the id stands where no label is said");
+    assert_eq!(small.target.unwrap().part_of.as_deref(), Some("part"));
+}
+
+#[test]
+fn a_target_that_nothing_could_measure_is_refused_with_its_line() {
+    for (from, to, wanted) in [
+        ("of = \"plans\"\nvalue", "of = \"words\"\nvalue", "targets are handed down to units"),
+        ("of = \"plans\"\nvalue", "of = \"plasn\"\nvalue", "'of' names 'plasn', which is no collection"),
+        ("value = \"goal\"", "value = \"name\"", "'value' names 'name', a string"),
+        ("value = \"goal\"\n", "", "'value' is missing"),
+        ("by_hand = \"said\"", "by_hand = \"most\"", "'by_hand' must name a metric that counts or sums"),
+        ("by_hand = \"said\"", "by_hand = \"siad\"", "'by_hand' must name a metric"),
+        ("part_of = \"part\"", "part_of = \"goal\"", "'part_of' names 'goal'"),
+        ("part_of", "parts_of", "unknown key 'parts_of'"),
+    ] {
+        assert!(TARGETS.contains(from), "the test's own text: {from}");
+        let found = problems(&TARGETS.replacen(from, to, 1));
+        assert!(found.iter().any(|p| p.contains(wanted)), "wanted {wanted}\nfound {found:#?}");
+    }
+}

@@ -4,6 +4,7 @@
 
 use super::contact::ContactRule;
 use super::due::{CalendarRule, DueRule};
+use super::target::TargetRule;
 use crate::fold::fold;
 use crate::id::{Flow, SpaceId, UnitId};
 use crate::suggest::nearest;
@@ -160,6 +161,8 @@ pub enum Over {
 pub struct Metric {
     /// Its name.
     pub id: String,
+    /// What people read; the name unless it is said.
+    pub label: Label,
     /// The collection it looks at.
     pub of: String,
     /// How it combines.
@@ -217,6 +220,8 @@ pub struct Schema {
     pub dues: BTreeMap<String, DueRule>,
     /// Whom to call about a unit.
     pub contact: Option<ContactRule>,
+    /// Where targets stand, and what measures them.
+    pub target: Option<TargetRule>,
     /// The file it was parsed from, as published in the charter.
     pub source: String,
 }

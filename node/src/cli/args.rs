@@ -85,6 +85,10 @@ pub enum RecordCommand {
     Due(DueArgs),
     /// Who has answered a record, and who has not.
     Replies(RepliesArgs),
+    /// Targets and how much of them is reached.
+    Targets(TargetsArgs),
+    /// One page to look at.
+    Report(ReportArgs),
 }
 
 /// Commands that look after a replica.
@@ -541,6 +545,43 @@ pub struct RepliesArgs {
     /// Only those who have not.
     #[arg(id = "unanswered", long = "missing")]
     pub missing: bool,
+}
+
+/// `targets`; its unit is the `--unit` of every command.
+#[derive(Debug, Clone, Args)]
+pub struct TargetsArgs {
+    /// The folder.
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+    /// One metric.
+    #[arg(id = "target_metric", long = "metric", value_name = "METRIC")]
+    pub metric: Option<String>,
+    /// One period.
+    #[arg(id = "target_period", long = "period", value_name = "PERIOD")]
+    pub period: Option<String>,
+    /// The units one level down, too.
+    #[arg(id = "target_by_unit", long = "by-unit")]
+    pub by_unit: bool,
+}
+
+/// Days without a word after which a report names a unit as silent when none are given, as `silent` does.
+const REPORT_SILENT_DAYS: u32 = 7;
+
+/// `report`; its unit is the `--unit` of every command.
+#[derive(Debug, Clone, Args)]
+pub struct ReportArgs {
+    /// The folder.
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+    /// The file to write.
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    /// As of the end of a period.
+    #[arg(id = "report_period", long = "period", value_name = "PERIOD")]
+    pub period: Option<String>,
+    /// For how many days a unit is silent.
+    #[arg(id = "report_days", long = "days", value_name = "N", default_value_t = REPORT_SILENT_DAYS)]
+    pub days: u32,
 }
 
 /// `export`.

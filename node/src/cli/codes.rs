@@ -77,6 +77,7 @@ codes! {
     CSV_BAD_ROWS "csv_bad_rows" BadInput "Rows were refused; nothing was imported.";
     XLSX "xlsx" BadInput "xlsx files are not read by this version.";
     EXPORT_KIND "export_kind" BadInput "No export has this file ending.";
+    REPORT_KIND "report_kind" BadInput "No report has this file ending.";
     FILE_UNWRITABLE "file_unwritable" Failed "A file that was named cannot be written.";
     FILE_UNREADABLE "file_unreadable" BadInput "A file that was named cannot be read.";
 

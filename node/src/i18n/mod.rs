@@ -15,6 +15,7 @@ mod help;
 mod number;
 mod records;
 mod relay;
+mod report;
 mod rest;
 mod words;
 

@@ -15,6 +15,7 @@ mod project;
 mod query;
 mod repair;
 mod status;
+pub mod targets;
 mod verify;
 
 pub use answers::Answers;
@@ -25,6 +26,7 @@ pub use query::{ConflictRow, HistoryField, HistoryStep, RecordView, Shown};
 pub use repair::Repaired;
 pub(crate) use status::unsent;
 pub use status::{BeaconRow, DeliveredRow, META_LAST_ERROR, StatusReport, WayRow};
+pub use targets::{TargetOver, TargetProblem, TargetQuery, TargetRow};
 
 use crate::codec::ZstdCodec;
 use crate::config::{Config, ConfigError, ConfigFile, RelayEntry, ReplicaTable, Settings};

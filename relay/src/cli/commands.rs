@@ -15,7 +15,7 @@ use crate::admin::{
 };
 use sampan_core::charter::{Charter, CutKind, Roles};
 use sampan_core::id::UnitId;
-use sampan_node::cli::args::{DirArgs, TicketArgs, UpkeepCommand};
+use sampan_node::cli::args::{DirArgs, RecordCommand, TicketArgs, UpkeepCommand};
 use sampan_node::cli::commands::join::{after_join, join_with, read_ticket, ticket_line};
 use sampan_node::cli::convert::{IntoCli, list_of};
 use sampan_node::cli::{App, CliError, ExitCode, codes, commands as node};
@@ -40,6 +40,7 @@ pub fn dispatch(command: &Command, app: &mut App) -> Result<ExitCode, CliError> 
         Command::Narrow(a) => narrow_grant(a, app),
         Command::Quarantine(a) => super::quarantine::quarantine(a, app),
         Command::Silent(a) => super::silent::silent(a, app),
+        Command::Record(RecordCommand::Report(a)) => super::report::report(a, app),
         Command::Record(command) => node::record(command, app),
         Command::Upkeep(UpkeepCommand::Status(a)) => status::status(a, app),
         Command::Upkeep(command) => node::upkeep(command, app),

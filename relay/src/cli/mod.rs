@@ -8,6 +8,7 @@ pub mod args;
 mod commands;
 mod link;
 mod quarantine;
+mod report;
 mod root;
 mod silent;
 mod status;

@@ -26,6 +26,7 @@ mod links;
 mod one_pc;
 mod readme;
 mod recovery;
+mod report;
 mod rollup;
 mod silent;
 mod taken;

@@ -20,9 +20,11 @@ mod list;
 mod passphrase;
 mod recovery;
 mod replies;
+pub mod report;
 mod rollup;
 mod show;
 pub mod status;
+mod targets;
 #[cfg(test)]
 mod tests;
 mod unique;
@@ -63,6 +65,9 @@ pub fn record(command: &RecordCommand, app: &mut App) -> Result<ExitCode, CliErr
         RecordCommand::Export(args) => list::export(args, app),
         RecordCommand::Due(args) => due::due(args, app),
         RecordCommand::Replies(args) => replies::replies(args, app),
+        RecordCommand::Targets(args) => targets::targets(args, app),
+        // Who is silent only a relay knows.
+        RecordCommand::Report(args) => report::report(args, app, &mut |_, _, _, _| Ok(None)),
     }
 }
 

@@ -11,6 +11,7 @@ use crate::cli::convert::{did_you_mean, list_of};
 use crate::cli::exit::{CliError, ExitCode};
 use crate::cli::{App, codes};
 use crate::replica::{FigureQuery, FigureRow, Replica, RollupError};
+use crate::report::words;
 use crate::stamp::rfc3339;
 use sampan_core::id::UnitId;
 use sampan_core::rollup::{Corrected, Scalar};
@@ -123,12 +124,13 @@ fn table(app: &mut App, replica: &Replica, rows: &[FigureRow]) -> Result<(), Cli
     for row in rows {
         let name = common::unit_name(replica, &row.unit);
         let name = if row.below { name } else { app.t("rollup.own", &[("unit", &name)]) };
-        let metric = format!("{}{}", row.metric, dims(app, replica, row));
+        let metric = format!("{}{}", label(app, replica, &row.metric), dims(app, replica, row));
         let value = if row.value.is_empty() { none.clone() } else { row.value.clone() };
         let mut line = vec![name, metric, row.period.clone(), value];
         if ratios {
             line.push(match (&row.over, &row.ratio) {
-                (Some((over, value)), Some(r)) => {
+                (Some((_, value)), Some(r)) => {
+                    let over = over_label(app, replica, row);
                     let values = [
                         ("percent", r.percent.as_str()),
                         ("over", over.as_str()),
@@ -136,7 +138,7 @@ fn table(app: &mut App, replica: &Replica, rows: &[FigureRow]) -> Result<(), Cli
                     ];
                     app.t(if r.above { "rollup.above" } else { "rollup.of" }, &values)
                 }
-                (Some((over, _)), None) => app.t("rollup.no_over", &[("over", over)]),
+                (Some(_), None) => app.t("rollup.no_over", &[("over", &over_label(app, replica, row))]),
                 (None, _) => String::new(),
             });
         }
@@ -152,15 +154,16 @@ fn table(app: &mut App, replica: &Replica, rows: &[FigureRow]) -> Result<(), Cli
     for row in rows {
         let unit = common::unit_name(replica, &row.unit);
         if row.too_large {
-            app.say("rollup.too_large", &[("unit", &unit), ("metric", &row.metric)]);
+            app.say("rollup.too_large", &[("unit", &unit), ("metric", &label(app, replica, &row.metric))]);
         }
         for c in row.corrected.iter().filter(|c| c.by.len() == row.by.len() && row.by.values().eq(c.by.iter())) {
             let by = if c.by.is_empty() { String::new() } else { format!(" [{}]", c.by.join(", ")) };
             let author: String = c.author.to_string().chars().take(DEVICE_SHOWN).collect();
             let (of, at) = (common::unit_name(replica, &c.unit), rfc3339(c.at));
+            let metric = label(app, replica, &row.metric);
             let values = [
                 ("unit", unit.as_str()),
-                ("metric", row.metric.as_str()),
+                ("metric", metric.as_str()),
                 ("period", c.period.as_str()),
                 ("by", by.as_str()),
                 ("old", c.old.as_str()),
@@ -174,6 +177,17 @@ fn table(app: &mut App, replica: &Replica, rows: &[FigureRow]) -> Result<(), Cli
         }
     }
     Ok(())
+}
+
+/// What people call a metric.
+fn label(app: &App, replica: &Replica, metric: &str) -> String {
+    replica.schema().map_or_else(|| metric.to_owned(), |s| words::metric(s, metric, app.lang))
+}
+
+/// What people call what a row is divided by.
+fn over_label(app: &App, replica: &Replica, row: &FigureRow) -> String {
+    let label = replica.schema().and_then(|s| words::over(s, s.metrics.get(&row.metric)?, app.lang));
+    label.unwrap_or_default()
 }
 
 /// The dimensions of a row, as people call them.
@@ -222,7 +236,7 @@ fn missing(replica: &mut Replica, query: &FigureQuery, app: &mut App) -> Result<
         .into_iter()
         .map(|r| {
             let heard = r.heard.map_or_else(|| never.clone(), rfc3339);
-            vec![path(&r.unit), r.metric, r.period, rfc3339(r.since), heard]
+            vec![path(&r.unit), label(app, replica, &r.metric), r.period, rfc3339(r.since), heard]
         })
         .collect();
     app.out.table(&headings, &cells)?;
@@ -245,10 +259,11 @@ fn check(replica: &mut Replica, args: &RollupArgs, app: &mut App) -> Result<Exit
         for d in &differences {
             let unit = common::unit_name(replica, &d.unit);
             let unit = if d.below { unit } else { app.t("rollup.own", &[("unit", &unit)]) };
+            let metric = label(app, replica, &d.metric);
             let by = if d.key.by.is_empty() { String::new() } else { format!(" [{}]", d.key.by.join(", ")) };
             let values = [
                 ("unit", unit.as_str()),
-                ("metric", d.metric.as_str()),
+                ("metric", metric.as_str()),
                 ("period", d.key.period.as_str()),
                 ("by", by.as_str()),
                 ("kept", d.kept.as_str()),
@@ -291,12 +306,12 @@ fn close(
         table(app, replica, &rows)?;
     }
     let name = common::unit_name(replica, &unit);
-    app.say("rollup.closed_done", &[("metric", metric), ("period", period), ("unit", &name)]);
+    app.say("rollup.closed_done", &[("metric", &label(app, replica, metric)), ("period", period), ("unit", &name)]);
     Ok(ExitCode::Done)
 }
 
 /// Why a question has no answer, in words.
-fn refused(app: &App, replica: &Replica, error: RollupError) -> CliError {
+pub(super) fn refused(app: &App, replica: &Replica, error: RollupError) -> CliError {
     match error {
         RollupError::Replica(e) => {
             Err::<(), _>(e).or_cli(app).err().unwrap_or_else(|| app.error(&codes::INTERNAL, &[]))

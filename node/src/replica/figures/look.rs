@@ -1,0 +1,172 @@
+//! The figures of a unit and of all below, from the best source for each part of the tree.
+//!
+//! It does not: make rows of them.
+//!
+//! Invariants: a unit counts once, whichever way its figure came.
+
+use super::{Look, Part};
+use sampan_core::id::{Flow, UnitId};
+use sampan_core::register::Register;
+use sampan_core::rollup::{Key, OVER, Report, Said, names};
+use sampan_core::schema::{Metric, MetricOp, Over};
+use sampan_core::store::StoreError;
+use sampan_core::time::Millis;
+use std::collections::BTreeMap;
+
+impl Look<'_> {
+    pub(super) fn children(&self, unit: &UnitId) -> Vec<UnitId> {
+        self.charter.unit(unit).map(|u| u.children.iter().copied().collect()).unwrap_or_default()
+    }
+
+    pub(super) fn level(&self, unit: &UnitId) -> u8 {
+        self.charter.level(unit, &self.schema.levels)
+    }
+
+    /// Whether the records of a unit and of all below are held here.
+    fn holds_below(&self, unit: &UnitId) -> bool {
+        let c = self.collection;
+        let covers = |of: &UnitId| of == unit || self.charter.is_below(unit, of);
+        c.flow == Flow::Up && self.side.subtrees().any(|of| covers(of) && self.level(of) >= c.reach)
+    }
+
+    /// Whether the records of the unit itself are held here.
+    fn holds_own(&self, unit: &UnitId) -> bool {
+        self.side.units.contains(unit) || self.side.subtrees().any(|u| u == unit) || self.holds_below(unit)
+    }
+
+    pub(super) fn expected(&self, unit: &UnitId) -> bool {
+        self.level(unit) == self.metric.expected
+    }
+
+    /// What is kept here of a unit.
+    pub(super) fn kept(&self, unit: &UnitId, below: bool) -> Result<Part, StoreError> {
+        let (store, id, op) = (&self.replica.store, &self.metric.id, &self.metric.op);
+        let mut part = Part { figures: store.figures(unit, below, id, op)?, ..Part::default() };
+        if let Some(Over::Field(f)) = &self.metric.over {
+            let sum = MetricOp::Sum(f.clone());
+            part.over = store.figures(unit, below, &format!("{id}{OVER}"), &sum)?;
+        }
+        if matches!(op, MetricOp::Distinct(_)) {
+            part.distinct = store.distinct(unit, below, id)?;
+        }
+        if below {
+            part.corrected = store.corrections(unit, id)?;
+        }
+        Ok(part)
+    }
+
+    /// When a unit whose records are held here was last heard of.
+    fn heard_of(&self, unit: &UnitId) -> Option<Millis> {
+        if self.side.units.contains(unit) || self.side.relay_units.contains(unit) {
+            return Some(self.now);
+        }
+        let space = self.collection.space(*unit);
+        let held = self.replica.engine.holdings().tips(&space).is_some();
+        let digest = self.replica.short_digest(&space);
+        let reports = self.registers.reports.get(unit).into_iter().flatten();
+        // A report that speaks of what is not here claims nothing yet.
+        let all_here = |r: &Report| match r.spaces.iter().find(|s| s.reach == space.reach) {
+            Some(said) => held && said.digest == digest,
+            None => !held,
+        };
+        let reported = reports.filter(|(_, r)| all_here(r)).map(|(at, _)| *at).max();
+        reported.max(self.heard.get(unit).copied())
+    }
+
+    /// The figures of a unit alone.
+    pub(super) fn own(&self, unit: &UnitId) -> Result<Part, StoreError> {
+        let mut part = Part::default();
+        let mut heard = None;
+        if self.holds_own(unit) {
+            part = self.kept(unit, false)?;
+            heard = self.heard_of(unit);
+        } else {
+            for (register, said) in self.said_by(unit, names::FIGURE) {
+                part.take(self.metric, said);
+                if !said.too_large {
+                    heard = heard.max(Some(register.time));
+                }
+            }
+        }
+        if self.expected(unit) {
+            part.units.insert(*unit, heard);
+        }
+        Ok(part)
+    }
+
+    fn said_by(&self, unit: &UnitId, prefix: &str) -> impl Iterator<Item = &(Register, Said)> {
+        let from = (*unit, format!("{prefix}{}/", self.metric.id));
+        let until = (*unit, format!("{prefix}{}0", self.metric.id));
+        self.registers.by.range(from..until).map(|(_, said)| said)
+    }
+
+    /// The figures of a unit and of all below it.
+    pub(super) fn below(&self, unit: &UnitId) -> Result<Part, StoreError> {
+        if self.holds_below(unit) {
+            let mut part = self.kept(unit, true)?;
+            let mut open = vec![*unit];
+            while let Some(u) = open.pop() {
+                if self.expected(&u) {
+                    part.units.insert(u, self.heard_of(&u));
+                }
+                open.extend(self.children(&u));
+            }
+            return Ok(part);
+        }
+        let mut part = self.own(unit)?;
+        for child in self.children(unit) {
+            let mut sums = self.said_by(&child, names::SUM).peekable();
+            if sums.peek().is_none() {
+                part.merge(self.metric, self.below(&child)?);
+                continue;
+            }
+            let mut heard: BTreeMap<UnitId, Millis> = BTreeMap::new();
+            for (_, said) in sums {
+                part.take(self.metric, said);
+                for u in &said.units {
+                    heard.entry(u.unit).and_modify(|at| *at = (*at).max(u.at)).or_insert(u.at);
+                }
+            }
+            let mut open = vec![child];
+            while let Some(u) = open.pop() {
+                if self.expected(&u) {
+                    part.units.insert(u, heard.get(&u).copied());
+                }
+                open.extend(self.children(&u));
+            }
+        }
+        Ok(part)
+    }
+}
+
+impl Part {
+    /// Takes in what was said by somebody else.
+    pub(super) fn take(&mut self, metric: &Metric, said: &Said) {
+        self.from_figures = true;
+        self.too_large |= said.too_large;
+        self.corrected.extend(said.corrected.iter().cloned());
+        for f in &said.figures {
+            let over = f.by.last().is_some_and(|d| d == OVER) && f.by.len() > metric.by.len();
+            let by = if over { f.by[..f.by.len() - 1].to_vec() } else { f.by.clone() };
+            let key = Key { period: f.period.clone(), by };
+            let to = if over { &mut self.over } else { &mut self.figures };
+            // What does not add up is refused when the schema is read; there is nothing to do here.
+            let op = if over { MetricOp::Count } else { metric.op.clone() };
+            let _ = to.entry(key).or_default().merge(&op, &f.figure());
+        }
+    }
+
+    /// Takes in another part, of other units.
+    pub(super) fn merge(&mut self, metric: &Metric, other: Self) {
+        for (key, f) in other.figures {
+            let _ = self.figures.entry(key).or_default().merge(&metric.op, &f);
+        }
+        for (key, f) in other.over {
+            let _ = self.over.entry(key).or_default().merge(&MetricOp::Count, &f);
+        }
+        self.units.extend(other.units);
+        self.corrected.extend(other.corrected);
+        self.from_figures |= other.from_figures;
+        self.too_large |= other.too_large;
+    }
+}
