@@ -124,6 +124,8 @@ pub const FILE_RUNS_MAX: usize = 64;
 pub const FILES_WANTED_MAX: usize = 4_096;
 /// How long a file is kept that no record names any more, in milliseconds: a week, in which an edit is taken back.
 pub const FILE_UNNAMED_MS: u64 = 7 * 86_400_000;
+/// Bytes of files in one bundle, the smallest first: with the records a quarter of what a stick can hold.
+pub const BUNDLE_FILES_BYTES_MAX: u64 = 1 << 30;
 /// Bytes in the name of a file, as file systems allow.
 pub const FILE_NAME_BYTES_MAX: usize = 255;
 /// Days, or working days, that a rule of what is due may add: some eleven years.

@@ -52,9 +52,6 @@ pub trait Shelf {
     /// Grows whenever a file is named, asked for, becomes whole or goes: who looked at this number saw it all.
     fn version(&self) -> u64;
 
-    /// Grows with every chunk that comes.
-    fn chunks_version(&self) -> u64;
-
     /// Whether the names follow from everything that is stored.
     ///
     /// # Errors
@@ -73,6 +70,12 @@ pub trait Shelf {
     /// [`StoreError`].
     fn untold(&self, peer: &DeviceId) -> Result<Vec<Shelved>, StoreError>;
 
+    /// Files that are whole and that a record names.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn whole(&self) -> Result<Vec<Shelved>, StoreError>;
+
     /// What is known of a file; `None` where no record names it.
     ///
     /// # Errors
@@ -83,7 +86,7 @@ pub trait Shelf {
     ///
     /// # Errors
     /// [`StoreError`].
-    fn missing(&self, key: &FileKey, limit: usize) -> Result<Vec<FileRun>, StoreError>;
+    fn missing_chunks(&self, key: &FileKey, limit: usize) -> Result<Vec<FileRun>, StoreError>;
 
     /// The hashes of the chunks, one after the other.
     ///

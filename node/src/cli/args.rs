@@ -85,6 +85,10 @@ pub enum RecordCommand {
     Due(DueArgs),
     /// Who has answered a record, and who has not.
     Replies(RepliesArgs),
+    /// Keep a file with a record.
+    Attach(AttachArgs),
+    /// A record's file, to the disk.
+    Fetch(FetchArgs),
 }
 
 /// Commands that look after a replica.
@@ -541,6 +545,40 @@ pub struct RepliesArgs {
     /// Only those who have not.
     #[arg(id = "unanswered", long = "missing")]
     pub missing: bool,
+}
+
+/// `attach`.
+#[derive(Debug, Clone, Args)]
+pub struct AttachArgs {
+    /// The folder.
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+    /// The record.
+    #[arg(value_name = "RECORD")]
+    pub record: String,
+    /// The field.
+    #[arg(value_name = "FIELD")]
+    pub field: String,
+    /// The file.
+    #[arg(value_name = "FILE")]
+    pub attached: PathBuf,
+}
+
+/// `fetch`.
+#[derive(Debug, Clone, Args)]
+pub struct FetchArgs {
+    /// The folder.
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+    /// The record.
+    #[arg(value_name = "RECORD")]
+    pub record: String,
+    /// The field.
+    #[arg(value_name = "FIELD")]
+    pub field: String,
+    /// Where to.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
 }
 
 /// `export`.

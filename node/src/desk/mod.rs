@@ -17,7 +17,7 @@ pub use table::{Table, TableInput, TableOutput};
 use crate::replica::Replica;
 use sampan_core::id::DeviceId;
 use sampan_core::limits::{DESK_INPUT_BYTES_MAX, LINK_INPUT_BYTES_MAX};
-use sampan_core::sync::{Event, Progress, Role, Stats};
+use sampan_core::sync::{Event, FileTalk, Progress, Role, Stats};
 use sampan_core::time::Millis;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -50,6 +50,10 @@ pub struct SessionState {
     pub verified_at: Option<Millis>,
     /// Nothing to send, nothing awaited, nothing unsealed.
     pub settled: bool,
+    /// How the talk about files stands.
+    pub files: FileTalk,
+    /// Whether everything that came was looked at for the files that it names.
+    pub names_known: bool,
     /// What it waits for, in words; empty for nothing.
     pub waits_for: String,
     /// Counts.

@@ -302,6 +302,7 @@ impl SqliteStore {
             // Positions of packs are given again after a rollback: what was decoded may be another.
             self.cache.borrow_mut().clear();
             self.handed.borrow_mut().clear();
+            self.files_may_have_changed();
             // Fails only where SQLite has undone it already, which is what is wanted.
             let _ = self.conn.execute_batch(undo);
         }

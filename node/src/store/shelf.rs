@@ -6,14 +6,14 @@
 //! Invariants: `files.held` counts the chunks that are here, and `whole` says that none is missing; every name comes
 //! from a row that was projected, in its transaction; a file that goes takes its chunks along in the same transaction.
 
-use super::SqliteStore;
+use super::{SqliteStore, projection};
 use super::error::{Fault, damaged};
 use super::rows::{self, int, uint};
 use rusqlite::Row;
 use sampan_core::file::{FileRef, Manifest, chunks_of};
 use sampan_core::id::{DeviceId, Digest, SpaceId};
 use sampan_core::limits::{FILE_ALONE_BYTES, FILES_ALONE_BYTES_MAX, FILES_WANTED_MAX};
-use sampan_core::schema::Collection;
+use sampan_core::schema::{Collection, Schema};
 use sampan_core::shelf::{FileKey, FileRun, Shelf, Shelved};
 use sampan_core::store::{RecordKey, StoreError};
 use sampan_core::time::Millis;
@@ -29,7 +29,6 @@ const COLLECT_A_STEP: usize = 64;
 #[derive(Debug, Default)]
 pub(super) struct Shelves {
     version: Cell<u64>,
-    chunks: Cell<u64>,
     wanted: RefCell<Option<(u64, Arc<[Shelved]>)>>,
 }
 
@@ -52,7 +51,6 @@ impl SqliteStore {
     /// Another process wrote: it may have been a file.
     pub(super) fn files_may_have_changed(&self) {
         self.bump();
-        self.shelves.chunks.set(self.shelves.chunks.get() + 1);
     }
 
     fn file_id(&self, key: &FileKey) -> Result<Option<i64>, Fault> {
@@ -283,7 +281,6 @@ impl SqliteStore {
         let Some(file) = self.file_id(key)? else { return Ok(false) };
         let sql = "INSERT INTO file_chunks VALUES (?1, ?2) ON CONFLICT DO NOTHING";
         let new = self.conn.prepare_cached(sql)?.execute(((file << 32) | i64::from(index), bytes))?;
-        self.shelves.chunks.set(self.shelves.chunks.get() + 1);
         let sql = "UPDATE files SET held = held + ?2, whole = (held + ?2 >= ?3 AND hashes IS NOT NULL) WHERE id = ?1
             RETURNING whole";
         let whole = self.one(sql, (file, new as i64, chunks_of(key.size)), |r| Ok(r.get(0)?))?;
@@ -292,43 +289,6 @@ impl SqliteStore {
             self.bump();
         }
         Ok(whole)
-    }
-
-    /// Removes the chunks that are not those of their hashes, so that they are fetched again; how many. Files whose list
-    /// of hashes is damaged lose all.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub fn drop_damaged_chunks(&mut self) -> Result<u64, StoreError> {
-        let keys = self.files()?;
-        self.group(|s| {
-            let mut gone = 0;
-            for key in keys {
-                let Some(file) = s.file_id(&key)? else { continue };
-                let hashes = s.hashes(&key)?;
-                let name = FileRef { address: key.address, size: key.size, name: String::new() };
-                match hashes.map(|h| Manifest::read(&name, &h)) {
-                    None => continue,
-                    Some(Err(_)) => {
-                        s.drop_chunks(file)?;
-                        s.execute("UPDATE files SET held = 0, whole = 0, hashes = NULL WHERE id = ?1", [file])?;
-                        gone += 1;
-                    }
-                    Some(Ok(manifest)) => {
-                        for index in 0..manifest.chunks() {
-                            let Some(bytes) = s.chunk(&key, index)? else { continue };
-                            if manifest.check(index, &bytes).is_err() {
-                                s.execute("DELETE FROM file_chunks WHERE id = ?1", [(file << 32) | i64::from(index)])?;
-                                s.execute("UPDATE files SET held = held - 1, whole = 0 WHERE id = ?1", [file])?;
-                                gone += 1;
-                            }
-                        }
-                    }
-                }
-            }
-            s.bump();
-            Ok(gone)
-        })
     }
 }
 
@@ -362,10 +322,6 @@ impl Shelf for SqliteStore {
         self.shelves.version.get()
     }
 
-    fn chunks_version(&self) -> u64 {
-        self.shelves.chunks.get()
-    }
-
     fn settled(&self) -> Result<bool, StoreError> {
         Ok(self.projected_to()? >= self.read_last_commit()? && self.dirty(1)?.is_empty())
     }
@@ -383,13 +339,19 @@ impl Shelf for SqliteStore {
         Ok(rows.into_iter().map(|row| self.shelved(row)).collect::<Result<_, _>>()?)
     }
 
+    fn whole(&self) -> Result<Vec<Shelved>, StoreError> {
+        let sql = format!("SELECT {COLUMNS} FROM files f WHERE whole = 1 AND unnamed IS NULL ORDER BY size, id LIMIT ?1");
+        let rows = self.all(&sql, [FILES_WANTED_MAX as i64], found)?;
+        Ok(rows.into_iter().map(|row| self.shelved(row)).collect::<Result<_, _>>()?)
+    }
+
     fn find(&self, key: &FileKey) -> Result<Option<Shelved>, StoreError> {
         let sql = format!("SELECT {COLUMNS} FROM files f WHERE address = ?1 AND size = ?2 AND unnamed IS NULL");
         let row = self.one(&sql, (key.address.0, int(key.size)), found)?;
         Ok(row.map(|row| self.shelved(row)).transpose()?)
     }
 
-    fn missing(&self, key: &FileKey, limit: usize) -> Result<Vec<FileRun>, StoreError> {
+    fn missing_chunks(&self, key: &FileKey, limit: usize) -> Result<Vec<FileRun>, StoreError> {
         Ok(self.read_missing_chunks(key, limit)?)
     }
 
@@ -449,9 +411,17 @@ impl SqliteStore {
     }
 
     /// Puts the rows that name a file into the queue again, after an upgrade from a version that knew no files.
-    pub(super) fn queue_file_rows(&self, table: &str, field: &str) -> Result<(), Fault> {
-        let sql = format!("INSERT OR IGNORE INTO dirty SELECT _record FROM {table} WHERE {field} IS NOT NULL");
-        self.conn.execute(&sql, [])?;
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn queue_file_rows(&mut self, schema: &Schema) -> Result<(), StoreError> {
+        for collection in schema.collections.values() {
+            for field in collection.fields.iter().filter(|f| f.kind == Kind::File) {
+                let (table, field) = projection::table_and_column(&collection.id, &field.id);
+                let sql = format!("INSERT OR IGNORE INTO dirty SELECT _record FROM {table} WHERE {field} IS NOT NULL");
+                self.execute(&sql, [])?;
+            }
+        }
         Ok(())
     }
 

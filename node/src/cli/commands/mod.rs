@@ -14,6 +14,7 @@ mod due;
 mod edit;
 mod encrypt;
 mod erase;
+mod file;
 pub mod join;
 pub mod link;
 mod list;
@@ -63,6 +64,8 @@ pub fn record(command: &RecordCommand, app: &mut App) -> Result<ExitCode, CliErr
         RecordCommand::Export(args) => list::export(args, app),
         RecordCommand::Due(args) => due::due(args, app),
         RecordCommand::Replies(args) => replies::replies(args, app),
+        RecordCommand::Attach(args) => file::attach(args, app),
+        RecordCommand::Fetch(args) => file::fetch(args, app),
     }
 }
 

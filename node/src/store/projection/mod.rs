@@ -216,6 +216,11 @@ struct Traces {
     words: String,
 }
 
+/// A collection's table and a field's column, as SQL names them.
+pub(super) fn table_and_column(collection: &str, field: &str) -> (String, String) {
+    (tables::table(collection), quoted(field))
+}
+
 /// A name in SQL.
 fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
