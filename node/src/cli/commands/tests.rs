@@ -1,5 +1,6 @@
 //! Tests of the commands on a replica in a throw-away folder, without a process.
 
+mod exchange;
 mod files;
 
 use super::join::{AfterJoin, join_with};

@@ -9,7 +9,7 @@ use sampan_core::shelf::{FileKey, FileRun, Shelf as _};
 use sampan_core::time::Millis;
 
 /// Bytes of a scan: no two chunks alike.
-fn scan(len: usize) -> Vec<u8> {
+pub(super) fn scan(len: usize) -> Vec<u8> {
     (0..len).map(|i| (i / FILE_CHUNK_BYTES * 31 + i * 7) as u8).collect()
 }
 
@@ -70,7 +70,7 @@ fn what_cannot_be_attached_or_fetched_is_told_and_changes_nothing() {
         (vec!["set", d, &id, "scan=a.pdf"], "file_form", 2),
     ] {
         let e = refused(&parts);
-        assert_eq!((e.code, e.exit.code()), (code, exit), "{parts:?}: {e:?}");
+        assert_eq!((e.code, e.exit as u8), (code, exit), "{parts:?}: {e:?}");
         assert!(!e.message.is_empty() && !e.hint.is_empty(), "{e:?}");
     }
     assert_eq!(json(&["show", d, &id])["scan"], Json::Null);
@@ -147,7 +147,7 @@ fn what_nothing_names_goes_after_its_time_and_not_before() {
     let d = d.as_str();
     let (id, other) = (directive(d), directive(d));
     let path = dir.path().join("a.pdf");
-    let mut attach = |id: &str, len: usize| {
+    let attach = |id: &str, len: usize| {
         std::fs::write(&path, scan(len)).unwrap();
         done(&["attach", d, id, "scan", path.to_str().unwrap()]);
     };
