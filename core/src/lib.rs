@@ -30,6 +30,7 @@ pub mod register;
 pub mod rollup;
 pub mod schema;
 pub mod scope;
+pub mod shelf;
 pub mod store;
 pub mod suggest;
 pub mod sync;

@@ -108,6 +108,24 @@ pub const COUNTER_ABS_MAX: u64 = 1 << 53;
 pub const FILE_BYTES_MAX: u64 = 256 << 20;
 /// Bytes in a chunk of a file: two seconds at 64 kbit/s, so that a link that is cut every ten seconds completes some.
 pub const FILE_CHUNK_BYTES: usize = 16 << 10;
+/// Bytes below which a file comes by itself, with the record that names it: a page or two, scanned; four minutes at
+/// 32 kbit/s. The rest comes when somebody asks for it.
+pub const FILE_ALONE_BYTES: u64 = 1_000_000;
+/// Bytes of files in one store beyond which nothing comes by itself any more: of a small disk the files of a unit are
+/// never the greater part.
+pub const FILES_ALONE_BYTES_MAX: u64 = 16 << 30;
+/// Files that a session asks its peer for at a time: their lists of chunks are held in memory, half a megabyte at most.
+pub const FILES_ASKED_MAX: usize = 8;
+/// Files that a session gives its peer at a time, and that one frame of a session can name.
+pub const FILES_NAMED_MAX: usize = 64;
+/// Runs of missing chunks that a file is asked for by at a time; a file that came in order has one.
+pub const FILE_RUNS_MAX: usize = 64;
+/// Files that are to come that a session looks at: those beyond wait until some of these have come.
+pub const FILES_WANTED_MAX: usize = 4_096;
+/// How long a file is kept that no record names any more, in milliseconds: a week, in which an edit is taken back.
+pub const FILE_UNNAMED_MS: u64 = 7 * 86_400_000;
+/// Bytes of files in one bundle, the smallest first: with the records a quarter of what a stick can hold.
+pub const BUNDLE_FILES_BYTES_MAX: u64 = 1 << 30;
 /// Bytes in the name of a file, as file systems allow.
 pub const FILE_NAME_BYTES_MAX: usize = 255;
 /// Days, or working days, that a rule of what is due may add: some eleven years.

@@ -13,6 +13,7 @@ use crate::frontier::{ShortId, SpaceTips};
 use crate::id::{ActorId, ChangeHash, CommitId, DeviceId, Digest, LogId, Nonce, RecordId, SpaceId, StoreEpoch, UnitId};
 use crate::log::{BirthOf, Commit, EntryKind, EntryPayload, VerifiedHeader};
 use crate::register::SignedRegister;
+use crate::shelf::Shelf;
 use crate::time::Millis;
 use crate::wire::frame::{AckLeaf, Group};
 use std::collections::{BTreeMap, BTreeSet};
@@ -475,4 +476,14 @@ pub trait Store {
     /// # Errors
     /// [`StoreError`]; nothing was changed.
     fn write(&mut self, batch: &Batch) -> Result<(), StoreError>;
+
+    /// The files that records name, where this store keeps any.
+    fn shelf(&self) -> Option<&dyn Shelf> {
+        None
+    }
+
+    /// The same, to put some there.
+    fn shelf_mut(&mut self) -> Option<&mut dyn Shelf> {
+        None
+    }
 }

@@ -102,6 +102,8 @@ pub struct Created {
     pub tickets: usize,
     /// Commits and entries in it.
     pub totals: Announce,
+    /// Files in it.
+    pub files: u64,
 }
 
 /// A bundle that was taken in.
@@ -166,7 +168,7 @@ pub fn create(
             return Err(e.into());
         }
     };
-    let totals = parcel.totals;
+    let (totals, files) = (parcel.totals, parcel.files);
     let receivers: Vec<BoxKey> = plan.receivers.iter().map(|r| r.box_key).collect();
     let address = Address { org: engine.org(), created: now, down: plan.down, unit: plan.unit, receivers: &receivers };
     let mut draft = Draft::create(file)?;
@@ -196,6 +198,7 @@ pub fn create(
         devices,
         tickets: plan.receivers.iter().filter(|r| r.ticket).count(),
         totals,
+        files,
     })
 }
 

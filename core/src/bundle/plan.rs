@@ -10,18 +10,23 @@ use super::keys::BoxKey;
 use super::{Held, held_by};
 use crate::charter::{Charter, Right, Roles};
 use crate::engine::Engine;
+use crate::file::chunks_of;
 use crate::frontier::SpaceTips;
 use crate::id::{DeviceId, Flow, LogId, SpaceId, UnitId};
 use crate::limits::{
-    ACK_LEAVES_MAX, BUNDLE_RECEIVERS_MAX, FRAME_BYTES_MAX, FRAME_ENTRIES_MAX, FRAME_PAYLOAD_BYTES_MAX,
+    ACK_LEAVES_MAX, BUNDLE_FILES_BYTES_MAX, BUNDLE_RECEIVERS_MAX, FILES_NAMED_MAX, FRAME_BYTES_MAX, FRAME_ENTRIES_MAX, FRAME_PAYLOAD_BYTES_MAX,
     FRAME_SPACES_MAX, TURN_REGISTERS_MAX,
 };
 use crate::scope::{Shared, Side};
+use crate::shelf::{FileKey, Shelved};
 use crate::store::{CommitKey, CommitRow, Store, StoreError};
 use crate::sync::{Env, Role, door, registers};
 use crate::time::Millis;
 use crate::wire;
-use crate::wire::frame::{Announce, Frame, Hello, Mark, PROTOCOL, PROTOCOL_COLUMNS, ScopeDigests, SpaceFrontier};
+use crate::wire::frame::{
+    Announce, FileSaid, FileWord, Frame, Hello, Mark, PROTOCOL, PROTOCOL_COLUMNS, PROTOCOL_FILES, ScopeDigests,
+    SpaceFrontier,
+};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Whom a person means.
@@ -121,7 +126,7 @@ impl Plan {
             Some(s) if same => s.digests(env.engine.charter(), env.engine.holdings()),
             Some(_) | None => ScopeDigests::default(),
         };
-        let mut out = Parcel { pieces: VecDeque::new(), totals: Announce::default() };
+        let mut out = Parcel { pieces: VecDeque::new(), totals: Announce::default(), files: 0 };
         out.frame(Frame::Hello(Box::new(self.hello(env, digests)?)));
         let listed: Vec<SpaceFrontier> =
             spaces.iter().filter_map(|s| env.engine.holdings().tips(s).map(|t| SpaceFrontier::of(*s, t))).collect();
@@ -143,9 +148,54 @@ impl Plan {
         if self.down {
             self.acks(env, &me, &mut out)?;
         }
+        self.files(env, &spaces, whole, &mut out)?;
         let frames = out.pieces.len() as u64;
         out.frame(Frame::Mark(Mark { number: 1, frames, digests, answer: false, clock: env.now }));
         Ok(out)
+    }
+
+    /// Files that records in these spaces name: those that a receiver was not known to have, the smallest first, and
+    /// word of all that are here.
+    fn files(
+        &self,
+        env: &Env<'_>,
+        spaces: &BTreeSet<SpaceId>,
+        whole: bool,
+        out: &mut Parcel,
+    ) -> Result<(), StoreError> {
+        let Some(shelf) = env.store.shelf() else { return Ok(()) };
+        let mut lacking: BTreeSet<(u64, FileKey)> = BTreeSet::new();
+        let goes = |file: &Shelved| file.spaces.iter().any(|s| spaces.contains(s));
+        for receiver in &self.receivers {
+            let files = if whole { shelf.whole()? } else { shelf.untold(&receiver.key)? };
+            lacking.extend(files.into_iter().filter(goes).map(|f| (f.key.size, f.key)));
+        }
+        let held: Vec<FileSaid> = shelf
+            .whole()?
+            .into_iter()
+            .filter(goes)
+            .map(|f| FileSaid { key: f.key, word: FileWord::Held })
+            .collect();
+        for some in held.chunks(FILES_NAMED_MAX) {
+            out.frame(Frame::FileAnswer(some.to_vec()));
+        }
+        let mut bytes = 0_u64;
+        for (size, key) in lacking {
+            bytes = bytes.saturating_add(size);
+            if bytes > BUNDLE_FILES_BYTES_MAX {
+                break;
+            }
+            out.files += 1;
+            out.pieces.push_back(Piece::Hashes(key));
+            out.pieces.extend((0..chunks_of(size)).map(|index| Piece::Chunk(key, index)));
+        }
+        if out.files > 0
+            && let Some(Piece::Frame(Frame::Hello(hello))) = out.pieces.front_mut()
+        {
+            // An older version is told that it needs a newer one, instead of finding frames that it cannot read.
+            hello.version_min = PROTOCOL_FILES;
+        }
+        Ok(())
     }
 
     fn hello(&self, env: &mut Env<'_>, digests: ScopeDigests) -> Result<Hello, StoreError> {
@@ -443,12 +493,22 @@ pub struct Parcel {
     pieces: VecDeque<Piece>,
     /// Commits, entries and bytes of packs in it.
     pub totals: Announce,
+    /// Files in it.
+    pub files: u64,
 }
 
+/// What one frame is made of, when it is asked for.
 #[derive(Debug)]
 enum Piece {
     Frame(Frame),
     Commits(Vec<(SpaceId, Vec<CommitKey>)>),
+    Hashes(FileKey),
+    Chunk(FileKey, u32),
+}
+
+/// A file went while the bundle was written.
+fn gone(key: &FileKey) -> StoreError {
+    StoreError::Io(format!("the file {} went while the bundle was made; make it again", key.address))
 }
 
 impl Parcel {
@@ -490,6 +550,14 @@ impl Parcel {
         match self.pieces.pop_front() {
             None => Ok(None),
             Some(Piece::Frame(frame)) => Ok(Some(frame)),
+            Some(Piece::Hashes(key)) => {
+                let hashes = store.shelf().map(|s| s.hashes(&key)).transpose()?.flatten();
+                Ok(Some(Frame::FileHashes { key, hashes: hashes.ok_or_else(|| gone(&key))? }))
+            }
+            Some(Piece::Chunk(key, index)) => {
+                let bytes = store.shelf().map(|s| s.chunk(&key, index)).transpose()?.flatten();
+                Ok(Some(Frame::FileChunk { key, index, bytes: bytes.ok_or_else(|| gone(&key))? }))
+            }
             Some(Piece::Commits(runs)) => {
                 let mut groups = Vec::new();
                 for (space, keys) in runs {

@@ -12,16 +12,19 @@ use super::format::Header;
 use super::{Held, held_by};
 use crate::charter::Charter;
 use crate::engine::{Engine, IntakeError, meta};
+use crate::file::{FileError, Manifest};
 use crate::id::{CommitId, DeviceId, Flow, SpaceId};
 use crate::limits::BUNDLE_HELD_LOGS_MAX;
 use crate::register::{RegisterError, SignedRegister};
 use crate::scope::{Shared, Side};
+use crate::shelf::FileKey;
 use crate::store::{Batch, Store, StoreError};
 use crate::sync::door::{self, Door};
+use crate::sync::files::nameless;
 use crate::sync::{Env, Role, registers};
 use crate::time::Millis;
 use crate::wire::frame::{
-    Announce, Frame, Group, Hello, Mark, PROTOCOL, PROTOCOL_MIN, RefuseCode, ScopeDigests, SpaceFrontier,
+    Announce, FileSaid, FileWord, Frame, Group, Hello, Mark, PROTOCOL, PROTOCOL_MIN, RefuseCode, ScopeDigests, SpaceFrontier,
 };
 use crate::wire::{self, WireError};
 use std::collections::BTreeSet;
@@ -67,6 +70,9 @@ pub enum TakeError {
     /// Its registers.
     #[error("it holds {0}")]
     PeerRegister(#[from] RegisterError),
+    /// A file's chunk that is not what its address says.
+    #[error("it holds a file that was altered: {0}")]
+    PeerFile(FileError),
     /// More than may be kept of it.
     #[error("it is over the limit {0}")]
     Limit(&'static str),
@@ -110,6 +116,8 @@ pub struct Taken {
     pub equal: Option<bool>,
     /// How often a twin of this device was found.
     pub twins: u64,
+    /// Files that it brought whole.
+    pub files: u64,
     /// Why its sender's rights ended: then only what it wrote itself was taken, as a deposit.
     pub deposit: Option<String>,
 }
@@ -135,6 +143,8 @@ pub struct Taking {
     /// The sender's rights have ended: what it once shared with this relay, and which commits it handed in.
     deposit: Option<(Shared, BTreeSet<CommitId>)>,
     taken: Taken,
+    /// The file whose chunks come.
+    file: Option<(FileKey, Manifest)>,
 }
 
 impl Taking {
@@ -157,6 +167,7 @@ impl Taking {
             lacking: BTreeSet::new(),
             deposit: None,
             taken: Taken::default(),
+            file: None,
         }
     }
 
@@ -195,6 +206,9 @@ impl Taking {
                 Ok(())
             }
             Frame::Mark(mark) => self.take_mark(env, &mark),
+            Frame::FileHashes { key, hashes } => self.take_hashes(env, key, &hashes),
+            Frame::FileChunk { key, index, bytes } => self.take_chunk(env, key, index, &bytes),
+            Frame::FileAnswer(said) => self.take_words(env, &said),
             Frame::Acks(_)
             | Frame::Refuse(..)
             | Frame::Redirect(_)
@@ -212,6 +226,8 @@ impl Taking {
             | Frame::ShortAcks(_)
             | Frame::Welcome(_)
             | Frame::SameMark(_)
+            | Frame::FileOffer(_)
+            | Frame::FileWant(_)
             | Frame::AcksLost => Err(TakeError::PeerOrder(frame.name())),
         }
     }
@@ -270,7 +286,11 @@ impl Taking {
                 }
             }
             Frame::Mark(mark) if mark.frames + 1 == self.frames => self.ended = true,
-            Frame::Frontier(_) | Frame::Registers(_) => {}
+            Frame::Frontier(_)
+            | Frame::Registers(_)
+            | Frame::FileHashes { .. }
+            | Frame::FileChunk { .. }
+            | Frame::FileAnswer(_) => {}
             Frame::Hello(_)
             | Frame::Acks(_)
             | Frame::Refuse(..)
@@ -290,6 +310,8 @@ impl Taking {
             | Frame::ShortAcks(_)
             | Frame::Welcome(_)
             | Frame::SameMark(_)
+            | Frame::FileOffer(_)
+            | Frame::FileWant(_)
             | Frame::AcksLost => return Err(TakeError::PeerOrder(frame.name())),
         }
         Ok(())
@@ -400,6 +422,41 @@ impl Taking {
         }
         if !batch.is_empty() {
             env.store.write(&batch)?;
+        }
+        Ok(())
+    }
+
+    /// The list of a file's chunks. Whether a record here names the file is known only once the bundle's own records
+    /// were looked at: one that none names goes when its time is over.
+    fn take_hashes(&mut self, env: &mut Env<'_>, key: FileKey, hashes: &[u8]) -> Result<(), TakeError> {
+        self.prepare(env)?;
+        let manifest = Manifest::read(&nameless(&key), hashes).map_err(TakeError::PeerFile)?;
+        self.file = None;
+        let Some(shelf) = env.store.shelf_mut() else { return Ok(()) };
+        if shelf.missing_chunks(&key, 1)?.is_empty() && shelf.hashes(&key)?.is_some() {
+            return Ok(());
+        }
+        shelf.put_hashes(&key, hashes)?;
+        self.taken.files += u64::from(manifest.chunks() == 0);
+        self.file = Some((key, manifest));
+        Ok(())
+    }
+
+    fn take_chunk(&mut self, env: &mut Env<'_>, key: FileKey, index: u32, bytes: &[u8]) -> Result<(), TakeError> {
+        // Those of a file that is here already are passed over.
+        let Some((_, manifest)) = self.file.as_ref().filter(|(of, _)| *of == key) else { return Ok(()) };
+        manifest.check(index, bytes).map_err(TakeError::PeerFile)?;
+        if let Some(shelf) = env.store.shelf_mut() {
+            self.taken.files += u64::from(shelf.put_chunk(&key, index, bytes)?);
+        }
+        Ok(())
+    }
+
+    /// Files that the sender holds.
+    fn take_words(&mut self, env: &mut Env<'_>, said: &[FileSaid]) -> Result<(), TakeError> {
+        let Some(shelf) = env.store.shelf_mut() else { return Ok(()) };
+        for one in said.iter().filter(|s| s.word == FileWord::Held) {
+            shelf.told(&one.key, &self.sender)?;
         }
         Ok(())
     }

@@ -395,6 +395,14 @@
 //! | 21 | Welcome | one record `[clock time, same bool, cursor (optional)]` |
 //! | 22 | SameMark | one record `[of uint, number uint, frames uint, answer bool, clock time (optional)]` |
 //! | 23 | AcksLost | none |
+//! | 24 | FileOffer | list of *file keys* |
+//! | 25 | FileWant | list of `[file key, hashes bool, list of [first chunk uint, count uint]]` |
+//! | 26 | FileHashes | file key, bytes (32 for each chunk) |
+//! | 27 | FileChunk | file key, index uint, bytes |
+//! | 28 | FileAnswer | list of `[file key, word uint]`: 0 held, 1 later, 2 lacking, 3 unknown |
+//!
+//! *File key*: `[address bytes 32, size uint]`; address = H("file", u64 size | H("chunk", bytes) for each chunk of 16384 bytes, the last
+//! shorter). Frames 24 to 28 belong to protocol 3, have lane 7, and are counted by no mark. Of them a bundle has 26 to 28.
 //!
 //! Frames 12 to 18 and the cursor of a Hello belong to protocol 2; to a peer whose newest version is 1 they are never sent. *since* and *holds*
 //! are the first 16 bytes of H("met", organisation | lower device | upper device | charter digest | data digest) of when both ends

@@ -20,6 +20,7 @@
 //! | bytes and commits that a device brings | [`DEVICE_BYTES_BURST`](crate::limits::DEVICE_BYTES_BURST), [`DEVICE_COMMITS_BURST`](crate::limits::DEVICE_COMMITS_BURST) | what arrived is kept, and it is told when to come back |
 //! | frames that overtook what they follow, and commits that wait for parents | [`WAITING_COMMITS_MAX`](crate::limits::WAITING_COMMITS_MAX), [`WAITING_BYTES_MAX`](crate::limits::WAITING_BYTES_MAX), [`ORPHAN_COMMITS_MAX`](crate::limits::ORPHAN_COMMITS_MAX) | the link ends; the peer has them still |
 //! | groups asked for whole, and headers read to place a brief one | [`WAITING_COMMITS_MAX`](crate::limits::WAITING_COMMITS_MAX), [`BRIEF_STEPS_MAX`](crate::limits::BRIEF_STEPS_MAX) | the link ends; it is asked for whole |
+//! | files that a peer offers or asks for, and what is asked of it | [`FILES_WANTED_MAX`](crate::limits::FILES_WANTED_MAX), [`FILES_NAMED_MAX`](crate::limits::FILES_NAMED_MAX) a frame, [`FILE_RUNS_MAX`](crate::limits::FILE_RUNS_MAX) a file, [`FILES_ASKED_MAX`](crate::limits::FILES_ASKED_MAX) lists of chunks | the link ends |
 //! | groups sent in brief that a session remembers | [`BRIEF_KEPT_MAX`](crate::limits::BRIEF_KEPT_MAX) | the oldest goes: comparing brings it in the next session |
 //! | acknowledgements before their charter | [`EARLY_ACKS_MAX`](crate::limits::EARLY_ACKS_MAX) | left out, told again in the next session |
 //! | registers before their charter | [`EARLY_REGISTERS_MAX`](crate::limits::EARLY_REGISTERS_MAX) | refused, sent again in the next session |
@@ -31,6 +32,8 @@
 //! | what grows | limit | beyond it |
 //! | --- | --- | --- |
 //! | the quarantine, for each neighbour that brings something | [`QUARANTINE_COMMITS_MAX`](crate::limits::QUARANTINE_COMMITS_MAX), [`QUARANTINE_BYTES_MAX`](crate::limits::QUARANTINE_BYTES_MAX) | what has no room is refused; what a cut took out of what counted has room always |
+//! | files that come by themselves | [`FILES_ALONE_BYTES_MAX`](crate::limits::FILES_ALONE_BYTES_MAX) | only those that somebody asks for come |
+//! | files that no record names | [`FILE_UNNAMED_MS`](crate::limits::FILE_UNNAMED_MS) | removed |
 //! | a deposit | [`DEPOSIT_COMMITS_MAX`](crate::limits::DEPOSIT_COMMITS_MAX), [`DEPOSIT_BYTES_MAX`](crate::limits::DEPOSIT_BYTES_MAX) | it stays on the device, for the next session |
 //! | tips of one log | [`LOG_TIPS_MAX`](crate::limits::LOG_TIPS_MAX) | further ones are set aside |
 //! | operations of one record | [`RECORD_OPS_MAX`](crate::limits::RECORD_OPS_MAX) | it is forwarded, and opened no more |

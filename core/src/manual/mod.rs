@@ -10,6 +10,7 @@
 //! - [`columns`]: the columnar pack, byte by byte.
 //! - [`at_rest`]: passphrases, backups, damage and what `doctor` says.
 //! - [`sync`]: how a session between two replicas goes.
+//! - [`files`]: files that records carry, beside a session and by bundle.
 //! - [`bundles`]: the same by a file, where there is no link.
 //! - [`rights`]: who may do what: roles, grants, tickets, handing over a post, the root key.
 //! - [`statuses`]: what becomes of an entry, and why every replica agrees on it.
@@ -97,6 +98,7 @@ pub mod audit;
 pub mod bundles;
 pub mod columns;
 pub mod figures;
+pub mod files;
 pub mod formats;
 pub mod growth;
 pub mod rights;

@@ -8,7 +8,7 @@
 //! # Ends and lanes
 //!
 //! The *lower* end is the child: it dials. The *upper* end is a relay of a unit above it (or of its own
-//! unit). Frames travel in five lanes, most urgent first; where the transport has streams, each lane is
+//! unit). Frames travel in six lanes, most urgent first; where the transport has streams, each lane is
 //! one, so that urgent frames overtake:
 //!
 //! | lane | carries |
@@ -18,6 +18,7 @@
 //! | 2 | registers, acknowledgements |
 //! | 3 | recent commits of other spaces |
 //! | 4 | backfill: where one device's missing commits of one space have `BACKFILL_BYTES_MIN` or more |
+//! | 7 | files ([`files`](super::files)); no counter below counts them |
 //!
 //! Commits of one device in one space stay in one lane for the whole session and in the order of storage,
 //! parents first. Lanes are not ordered among each other, so two counters put things right at the
@@ -25,7 +26,7 @@
 //! frames of lane 0 were sent before it, and is taken after that many; a `Mark` says how many frames of
 //! all lanes were sent before it, and is taken after all of them, when nothing else waits. What waits is
 //! bounded by `WAITING_COMMITS_MAX` frames and `WAITING_BYTES_MAX` bytes. Nothing is taken before the
-//! hello or greeting, which opens the session on lane 0. Lane 4 keeps to `rate_kbit_max` outside the hours of `night`.
+//! hello or greeting, which opens the session on lane 0. Lanes 4 and 7 keep to `rate_kbit_max` outside the hours of `night`.
 //!
 //! # Opening
 //!

@@ -72,6 +72,8 @@ impl Session {
             // What it says before it has heard that its rights ended, or to no purpose.
             (Role::Upper, _) => Ok(()),
             (Role::Lower, Frame::Deposit(told)) => self.take_told(env, &told),
+            // Said before it heard that they ended.
+            (Role::Lower, other) if other.is_file() => Ok(()),
             (Role::Lower, other) => Err(SessionError::PeerOrder(other.name())),
         }
     }

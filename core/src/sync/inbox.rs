@@ -23,8 +23,8 @@ pub(super) struct Inbox {
 impl Inbox {
     /// Puts a frame in; false when too much waits already.
     pub(super) fn put(&mut self, lane: u8, size: usize, frame: Frame) -> bool {
-        // A mark counts the frames before it, itself excluded.
-        if !is_mark(&frame) {
+        // A mark counts the frames before it, itself excluded, and nothing of files.
+        if !is_mark(&frame) && !frame.is_file() {
             self.received += 1;
         }
         self.bytes += size;
@@ -55,7 +55,7 @@ impl Inbox {
         (!names.is_empty()).then(|| format!("frames before {}{more} ({so_far})", names.join(", ")))
     }
 
-    /// Frames received so far, marks excluded: as a mark counts them.
+    /// Frames received so far, marks and files excluded: as a mark counts them.
     pub(super) fn received(&self) -> u64 {
         self.received
     }
@@ -83,12 +83,12 @@ impl Inbox {
         // A mark is taken only when nothing else is ready: what it counts may have arrived and wait.
         let others = self.waiting.iter().position(|w| ready(w) && !is_mark(&w.2));
         let at = others.or_else(|| {
-            let held = self.waiting.iter().any(|w| !is_mark(&w.2));
+            let held = self.waiting.iter().any(|w| !is_mark(&w.2) && !w.2.is_file());
             self.waiting.iter().position(|w| ready(w) && !held)
         })?;
         let (lane, size, frame) = self.waiting.remove(at);
         self.bytes -= size;
-        if lane == 0 && !is_mark(&frame) {
+        if lane == 0 && !is_mark(&frame) && !frame.is_file() {
             self.taken_lane0 += 1;
         }
         Some(frame)

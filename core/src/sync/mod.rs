@@ -13,6 +13,7 @@ mod beacons;
 mod commits;
 mod deposit;
 pub(crate) mod door;
+pub(crate) mod files;
 mod greet;
 mod hello;
 mod inbox;
@@ -30,6 +31,7 @@ mod talk;
 mod terms;
 
 pub use about::About;
+pub use files::FileTalk;
 pub use session::Session;
 pub use terms::{Env, Event, Progress, Role, SessionError, Stats, Waiting};
 
@@ -45,4 +47,6 @@ pub mod lane {
     pub const RECENT: u8 = 3;
     /// Backfill.
     pub const BACKFILL: u8 = 4;
+    /// Files.
+    pub const FILES: u8 = 7;
 }

@@ -107,6 +107,11 @@ impl Session {
             Frame::ShortNodes(nodes) => self.peer_short_nodes.extend(nodes),
             Frame::ShortAcks(said) => self.take_short_acks(env, &said)?,
             Frame::AcksLost => self.say_acks_whole(env)?,
+            Frame::FileOffer(_)
+            | Frame::FileWant(_)
+            | Frame::FileHashes { .. }
+            | Frame::FileChunk { .. }
+            | Frame::FileAnswer(_) => self.take_file(env, frame)?,
             Frame::Announce(a) => {
                 self.progress.announce(&a);
                 self.events.push_back(Event::Announced(a));

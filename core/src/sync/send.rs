@@ -117,10 +117,10 @@ impl Session {
             self.stats.frame_bytes_sent += bytes.len() as u64;
             return Ok(Some((out.lane, bytes)));
         }
-        if self.closing || !self.out.is_empty() || !free(super::lane::CHARTER) {
+        if self.closing || !self.out.is_empty() || (self.mark_due.is_some() && !free(super::lane::CHARTER)) {
             return Ok(None);
         }
-        let Some(answer) = self.mark_due.take() else { return Ok(None) };
+        let Some(answer) = self.mark_due.take() else { return self.next_file(env, free) };
         self.marks += 1;
         let digests = self.digests(env.engine);
         // What was taken since the peer's mark may have made the two ends equal: this mark says so, the

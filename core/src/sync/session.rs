@@ -10,6 +10,7 @@ use super::about::Concern;
 use super::acks::PeerAcks;
 use super::deposit::Deposit;
 use super::door;
+use super::files::Files;
 use super::inbox::Inbox;
 use super::nodes::Top;
 use super::orphans::Orphans;
@@ -117,6 +118,8 @@ pub struct Session {
     pub(super) verified: Option<Millis>,
     /// The device's rights have ended: all that remains is the handing in of what it wrote.
     pub(super) deposit: Option<Deposit>,
+    /// What is said beside it, of files.
+    pub(super) files: Files,
 }
 
 impl Session {
@@ -183,6 +186,7 @@ impl Session {
             awaiting: false,
             verified: None,
             deposit: None,
+            files: Files::default(),
         }
     }
 

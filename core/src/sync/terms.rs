@@ -9,6 +9,7 @@ use crate::entropy::Entropy;
 use crate::id::{DeviceId, UnitId};
 use crate::limits::{EARLY_ACKS_MAX, ORPHAN_COMMITS_MAX, WAITING_BYTES_MAX, WAITING_COMMITS_MAX};
 use crate::register::RegisterError;
+use crate::shelf::FileKey;
 use crate::store::{Store, StoreError};
 use crate::time::Millis;
 use crate::wire::WireError;
@@ -77,6 +78,13 @@ pub enum Event {
     NotVerified,
     /// This device's log was continued by a twin: a clone or an old backup; it goes on under a new name.
     TwinFound,
+    /// What the peer has of a file is not what its address says; it was not kept.
+    FileDamaged {
+        /// The file.
+        key: FileKey,
+        /// The chunk, or none where it is the list of them.
+        chunk: Option<u32>,
+    },
     /// The relay of this unit showed something older than it had shown before: its charter went back.
     RolledBack(UnitId),
 }

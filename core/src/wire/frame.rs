@@ -10,6 +10,7 @@ use crate::id::{CommitId, DeviceId, Digest, Incarnation, LogId, OrgId, SpaceId, 
 use crate::limits;
 use crate::log::SignedHeader;
 use crate::register::SignedRegister;
+use crate::shelf::{FileKey, FileRun};
 use crate::time::Millis;
 pub use crate::wire::short::{OtherRelay, SameMark, ShortAck, ShortNode, ShortWay, Welcome};
 
@@ -29,6 +30,9 @@ pub const PROTOCOL_DENSE: u16 = 3;
 pub const PROTOCOL_GREETS: u16 = 2;
 /// The first that compares acknowledgements by digests, and reads [`Frame::ShortNodes`] and [`Frame::ShortAcks`].
 pub const PROTOCOL_SHORT: u16 = 3;
+
+/// The first in which files are asked for and given.
+pub const PROTOCOL_FILES: u16 = 3;
 
 /// The opening word of both sides.
 #[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
@@ -517,6 +521,81 @@ pub enum Frame {
     /// Short acknowledgements could not be read: say those of this session whole.
     #[n(23)]
     AcksLost,
+    /// Files that the lower end has, of records that both share, and that the upper end was not told of.
+    #[n(24)]
+    FileOffer(#[n(0)] Vec<FileKey>),
+    /// Files that are asked for.
+    #[n(25)]
+    FileWant(#[n(0)] Vec<FileAsk>),
+    /// The hashes of a file's chunks, 32 bytes each.
+    #[n(26)]
+    FileHashes {
+        /// The file.
+        #[n(0)]
+        key: FileKey,
+        /// Its hashes, one after the other.
+        #[cbor(n(1), with = "minicbor::bytes")]
+        hashes: Vec<u8>,
+    },
+    /// One chunk of a file.
+    #[n(27)]
+    FileChunk {
+        /// The file.
+        #[n(0)]
+        key: FileKey,
+        /// Which, from 0.
+        #[n(1)]
+        index: u32,
+        /// Its bytes.
+        #[cbor(n(2), with = "minicbor::bytes")]
+        bytes: Vec<u8>,
+    },
+    /// Words about files that were offered, asked for or given.
+    #[n(28)]
+    FileAnswer(#[n(0)] Vec<FileSaid>),
+}
+
+/// What is asked for of one file.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct FileAsk {
+    /// The file.
+    #[n(0)]
+    pub key: FileKey,
+    /// Whether the hashes of its chunks are needed.
+    #[n(1)]
+    pub hashes: bool,
+    /// The chunks that are missing.
+    #[n(2)]
+    pub runs: Vec<FileRun>,
+}
+
+/// A word about one file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct FileSaid {
+    /// The file.
+    #[n(0)]
+    pub key: FileKey,
+    /// The word.
+    #[n(1)]
+    pub word: FileWord,
+}
+
+/// What is said about a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+#[cbor(index_only)]
+pub enum FileWord {
+    /// It is whole here.
+    #[n(0)]
+    Held,
+    /// It is not needed now; should it be, it is asked for.
+    #[n(1)]
+    Later,
+    /// It is not whole here; when it is, it comes.
+    #[n(2)]
+    Lacking,
+    /// No record that both share names it.
+    #[n(3)]
+    Unknown,
 }
 
 /// What a device whose rights have ended is told.
@@ -591,10 +670,28 @@ impl Frame {
             | Frame::ShortAcks(_)
             | Frame::SameMark(_)
             | Frame::AcksLost
+            | Frame::FileOffer(_)
+            | Frame::FileWant(_)
+            | Frame::FileHashes { .. }
+            | Frame::FileChunk { .. }
+            | Frame::FileAnswer(_)
             | Frame::Mark(_)
             | Frame::ShortMark(_)
             | Frame::Plain { .. } => false,
         }
+    }
+
+    /// Whether it is about files: no mark counts it.
+    #[must_use]
+    pub fn is_file(&self) -> bool {
+        matches!(
+            self,
+            Frame::FileOffer(_)
+                | Frame::FileWant(_)
+                | Frame::FileHashes { .. }
+                | Frame::FileChunk { .. }
+                | Frame::FileAnswer(_)
+        )
     }
 
     /// What logs and errors call it.
@@ -625,6 +722,11 @@ impl Frame {
             Frame::Welcome(_) => "Welcome",
             Frame::SameMark(_) => "SameMark",
             Frame::AcksLost => "AcksLost",
+            Frame::FileOffer(_) => "FileOffer",
+            Frame::FileWant(_) => "FileWant",
+            Frame::FileHashes { .. } => "FileHashes",
+            Frame::FileChunk { .. } => "FileChunk",
+            Frame::FileAnswer(_) => "FileAnswer",
         }
     }
 }

@@ -89,6 +89,10 @@ pub enum RecordCommand {
     Targets(TargetsArgs),
     /// One page to look at.
     Report(ReportArgs),
+    /// Keep a file with a record.
+    Attach(AttachArgs),
+    /// A record's file, to the disk.
+    Fetch(FetchArgs),
 }
 
 /// Commands that look after a replica.
@@ -582,6 +586,40 @@ pub struct ReportArgs {
     /// For how many days a unit is silent.
     #[arg(id = "report_days", long = "days", value_name = "N", default_value_t = REPORT_SILENT_DAYS)]
     pub days: u32,
+}
+
+/// `attach`.
+#[derive(Debug, Clone, Args)]
+pub struct AttachArgs {
+    /// The folder.
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+    /// The record.
+    #[arg(value_name = "RECORD")]
+    pub record: String,
+    /// The field.
+    #[arg(value_name = "FIELD")]
+    pub field: String,
+    /// The file.
+    #[arg(value_name = "FILE")]
+    pub attached: PathBuf,
+}
+
+/// `fetch`.
+#[derive(Debug, Clone, Args)]
+pub struct FetchArgs {
+    /// The folder.
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+    /// The record.
+    #[arg(value_name = "RECORD")]
+    pub record: String,
+    /// The field.
+    #[arg(value_name = "FIELD")]
+    pub field: String,
+    /// Where to.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
 }
 
 /// `export`.

@@ -82,6 +82,12 @@ codes! {
     FILE_UNREADABLE "file_unreadable" BadInput "A file that was named cannot be read.";
 
     FILE_EXISTS "file_exists" BadInput "A file that would be made is there already.";
+    FILE_NOT_HERE "file_not_here" NotInSync "An attached file is not all here; it is marked as wanted.";
+    FILE_NONE "file_none" BadInput "No file is attached to the field.";
+    FIELD_NOT_FILE "field_not_file" BadInput "The field does not hold files.";
+    FILE_NAME "file_name" BadInput "The name cannot be that of an attached file.";
+    FILE_FORM "file_form" BadInput "The field names no file.";
+    FILE_DAMAGED "file_damaged" Damaged "An attached file is damaged here.";
     QR_KIND "qr_kind" BadInput "No picture has this file ending.";
 
     DIR_FOREIGN "dir_foreign" BadInput "The folder is not empty and not ours.";

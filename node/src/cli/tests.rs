@@ -142,6 +142,8 @@ fn the_commands_of_the_contract_parse() {
         "sampan recovery answer d f g --code AAAA-BBBB-CCCC",
         "sampan recovery finish d g --new-passphrase-file f",
         "sampan encrypt d --json",
+        "sampan attach d r1 attachment f.pdf --json",
+        "sampan fetch d r1 attachment g.pdf --json",
         "sampan backup d f",
         "sampan restore f d",
     ] {

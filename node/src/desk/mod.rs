@@ -18,7 +18,7 @@ use crate::replica::Replica;
 use sampan_core::engine::{Ahead, AheadReader};
 use sampan_core::id::DeviceId;
 use sampan_core::limits::{AHEAD_BYTES_MAX, DESK_INPUT_BYTES_MAX, LINK_INPUT_BYTES_MAX};
-use sampan_core::sync::{Event, Progress, Role, Stats};
+use sampan_core::sync::{Event, FileTalk, Progress, Role, Stats};
 use sampan_core::time::Millis;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -51,6 +51,10 @@ pub struct SessionState {
     pub verified_at: Option<Millis>,
     /// Nothing to send, nothing awaited, nothing unsealed.
     pub settled: bool,
+    /// How the talk about files stands.
+    pub files: FileTalk,
+    /// Whether everything that came was looked at for the files that it names.
+    pub names_known: bool,
     /// What it waits for, in words; empty for nothing.
     pub waits_for: String,
     /// Counts.

@@ -13,8 +13,9 @@ use sampan_core::canary::{self, Canary};
 use sampan_core::engine::{Ahead, SealLimits, meta};
 use sampan_core::id::{DeviceId, UnitId};
 use sampan_core::register::Heartbeat;
+use sampan_core::shelf::Shelf;
 use sampan_core::store::{Batch, Store, StoreError};
-use sampan_core::sync::{About, Env, Event, Role, Session, SessionError, Waiting};
+use sampan_core::sync::{About, Env, Event, Role, Session, SessionError, Waiting, lane};
 use sampan_core::wire::frame::{Frame, RefuseCode};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -106,6 +107,15 @@ struct Open {
     /// What a peer that broke the protocol is told.
     refusal: Option<Vec<u8>>,
     closed: bool,
+    /// It was said that not everything that came was looked at for names of files.
+    names_unknown: bool,
+}
+
+impl Open {
+    /// Whether frames are under way that the session's word hangs on: of files it does not.
+    fn is_sending(&self) -> bool {
+        self.in_flight.iter().any(|(lane, n)| *lane != lane::FILES && *n > 0)
+    }
 }
 
 /// The sessions of one replica.
@@ -148,6 +158,13 @@ impl Table {
         self.sessions.values().filter(|o| !o.closed).map(|o| (o.session.peer(), o.session.waiting()))
     }
 
+    /// Whether a session has something to say of files that were named or came since it looked.
+    #[must_use]
+    pub fn files_due(&self, replica: &Replica) -> bool {
+        let version = replica.store.version();
+        self.sessions.values().any(|o| !o.closed && o.session.files_due(version))
+    }
+
     /// One transaction: the inputs, sealing, news; and only then what leaves. `look`: another process
     /// may have edited, or edits may have waited long enough. The second value says whether commits
     /// were stored, which a projector wants to know.
@@ -161,7 +178,7 @@ impl Table {
                 let stored = replica.engine.news_end() != self.seen_news;
                 self.seen_news = replica.engine.news_end();
                 out.extend(frames.into_iter().map(|(id, lane, bytes)| TableOutput::Frame { id, lane, bytes }));
-                self.report(&touched, unsealed, &mut out);
+                self.report(replica, touched, unsealed, &mut out);
                 (out, stored)
             }
             Err(e) => {
@@ -299,6 +316,9 @@ impl Table {
                     touched.insert(*id);
                 }
             }
+            // A file that came for one may be what another waits for.
+            let shelves = s.shelf().map_or(0, Shelf::version);
+            touched.extend(sessions.iter().filter(|(_, o)| !o.closed && o.session.files_due(shelves)).map(|(id, _)| *id));
             for id in touched.iter() {
                 let Some(open) = sessions.get_mut(id) else { continue };
                 if !open.closed {
@@ -312,9 +332,14 @@ impl Table {
     }
 
     /// Tells links how their sessions stand.
-    fn report(&mut self, touched: &BTreeSet<SessionId>, unsealed: bool, out: &mut Vec<TableOutput>) {
-        for id in touched {
+    fn report(&mut self, replica: &Replica, mut touched: BTreeSet<SessionId>, unsealed: bool, out: &mut Vec<TableOutput>) {
+        // A lower end that leaves when it has all must first know what its records name.
+        touched.extend(self.sessions.iter().filter(|(_, o)| o.names_unknown && !o.closed).map(|(id, _)| *id));
+        let lower = touched.iter().filter_map(|id| self.sessions.get(id)).any(|o| o.session.role() == Role::Lower);
+        let names_known = !lower || replica.schema().is_none() || replica.store.settled().unwrap_or(true);
+        for id in &touched {
             let Some(open) = self.sessions.get_mut(id) else { continue };
+            open.names_unknown = open.session.role() == Role::Lower && !names_known;
             let events: Vec<Event> = open.session.events().collect();
             for event in events {
                 match event {
@@ -328,6 +353,10 @@ impl Table {
                     Event::TwinFound => tracing::warn!("another copy of this disk wrote under this device's name"),
                     // They differed for a while, and do no longer.
                     Event::Verified if matches!(open.end, Some(SessionEnd::NotVerified)) => open.end = None,
+                    Event::FileDamaged { key, chunk } => {
+                        let (peer, file) = (open.session.peer(), key.address);
+                        tracing::warn!(%peer, %file, ?chunk, "a neighbour's copy of a file is damaged; it was not kept");
+                    }
                     Event::RolledBack(unit) => {
                         tracing::warn!(%unit, "the relay above showed an older charter than it had shown before");
                     }
@@ -336,7 +365,9 @@ impl Table {
             }
             let state = SessionState {
                 verified_at: open.session.verified_at(),
-                settled: open.session.is_quiet() && open.in_flight.values().all(|n| *n == 0) && !unsealed,
+                settled: open.session.is_quiet() && !open.is_sending() && !unsealed,
+                files: open.session.files(),
+                names_known: open.session.role() == Role::Upper || names_known,
                 waits_for: waits_for(open, unsealed),
                 stats: open.session.stats(),
                 progress: open.session.progress(),
@@ -389,13 +420,13 @@ fn open_session(env: &mut Env<'_>, role: Role, peer: DeviceId, fallback: bool) -
             }
         }
     };
-    Ok(Open { session, in_flight: BTreeMap::new(), end, refusal: None, closed: false })
+    Ok(Open { session, in_flight: BTreeMap::new(), end, refusal: None, closed: false, names_unknown: false })
 }
 
 /// What a session waits for, in words for a log.
 fn waits_for(open: &Open, unsealed: bool) -> String {
     let mut out = open.session.waits_for();
-    if open.in_flight.values().any(|n| *n > 0) {
+    if open.is_sending() {
         out.push_str(&format!("; frames under way {:?}", open.in_flight));
     }
     if unsealed {

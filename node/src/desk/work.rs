@@ -23,6 +23,9 @@ const TICK: Duration = Duration::from_millis(500);
 /// Quiet ticks between two tries to clean the disk of what was erased: each copies the whole database.
 const CLEAN_WAIT_TICKS: u32 = 600;
 
+/// Quiet ticks between two looks for files that nothing names: ten minutes.
+const COLLECT_WAIT_TICKS: u32 = 1_200;
+
 /// Steps of merging when the desk closes: what one sync brings, and some of what waited.
 const MERGE_STEPS_AT_END: usize = 8;
 
@@ -62,6 +65,8 @@ pub(super) struct Work {
     look_for_waiting: bool,
     /// Ticks until cleaning is tried again.
     clean_wait: u32,
+    /// Ticks until unnamed files are looked for again.
+    collect_wait: u32,
     stop: bool,
     /// Since when what is said of who is connected may be wrong.
     connected_since: Option<Instant>,
@@ -92,6 +97,7 @@ impl Work {
             merged: false,
             look_for_waiting: true,
             clean_wait: 0,
+            collect_wait: 0,
             stop: false,
             connected_since: None,
         }
@@ -194,6 +200,8 @@ impl Work {
         self.take_waiting();
         match self.replica.project_step() {
             Ok(more) => {
+                // What is named now may have to be asked for, or is asked for already.
+                self.look_for_pending |= (self.projecting && !more) || (more && self.table.files_due(&self.replica));
                 if self.projecting && !more {
                     // The end of a stretch of work is when the log is cut back, never inside an edit.
                     if let Err(e) = self.replica.store.checkpoint() {
@@ -211,6 +219,10 @@ impl Work {
             match self.replica.publish_figures(false) {
                 Ok(said) => self.look_for_pending |= said,
                 Err(e) => tracing::error!(error = %e, "the figures could not be said"),
+            }
+            match self.collect_wait.checked_sub(1) {
+                Some(less) => self.collect_wait = less,
+                None => self.collect(),
             }
             match self.clean_wait.checked_sub(1) {
                 Some(less) => self.clean_wait = less,
@@ -258,6 +270,16 @@ impl Work {
                 self.look_for_pending |= any;
             }
             Err(e) => tracing::error!(error = %e, "a bundle that waits could not be taken in"),
+        }
+    }
+
+    /// Removes files that nothing has named for long.
+    fn collect(&mut self) {
+        self.collect_wait = COLLECT_WAIT_TICKS;
+        match self.replica.collect_files() {
+            Ok(0) => {}
+            Ok(files) => tracing::info!(files, "files that no record names any more were removed"),
+            Err(e) => tracing::error!(error = %e, "files that no record names could not be removed"),
         }
     }
 

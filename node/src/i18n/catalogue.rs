@@ -2,7 +2,7 @@
 //!
 //! It does not: hold words itself.
 
-use super::{Message, audit, bundle, erase, errors, figures, help, records, relay, report, rest, words};
+use super::{Message, audit, bundle, erase, errors, figures, files, help, records, relay, report, rest, words};
 
 /// One entry of a table.
 pub(super) const fn m(id: &'static str, vi: &'static str, en: &'static str) -> Message {
@@ -22,5 +22,6 @@ pub(super) fn all() -> impl Iterator<Item = &'static Message> {
         .chain(erase::ERASE)
         .chain(figures::FIGURES)
         .chain(report::REPORT)
+        .chain(files::FILES)
         .chain(rest::REST)
 }

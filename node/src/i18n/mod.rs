@@ -11,6 +11,7 @@ mod catalogue;
 mod erase;
 mod errors;
 mod figures;
+mod files;
 mod help;
 mod number;
 mod records;

@@ -30,6 +30,12 @@ const STEPS_BEFORE: usize = 128;
 /// One address is tried at most this long: what answers at all on a thin link answers sooner.
 const ADDRESS_WITHIN: Duration = Duration::from_secs(10);
 
+/// A session whose records are in step waits so long for a file that does not move: a chunk takes four seconds at
+/// 32 kbit/s.
+const FILES_SILENCE: Duration = Duration::from_secs(20);
+/// The same, where the relay has to get it first: it may be there in a moment, or next week.
+const FILES_SOUGHT: Duration = Duration::from_secs(2);
+
 /// What one `sync` came to; the contract's object.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct SyncReport {
@@ -51,6 +57,15 @@ pub struct SyncReport {
     pub changes_sent: u64,
     /// Changes received that were new, births excluded.
     pub changes_received: u64,
+    /// Files that came whole.
+    #[serde(default)]
+    pub files_received: u64,
+    /// Files that are to come, small or asked for, and are not whole.
+    #[serde(default)]
+    pub files_waiting: u64,
+    /// Bytes of them that are missing.
+    #[serde(default)]
+    pub files_waiting_bytes: u64,
     /// How long it took.
     pub seconds: f64,
     /// Each way up, where there are several.
@@ -130,9 +145,17 @@ pub async fn sync_once(
     let (mut report, result) = round.end().await;
     report.seconds = began.elapsed().as_secs_f64();
     report.verified = result.is_ok();
+    note_waiting(desk, &mut report).await;
     let words = result.as_ref().err().map(ToString::to_string).unwrap_or_default();
     remember_error(desk, move || words).await;
     (report, result)
+}
+
+/// Puts what is still to come of files into a report.
+pub(crate) async fn note_waiting(desk: &Desk, report: &mut SyncReport) {
+    if let Some(Ok(waiting)) = desk.call(|r| r.store.files_waiting()).await {
+        (report.files_waiting, report.files_waiting_bytes) = (waiting.count, waiting.bytes);
+    }
 }
 
 /// One way that was gone.
@@ -322,16 +345,43 @@ async fn attempt(
         let mut last = SessionState::default();
         // Done is done: what the relay says between that moment and the close is not awaited.
         let mut done = false;
+        let control = connection.control.clone();
         let end = {
             let (last, done) = (&mut last, &mut done);
             let watch = &mut *watch;
+            // The records are verified; the files that they name may still be on their way.
+            let (moved_in, mut moved) = tokio::sync::watch::channel(None);
             let link = pump(desk, connection, Role::Lower, fallback, move |state| {
                 watch(state);
                 *last = state.clone();
                 *done |= state.end.is_none() && is_done(state);
-                is_done(state)
+                let waits = if *done { patience_for(state) } else { None };
+                moved_in.send_if_modified(|old: &mut Option<_>| {
+                    let new = waits.map(|patience| (state.files, state.names_known, patience));
+                    let differs = *old != new;
+                    *old = new;
+                    differs
+                });
+                state.end.is_some() || (*done && waits.is_none())
             });
-            tokio::time::timeout(left, link).await
+            tokio::pin!(link);
+            let mut impatient = None;
+            tokio::time::timeout(left, async {
+                loop {
+                    tokio::select! {
+                        end = &mut link => break end,
+                        Ok(()) = moved.changed() => {
+                            let waits = moved.borrow_and_update().map(|(_, _, patience)| patience);
+                            impatient = waits.map(|patience| Instant::now() + patience);
+                        }
+                        () = tokio::time::sleep_until(impatient.unwrap_or_else(Instant::now)), if impatient.is_some() => {
+                            impatient = None;
+                            control.close(crate::net::code::DONE, "");
+                        }
+                    }
+                }
+            })
+            .await
         };
         let state = match &end {
             Ok(end) => {
@@ -405,6 +455,18 @@ fn add(report: &mut SyncReport, state: &SessionState) {
     report.commits_received += state.stats.commits_received;
     report.changes_sent += state.stats.changes_sent;
     report.changes_received += state.stats.changes_received;
+    report.files_received += state.files.received;
+}
+
+/// How long a session whose records are in step waits in silence for files; `None` when for none.
+fn patience_for(state: &SessionState) -> Option<Duration> {
+    if !state.names_known || !state.files.is_still() {
+        Some(FILES_SILENCE)
+    } else if state.files.lacking > 0 {
+        Some(FILES_SOUGHT)
+    } else {
+        None
+    }
 }
 
 /// Dials every address of a hop; leaves time for the hops behind it.

@@ -1,4 +1,4 @@
-//! How fast backfill may leave: a cap by day, none at night.
+//! How fast backfill and files may leave: a cap by day, none at night.
 //!
 //! It does not: hold back anything more urgent than backfill; a directive never waits for a cap.
 //!
@@ -28,7 +28,7 @@ impl Pace {
     /// How long a frame on this lane has to wait; `None` when it may go now.
     #[must_use]
     pub fn wait(&self, frame_lane: u8, now: Instant, minute: impl Fn() -> u16) -> Option<Duration> {
-        if frame_lane != lane::BACKFILL || self.kbit.is_none() || self.night.contains(minute()) {
+        if frame_lane < lane::BACKFILL || self.kbit.is_none() || self.night.contains(minute()) {
             return None;
         }
         self.free_at.checked_duration_since(now).filter(|d| !d.is_zero())
@@ -36,7 +36,7 @@ impl Pace {
 
     /// A frame of this many bytes went out.
     pub fn spent(&mut self, frame_lane: u8, bytes: usize, now: Instant) {
-        let Some(kbit) = self.kbit.filter(|_| frame_lane == lane::BACKFILL) else { return };
+        let Some(kbit) = self.kbit.filter(|_| frame_lane >= lane::BACKFILL) else { return };
         // kbit a second is bits a millisecond.
         let millis = bytes as u64 * 8 / u64::from(kbit.max(1));
         self.free_at = self.free_at.max(now) + Duration::from_millis(millis);

@@ -24,6 +24,8 @@ const COMMITS_A_STEP: usize = 16;
 const RECORDS_A_STEP: usize = 512;
 /// The schema that the projections were made for.
 const META_PROJECTED_SCHEMA: &str = "projected_schema";
+/// Rows were looked at for the files that they name: not so by versions that knew none.
+const META_FILES_NAMED: &str = "files_named";
 
 impl Replica {
     /// Makes the tables of the schema in force, and queues every record when it is new.
@@ -39,6 +41,14 @@ impl Replica {
                 }
                 let mut batch = Batch::default();
                 batch.meta.insert(META_PROJECTED_SCHEMA.into(), Some(mark));
+                s.write(&batch)
+            })?;
+        }
+        if self.store.meta(META_FILES_NAMED)?.is_none() {
+            self.store.group(|s| {
+                s.queue_file_rows(&schema)?;
+                let mut batch = Batch::default();
+                batch.meta.insert(META_FILES_NAMED.into(), Some(Vec::new()));
                 s.write(&batch)
             })?;
         }

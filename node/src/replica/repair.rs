@@ -170,6 +170,7 @@ impl Damaged {
             }
         }
         done.waiting = waiting.len() as u64;
+        super::files::carry(&self.store, new)?;
         let mut batch = Batch::at(now);
         batch.quarantine = waiting.iter().map(|c| aside(engine, c, now)).collect();
         batch.quarantine.extend(self.store.whole_quarantine(&engine.org()));

@@ -77,6 +77,8 @@ pub struct StatusReport {
     pub quarantined: u64,
     /// Bundles that wait in the folder for an earlier one.
     pub bundles_waiting: Vec<crate::bundle::Waiting>,
+    /// Files that are to come.
+    pub files_waiting: crate::store::FilesWaiting,
     /// Edits of this device that were made on what a cut took out, by what became of them.
     pub built_on_cut: BTreeMap<Fate, u64>,
     /// Ancestors with a relay, nearest first.
@@ -133,6 +135,7 @@ impl Replica {
             blocked: of(Status::Blocked) + of(Status::Malformed),
             quarantined: self.store.quarantine()?.len() as u64,
             bundles_waiting: crate::bundle::waiting::list(self)?,
+            files_waiting: self.store.files_waiting()?,
             built_on_cut: self.built_on_cut()?,
             delivered: self.delivered(&units, &ways)?,
             verified_at: ways.verified_at,

@@ -106,6 +106,7 @@ impl SqliteStore {
             let sql = "SELECT key FROM records WHERE id = ?1";
             let Some(key) = self.one(sql, [record.0], |r| Ok(r.get::<_, i64>(0)?))? else { continue };
             self.drop_leftovers(key)?;
+            self.forget_files(key)?;
             self.conn.prepare_cached("DELETE FROM dirty WHERE record = ?1")?.execute([key])?;
             self.conn.prepare_cached("DELETE FROM hist WHERE record = ?1")?.execute([key])?;
             self.conn.prepare_cached("DELETE FROM records WHERE key = ?1")?.execute([key])?;

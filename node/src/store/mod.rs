@@ -24,6 +24,7 @@ mod read;
 mod rows;
 mod salvage;
 mod schema;
+mod shelf;
 mod sums;
 mod verify;
 mod withdraw;
@@ -48,6 +49,7 @@ pub use merge::{MergeLimits, MergeStep};
 pub use place::Place;
 pub use projection::ProjectedRow;
 pub use salvage::Piece;
+pub use shelf::FilesWaiting;
 pub use verify::{Damage, VerifyReport};
 
 use crate::keys::Secret;
@@ -64,6 +66,7 @@ use sampan_core::id::{CommitId, DeviceId, LogId, OrgId, RecordId, SpaceId, Store
 use sampan_core::log::{Commit, EntryPayload, VerifiedHeader};
 use sampan_core::pack::Codec;
 use sampan_core::register::SignedRegister;
+use sampan_core::shelf::Shelf;
 use sampan_core::store::{
     AckRow, Batch, CommitKey, CommitRow, Lineage, PendingEntry, Quarantined, RecordEntry, RecordKey, RecordState,
     Status, Store, StoreError,
@@ -99,6 +102,8 @@ pub struct SqliteStore {
     data_version: Cell<Option<i64>>,
     /// What the figures of the rows are kept by.
     figures: projection::FigurePlan,
+    /// What is remembered of files.
+    shelves: shelf::Shelves,
 }
 
 impl std::fmt::Debug for SqliteStore {
@@ -249,6 +254,7 @@ impl SqliteStore {
             cache: RefCell::new(PackCache::new((cache_kib * 1_024 / 4) as usize)),
             data_version: Cell::new(None),
             figures: projection::FigurePlan::default(),
+            shelves: shelf::Shelves::default(),
         })
     }
 
@@ -296,6 +302,7 @@ impl SqliteStore {
             // Positions of packs are given again after a rollback: what was decoded may be another.
             self.cache.borrow_mut().clear();
             self.handed.borrow_mut().clear();
+            self.files_may_have_changed();
             // Fails only where SQLite has undone it already, which is what is wanted.
             let _ = self.conn.execute_batch(undo);
         }
@@ -365,7 +372,11 @@ impl SqliteStore {
             .conn
             .pragma_query_value(None, "data_version", |r| r.get(0))
             .map_err(|e| StoreError::from(Fault::from(e)))?;
-        Ok(self.data_version.replace(Some(version)).is_none_or(|before| before != version))
+        let changed = self.data_version.replace(Some(version)).is_none_or(|before| before != version);
+        if changed {
+            self.files_may_have_changed();
+        }
+        Ok(changed)
     }
 
     fn run(&self, sql: &str) -> Result<(), StoreError> {
@@ -578,5 +589,13 @@ impl Store for SqliteStore {
 
     fn hand_on(&mut self, commits: Vec<Commit>) -> Result<(), StoreError> {
         Ok(self.take_decoded(commits)?)
+    }
+
+    fn shelf(&self) -> Option<&dyn Shelf> {
+        Some(self)
+    }
+
+    fn shelf_mut(&mut self) -> Option<&mut dyn Shelf> {
+        Some(self)
     }
 }

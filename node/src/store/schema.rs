@@ -14,7 +14,7 @@ use rusqlite_migration::{M, Migrations};
 pub(super) const APPLICATION_ID: i32 = 0x5341_4d50;
 
 /// Newest version known.
-pub(super) const VERSION: u32 = 2;
+pub(super) const VERSION: u32 = 3;
 
 // What only this place knows has a sum beside it (`sums`).
 const SUMS: &str = "
@@ -33,8 +33,26 @@ pub(super) fn migrations() -> Migrations<'static> {
             sums::register(tx)?;
             Ok(sums::fill(tx)?)
         }),
+        M::up(FILES),
     ])
 }
+
+// `files.unnamed` is NULL while a record's current value names the file, 0 until somebody with a clock has seen that
+// none does, then that time. A chunk's id is the file's, times 2^32, and its index. `file_names` keeps what a record
+// named before, so that an erasure reaches it. `wanted`: 1 by a person here, 2 by a neighbour.
+const FILES: &str = "
+CREATE TABLE files (
+  id INTEGER PRIMARY KEY, address BLOB NOT NULL, size INTEGER NOT NULL, held INTEGER NOT NULL DEFAULT 0,
+  whole INTEGER NOT NULL DEFAULT 0, wanted INTEGER NOT NULL DEFAULT 0, unnamed INTEGER, hashes BLOB,
+  UNIQUE (address, size));
+CREATE INDEX files_lacking ON files (size) WHERE whole = 0;
+CREATE INDEX files_unnamed ON files (unnamed) WHERE unnamed IS NOT NULL;
+CREATE TABLE file_chunks (id INTEGER PRIMARY KEY, bytes BLOB NOT NULL);
+CREATE TABLE file_names (
+  record INTEGER NOT NULL, file INTEGER NOT NULL, current INTEGER NOT NULL, PRIMARY KEY (record, file)) WITHOUT ROWID;
+CREATE INDEX file_names_of_file ON file_names (file);
+CREATE TABLE file_told (file INTEGER NOT NULL, peer BLOB NOT NULL, PRIMARY KEY (file, peer)) WITHOUT ROWID;
+";
 
 // `projections` names what each collection's index covers and counts its rows that are not removed.
 // `hist.at` is the key of a commit, or minus the key of a pending edit. `counts` adds up `hist` by

@@ -45,7 +45,12 @@ pub struct VerifyReport {
 }
 
 impl VerifyReport {
-    fn add(&mut self, table: &'static str, record: Option<String>, what: impl ToString) {
+    /// Something wrong with a file, by its address.
+    pub(super) fn file(&mut self, address: sampan_core::file::FileAddress, what: impl ToString) {
+        self.add("files", None, format!("file {address}: {}", what.to_string()));
+    }
+
+    pub(super) fn add(&mut self, table: &'static str, record: Option<String>, what: impl ToString) {
         self.damaged.push(Damage { table, record, what: what.to_string() });
     }
 
@@ -123,6 +128,8 @@ impl SqliteStore {
             let quarantine = s.check_quarantine(org, &mut report);
             report.note("quarantine", quarantine);
             s.check_beside(&computed, &mut report);
+            let files = s.check_files(&mut report);
+            report.note("files", files);
             Ok(report)
         })
     }

@@ -212,6 +212,11 @@ impl World {
             | Frame::Welcome(_)
             | Frame::SameMark(_)
             | Frame::AcksLost
+            | Frame::FileOffer(_)
+            | Frame::FileWant(_)
+            | Frame::FileHashes { .. }
+            | Frame::FileChunk { .. }
+            | Frame::FileAnswer(_)
             | Frame::RegistersCursor(_)
             | Frame::Mark(_) => Vec::new(),
         };

@@ -19,6 +19,7 @@ mod encryption;
 mod enrol;
 mod erase;
 mod evidence;
+mod files;
 mod kills;
 mod large;
 mod levels;

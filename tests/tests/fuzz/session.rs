@@ -669,6 +669,11 @@ fn named(frame: &Frame, shared: &BTreeSet<UnitId>) -> Vec<UnitId> {
         | Frame::Welcome(_)
         | Frame::SameMark(_)
         | Frame::AcksLost
+        | Frame::FileOffer(_)
+        | Frame::FileWant(_)
+        | Frame::FileHashes { .. }
+        | Frame::FileChunk { .. }
+        | Frame::FileAnswer(_)
         | Frame::RegistersCursor(_) => Vec::new(),
     }
 }

@@ -76,10 +76,15 @@ fn frames_by_variant() -> Vec<Named<Frame>> {
         Frame::Welcome(_) => 21,
         Frame::SameMark(_) => 22,
         Frame::AcksLost => 23,
+        Frame::FileOffer(_) => 24,
+        Frame::FileWant(_) => 25,
+        Frame::FileHashes { .. } => 26,
+        Frame::FileChunk { .. } => 27,
+        Frame::FileAnswer(_) => 28,
         Frame::RegistersCursor(_) => 18,
     };
     let seen: BTreeSet<u8> = frames.iter().map(|(_, f, _)| number(f)).collect();
-    assert_eq!(seen.len(), 24, "a frame has no vector");
+    assert_eq!(seen.len(), 29, "a frame has no vector");
     frames
 }
 

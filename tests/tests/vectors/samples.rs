@@ -6,12 +6,14 @@
 //! made from never changes.
 
 use sampan_core::charter::{Cut, CutKind, CutLog, Erased, Grant, Holder, Op, Roles, Ticket};
+use sampan_core::file::Manifest;
 use sampan_core::frontier::{ShortDigest, ShortId};
 use sampan_core::hash::{change_hash, tagged, whole_chunk};
 use sampan_core::id::{
     ActorId, ChangeHash, CommitId, DeviceId, Digest, Flow, Glance, Incarnation, LogId, Nonce, RecordId, SpaceId,
     StoreEpoch, UnitId,
 };
+use sampan_core::limits::FILE_CHUNK_BYTES;
 use sampan_core::log::brief::Brief;
 use sampan_core::log::commit::FORMAT;
 use sampan_core::log::{BirthOf, Commit, Entry, EntryKind, EntryPayload, Header, Payload, SignedHeader, device_id};
@@ -20,12 +22,13 @@ use sampan_core::record::ids::record_id;
 use sampan_core::record::{Document, EditContext, create};
 use sampan_core::register::{Ack, Beacon, Heartbeat, Register, SignedRegister, Waiting, WaitingUnit, ack_root, names};
 use sampan_core::rollup::{Closing, Corrected, Figure, Report, Said, SaidFigure, Scalar, SpaceAt, UnitAt};
+use sampan_core::shelf::{FileKey, FileRun};
 use sampan_core::testing::{test_key, test_org, test_time, test_unit, up_space};
 use sampan_core::time::Millis;
 use sampan_core::value::{Edit, Kind, Value};
 use sampan_core::wire;
 use sampan_core::wire::frame::{
-    AckLeaf, AckProof, AckSet, Announce, ChildDigest, Deposit, Frame, Greeted, Greeting, Group, Hello, LogFrontier,
+    AckLeaf, AckProof, AckSet, Announce, ChildDigest, Deposit, FileAsk, FileSaid, FileWord, Frame, Greeted, Greeting, Group, Hello, LogFrontier,
     Mark, OtherRelay, OwnAck, RefuseCode, RegistersCursor, RelayAddress, SameMark, ScopeDigests, ShortAck, ShortMark,
     ShortNode, ShortWay, SpaceFrontier, Tree, TreeNode, Welcome,
 };
@@ -561,6 +564,39 @@ pub fn frames() -> Vec<Named<Frame>> {
         ),
         ("frame_say_hello", Frame::SayHello, "frame(variant fields())"),
         ("frame_acks_lost", Frame::AcksLost, "frame(variant fields())"),
+        ("frame_file_offer", Frame::FileOffer(vec![file_key(1), file_key(2)]), "frame(variant fields(files[file(address size)]))"),
+        (
+            "frame_file_want",
+            Frame::FileWant(vec![
+                FileAsk { key: file_key(1), hashes: true, runs: vec![FileRun { first: 0, count: 3 }] },
+                FileAsk {
+                    key: file_key(2),
+                    hashes: false,
+                    runs: vec![FileRun { first: 7, count: 1 }, FileRun { first: 9, count: 183 }],
+                },
+            ]),
+            "frame(variant fields(asks[ask(file(address size) hashes runs[run(first count)])]))",
+        ),
+        (
+            "frame_file_hashes",
+            Frame::FileHashes { key: file_key(1), hashes: file_manifest(1).to_bytes() },
+            "frame(variant fields(file(address size) hashes))",
+        ),
+        (
+            "frame_file_chunk",
+            Frame::FileChunk { key: file_key(1), index: 2, bytes: vec![1; 3] },
+            "frame(variant fields(file(address size) index bytes))",
+        ),
+        (
+            "frame_file_answer",
+            Frame::FileAnswer(
+                [FileWord::Held, FileWord::Later, FileWord::Lacking, FileWord::Unknown]
+                    .into_iter()
+                    .map(|word| FileSaid { key: file_key(1), word })
+                    .collect(),
+            ),
+            "frame(variant fields(said[said(file(address size) word)]))",
+        ),
         (
             "frame_short_mark",
             Frame::ShortMark(ShortMark { number: 2, frames: 7, holds: since, answer: true, clock: None }),
@@ -584,6 +620,16 @@ pub fn frames() -> Vec<Named<Frame>> {
         ),
         ("frame_registers_cursor", Frame::RegistersCursor(cursor()), leak(format!("frame(variant fields({CURSOR}))"))),
     ]
+}
+
+/// The list of a file of three chunks, the last of three bytes, all of this value.
+fn file_manifest(byte: u8) -> Manifest {
+    Manifest::of(&vec![byte; 2 * FILE_CHUNK_BYTES + 3]).unwrap()
+}
+
+fn file_key(byte: u8) -> FileKey {
+    let manifest = file_manifest(byte);
+    FileKey { address: manifest.address(), size: manifest.size() }
 }
 
 pub const HEADER: &str = "header(format org space(unit flow reach) device incarnation sequence parents[parent] nonce \

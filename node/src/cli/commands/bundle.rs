@@ -69,6 +69,7 @@ fn created_json(made: &Created) -> serde_json::Value {
         "tickets": made.tickets,
         "commits": made.totals.commits,
         "entries": made.totals.entries,
+        "files": made.files,
     })
 }
 
@@ -151,6 +152,7 @@ fn apply(args: &BundleApplyArgs, app: &mut App) -> Result<ExitCode, CliError> {
             "changes_received": taken.changes,
             "quarantined": taken.quarantined,
             "left_out": taken.left_out,
+            "files_received": taken.files,
             "deposit": taken.deposit,
             "acknowledgements": taken.acks,
             "equal": taken.equal,
@@ -173,6 +175,9 @@ fn apply(args: &BundleApplyArgs, app: &mut App) -> Result<ExitCode, CliError> {
     }
     if let Some(reason) = &taken.deposit {
         app.say("bundle.deposit", &[("reason", reason)]);
+    }
+    if taken.files > 0 {
+        app.say("bundle.files", &[("count", &int(taken.files))]);
     }
     if taken.left_out > 0 {
         app.say("bundle.left_out", &[("count", &int(taken.left_out))]);
@@ -366,6 +371,7 @@ fn in_words(error: BundleError, lang: Lang, program: &str, file: &str) -> CliErr
             | TakeError::PeerOrder(_)
             | TakeError::PeerIdentity { .. }
             | TakeError::Peer(_)
+            | TakeError::PeerFile(_)
             | TakeError::PeerRegister(_) => new(&codes::BUNDLE_BROKEN),
             TakeError::PeerVersion(..) => new(&codes::BUNDLE_NEWER),
             TakeError::Refused(RefuseCode::Busy, _) | TakeError::Blank => new(&codes::BUNDLE_EARLY),

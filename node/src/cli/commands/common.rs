@@ -164,6 +164,12 @@ pub(super) fn edits(app: &App, collection: &Collection, typed: &[String]) -> Res
     for text in typed {
         let (field, edit) =
             Assignment::parse(collection, text).map_err(|e| refuse::bad_assignment(app.lang, collection, &e))?;
+        if let Edit::Set(Value::Str(text)) = &edit
+            && collection.field(&field).is_some_and(|f| f.kind == Kind::File)
+            && let Err(e) = text.parse::<sampan_core::file::FileRef>()
+        {
+            return Err(app.error(&codes::FILE_FORM, &[("what", &e.to_string())]).at(field));
+        }
         let empties = match &edit {
             Edit::Clear => true,
             Edit::Set(value) => schema::value::is_empty(value),

@@ -192,6 +192,13 @@ pub fn print_report(report: &SyncReport, app: &mut App) -> Result<(), CliError> 
         app.say("sync.nothing", &[]);
     }
     let int = |n: u64| format_int(lang, i64::try_from(n).unwrap_or(i64::MAX));
+    if report.files_received > 0 {
+        app.say("file.received", &[("count", &int(report.files_received))]);
+    }
+    if report.files_waiting > 0 {
+        let size = format_bytes(lang, report.files_waiting_bytes);
+        app.say("file.waiting", &[("count", &int(report.files_waiting)), ("size", &size)]);
+    }
     let seconds = crate::i18n::format_decimal(lang, (report.seconds * 10.0).round() as i64, 1);
     app.say(
         "sync.summary",

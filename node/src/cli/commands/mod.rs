@@ -14,6 +14,7 @@ mod due;
 mod edit;
 mod encrypt;
 mod erase;
+mod file;
 pub mod join;
 pub mod link;
 mod list;
@@ -68,6 +69,8 @@ pub fn record(command: &RecordCommand, app: &mut App) -> Result<ExitCode, CliErr
         RecordCommand::Targets(args) => targets::targets(args, app),
         // Who is silent only a relay knows.
         RecordCommand::Report(args) => report::report(args, app, &mut |_, _, _, _| Ok(None)),
+        RecordCommand::Attach(args) => file::attach(args, app),
+        RecordCommand::Fetch(args) => file::fetch(args, app),
     }
 }
 

@@ -41,6 +41,8 @@ pub fn object(report: &StatusReport) -> Map<String, Json> {
         ("blocked", json!(report.blocked)),
         ("quarantined", json!(report.quarantined)),
         ("bundles_waiting", json!(report.bundles_waiting.len())),
+        ("files_waiting", json!(report.files_waiting.count)),
+        ("files_waiting_bytes", json!(report.files_waiting.bytes)),
         ("built_on_cut", built_on_cut),
         ("delivered", delivered.collect()),
         ("ways", report.ways.iter().map(way).collect()),
@@ -187,6 +189,10 @@ pub fn words(app: &App, replica: &Replica, report: &StatusReport) -> Result<Vec<
         let (n, senders) =
             (report.bundles_waiting.len() as u64, super::bundle::senders(replica, &report.bundles_waiting));
         out.push(app.t("status.bundles_waiting", &[("count", &count(n)), ("senders", &senders)]));
+    }
+    if report.files_waiting.count > 0 {
+        let size = crate::i18n::format_bytes(app.lang, report.files_waiting.bytes);
+        out.push(app.t("file.waiting", &[("count", &count(report.files_waiting.count)), ("size", &size)]));
     }
     for (fate, n) in &report.built_on_cut {
         let id = match fate {

@@ -1,5 +1,8 @@
 //! Tests of the commands on a replica in a throw-away folder, without a process.
 
+mod exchange;
+mod files;
+
 use super::join::{AfterJoin, join_with};
 use super::*;
 use crate::cli::args::{Cli, JoinArgs, TicketArgs};

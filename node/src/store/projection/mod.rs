@@ -139,6 +139,7 @@ impl SqliteStore {
             if counted {
                 self.count_row(collection, old.as_ref(), Some(&Self::as_stored(collection, row)?))?;
             }
+            self.name_files(collection, record, Some(&row.values), before.is_some())?;
             shown += i64::from(!row.removed) - before.as_ref().map_or(0, |b| i64::from(!b.removed));
             let words = search::words_of(collection, &row.values);
             match before {
@@ -156,6 +157,7 @@ impl SqliteStore {
             let old = self.read_row(collection, record)?;
             self.count_row(collection, old.as_ref(), None)?;
         }
+        self.name_files(collection, record, None, true)?;
         let sql = format!("DELETE FROM {} WHERE _record = ?1", tables::table(&collection.id));
         self.conn.prepare_cached(&sql)?.execute([int(record.0)])?;
         self.count_shown(collection, -i64::from(!before.removed))?;
@@ -212,6 +214,11 @@ fn bound<'v>(collection: &Collection, record: RecordKey, row: &'v ProjectedRow) 
 struct Traces {
     removed: bool,
     words: String,
+}
+
+/// A collection's table and a field's column, as SQL names them.
+pub(super) fn table_and_column(collection: &str, field: &str) -> (String, String) {
+    (tables::table(collection), quoted(field))
 }
 
 /// A name in SQL.
