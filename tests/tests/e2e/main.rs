@@ -24,6 +24,7 @@ mod large;
 mod levels;
 mod links;
 mod one_pc;
+mod quarter;
 mod readme;
 mod recovery;
 mod rollup;
