@@ -42,11 +42,15 @@ pub enum Canary {
     BundleUnchecked,
     /// A relay's older beacon takes the place of the newer one that was remembered.
     BeaconGoesBack,
+    /// A figure that is taken into another counts twice there.
+    FigureCountedTwice,
+    /// A sum names every unit below as one that has reported.
+    SilentUnitClaimed,
 }
 
 impl Canary {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::AckBeforeDurable,
         Self::SealNotDurable,
         Self::AuthorCheckSkipped,
@@ -62,6 +66,8 @@ impl Canary {
         Self::CutIgnored,
         Self::BundleUnchecked,
         Self::BeaconGoesBack,
+        Self::FigureCountedTwice,
+        Self::SilentUnitClaimed,
     ];
 
     /// Its name on a command line and in reports.
@@ -83,6 +89,8 @@ impl Canary {
             Self::CutIgnored => "cut-ignored",
             Self::BundleUnchecked => "bundle-unchecked",
             Self::BeaconGoesBack => "beacon-goes-back",
+            Self::FigureCountedTwice => "figure-counted-twice",
+            Self::SilentUnitClaimed => "silent-unit-claimed",
         }
     }
 
@@ -109,10 +117,10 @@ mod switch {
 
     thread_local! {
         /// One bit a canary.
-        static SINGING: Cell<u16> = const { Cell::new(0) };
+        static SINGING: Cell<u32> = const { Cell::new(0) };
     }
 
-    const fn bit(c: Canary) -> u16 {
+    const fn bit(c: Canary) -> u32 {
         1 << c as u16
     }
 

@@ -13,6 +13,7 @@ pub mod change;
 pub mod charter;
 pub mod cuts;
 pub mod diff;
+pub mod figures;
 pub mod record;
 pub mod view;
 mod walk;

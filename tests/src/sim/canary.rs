@@ -43,6 +43,8 @@ pub const fn bait(canary: Canary) -> &'static [FaultKind] {
         Canary::CutIgnored => &[FaultKind::Lost, FaultKind::Narrowed, FaultKind::Outage],
         Canary::BundleUnchecked => &[FaultKind::Carried],
         Canary::BeaconGoesBack => &[FaultKind::HostileBeacon, FaultKind::NewSchema],
+        Canary::FigureCountedTwice => &[],
+        Canary::SilentUnitClaimed => &[FaultKind::Outage],
     }
 }
 

@@ -297,6 +297,7 @@ impl World {
             self.check_anew(*n);
             self.check_delivered(*n);
             self.check_quarantine(*n);
+            self.check_figures(*n, true);
         }
         let returns: Vec<usize> = self.court.returns.iter().copied().collect();
         for words in returns.into_iter().filter_map(|n| self.unreturned(n)).collect::<Vec<_>>() {

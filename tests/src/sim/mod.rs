@@ -17,6 +17,7 @@ mod court;
 mod dice;
 mod ends;
 mod fault;
+mod figures;
 mod hostile;
 mod ledger;
 mod machine;

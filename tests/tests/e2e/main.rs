@@ -25,6 +25,7 @@ mod large;
 mod levels;
 mod links;
 mod one_pc;
+mod quarter;
 mod readme;
 mod recovery;
 mod report;

@@ -201,6 +201,10 @@ fn figures_stand_at_every_level_with_who_is_missing_by_name() {
         (&json!("figures"), &json!("25"), &json!("100.00"))
     );
     assert_eq!(coverage(&came), (3, 4), "{came}");
+    for ask in [["--unit", "d1"].as_slice(), &["--by-unit"]] {
+        let of = whole(&w, "city", "came", &[&["--period", "2025-Q4"], ask].concat());
+        assert_eq!((&of["name"], &of["value"], coverage(&of)), (&json!("Đơn vị d1"), &json!(25), (3, 4)), "{of}");
+    }
     assert_eq!(whole(&w, "city", "most", &[])["value"], 18);
     // One level down, and the missing by name.
     let children = rows(&w, "d1", &["--metric", "came", "--period", "2025-Q4", "--by-unit"]);

@@ -15,7 +15,7 @@ pub const SURE: (Canary, u64) = (Canary::VerifiedTooEarly, 20);
 pub const NODES_MAX: usize = 6;
 
 /// Seeds of small worlds with the faults that matter, at least one of which catches the canary.
-const SEEDS: [(Canary, &[u64]); 15] = [
+const SEEDS: [(Canary, &[u64]); 17] = [
     (Canary::AckBeforeDurable, &[1, 6, 9]),
     (Canary::SealNotDurable, &[9, 10, 14]),
     (Canary::AuthorCheckSkipped, &[2, 4]),
@@ -31,6 +31,8 @@ const SEEDS: [(Canary, &[u64]); 15] = [
     (Canary::CutIgnored, &[5, 6]),
     (Canary::BundleUnchecked, &[1]),
     (Canary::BeaconGoesBack, &[1, 2]),
+    (Canary::FigureCountedTwice, &[1, 2]),
+    (Canary::SilentUnitClaimed, &[1, 2]),
 ];
 
 #[test]

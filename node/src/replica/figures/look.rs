@@ -113,29 +113,38 @@ impl Look<'_> {
             }
             return Ok(part);
         }
+        // What its own relay says of a unit takes the place of all below it, also where it is asked about by itself.
+        if !self.side.relay_units.contains(unit)
+            && let Some(part) = self.summed(unit)
+        {
+            return Ok(part);
+        }
         let mut part = self.own(unit)?;
         for child in self.children(unit) {
-            let mut sums = self.said_by(&child, names::SUM).peekable();
-            if sums.peek().is_none() {
-                part.merge(self.metric, self.below(&child)?);
-                continue;
-            }
-            let mut heard: BTreeMap<UnitId, Millis> = BTreeMap::new();
-            for (_, said) in sums {
-                part.take(self.metric, said);
-                for u in &said.units {
-                    heard.entry(u.unit).and_modify(|at| *at = (*at).max(u.at)).or_insert(u.at);
-                }
-            }
-            let mut open = vec![child];
-            while let Some(u) = open.pop() {
-                if self.expected(&u) {
-                    part.units.insert(u, heard.get(&u).copied());
-                }
-                open.extend(self.children(&u));
-            }
+            part.merge(self.metric, self.below(&child)?);
         }
         Ok(part)
+    }
+
+    /// The sum that a relay of a unit said; `None` where none did.
+    fn summed(&self, unit: &UnitId) -> Option<Part> {
+        let mut sums = self.said_by(unit, names::SUM).peekable();
+        sums.peek()?;
+        let (mut part, mut heard) = (Part::default(), BTreeMap::<UnitId, Millis>::new());
+        for (_, said) in sums {
+            part.take(self.metric, said);
+            for u in &said.units {
+                heard.entry(u.unit).and_modify(|at| *at = (*at).max(u.at)).or_insert(u.at);
+            }
+        }
+        let mut open = vec![*unit];
+        while let Some(u) = open.pop() {
+            if self.expected(&u) {
+                part.units.insert(u, heard.get(&u).copied());
+            }
+            open.extend(self.children(&u));
+        }
+        Some(part)
     }
 }
 

@@ -6,6 +6,7 @@
 
 use super::{Look, Part};
 use crate::replica::Replica;
+use sampan_core::canary::{self, Canary};
 use sampan_core::charter::Roles;
 use sampan_core::id::{Flow, SpaceId, UnitId};
 use sampan_core::limits::{FIGURE_UNITS_MAX, FIGURES_SAID_MAX};
@@ -181,7 +182,9 @@ impl Look<'_> {
         }
         for said in years.values_mut() {
             if sums {
-                let units = part.units.iter().filter_map(|(unit, at)| Some(UnitAt { unit: *unit, at: (*at)? }));
+                let claimed = canary::sings(Canary::SilentUnitClaimed).then_some(self.now);
+                let units =
+                    part.units.iter().filter_map(|(unit, at)| Some(UnitAt { unit: *unit, at: at.or(claimed)? }));
                 said.units = units.take(FIGURE_UNITS_MAX).collect();
             }
             said.too_large = part.too_large;

@@ -13,6 +13,7 @@ mod story;
 use crate::sim::court::Court;
 use crate::sim::dice::Dice;
 use crate::sim::fault::{FaultKind, Faults};
+use crate::sim::figures::Figures;
 use crate::sim::hostile::Hostile;
 use crate::sim::ledger::Ledger;
 use crate::sim::machine::{Birth, Machine, Process};
@@ -70,6 +71,8 @@ pub(in crate::sim) enum Happening {
     DetourOver { link: usize },
     /// The projector has time.
     Project(usize),
+    /// A machine looks for figures to say.
+    Say(usize),
     /// Somebody edits something.
     Edit,
     /// Something breaks.
@@ -160,6 +163,7 @@ pub struct World {
     pub(in crate::sim) people: People,
     pub(in crate::sim) hostile: Hostile,
     pub(in crate::sim) court: Court,
+    pub(in crate::sim) figures: Figures,
     pub(in crate::sim) trace: Trace,
     pub(in crate::sim) chaos: Dice,
     pub(in crate::sim) breaks: u64,
@@ -200,6 +204,7 @@ impl World {
             people: People::new(seed, shape.edits.min(options.edits_max.unwrap_or(u64::MAX))),
             hostile: Hostile::new(seed),
             court: Court::new(OrgId(device_id(&root).0)),
+            figures: Figures::default(),
             chaos: Dice::of(seed, "chaos"),
             breaks: 0,
             rng: Dice::of(seed, "world"),
@@ -397,6 +402,7 @@ impl World {
                 }
             }
             Happening::Project(n) => self.project(n),
+            Happening::Say(n) => self.say_figures(n),
             Happening::Edit => self.edit(),
             Happening::Break => self.break_something(),
             Happening::Start(n) => self.start(n),

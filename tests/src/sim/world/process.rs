@@ -203,6 +203,7 @@ impl World {
             Ok(false) => {
                 // As the desk does at the end of a stretch of work.
                 let _ = p.replica.store.checkpoint();
+                self.say_figures_later(n);
             }
             Err(_) if !self.healed => {}
             Err(e) => self.ledger.accuse(format!("{} cannot project: {e}", self.machines[n].name)),
