@@ -9,7 +9,7 @@ use super::types::{Collection, Field, Schema};
 /// Whether `new` may replace `old`.
 ///
 /// Fields, choices, collections, metrics and levels below the last may be added; labels, hidden,
-/// required, max, title, search, match and unique may change. Nothing is removed or retyped.
+/// required, max, title, person, search, match and unique may change. Nothing is removed or retyped.
 ///
 /// # Errors
 /// One sentence for each thing that may not change.

@@ -60,7 +60,7 @@ pub(super) const ERRORS: &[Message] = &[
     m("error.bad_value", "Trường '{field}' không nhận '{given}': {reason}.", "The field '{field}' does not take '{given}': {reason}."),
     m("hint.bad_value", "Sửa giá trị rồi chạy lại; chưa có gì được ghi.", "Correct the value and run again; nothing was written."),
     m("error.bad_date", "Trường '{field}': '{given}' không phải là ngày.", "The field '{field}': '{given}' is not a date."),
-    m("hint.bad_date", "Viết YYYY, YYYY-MM hoặc YYYY-MM-DD, ví dụ 1985-03-26.", "Write YYYY, YYYY-MM or YYYY-MM-DD, such as 1985-03-26."),
+    m("hint.bad_date", "Viết ngày/tháng/năm, tháng/năm hoặc năm, ví dụ 26/3/1985, 3/1985, 1985 (hay 1985-03-26).", "Write YYYY, YYYY-MM or YYYY-MM-DD, such as 1985-03-26, or day first: 26/3/1985."),
     m("error.unknown_choice", "Trường '{field}' không có lựa chọn '{given}'.", "The field '{field}' has no choice '{given}'."),
     m("hint.unknown_choice", "{nearest}Các lựa chọn: {known}.", "{nearest}Its choices: {known}."),
     m("error.bad_expr", "Không hiểu điều kiện '{given}': {reason}.", "The condition '{given}' is not understood: {reason}."),

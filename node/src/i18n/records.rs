@@ -64,9 +64,9 @@ pub(super) const RECORDS: &[Message] = &[
     m("replies.unasked", "trả lời (không được hỏi)", "answered (not asked)"),
 
     // Why a value is none.
-    m("value.date", "không phải là ngày; viết YYYY, YYYY-MM hoặc YYYY-MM-DD", "not a date; write YYYY, YYYY-MM or YYYY-MM-DD"),
-    m("value.int", "cần một số nguyên", "a whole number is needed"),
-    m("value.decimal", "cần một số có nhiều nhất {scale} chữ số thập phân", "a number with at most {scale} decimals is needed"),
+    m("value.date", "không phải là ngày; viết 26/3/1985, 3/1985 hoặc 1985", "not a date; write YYYY, YYYY-MM or YYYY-MM-DD, or 26/3/1985"),
+    m("value.int", "cần một số nguyên, ví dụ 2241 hoặc 2.241", "a whole number is needed, such as 2241 or 2,241"),
+    m("value.decimal", "cần một số có nhiều nhất {scale} chữ số thập phân, ví dụ 36,8", "a number with at most {scale} decimals is needed, such as 36.8"),
     m("value.bool", "cần có hoặc không", "true or false is needed"),
     m("value.array", "cần một mảng JSON, ví dụ [\"a\",\"b\"]", "a JSON array is needed, such as [\"a\",\"b\"]"),
     m("value.ref", "cần mã hồ sơ gồm 32 chữ số thập lục phân", "a record's id of 32 hexadecimal digits is needed"),

@@ -31,4 +31,5 @@ mod silent;
 mod taken;
 mod waiting;
 mod ways;
+mod words;
 mod world;

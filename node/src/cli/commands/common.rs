@@ -8,7 +8,8 @@ use crate::cli::convert::{IntoCli, did_you_mean, list_of};
 use crate::cli::exit::CliError;
 use crate::cli::{App, assign, codes, refuse};
 use crate::config::Settings;
-use crate::i18n::{self, Lang};
+pub(super) use crate::i18n::schema_lang;
+use crate::i18n::{self, Lang, writing};
 use crate::replica::{Replica, ReplicaError};
 use crate::stamp::rfc3339;
 use crate::store::ProjectedRow;
@@ -162,8 +163,8 @@ pub(super) fn edits(app: &App, collection: &Collection, typed: &[String]) -> Res
     assign::parse_all(app.lang, typed)?;
     let mut out = Vec::with_capacity(typed.len());
     for text in typed {
-        let (field, edit) =
-            Assignment::parse(collection, text).map_err(|e| refuse::bad_assignment(app.lang, collection, &e))?;
+        let (field, edit) = Assignment::parse_as(collection, text, writing(app.lang))
+            .map_err(|e| refuse::bad_assignment(app.lang, collection, &e))?;
         let empties = match &edit {
             Edit::Clear => true,
             Edit::Set(value) => schema::value::is_empty(value),
@@ -280,14 +281,6 @@ impl<'a> Facts<'a> {
         out.insert("_author".into(), json!(self.author.to_string()));
         out.insert("_conflict".into(), json!(self.conflict));
         out
-    }
-}
-
-/// The schema's word for our language.
-pub(super) fn schema_lang(lang: Lang) -> schema::Lang {
-    match lang {
-        Lang::Vi => schema::Lang::Vi,
-        Lang::En => schema::Lang::En,
     }
 }
 

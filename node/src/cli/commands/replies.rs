@@ -8,12 +8,12 @@ use super::common::{self, OrCli};
 use crate::cli::args::RepliesArgs;
 use crate::cli::exit::{CliError, ExitCode};
 use crate::cli::{App, codes};
-use crate::i18n::format_int;
+use crate::i18n::{format_int, format_time};
 use crate::replica::{Replica, ReplicaError};
 use crate::stamp::rfc3339;
 use crate::store::ProjectedRow;
 use sampan_core::id::{RecordId, UnitId};
-use sampan_core::schema::{Collection, Expr, Op, Operand, Term, title};
+use sampan_core::schema::{Collection, Expr, Op, Operand, Term, title_in};
 use sampan_core::value::{Kind, Value};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -96,7 +96,14 @@ pub(super) fn replies(args: &RepliesArgs, app: &mut App) -> Result<ExitCode, Cli
     let (of, done) = (format_int(app.lang, expected as i64), format_int(app.lang, answered as i64));
     match &question {
         Some((c, row)) => {
-            app.say("replies.of", &[("title", &title(c, &row.values)), ("answered", &done), ("asked", &of)]);
+            app.say(
+                "replies.of",
+                &[
+                    ("title", &title_in(c, &row.values, common::schema_lang(app.lang))),
+                    ("answered", &done),
+                    ("asked", &of),
+                ],
+            );
         }
         None => app.say("replies.early", &[("record", &id.to_string())]),
     }
@@ -116,8 +123,10 @@ fn line(app: &App, replica: &Replica, row: &Row, repliers: &[Collection]) -> Vec
         (_, false) => app.t("replies.unasked", &[]),
     };
     let newest = row.replies.last();
-    let said = newest.and_then(|(id, r)| Some(title(repliers.iter().find(|c| c.id == *id)?, &r.values)));
-    let at = newest.map(|(_, r)| rfc3339(r.updated)).unwrap_or_default();
+    let said = newest.and_then(|(id, r)| {
+        Some(title_in(repliers.iter().find(|c| c.id == *id)?, &r.values, common::schema_lang(app.lang)))
+    });
+    let at = newest.map(|(_, r)| format_time(app.lang, r.updated)).unwrap_or_default();
     vec![replica.engine.charter().path(&row.unit), state, at, said.unwrap_or_default()]
 }
 

@@ -10,6 +10,7 @@ use crate::cli::args::RollupArgs;
 use crate::cli::convert::{did_you_mean, list_of};
 use crate::cli::exit::{CliError, ExitCode};
 use crate::cli::{App, codes};
+use crate::i18n::{format_count, format_figure, format_period, format_stored_date, format_time, parse_period};
 use crate::replica::{FigureQuery, FigureRow, Replica, RollupError};
 use crate::stamp::rfc3339;
 use sampan_core::id::UnitId;
@@ -28,9 +29,14 @@ pub(super) fn rollup(args: &RollupArgs, app: &mut App) -> Result<ExitCode, CliEr
     if args.check {
         return check(&mut replica, args, app);
     }
-    let query = FigureQuery { unit, metric: args.metric.clone(), period: args.period.clone(), by_unit: args.by_unit };
+    let query = FigureQuery {
+        unit,
+        metric: args.metric.clone(),
+        period: args.period.as_deref().map(parse_period),
+        by_unit: args.by_unit,
+    };
     if let (Some(period), Some(metric)) = (&args.close, &args.metric) {
-        return close(&mut replica, unit, metric, period, app);
+        return close(&mut replica, unit, metric, &parse_period(period), app);
     }
     if args.missing {
         return missing(&mut replica, &query, app);
@@ -124,27 +130,28 @@ fn table(app: &mut App, replica: &Replica, rows: &[FigureRow]) -> Result<(), Cli
         let name = common::unit_name(replica, &row.unit);
         let name = if row.below { name } else { app.t("rollup.own", &[("unit", &name)]) };
         let metric = format!("{}{}", row.metric, dims(app, replica, row));
-        let value = if row.value.is_empty() { none.clone() } else { row.value.clone() };
-        let mut line = vec![name, metric, row.period.clone(), value];
+        let value = if row.value.is_empty() { none.clone() } else { shown_value(app, row) };
+        let mut line = vec![name, metric, format_period(app.lang, &row.period), value];
         if ratios {
             line.push(match (&row.over, &row.ratio) {
                 (Some((over, value)), Some(r)) => {
-                    let values = [
-                        ("percent", r.percent.as_str()),
-                        ("over", over.as_str()),
-                        ("value", value.as_deref().unwrap_or_default()),
-                    ];
+                    let percent = format_figure(app.lang, &r.percent);
+                    let value = format_figure(app.lang, value.as_deref().unwrap_or_default());
+                    let values = [("percent", percent.as_str()), ("over", over.as_str()), ("value", value.as_str())];
                     app.t(if r.above { "rollup.above" } else { "rollup.of" }, &values)
                 }
                 (Some((over, _)), None) => app.t("rollup.no_over", &[("over", over)]),
                 (None, _) => String::new(),
             });
         }
-        let (reported, expected) = (row.coverage.reported.to_string(), row.coverage.expected.to_string());
+        let (reported, expected) =
+            (format_count(app.lang, row.coverage.reported), format_count(app.lang, row.coverage.expected));
         line.push(app.t("rollup.reported", &[("reported", &reported), ("expected", &expected)]));
-        line.push(row.coverage.oldest.map_or_else(|| none.clone(), rfc3339));
+        line.push(row.coverage.oldest.map_or_else(|| none.clone(), |at| format_time(app.lang, at)));
         if closed {
-            line.push(row.closed.as_ref().map_or_else(String::new, |c| format!("{} ({})", c.value, rfc3339(c.at))));
+            line.push(row.closed.as_ref().map_or_else(String::new, |c| {
+                format!("{} ({})", format_figure(app.lang, &c.value), format_time(app.lang, c.at))
+            }));
         }
         cells.push(line);
     }
@@ -157,14 +164,16 @@ fn table(app: &mut App, replica: &Replica, rows: &[FigureRow]) -> Result<(), Cli
         for c in row.corrected.iter().filter(|c| c.by.len() == row.by.len() && row.by.values().eq(c.by.iter())) {
             let by = if c.by.is_empty() { String::new() } else { format!(" [{}]", c.by.join(", ")) };
             let author: String = c.author.to_string().chars().take(DEVICE_SHOWN).collect();
-            let (of, at) = (common::unit_name(replica, &c.unit), rfc3339(c.at));
+            let (of, at) = (common::unit_name(replica, &c.unit), format_time(app.lang, c.at));
+            let (period, old, new) =
+                (format_period(app.lang, &c.period), format_figure(app.lang, &c.old), format_figure(app.lang, &c.new));
             let values = [
                 ("unit", unit.as_str()),
                 ("metric", row.metric.as_str()),
-                ("period", c.period.as_str()),
+                ("period", period.as_str()),
                 ("by", by.as_str()),
-                ("old", c.old.as_str()),
-                ("new", c.new.as_str()),
+                ("old", old.as_str()),
+                ("new", new.as_str()),
                 ("at", at.as_str()),
                 ("author", author.as_str()),
                 ("of", of.as_str()),
@@ -174,6 +183,14 @@ fn table(app: &mut App, replica: &Replica, rows: &[FigureRow]) -> Result<(), Cli
         }
     }
     Ok(())
+}
+
+/// The value of a row as people write it: the earliest of dates is a date, also where only its year is known.
+fn shown_value(app: &App, row: &FigureRow) -> String {
+    match &row.figure.best {
+        Some(Scalar::Text(_)) => format_stored_date(app.lang, &row.value),
+        Some(Scalar::Num(_)) | None => format_figure(app.lang, &row.value),
+    }
 }
 
 /// The dimensions of a row, as people call them.
@@ -221,8 +238,8 @@ fn missing(replica: &mut Replica, query: &FigureQuery, app: &mut App) -> Result<
     let cells: Vec<Vec<String>> = rows
         .into_iter()
         .map(|r| {
-            let heard = r.heard.map_or_else(|| never.clone(), rfc3339);
-            vec![path(&r.unit), r.metric, r.period, rfc3339(r.since), heard]
+            let heard = r.heard.map_or_else(|| never.clone(), |at| format_time(app.lang, at));
+            vec![path(&r.unit), r.metric, format_period(app.lang, &r.period), format_time(app.lang, r.since), heard]
         })
         .collect();
     app.out.table(&headings, &cells)?;
@@ -291,7 +308,7 @@ fn close(
         table(app, replica, &rows)?;
     }
     let name = common::unit_name(replica, &unit);
-    app.say("rollup.closed_done", &[("metric", metric), ("period", period), ("unit", &name)]);
+    app.say("rollup.closed_done", &[("metric", metric), ("period", &format_period(app.lang, period)), ("unit", &name)]);
     Ok(ExitCode::Done)
 }
 
