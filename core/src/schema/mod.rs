@@ -21,7 +21,7 @@ pub mod value;
 
 pub use assign::{AssignError, Assignment, known_field};
 pub use document::SchemaProblem;
-pub use evolve::evolve;
+pub use evolve::{News, evolve, news};
 pub use expr::{Expr, ExprError, Op, Operand, Term};
 pub use number::Writing;
 pub use parse::{kind_name, parse};

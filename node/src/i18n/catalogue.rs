@@ -2,7 +2,7 @@
 //!
 //! It does not: hold words itself.
 
-use super::{Message, audit, bundle, erase, errors, figures, help, records, relay, rest, words};
+use super::{Message, audit, bundle, erase, errors, figures, help, records, relay, rest, schema, words};
 
 /// One entry of a table.
 pub(super) const fn m(id: &'static str, vi: &'static str, en: &'static str) -> Message {
@@ -21,5 +21,6 @@ pub(super) fn all() -> impl Iterator<Item = &'static Message> {
         .chain(audit::AUDIT)
         .chain(erase::ERASE)
         .chain(figures::FIGURES)
+        .chain(schema::SCHEMA)
         .chain(rest::REST)
 }

@@ -18,8 +18,6 @@ pub(super) const ERRORS: &[Message] = &[
     m("usage.assignment", "'{what}' không có dạng trường=giá_trị", "'{what}' is not of the form field=value"),
     m("usage.twice", "trường '{what}' được gán hai lần", "the field '{what}' is set twice"),
     m("usage.nothing", "không có gì để ghi", "there is nothing to write"),
-    m("error.not_wired", "Lệnh '{command}' chưa có trong bản này.", "The command '{command}' is not in this version yet."),
-    m("hint.not_wired", "Cài bản Sampan mới hơn.", "Install a newer Sampan."),
     m("error.internal", "Sampan gặp lỗi bên trong: {what}. Dữ liệu đã lưu vẫn nguyên vẹn.", "Sampan failed inside: {what}. What was saved is safe."),
     m("hint.internal", "Chạy lại lệnh; nếu vẫn lỗi, gửi thư mục logs/ cho người hỗ trợ.", "Run the command again; if it fails again, send the folder logs/ to your support."),
     m("error.output", "Không ghi được kết quả: {what}.", "The result could not be written: {what}."),

@@ -16,6 +16,7 @@ mod number;
 mod records;
 mod relay;
 mod rest;
+mod schema;
 mod words;
 
 pub use number::{

@@ -9,6 +9,7 @@ mod commands;
 mod link;
 mod quarantine;
 mod root;
+mod schema;
 mod silent;
 mod status;
 

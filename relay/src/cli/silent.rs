@@ -8,7 +8,7 @@ use super::args::SilentArgs;
 use crate::admin::silent::{SilentRow, silence};
 use sampan_node::cli::convert::IntoCli;
 use sampan_node::cli::{App, CliError, ExitCode};
-use sampan_node::i18n::format_int;
+use sampan_node::i18n::{format_int, format_stamp};
 
 /// Runs `silent`.
 pub(super) fn silent(args: &SilentArgs, app: &mut App) -> Result<ExitCode, CliError> {
@@ -57,7 +57,7 @@ fn line(app: &App, row: &SilentRow) -> Vec<String> {
     vec![
         row.name.clone(),
         days,
-        row.last_seen.clone().unwrap_or_default(),
+        row.last_seen.as_deref().map(|at| format_stamp(app.lang, at)).unwrap_or_default(),
         format_int(app.lang, row.unsent_changes.cast_signed()),
         joined(row.contacts.iter().map(|c| c.name.as_str()).collect()),
         joined(row.contacts.iter().filter_map(|c| c.phone.as_deref()).collect()),

@@ -27,6 +27,7 @@ mod one_pc;
 mod readme;
 mod recovery;
 mod rollup;
+mod schema;
 mod silent;
 mod taken;
 mod waiting;

@@ -27,7 +27,9 @@ fn field(dir: &str, record: &str, name: &str) -> serde_json::Value {
 #[test]
 fn numbers_and_dates_come_in_and_go_out_as_the_language_writes_them() {
     let (_keep, city) = city();
-    let meeting = vi(&["add", &city, "meetings", "held_on=5/11/2025", "expected=2.241", "attended=1 234"]).ok().first();
+    let meeting = vi(&["add", &city, "meetings", "title=Họp", "held_on=5/11/2025", "expected=2.241", "attended=1 234"])
+        .ok()
+        .first();
     assert_eq!(field(&city, &meeting, "expected"), json!(2241));
     assert_eq!(field(&city, &meeting, "attended"), json!(1234));
     assert_eq!(field(&city, &meeting, "held_on"), json!("2025-11-05"));
@@ -37,7 +39,7 @@ fn numbers_and_dates_come_in_and_go_out_as_the_language_writes_them() {
     let shown = sampan(&["show", &city, &meeting]).ok().stdout;
     assert!(shown.contains("2,241") && shown.contains("2025-11-05"), "{shown}");
 
-    let check = vi(&["add", &city, "inspections", "score=36,8"]).ok().first();
+    let check = vi(&["add", &city, "inspections", "subject=Quý 4", "score=36,8"]).ok().first();
     assert_eq!(field(&city, &check, "score"), json!("36.8"));
     assert!(vi(&["show", &city, &check]).ok().stdout.contains("36,8"));
     sampan(&["set", &city, &check, "score=1,234.5"]).ok();
@@ -63,8 +65,8 @@ fn numbers_and_dates_come_in_and_go_out_as_the_language_writes_them() {
 #[test]
 fn what_could_be_read_two_ways_is_asked_back_and_changes_nothing() {
     let (_keep, city) = city();
-    let meeting = vi(&["add", &city, "meetings", "held_on=2025", "expected=28"]).ok().first();
-    let check = vi(&["add", &city, "inspections", "score=1"]).ok().first();
+    let meeting = vi(&["add", &city, "meetings", "title=Họp", "held_on=2025", "expected=28"]).ok().first();
+    let check = vi(&["add", &city, "inspections", "subject=Quý 4", "score=1"]).ok().first();
     vi(&["set", &city, &check, "score=2.241"]).refused(2, "có thể hiểu là 2241 hoặc 2,2");
     sampan(&["set", &city, &check, "score=2,241"]).refused(2, "it could mean 2241 or 2.2");
     vi(&["set", &city, &check, "score=36,85"]).refused(2, "1 chữ số thập phân");
@@ -77,10 +79,10 @@ fn what_could_be_read_two_ways_is_asked_back_and_changes_nothing() {
 
     let csv = std::path::Path::new(&city).with_file_name("in.csv");
     let file = csv.display().to_string();
-    std::fs::write(&csv, "held_on;expected\n5/11/2025;2.241\n6/11/2025;2,241\n").unwrap();
+    std::fs::write(&csv, "title;held_on;expected\nMột;5/11/2025;2.241\nHai;6/11/2025;2,241\n").unwrap();
     vi(&["add", &city, "meetings", "--from", &file]).refused(2, "2241");
     assert_eq!(sampan(&["list", &city, "meetings", "--json"]).ok().lines().len(), 1);
-    std::fs::write(&csv, "held_on;expected\n5/11/2025;2.241\n6/11/2025;9.810\n").unwrap();
+    std::fs::write(&csv, "title;held_on;expected\nMột;5/11/2025;2.241\nHai;6/11/2025;9.810\n").unwrap();
     vi(&["add", &city, "meetings", "--from", &file]).ok();
     let big = vi(&["list", &city, "meetings", "--where", "expected >= 2.241", "--json"]).ok().lines();
     assert_eq!(big.iter().map(|m| m["expected"].clone()).collect::<Vec<_>>(), [json!(2241), json!(9810)]);

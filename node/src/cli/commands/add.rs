@@ -35,7 +35,7 @@ pub(super) fn add(args: &AddArgs, app: &mut App) -> Result<ExitCode, CliError> {
 }
 
 fn one(app: &mut App, replica: &mut Replica, c: &Collection, typed: &[String]) -> Result<ExitCode, CliError> {
-    let edits = common::edits(app, c, typed)?;
+    let edits = common::edits(app, c, typed).map_err(|e| common::of_schema(app, replica, e))?;
     let fields = common::initial(app, c, edits)?;
     common::address_is_known(app, replica, c, fields.iter())?;
     let unit = common::unit(app, replica, app.unit.as_deref())?;

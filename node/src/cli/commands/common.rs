@@ -69,11 +69,26 @@ pub(super) fn open(app: &mut App, dir: &Path) -> Result<Replica, CliError> {
 
 /// The collection of this name.
 pub(super) fn collection(app: &App, replica: &Replica, name: &str) -> Result<Collection, CliError> {
-    let schema = replica.schema().ok_or(ReplicaError::NoSchema).or_cli(app)?;
+    let published = replica.engine.charter().schema().map(|p| p.version.to_string());
+    let schema = match (replica.schema(), published) {
+        (Some(schema), _) => schema,
+        (None, Some(version)) => return Err(app.error(&codes::SCHEMA_NEWER, &[("version", &version)])),
+        (None, None) => return Err(ReplicaError::NoSchema).or_cli(app),
+    };
     schema.collection(name).cloned().ok_or_else(|| {
         let known: Vec<&str> = schema.collections.keys().map(String::as_str).collect();
-        crate::cli::convert::unknown_name(app.lang, &codes::UNKNOWN_COLLECTION, name, &known, &[])
+        let unknown = crate::cli::convert::unknown_name(app.lang, &codes::UNKNOWN_COLLECTION, name, &known, &[]);
+        of_schema(app, replica, unknown)
     })
+}
+
+/// Where a name is unknown, which version of the schema does not know it: a newer one may.
+pub(super) fn of_schema(app: &App, replica: &Replica, mut error: CliError) -> CliError {
+    let unknown = [codes::UNKNOWN_FIELD.name, codes::UNKNOWN_COLLECTION.name, codes::UNKNOWN_CHOICE.name];
+    if let Some(schema) = replica.schema().filter(|_| unknown.contains(&error.code)) {
+        error.hint.push_str(&app.t("schema.here", &[("version", &schema.version.to_string())]));
+    }
+    error
 }
 
 /// The unit that `--unit` or `_unit` names, or the only one.

@@ -47,7 +47,7 @@ pub(super) fn list(args: &ListArgs, app: &mut App) -> Result<ExitCode, CliError>
 /// The filter as typed; units may be named as everywhere, and `--unit` narrows.
 fn filter(app: &App, replica: &Replica, collection: &Collection, text: &str) -> Result<Expr, CliError> {
     let mut expr = Expr::parse_as(collection, text, writing(app.lang))
-        .map_err(|e| refuse::bad_expr(app.lang, collection, text, &e))?;
+        .map_err(|e| common::of_schema(app, replica, refuse::bad_expr(app.lang, collection, text, &e)))?;
     for term in expr.terms.iter_mut().filter(|t| t.field == UNIT_COLUMN && matches!(t.op, Op::Eq | Op::Ne)) {
         if let Operand::Value(Value::Str(name)) = &mut term.operand {
             *name = replica.find_unit(name).or_cli(app)?.to_string();
