@@ -56,6 +56,11 @@ pub(super) const RECORDS: &[Message] = &[
     // Replies.
     m("error.not_answered", "Không loại hồ sơ nào trả lời cho '{collection}'.", "No collection answers '{collection}'."),
     m("hint.not_answered", "Chọn một văn bản, dự thảo, chỉ tiêu hoặc bước công tác; lược đồ ghi 'reply_to' ở loại hồ sơ trả lời.", "Choose a record that is answered (the schema says 'reply_to' at the answering collection)."),
+    m("replies.seen", "Có thể thấy", "Could be seen"),
+    m("replies.seen_since", "từ {at}", "since {at}"),
+    m("replies.seen_by", "muộn nhất từ {at}", "since {at} at the latest"),
+    m("replies.seen_not_yet", "chưa tới đó", "has not come there"),
+    m("replies.seen_unknown", "chưa rõ", "not known"),
     m("replies.of", "{title}: {answered} / {asked} đơn vị đã trả lời.", "{title}: {answered} of {asked} units have answered."),
     m("replies.early", "Hồ sơ {record} chưa tới đây; các trả lời cho nó thì đã tới.", "The record {record} has not arrived here; answers to it have."),
     m("replies.state", "Trả lời", "Answer"),

@@ -14,6 +14,8 @@ mod figures;
 mod project;
 mod query;
 mod repair;
+mod room;
+mod seen;
 mod status;
 mod verify;
 
@@ -23,6 +25,8 @@ pub use edit::ImportRecord;
 pub use figures::{Difference, FigureQuery, FigureRow, MissingUnit, RollupError};
 pub use query::{ConflictRow, HistoryField, HistoryStep, RecordView, Shown};
 pub use repair::Repaired;
+pub use room::{DISK_FREE_BYTES_MIN, disk_free, room_is_low};
+pub use seen::Seen;
 pub(crate) use status::unsent;
 pub use status::{BeaconRow, DeliveredRow, META_LAST_ERROR, StatusReport, WayRow};
 

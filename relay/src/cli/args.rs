@@ -407,6 +407,9 @@ pub struct SilentArgs {
     /// For how many days.
     #[arg(id = "silent_days", long = "days", value_name = "N", default_value_t = SILENT_DAYS)]
     pub days: u32,
+    /// Added up by the units directly below.
+    #[arg(long)]
+    pub sums: bool,
 }
 
 /// A command of a later version: whatever it is given.

@@ -28,6 +28,7 @@ mod readme;
 mod recovery;
 mod rollup;
 mod schema;
+mod seen;
 mod silent;
 mod taken;
 mod waiting;
