@@ -70,18 +70,20 @@ impl Date {
         }
     }
 
-    /// What a person types: the stored form, `d/m/yyyy` or `m/yyyy`, with spaces around it.
+    /// What a person types: the stored form, `d/m/yyyy` or `m/yyyy`, also with points or dashes, with spaces around it.
+    /// Day comes before month in every language.
     ///
     /// # Errors
     /// Any other form, and dates that do not exist.
     pub fn parse_typed(text: &str) -> Result<Self, DateError> {
         let text = text.trim();
-        let parts: Vec<&str> = text.split('/').map(str::trim).collect();
+        // Behind a dash a year of four digits tells day-first from the stored form.
+        let mark = text.chars().find(|c| matches!(c, '/' | '.')).unwrap_or('-');
+        let parts: Vec<&str> = text.split(mark).map(str::trim).collect();
         match parts[..] {
-            [_] => Self::parse(text),
-            [m, y] => Self::new(year(y)?, Some(one_or_two(m)?), None),
-            [d, m, y] => Self::new(year(y)?, Some(one_or_two(m)?), Some(one_or_two(d)?)),
-            _ => Err(DateError::Form),
+            [m, y] if y.len() == 4 => Self::new(year(y)?, Some(one_or_two(m)?), None),
+            [d, m, y] if y.len() == 4 => Self::new(year(y)?, Some(one_or_two(m)?), Some(one_or_two(d)?)),
+            _ => Self::parse(text),
         }
     }
 
@@ -219,6 +221,10 @@ mod tests {
             ("11/2025", "2025-11"),
             (" 1975 ", "1975"),
             ("1998-01-05", "1998-01-05"),
+            ("5-1-1998", "1998-01-05"),
+            ("05.01.1998", "1998-01-05"),
+            ("11-2025", "2025-11"),
+            ("2025-11", "2025-11"),
         ] {
             assert_eq!(Date::parse_typed(typed).map(|d| d.to_string()), Ok(stored.to_owned()));
         }
@@ -278,7 +284,19 @@ mod tests {
 
     #[test]
     fn other_forms_are_refused() {
-        for text in ["", "25", "0000", "2025-1", "2025-1-1", "2025-01-01T00", "+025", "1/2/3/2025", "5/1/98"] {
+        for text in [
+            "",
+            "25",
+            "0000",
+            "2025-1",
+            "2025-1-1",
+            "2025-01-01T00",
+            "+025",
+            "1/2/3/2025",
+            "5/1/98",
+            "5.1-1998",
+            "5.1.98",
+        ] {
             assert_eq!(Date::parse_typed(text), Err(DateError::Form), "{text}");
         }
         assert_eq!(Date::parse("5/1/1998"), Err(DateError::Form));

@@ -193,6 +193,9 @@ pub const BACKFILL_BYTES_MIN: u64 = 256 << 10;
 pub const PUSH_BYTES_MAX: u64 = 16 << 10;
 /// Stored bytes of them up to which they are made to see how much travels: some two thousand edits.
 pub const PUSH_STORED_BYTES_MAX: u64 = 128 << 10;
+/// Meetings with a device below that a relay keeps, each at which something new had come down: two quarters of a busy
+/// city's directives, in 2 kB a device.
+pub const MEETINGS_KEPT_MAX: usize = 128;
 /// Marks whose digests an end remembers, so that the other may say of one of them that it holds the same: more than are
 /// on the way at a time.
 pub const MARKS_KEPT_MAX: usize = 64;

@@ -19,6 +19,8 @@ pub mod names {
     pub const ACK: &str = "ack";
     /// A device's sign of life, see [`super::Heartbeat`].
     pub const HEARTBEAT: &str = "heartbeat";
+    /// The room on a device's disk, see [`super::Room`].
+    pub const ROOM: &str = "room";
     /// A relay's daily word about its charter, see [`super::Beacon`].
     pub const BEACON: &str = "beacon";
     /// What waits in a device's quarantine, see [`super::Waiting`].
@@ -230,6 +232,19 @@ pub struct Heartbeat {
     /// Its clock minus the relay's, in milliseconds.
     #[n(4)]
     pub clock_offset: i64,
+}
+
+/// How much room a device's disk has, for the relays above it: said again when it is another class.
+///
+/// It stands beside the [`Heartbeat`] and not in it, because older relays read that one to the last byte.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct Room {
+    /// So many bytes are free at least: a power of two, so that it is seldom another one.
+    #[n(0)]
+    pub free: u64,
+    /// Whether that is too little for a backup beside the database.
+    #[n(1)]
+    pub low: bool,
 }
 
 /// What tells one erasure from another in a [`Confirmed`]: the first 8 bytes of

@@ -10,7 +10,7 @@ use super::{Engine, News, meta};
 use crate::charter::Roles;
 use crate::id::{Digest, Flow, StoreEpoch, UnitId};
 use crate::log::merkle;
-use crate::register::{Ack, Heartbeat, Register, RegisterError, SignedRegister, ack_leaf, ack_root, names};
+use crate::register::{Ack, Heartbeat, Register, RegisterError, Room, SignedRegister, ack_leaf, ack_root, names};
 use crate::store::{AckRow, Batch, CommitKey, Status, Store, StoreError};
 use crate::time::Millis;
 use crate::wire;
@@ -119,19 +119,31 @@ impl Engine {
         beat: &Heartbeat,
         now: Millis,
     ) -> Result<(), StoreError> {
+        self.tell_of_itself(store, unit, names::HEARTBEAT, wire::encode(beat), now)
+    }
+
+    fn tell_of_itself(
+        &self,
+        store: &mut dyn Store,
+        unit: UnitId,
+        name: &str,
+        payload: Vec<u8>,
+        now: Millis,
+    ) -> Result<(), StoreError> {
         let mut batch = Batch::at(now);
         let counter = self.next_counter(store, &mut batch, now)?;
-        let register = Register {
-            org: self.org,
-            unit,
-            name: names::HEARTBEAT.to_owned(),
-            device: self.device,
-            counter,
-            time: now,
-            payload: wire::encode(beat),
-        };
+        let name = name.to_owned();
+        let register = Register { org: self.org, unit, name, device: self.device, counter, time: now, payload };
         batch.registers.push(SignedRegister::seal(&self.key, &register));
         store.write(&batch)
+    }
+
+    /// Writes how much room this device's disk has, beside its sign of life.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn tell_room(&self, store: &mut dyn Store, unit: UnitId, room: &Room, now: Millis) -> Result<(), StoreError> {
+        self.tell_of_itself(store, unit, names::ROOM, wire::encode(room), now)
     }
 
     /// Takes statements from above. Only units of which this replica holds data are kept.

@@ -27,6 +27,7 @@ mod narrow;
 mod root;
 mod salvage;
 mod seal;
+mod through;
 mod together;
 mod waiting;
 mod ways;
@@ -47,6 +48,7 @@ pub use judge::{Checked, JudgedRecord, NewRecordEntry, judge};
 pub use narrow::Narrowing;
 pub use root::RootError;
 pub use seal::SealLimits;
+pub use through::Meetings;
 pub use ways::{WayState, Ways};
 
 use crate::canary::{self, Canary};
@@ -82,6 +84,11 @@ pub mod meta {
     pub const CHILD_VERIFIED_AT: &str = "child_verified_at/";
     /// Prefix: when a child was last seen, 8 bytes.
     pub const CHILD_SEEN_AT: &str = "child_seen_at/";
+    /// At which meetings a child was found to hold what came down: a tag of 16 bytes, then for each 16 bytes.
+    #[must_use]
+    pub fn meetings(child: &crate::id::DeviceId) -> String {
+        format!("meetings/{child}")
+    }
     /// When a child was last over its quota and told to come back later, 8 bytes.
     pub const CHILD_HELD_BACK_AT: &str = "child_held_back_at/";
     /// The last commit that this replica held when it last verified with its upper end, 8 bytes: what

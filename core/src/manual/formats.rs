@@ -324,6 +324,8 @@
 //!   `H("ack-leaf", unit | digest)`; the digest is the unit's own-up digest (section 10) at that level.
 //! - `heartbeat`: `[version text, unsent changes uint, verified at time, last error text, clock offset
 //!   int]`: the only field that may be negative.
+//! - `room`: `[free uint, low bool]`: so many bytes are free at least on the device's disk, a power of two, and whether that
+//!   is too little. It stands beside `heartbeat`, which older relays read to its last byte; they refuse this one in silence.
 //! - `beacon`, of a relay for its unit: `[number uint, day uint (since 1970-01-01), charter bytes 32, commits
 //!   uint, above (optional): a signed register, the beacon that it has from above]`, at most 12 in one another. The
 //!   charter's digest is `H("beacon", for each unit from the relay's to the root: unit | space digest of its charter)`

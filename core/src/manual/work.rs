@@ -19,6 +19,52 @@
 //! `replies DIR RECORD` lists the units that are asked, as far as this replica holds them (a relay: its own and all
 //! below), those that have answered, and with `--missing` only those that have not.
 //!
+//! Beside each that has not answered stands since when the record could have been seen there. A relay notes, for each device
+//! that it meets, the verified meetings at which something new had come down
+//! ([`MEETINGS_KEPT_MAX`](crate::limits::MEETINGS_KEPT_MAX) of them): the first one after the record came tells *since* when.
+//! Of units below another relay the unit's own sign of life tells when it last verified: if that relay held the record
+//! before, the record was there *at the latest* then. What neither says is *not known*; *has not come there* means that the
+//! unit, or the relay between, was met and did not hold it. What was met before this was noted, and where the oldest
+//! meetings were dropped, is told later than it was, never earlier.
+//!
+//! # Freshness
+//!
+//! `sampan-relay silent DIR` lists who was not heard of; with `--sums` a line for each unit directly below adds up how many
+//! units with a device are silent, the changes that they had not sent, disks with too little room, errors of the last link,
+//! clocks that are off by ten minutes or more, and the versions that run. Signs of life are registers and come before
+//! records, also where the records cannot come: unsent work at a branch is told at every level above.
+//!
+//! # Numbers, dates and names
+//!
+//! People write and read in their language, programs do not: JSON and files carry plain numbers and `YYYY-MM-DD`.
+//!
+//! | | Vietnamese | English |
+//! | --- | --- | --- |
+//! | thousands, decimals | `2.241`, `36,8` | `2,241`, `36.8` |
+//! | dates | `30/11/2025`, `11/2025`, `2025` | `2025-11-30`, `2025-11`, `2025` |
+//! | periods | `11/2025`, `quý 3/2025` | `2025-11`, `2025-Q3` |
+//!
+//! What is typed, and the cells of a csv file, is read by one rule. A form that leaves one reading is taken in either
+//! language: `36,8`, `36.8`, `1.234.567,5`, `1 234`. One mark before three digits (`2.241`) leaves two. In a field of whole
+//! numbers the language's own mark groups thousands, and the other's is asked back. In a field with decimals it is asked back,
+//! unless the mark is the language's decimal mark and the field has three decimals or more: a number is never taken for
+//! a thousandfold of what was meant. `export` writes a fourth decimal where three could be taken for thousands, so that
+//! every language reads the file back. Dates are day before month in every language, with `/`, `.` or `-`. Times are
+//! those of the clock on the wall. A year belongs into a date field: whole numbers are shown with their thousands grouped.
+//!
+//! Lists go by the title in Vietnamese order (a ă â b c d đ e ê …; no tone, grave, hook, tilde, acute, dot below; numbers by
+//! their size). A collection with `person = "full_name"` is one of people: it goes by the last word of that field, the
+//! given name, first, then by the rest of the name. The order is made of the rows that are shown, not in SQL.
+//!
+//! # The schema grows
+//!
+//! `sampan-relay schema check FILE [DIR]` names every error of a file with its line, and whether the file may follow the
+//! schema of a folder: fields, choices, collections, metrics and lowest levels may be added, fields hidden, labels changed;
+//! nothing is removed or retyped, and the version grows. `schema publish DIR FILE` does the same and publishes; it takes
+//! an admin of the root unit, as the first device is, and any device that `root appoint` made one by the root key. `schema show
+//! DIR [--source]` shows what is in force. The levels below follow when they sync; until then they go by the version that
+//! they have, and say so where they are asked for what it does not know.
+//!
 //! # What is due
 //!
 //! ```toml

@@ -4,9 +4,10 @@
 //!
 //! Invariants: the field exists in the collection, or is the pseudo-field `_removed`.
 
+use super::number::Writing;
 use super::parse::kind_name;
 use super::types::{Collection, Field};
-use super::value::{ValueError, bool_word, check, json_strings, parse_value, set_of};
+use super::value::{ValueError, bool_word, check, json_strings, parse_value_as, set_of};
 use crate::suggest::{did_you_mean, nearest};
 use crate::value::{Edit, Kind, Value};
 
@@ -61,6 +62,14 @@ impl Assignment {
     /// # Errors
     /// [`AssignError`]: unknown fields come with the nearest names, values with what was expected.
     pub fn parse(collection: &Collection, text: &str) -> Result<(String, Edit), AssignError> {
+        Self::parse_as(collection, text, Writing::Plain)
+    }
+
+    /// [`Assignment::parse`] with numbers as a person writes them.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn parse_as(collection: &Collection, text: &str, writing: Writing) -> Result<(String, Edit), AssignError> {
         let no_equals = || AssignError::NoEquals { text: text.to_owned() };
         let (left, value) = text.split_once('=').ok_or_else(no_equals)?;
         let (name, sign) = match (left.strip_suffix('+'), left.strip_suffix('-')) {
@@ -77,9 +86,9 @@ impl Assignment {
         let field = known_field(collection, name)?;
         let edit = match sign {
             None if value.is_empty() => Edit::Clear,
-            None => Edit::Set(parse_value(field, value)?),
+            None => Edit::Set(parse_value_as(field, value, writing)?),
             Some(sign) => {
-                let operand = operand(field, value)?;
+                let operand = operand(field, value, writing)?;
                 match sign {
                     Sign::Plus => Edit::Add(operand),
                     Sign::Minus => Edit::Sub(operand),
@@ -132,14 +141,14 @@ fn removed(value: &str, sign: Option<Sign>) -> Result<Edit, AssignError> {
 }
 
 /// What `+=` and `-=` add or take: a number, one string, or a JSON array of strings.
-fn operand(field: &Field, value: &str) -> Result<Value, AssignError> {
+fn operand(field: &Field, value: &str, writing: Writing) -> Result<Value, AssignError> {
     let strings = || json_strings(value).unwrap_or_else(|| vec![value.to_owned()]);
     let addable = matches!(field.kind, Kind::Counter | Kind::List | Kind::Set);
     if addable && value.is_empty() {
         return Err(AssignError::NothingToAdd { field: field.id.clone() });
     }
     let operand = match field.kind {
-        Kind::Counter => parse_value(field, value)?,
+        Kind::Counter => parse_value_as(field, value, writing)?,
         Kind::List => Value::List(strings()),
         Kind::Set => set_of(strings()),
         Kind::Text

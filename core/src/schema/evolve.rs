@@ -9,7 +9,7 @@ use super::types::{Collection, Field, Schema};
 /// Whether `new` may replace `old`.
 ///
 /// Fields, choices, collections, metrics and levels below the last may be added; labels, hidden,
-/// required, max, title, search, match and unique may change. Nothing is removed or retyped.
+/// required, max, title, person, search, match and unique may change. Nothing is removed or retyped.
 ///
 /// # Errors
 /// One sentence for each thing that may not change.
@@ -56,6 +56,83 @@ pub fn evolve(old: &Schema, new: &Schema) -> Result<(), Vec<String>> {
         }
     }
     if wrong.is_empty() { Ok(()) } else { Err(wrong) }
+}
+
+/// One thing that a new version brings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum News {
+    /// A collection.
+    Collection(String),
+    /// A field: its collection and its id.
+    Field(String, String),
+    /// A choice: the collection, the field and its id.
+    Choice(String, String, String),
+    /// A field that is shown no more.
+    Hidden(String, String),
+    /// A field or collection under another label; a collection has an empty field.
+    Label(String, String),
+    /// A metric.
+    Metric(String),
+    /// A level below the last.
+    Level(String),
+}
+
+impl News {
+    /// The word for what it is.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Collection(_) => "collection",
+            Self::Field(..) => "field",
+            Self::Choice(..) => "choice",
+            Self::Hidden(..) => "hidden",
+            Self::Label(..) => "label",
+            Self::Metric(_) => "metric",
+            Self::Level(_) => "level",
+        }
+    }
+
+    /// What it is about, such as `members.phone`.
+    #[must_use]
+    pub fn path(&self) -> String {
+        match self {
+            Self::Collection(id) | Self::Metric(id) | Self::Level(id) => id.clone(),
+            Self::Label(c, f) if f.is_empty() => c.clone(),
+            Self::Field(c, f) | Self::Hidden(c, f) | Self::Label(c, f) => format!("{c}.{f}"),
+            Self::Choice(c, f, id) => format!("{c}.{f} = {id}"),
+        }
+    }
+}
+
+/// What a version brings that may follow another.
+#[must_use]
+pub fn news(old: &Schema, new: &Schema) -> Vec<News> {
+    let mut out: Vec<News> = new.levels.iter().skip(old.levels.len()).cloned().map(News::Level).collect();
+    for (id, after) in &new.collections {
+        let Some(before) = old.collections.get(id) else {
+            out.push(News::Collection(id.clone()));
+            continue;
+        };
+        if before.label != after.label {
+            out.push(News::Label(id.clone(), String::new()));
+        }
+        for field in &after.fields {
+            let Some(was) = before.field(&field.id) else {
+                out.push(News::Field(id.clone(), field.id.clone()));
+                continue;
+            };
+            let added = field.choices.iter().filter(|c| !was.choices.iter().any(|w| w.id == c.id));
+            out.extend(added.map(|c| News::Choice(id.clone(), field.id.clone(), c.id.clone())));
+            if field.hidden && !was.hidden {
+                out.push(News::Hidden(id.clone(), field.id.clone()));
+            }
+            if field.label != was.label {
+                out.push(News::Label(id.clone(), field.id.clone()));
+            }
+        }
+    }
+    out.extend(new.metrics.keys().filter(|id| !old.metrics.contains_key(*id)).cloned().map(News::Metric));
+    out
 }
 
 fn collection(old: &Collection, new: &Collection, wrong: &mut Vec<String>) {
@@ -149,6 +226,30 @@ op = "count"
         );
         assert_eq!(try_change("{ id = \"tea\" }", "{ id = \"tea\", en = \"Tea\" }, { id = \"corn\" }"), Ok(()));
         assert_eq!(try_change("\"coop\"]", "\"coop\", \"group\"]"), Ok(()));
+    }
+
+    #[test]
+    fn what_is_new_is_named_once() {
+        let next = BASE
+            .replace("version = 1", "version = 2")
+            .replace("\"coop\"]", "\"coop\", \"group\"]")
+            .replace("{ id = \"tea\" }", "{ id = \"tea\" }, { id = \"corn\" }")
+            .replace("scale = 2", "scale = 2\nhidden = true\nlabel = { vi = \"Diện tích\" }")
+            .replace("[metric.farms]", "[collection.farms.field.owner]\nkind = \"string\"\n[collection.boats]\nflow = \"down\"\n[metric.boats]\nof = \"farms\"\nop = \"count\"\n[metric.farms]");
+        let (old, new) = (parse(BASE).unwrap(), parse(&next).unwrap());
+        assert_eq!(evolve(&old, &new), Ok(()));
+        let told: Vec<String> = news(&old, &new).iter().map(|n| format!("{} {}", n.kind(), n.path())).collect();
+        let expected = [
+            "level group",
+            "collection boats",
+            "choice farms.crop = corn",
+            "hidden farms.area",
+            "label farms.area",
+            "field farms.owner",
+            "metric boats",
+        ];
+        assert_eq!(told, expected);
+        assert_eq!(news(&new, &new), []);
     }
 
     #[test]

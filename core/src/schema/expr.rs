@@ -17,9 +17,10 @@
 //!   list of ids that match.
 
 use super::assign::nearest_fields;
+use super::number::Writing;
 use super::parse::kind_name;
 use super::types::{Collection, Field};
-use super::value::{ValueError, is_empty, parse_value};
+use super::value::{ValueError, is_empty, parse_value_as};
 use crate::fold::fold;
 use crate::limits::{EXPR_BYTES_MAX, EXPR_TERMS_MAX};
 use crate::suggest::did_you_mean;
@@ -162,7 +163,15 @@ impl Expr {
     /// # Errors
     /// The first problem, with its place.
     pub fn parse(collection: &Collection, text: &str) -> Result<Self, ExprError> {
-        let mut cursor = Cursor { text, at: 0 };
+        Self::parse_as(collection, text, Writing::Plain)
+    }
+
+    /// [`Expr::parse`] with the numbers as a person writes them; the filter means the same to everybody afterwards.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn parse_as(collection: &Collection, text: &str, writing: Writing) -> Result<Self, ExprError> {
+        let mut cursor = Cursor { text, at: 0, writing };
         if text.len() > EXPR_BYTES_MAX {
             return Err(cursor.error(0, ExprProblem::TooLong));
         }
@@ -247,6 +256,7 @@ struct Cursor<'t> {
     text: &'t str,
     /// Bytes read so far.
     at: usize,
+    writing: Writing,
 }
 
 impl<'t> Cursor<'t> {
@@ -302,7 +312,8 @@ impl<'t> Cursor<'t> {
             let what = ExprProblem::WrongOperator { op: *op, field: name.to_owned(), kind: kind_name(kind), instead };
             return Err(self.error(op_at, what));
         }
-        let operand = operand(name, field, *op, &value).map_err(|e| self.error(value_at, ExprProblem::Value(e)))?;
+        let operand =
+            operand(name, field, *op, &value, self.writing).map_err(|e| self.error(value_at, ExprProblem::Value(e)))?;
         Ok(Term { field: name.to_owned(), kind, op: *op, operand })
     }
 
@@ -378,7 +389,7 @@ fn refuses(kind: Kind, op: Op) -> Option<&'static str> {
     }
 }
 
-fn operand(name: &str, field: Option<&Field>, op: Op, value: &str) -> Result<Operand, ValueError> {
+fn operand(name: &str, field: Option<&Field>, op: Op, value: &str, writing: Writing) -> Result<Operand, ValueError> {
     if value.is_empty() {
         return Ok(Operand::Empty);
     }
@@ -400,12 +411,12 @@ fn operand(name: &str, field: Option<&Field>, op: Op, value: &str) -> Result<Ope
         // An entry of a list, and a string of any length, is compared as it was typed.
         (Kind::List | Kind::Set | Kind::String | Kind::File, _) | (_, None) => Ok(whole()),
         (Kind::Text, _) => Ok(Operand::Value(Value::Text(value.to_owned()))),
-        (Kind::Date, Some(f)) => match parse_value(f, value)? {
+        (Kind::Date, Some(f)) => match parse_value_as(f, value, writing)? {
             Value::Str(date) => Ok(Operand::Prefix(date)),
             other => Ok(Operand::Value(other)),
         },
         (Kind::Int | Kind::Decimal | Kind::Bool | Kind::Choice | Kind::Counter | Kind::Ref, Some(f)) => {
-            Ok(Operand::Value(parse_value(f, value)?))
+            Ok(Operand::Value(parse_value_as(f, value, writing)?))
         }
     }
 }

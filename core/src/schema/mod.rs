@@ -22,13 +22,16 @@ pub mod value;
 
 pub use assign::{AssignError, Assignment, known_field};
 pub use document::SchemaProblem;
-pub use evolve::evolve;
+pub use evolve::{News, evolve, news};
 pub use expr::{Expr, ExprError, Op, Operand, Term};
+pub use number::Writing;
 pub use parse::{kind_name, parse};
-pub use show::{display, title, to_cell, to_json};
+pub use show::{display, list_key, title, title_in, to_cell, to_file_cell, to_json};
 pub use target::{ByHand, TargetRule};
 pub use types::{Choice, Collection, Field, Label, Lang, Metric, MetricOp, Over, Schema};
-pub use value::{ValueError, check, from_json, parse_cell, parse_value, required_missing};
+pub use value::{
+    ValueError, check, from_json, parse_cell, parse_cell_as, parse_value, parse_value_as, required_missing,
+};
 
 /// The text of the built-in schema, `membership`.
 pub const MEMBERSHIP: &str = include_str!("membership.toml");

@@ -17,7 +17,7 @@ use toml::de::DeTable;
 /// Parses and validates a schema file.
 ///
 /// The format is TOML: one `[schema]` (name, version, levels), then `[collection.ID]` (label, flow,
-/// reach, title, search, match, unique, identity, reply_to, addressed), `[collection.ID.field.ID]` (kind,
+/// reach, title, person, search, match, unique, identity, reply_to, addressed), `[collection.ID.field.ID]` (kind,
 /// label, required, max, scale, choices, to, hidden) and `[metric.ID]` (label, of, op, where, by,
 /// period, reach). `op` is `count`, `sum:FIELD`, `min:FIELD` or `max:FIELD`. `reach` is `root` or the name
 /// of a level and defaults to `root`. A missing label shows the id, a missing title the first
@@ -204,6 +204,14 @@ impl Reader<'_> {
         let flow = self.flow(&mut s);
         let reach = self.reach(&mut s, flow == Flow::Up);
         let title = self.title(&mut s, &fields);
+        let person = s.string("person", self.problems).and_then(|at| {
+            let found = fields.iter().find(|f| f.id == at.value && f.kind == Kind::String).map(|f| f.id.clone());
+            if found.is_none() {
+                let what = format!("'person' must name a string field of this collection, not '{}'", at.value);
+                self.problems.add(at.line, &s.path, what);
+            }
+            found
+        });
         let search = self.names(&mut s, "search", &fields, |_| None);
         let match_on = self.names(&mut s, "match", &fields, scalar);
         let unique = self.names(&mut s, "unique", &fields, scalar);
@@ -224,6 +232,7 @@ impl Reader<'_> {
             flow,
             reach,
             title,
+            person,
             search,
             match_on,
             unique,

@@ -5,10 +5,11 @@
 //! Invariants: [`to_cell`] and [`to_json`] are read back by `parse_cell` and `from_json` as the same
 //! value (`Other` values, which no schema writes, apart).
 
-use super::number::plain_decimal;
+use super::number::{file_decimal, grouped, plain_decimal};
 use super::types::{Collection, Field, Label, Lang};
 use super::value::json_strings;
 use crate::date::Date;
+use crate::fold::{name_sort_key, sort_key};
 use crate::value::{Kind, Value};
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
@@ -65,13 +66,8 @@ pub fn display(field: &Field, value: &Value, lang: Lang) -> String {
             (Lang::Vi, Ok(date)) => date.day_first(),
             (Lang::En, _) | (_, Err(_)) => s.clone(),
         },
-        (Kind::Decimal, Value::Int(_)) => {
-            let text = to_cell(Some(field), value);
-            match lang {
-                Lang::Vi => text.replace('.', ","),
-                Lang::En => text,
-            }
-        }
+        (Kind::Decimal, Value::Int(n)) => grouped(*n, field.scale, lang),
+        (Kind::Int | Kind::Counter, Value::Int(n) | Value::Counter(n)) => grouped(*n, 0, lang),
         (_, Value::Bool(b)) => match (lang, b) {
             (Lang::Vi, true) => "có",
             (Lang::Vi, false) => "không",
@@ -85,10 +81,48 @@ pub fn display(field: &Field, value: &Value, lang: Lang) -> String {
     }
 }
 
+/// The value as a cell of a table file that people of any language read back, see [`file_decimal`].
+#[must_use]
+pub fn to_file_cell(field: &Field, value: &Value) -> String {
+    match value {
+        Value::Int(n) if field.kind == Kind::Decimal => file_decimal(*n, field.scale),
+        _ => to_cell(Some(field), value),
+    }
+}
+
 /// The title of a record: the collection's template with the fields filled in, the same in every
 /// language; unset fields leave nothing, and spaces are squeezed.
 #[must_use]
 pub fn title(collection: &Collection, fields: &BTreeMap<String, Value>) -> String {
+    filled(collection, fields, &to_cell)
+}
+
+/// The [`title`] for a person: its dates, numbers and choices as [`display`] shows them.
+#[must_use]
+pub fn title_in(collection: &Collection, fields: &BTreeMap<String, Value>, lang: Lang) -> String {
+    filled(collection, fields, &|field, value| match field {
+        Some(f) => display(f, value, lang),
+        None => to_cell(None, value),
+    })
+}
+
+/// Where a record stands in a list: by its title in Vietnamese order; where the collection has a person's name, by the
+/// given name first, then the rest of the name, then the title. Equal keys go by the id.
+#[must_use]
+pub fn list_key(collection: &Collection, fields: &BTreeMap<String, Value>) -> (Vec<u8>, Vec<u8>, String) {
+    let title = title(collection, fields);
+    let name = match collection.person.as_ref().and_then(|p| fields.get(p)) {
+        Some(Value::Str(name)) => name_sort_key(name),
+        Some(_) | None => Vec::new(),
+    };
+    (name, sort_key(&title), title)
+}
+
+fn filled(
+    collection: &Collection,
+    fields: &BTreeMap<String, Value>,
+    shown: &dyn Fn(Option<&Field>, &Value) -> String,
+) -> String {
     let mut out = String::new();
     let mut rest = collection.title.as_str();
     while let Some((before, tail)) = rest.split_once('{') {
@@ -96,7 +130,7 @@ pub fn title(collection: &Collection, fields: &BTreeMap<String, Value>) -> Strin
         let (name, after) = tail.split_once('}').unwrap_or((tail, ""));
         out.push_str(before);
         if let Some(value) = fields.get(name) {
-            out.push_str(&to_cell(collection.field(name), value));
+            out.push_str(&shown(collection.field(name), value));
         }
         rest = after;
     }
@@ -171,6 +205,10 @@ mod tests {
         let score = field("inspections", "score");
         assert_eq!(display(&score, &Value::Int(368), Lang::Vi), "36,8");
         assert_eq!(display(&score, &Value::Int(368), Lang::En), "36.8");
+        assert_eq!(display(&score, &Value::Int(123_456), Lang::Vi), "12.345,6");
+        let expected = field("receipts", "expected");
+        assert_eq!(display(&expected, &Value::Int(2241), Lang::Vi), "2.241");
+        assert_eq!(display(&expected, &Value::Int(2241), Lang::En), "2,241");
         assert_eq!(display(&field("receipts", "read"), &Value::Bool(true), Lang::Vi), "có");
     }
 
@@ -183,5 +221,9 @@ mod tests {
         fields.insert("number".into(), Value::Str("12-KH".into()));
         assert_eq!(title(&schema.collections["directives"], &fields), "12-KH Kế hoạch");
         assert_eq!(title(&schema.collections["members"], &BTreeMap::new()), "");
+        let meeting = [("held_on", "2025-11-05"), ("title", "Chi bộ")];
+        let meeting = meeting.map(|(k, v)| (k.to_owned(), Value::Str(v.into()))).into();
+        assert_eq!(title(&schema.collections["meetings"], &meeting), "2025-11-05 Chi bộ");
+        assert_eq!(title_in(&schema.collections["meetings"], &meeting, Lang::Vi), "05/11/2025 Chi bộ");
     }
 }

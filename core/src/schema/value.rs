@@ -5,9 +5,9 @@
 //! Invariants: what [`parse_value`], [`parse_cell`] and [`from_json`] return passes [`check`];
 //! nothing is guessed: a number that could mean two things is an error that says so.
 
-use super::number::{NumberError, parse_decimal, parse_plain_decimal};
+use super::number::{NumberError, Writing, parse_decimal_as, parse_int, parse_plain_decimal};
 use super::parse::kind_name;
-use super::types::{Choice, Collection, Field};
+use super::types::{Choice, Collection, Field, Lang};
 use crate::date::Date;
 use crate::fold::fold;
 use crate::id::RecordId;
@@ -92,23 +92,31 @@ fn shown(text: &str) -> String {
     }
 }
 
-/// Parses what a person typed after `field=`.
+/// [`parse_value_as`] a program or a schema file writes.
+///
+/// # Errors
+/// As there.
+pub fn parse_value(field: &Field, text: &str) -> Result<Value, ValueError> {
+    parse_value_as(field, text, Writing::Plain)
+}
+
+/// Parses what somebody typed after `field=`.
 ///
 /// Strings and texts are taken as they are. Dates are `YYYY`, `YYYY-MM`, `YYYY-MM-DD`, `mm/yyyy` or
 /// `dd/mm/yyyy`. A choice is its id or one of its labels, with or without diacritics. A bool is
-/// true, false, yes, no, có, không, 1 or 0. Lists and sets are JSON arrays of strings. A decimal has
-/// a point or a comma; `2.241`, which Vietnamese readers take for two thousand, is refused unless
-/// the field has exactly three decimals.
+/// true, false, yes, no, có, không, 1 or 0. Lists and sets are JSON arrays of strings. A number is read as `writing`
+/// says, see [`number`](super::number): in Vietnamese `2.241` is 2241 in a field of whole numbers, and is asked back in
+/// one with decimals.
 ///
 /// # Errors
 /// [`ValueError`], which names the field and what it takes.
-pub fn parse_value(field: &Field, text: &str) -> Result<Value, ValueError> {
+pub fn parse_value_as(field: &Field, text: &str, writing: Writing) -> Result<Value, ValueError> {
     let value = match field.kind {
         Kind::Text => Value::Text(text.to_owned()),
         Kind::String | Kind::File => Value::Str(text.to_owned()),
-        Kind::Int => Value::Int(integer(field, text)?),
-        Kind::Counter => Value::Counter(integer(field, text)?),
-        Kind::Decimal => Value::Int(decimal(field, text)?),
+        Kind::Int => Value::Int(integer(field, text, writing)?),
+        Kind::Counter => Value::Counter(integer(field, text, writing)?),
+        Kind::Decimal => Value::Int(decimal(field, text, writing)?),
         Kind::Bool => Value::Bool(boolean(field, text)?),
         Kind::Date => {
             let date = Date::parse_typed(text).map_err(|e| ValueError::expected(field, text, e.to_string()))?;
@@ -128,13 +136,21 @@ pub fn parse_value(field: &Field, text: &str) -> Result<Value, ValueError> {
     Ok(value)
 }
 
-/// Parses a cell of a table: like [`parse_value`], but an empty cell is unset (`None`), spaces
+/// [`parse_cell_as`] a program writes.
+///
+/// # Errors
+/// As there.
+pub fn parse_cell(field: &Field, text: &str) -> Result<Option<Value>, ValueError> {
+    parse_cell_as(field, text, Writing::Plain)
+}
+
+/// Parses a cell of a table: like [`parse_value_as`], but an empty cell is unset (`None`), spaces
 /// around anything but a text are dropped, and lists and sets may be written `a; b; c` (`;` alone is
 /// an empty cell).
 ///
 /// # Errors
 /// As [`parse_value`].
-pub fn parse_cell(field: &Field, text: &str) -> Result<Option<Value>, ValueError> {
+pub fn parse_cell_as(field: &Field, text: &str, writing: Writing) -> Result<Option<Value>, ValueError> {
     let trimmed = text.trim();
     if trimmed.is_empty() {
         return Ok(None);
@@ -154,7 +170,7 @@ pub fn parse_cell(field: &Field, text: &str) -> Result<Option<Value>, ValueError
         check(field, &value)?;
         value
     } else {
-        parse_value(field, if field.kind == Kind::Text { text } else { trimmed })?
+        parse_value_as(field, if field.kind == Kind::Text { text } else { trimmed }, writing)?
     };
     Ok(Some(value))
 }
@@ -318,10 +334,13 @@ fn not_a_choice(field: &Field, text: &str) -> ValueError {
     }
 }
 
-fn integer(field: &Field, text: &str) -> Result<i64, ValueError> {
-    text.trim()
-        .parse()
-        .map_err(|_| ValueError::expected(field, text, "a whole number, without separators, such as 2241"))
+fn integer(field: &Field, text: &str, writing: Writing) -> Result<i64, ValueError> {
+    let expected = match writing {
+        Writing::Plain => "a whole number, without separators, such as 2241",
+        Writing::Of(Lang::Vi) => "a whole number, such as 2241 or 2.241",
+        Writing::Of(Lang::En) => "a whole number, such as 2241 or 2,241",
+    };
+    parse_int(text.trim(), writing).map_err(|e| number_error(field, text, expected, e))
 }
 
 fn boolean(field: &Field, text: &str) -> Result<bool, ValueError> {
@@ -329,9 +348,14 @@ fn boolean(field: &Field, text: &str) -> Result<bool, ValueError> {
     bool_word(text).ok_or_else(|| ValueError::expected(field, text, expected))
 }
 
-fn decimal(field: &Field, text: &str) -> Result<i64, ValueError> {
-    parse_decimal(text.trim(), field.scale).map_err(|e| match e {
-        NumberError::Form => ValueError::expected(field, text, "a number such as 36.8 or 36,8"),
+fn decimal(field: &Field, text: &str, writing: Writing) -> Result<i64, ValueError> {
+    let expected = "a number such as 36.8 or 36,8";
+    parse_decimal_as(text.trim(), field.scale, writing).map_err(|e| number_error(field, text, expected, e))
+}
+
+fn number_error(field: &Field, text: &str, expected: &str, error: NumberError) -> ValueError {
+    match error {
+        NumberError::Form => ValueError::expected(field, text, expected),
         NumberError::TooFine => {
             ValueError::expected(field, text, format!("a number with at most {} decimals", field.scale))
         }
@@ -339,7 +363,7 @@ fn decimal(field: &Field, text: &str) -> Result<i64, ValueError> {
         NumberError::Ambiguous { grouped, fraction } => {
             ValueError::Ambiguous { field: field.id.clone(), text: shown(text), one: grouped, other: fraction }
         }
-    })
+    }
 }
 
 fn array(field: &Field, text: &str) -> Result<Vec<String>, ValueError> {

@@ -150,6 +150,7 @@ impl Session {
             Role::Upper => {
                 batch.meta.insert(format!("{}{}", meta::CHILD_VERIFIED_AT, self.peer), now);
                 batch.meta.insert(meta::spoken_with(&self.peer), Some(PROTOCOL.to_le_bytes().to_vec()));
+                self.note_meeting(env, &mut batch)?;
             }
         }
         self.note_met(env, &mut batch)?;

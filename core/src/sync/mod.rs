@@ -29,6 +29,7 @@ mod session;
 mod short_ack;
 mod talk;
 mod terms;
+mod through;
 
 pub use about::About;
 pub use files::FileTalk;

@@ -255,7 +255,7 @@ pub(crate) fn concerns(charter: &Charter, role: Role, lower: &Side, signed: &Sig
 
 /// What devices say of themselves to the relays above them.
 fn goes_up(name: &str) -> bool {
-    name == names::HEARTBEAT || name == names::QUARANTINE || name == figures::REPORT
+    name == names::HEARTBEAT || name == names::ROOM || name == names::QUARANTINE || name == figures::REPORT
 }
 
 /// Whether the signer of a register may say it, and to the end that `role` names.

@@ -26,7 +26,6 @@ macro_rules! codes {
 
 codes! {
     USAGE "usage" BadInput "The command line is not right.";
-    NOT_WIRED "not_wired" Failed "This version does not have the command.";
     INTERNAL "internal" Failed "A fault of the program.";
     OUTPUT "output" Failed "The result could not be written.";
     INTERRUPTED "interrupted" Interrupted "Stopped by the person.";
@@ -57,6 +56,7 @@ codes! {
     UNKNOWN_CHOICE "unknown_choice" BadInput "The field has no such choice.";
     BAD_EXPR "bad_expr" BadInput "The condition of `--where` cannot be read.";
     BAD_SCHEMA "bad_schema" BadInput "The schema file cannot be used.";
+    SCHEMA_FOLLOW "schema_follow" BadInput "The schema may not follow the one that was published.";
     LIMIT "limit" BadInput "Something is over a limit.";
     REQUIRED "required" BadInput "Required fields are empty.";
     KEY_FIELD "key_field" BadInput "A field of a record's identity never changes.";
@@ -66,6 +66,7 @@ codes! {
     RECORD_ERASED "record_erased" Refused "The record was erased on request, for ever.";
     RECORD_DAMAGED "record_damaged" Damaged "The record cannot be opened.";
     NO_SCHEMA "no_schema" NotInSync "The schema has not come yet.";
+    SCHEMA_NEWER "schema_newer" Failed "The organisation's schema is of a form that this version does not read.";
     NOT_IN_CONFLICT "not_in_conflict" BadInput "The field has one value.";
 
     CSV_HEADER "csv_header" BadInput "The csv header has unknown columns.";

@@ -37,6 +37,9 @@ const LOG_BYTES_BUSY_MAX: u64 = 64 << 20;
 /// How often a desk that never rests says who is connected: of a whole city that is half a megabyte.
 const CONNECTED_EVERY: Duration = Duration::from_millis(100);
 
+/// How often the room on the disk is looked at.
+const ROOM_EVERY: Duration = Duration::from_secs(3_600);
+
 /// The desk's ends of the channels to a link.
 struct Link {
     outgoing: mpsc::UnboundedSender<Outgoing>,
@@ -105,7 +108,14 @@ impl Work {
 
     pub(super) fn run(mut self) -> Replica {
         let mut busy = 0;
+        let mut room_told: Option<Instant> = None;
         while !self.stop {
+            if room_told.is_none_or(|at| at.elapsed() >= ROOM_EVERY) {
+                room_told = Some(Instant::now());
+                if let Err(e) = self.replica.tell_room() {
+                    tracing::warn!(error = %e, "the room on the disk could not be told");
+                }
+            }
             let group = self.gather();
             let quiet = group.inputs.is_empty() && self.calls.is_empty();
             self.group(group);

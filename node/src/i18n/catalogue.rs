@@ -2,7 +2,7 @@
 //!
 //! It does not: hold words itself.
 
-use super::{Message, audit, bundle, erase, errors, figures, files, help, records, relay, report, rest, words};
+use super::{Message, audit, bundle, erase, errors, figures, files, help, records, relay, report, rest, schema, words};
 
 /// One entry of a table.
 pub(super) const fn m(id: &'static str, vi: &'static str, en: &'static str) -> Message {
@@ -23,5 +23,6 @@ pub(super) fn all() -> impl Iterator<Item = &'static Message> {
         .chain(figures::FIGURES)
         .chain(report::REPORT)
         .chain(files::FILES)
+        .chain(schema::SCHEMA)
         .chain(rest::REST)
 }

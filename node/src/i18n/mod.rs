@@ -18,9 +18,13 @@ mod records;
 mod relay;
 mod report;
 mod rest;
+mod schema;
 mod words;
 
-pub use number::{format_bytes, format_decimal, format_int};
+pub use number::{
+    format_bytes, format_count, format_date, format_decimal, format_figure, format_int, format_period, format_stamp,
+    format_stored_date, format_time, parse_period, schema_lang, writing,
+};
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -56,6 +56,11 @@ pub(super) const RECORDS: &[Message] = &[
     // Replies.
     m("error.not_answered", "Không loại hồ sơ nào trả lời cho '{collection}'.", "No collection answers '{collection}'."),
     m("hint.not_answered", "Chọn một văn bản, dự thảo, chỉ tiêu hoặc bước công tác; lược đồ ghi 'reply_to' ở loại hồ sơ trả lời.", "Choose a record that is answered (the schema says 'reply_to' at the answering collection)."),
+    m("replies.seen", "Có thể thấy", "Could be seen"),
+    m("replies.seen_since", "từ {at}", "since {at}"),
+    m("replies.seen_by", "muộn nhất từ {at}", "since {at} at the latest"),
+    m("replies.seen_not_yet", "chưa tới đó", "has not come there"),
+    m("replies.seen_unknown", "chưa rõ", "not known"),
     m("replies.of", "{title}: {answered} / {asked} đơn vị đã trả lời.", "{title}: {answered} of {asked} units have answered."),
     m("replies.early", "Hồ sơ {record} chưa tới đây; các trả lời cho nó thì đã tới.", "The record {record} has not arrived here; answers to it have."),
     m("replies.state", "Trả lời", "Answer"),
@@ -64,9 +69,9 @@ pub(super) const RECORDS: &[Message] = &[
     m("replies.unasked", "trả lời (không được hỏi)", "answered (not asked)"),
 
     // Why a value is none.
-    m("value.date", "không phải là ngày; viết YYYY, YYYY-MM hoặc YYYY-MM-DD", "not a date; write YYYY, YYYY-MM or YYYY-MM-DD"),
-    m("value.int", "cần một số nguyên", "a whole number is needed"),
-    m("value.decimal", "cần một số có nhiều nhất {scale} chữ số thập phân", "a number with at most {scale} decimals is needed"),
+    m("value.date", "không phải là ngày; viết 26/3/1985, 3/1985 hoặc 1985", "not a date; write YYYY, YYYY-MM or YYYY-MM-DD, or 26/3/1985"),
+    m("value.int", "cần một số nguyên, ví dụ 2241 hoặc 2.241", "a whole number is needed, such as 2241 or 2,241"),
+    m("value.decimal", "cần một số có nhiều nhất {scale} chữ số thập phân, ví dụ 36,8", "a number with at most {scale} decimals is needed, such as 36.8"),
     m("value.bool", "cần có hoặc không", "true or false is needed"),
     m("value.array", "cần một mảng JSON, ví dụ [\"a\",\"b\"]", "a JSON array is needed, such as [\"a\",\"b\"]"),
     m("value.ref", "cần mã hồ sơ gồm 32 chữ số thập lục phân", "a record's id of 32 hexadecimal digits is needed"),

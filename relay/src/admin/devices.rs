@@ -10,7 +10,7 @@ use sampan_core::charter::{Charter, CutKind, Grant, Holder, Op, Roles};
 use sampan_core::engine::{CutRequest, meta};
 use sampan_core::id::{DeviceId, UnitId};
 use sampan_core::log::EntryKind;
-use sampan_core::register::{Heartbeat, Register, names};
+use sampan_core::register::{Heartbeat, Register, Room, names};
 use sampan_core::store::{Store, StoreError};
 use sampan_core::time::Millis;
 use sampan_core::wire;
@@ -56,6 +56,8 @@ pub struct Told {
     holders: BTreeMap<DeviceId, Vec<Holder>>,
     /// The newest sign of life of each device, with its label.
     pub heartbeats: BTreeMap<DeviceId, (Millis, Heartbeat)>,
+    /// The room on the disk of each device, as it last told.
+    pub rooms: BTreeMap<DeviceId, (Millis, Room)>,
 }
 
 impl Told {
@@ -84,6 +86,13 @@ impl Told {
             let newest = self.heartbeats.entry(register.device).or_insert((register.time, beat.clone()));
             if register.time > newest.0 {
                 *newest = (register.time, beat);
+            }
+        } else if register.name == names::ROOM
+            && let Ok(room) = wire::decode::<Room>("room", &register.payload)
+        {
+            let newest = self.rooms.entry(register.device).or_insert((register.time, room));
+            if register.time > newest.0 {
+                *newest = (register.time, room);
             }
         }
     }

@@ -18,6 +18,7 @@ pub mod picture;
 pub mod quarantine;
 pub mod resolve;
 pub mod root;
+pub mod schema;
 pub mod secret_file;
 pub mod silent;
 pub mod unheld;

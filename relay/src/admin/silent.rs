@@ -45,6 +45,10 @@ pub struct SilentDevice {
     pub last_error: Option<String>,
     /// Its clock minus the relay's, in seconds.
     pub clock_offset_s: Option<i64>,
+    /// Bytes that were free on its disk at least.
+    pub disk_free_bytes: Option<u64>,
+    /// Whether that is too little.
+    pub disk_low: Option<bool>,
 }
 
 /// A unit that is silent.
@@ -128,6 +132,75 @@ pub fn silence(replica: &mut Replica, days: u64, within: Option<UnitId>) -> Resu
     Ok(out)
 }
 
+/// How the units below one that lies directly below this relay stand, added up.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct SumRow {
+    /// The unit directly below.
+    pub unit: String,
+    /// Its path.
+    pub name: String,
+    /// Units of it that have a device, itself included.
+    pub units: u64,
+    /// Those that were not heard of for so many days, or never.
+    pub silent: u64,
+    /// When the one that is silent longest was last heard of; `null` where one never was.
+    pub oldest_seen: Option<String>,
+    /// Changes that were not sent when it was last said.
+    pub unsent_changes: u64,
+    /// Units that have such changes.
+    pub units_unsent: u64,
+    /// Devices whose disk has too little room.
+    pub disks_low: u64,
+    /// Devices whose last link ended with an error.
+    pub errors: u64,
+    /// Devices whose clock is off by [`CLOCK_OFF_S`] or more.
+    pub clocks_off: u64,
+    /// How many devices run each version.
+    pub versions: BTreeMap<String, u64>,
+}
+
+/// Seconds from which a clock is called off.
+pub const CLOCK_OFF_S: u64 = 600;
+
+/// The call list added up by the units directly below this device's own, by their paths.
+///
+/// # Errors
+/// [`ReplicaError`].
+pub fn sums(replica: &mut Replica, days: u64, within: Option<UnitId>) -> Result<Vec<SumRow>, ReplicaError> {
+    let all = silence(replica, 0, within)?;
+    let mine: BTreeSet<UnitId> = replica.units().into_iter().collect();
+    let charter = replica.engine.charter();
+    let mut out: BTreeMap<UnitId, SumRow> = BTreeMap::new();
+    for row in &all.rows {
+        let Ok(unit) = row.unit.parse::<UnitId>() else { continue };
+        let line: Vec<UnitId> = charter.chain(&unit).map(|u| u.id).collect();
+        // The last before this device's own.
+        let Some(at) = line.iter().position(|u| mine.contains(u)).and_then(|i| i.checked_sub(1)) else { continue };
+        let sum = out.entry(line[at]).or_insert_with(|| SumRow {
+            unit: line[at].to_string(),
+            name: charter.path(&line[at]),
+            oldest_seen: row.last_seen.clone(),
+            ..SumRow::default()
+        });
+        let count = |test: &dyn Fn(&SilentDevice) -> bool| row.devices.iter().filter(|d| test(d)).count() as u64;
+        sum.units += 1;
+        sum.silent += u64::from(row.days.is_none_or(|d| d >= days));
+        // RFC 3339 of one zone sorts as the times do, and what never was comes first.
+        sum.oldest_seen = sum.oldest_seen.take().min(row.last_seen.clone());
+        sum.unsent_changes += row.unsent_changes;
+        sum.units_unsent += u64::from(row.unsent_changes > 0);
+        sum.disks_low += count(&|d| d.disk_low == Some(true));
+        sum.errors += count(&|d| d.last_error.is_some());
+        sum.clocks_off += count(&|d| d.clock_offset_s.is_some_and(|s| s.unsigned_abs() >= CLOCK_OFF_S));
+        for version in row.devices.iter().filter_map(|d| d.version.clone()) {
+            *sum.versions.entry(version).or_default() += 1;
+        }
+    }
+    let mut rows: Vec<SumRow> = out.into_values().collect();
+    rows.sort_by(|a, b| (&a.name, &a.unit).cmp(&(&b.name, &b.unit)));
+    Ok(rows)
+}
+
 fn of_device(
     told: &Told,
     device: &DeviceId,
@@ -144,6 +217,8 @@ fn of_device(
         unsent_changes: unsent,
         last_error: beat.map(|b| b.last_error.clone()).filter(|e| !e.is_empty()),
         clock_offset_s: beat.map(|b| b.clock_offset / 1_000),
+        disk_free_bytes: told.rooms.get(device).map(|(_, room)| room.free),
+        disk_low: told.rooms.get(device).map(|(_, room)| room.low),
     }
 }
 

@@ -35,6 +35,9 @@ pub enum Command {
     /// The root key.
     #[command(subcommand)]
     Root(RootCommand),
+    /// The schema.
+    #[command(subcommand)]
+    Schema(SchemaCommand),
     /// Make a ticket.
     Invite(InviteArgs),
     /// Join as a relay.
@@ -95,6 +98,50 @@ pub enum RootCommand {
     Appoint(AppointArgs),
     /// What is known of it.
     Show(DirArgs),
+}
+
+/// `schema …`.
+#[derive(Debug, Subcommand)]
+pub enum SchemaCommand {
+    /// Publish the next version.
+    Publish(SchemaPublishArgs),
+    /// Look a file over.
+    Check(SchemaCheckArgs),
+    /// What stands.
+    Show(SchemaShowArgs),
+}
+
+/// `schema publish`.
+#[derive(Debug, Clone, Args)]
+pub struct SchemaPublishArgs {
+    /// The folder.
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+    /// The schema file.
+    #[arg(id = "schema_file", value_name = "FILE")]
+    pub file: PathBuf,
+}
+
+/// `schema check`.
+#[derive(Debug, Clone, Args)]
+pub struct SchemaCheckArgs {
+    /// The schema file.
+    #[arg(id = "schema_file", value_name = "FILE")]
+    pub file: PathBuf,
+    /// The folder whose schema it is to follow.
+    #[arg(id = "schema_dir", value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+}
+
+/// `schema show`.
+#[derive(Debug, Clone, Args)]
+pub struct SchemaShowArgs {
+    /// The folder.
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+    /// The file as it was published.
+    #[arg(long)]
+    pub source: bool,
 }
 
 /// `root export`, `root import`.
@@ -360,6 +407,9 @@ pub struct SilentArgs {
     /// For how many days.
     #[arg(id = "silent_days", long = "days", value_name = "N", default_value_t = SILENT_DAYS)]
     pub days: u32,
+    /// Added up by the units directly below.
+    #[arg(long)]
+    pub sums: bool,
 }
 
 /// A command of a later version: whatever it is given.

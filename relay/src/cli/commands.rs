@@ -31,6 +31,7 @@ pub fn dispatch(command: &Command, app: &mut App) -> Result<ExitCode, CliError> 
         Command::Init(a) => init(a, app),
         Command::Unit(a) => unit(a, app),
         Command::Root(command) => super::root::run(command, app),
+        Command::Schema(command) => super::schema::run(command, app),
         Command::Invite(a) => invitation(a, app),
         Command::Join(a) => join(a, app),
         Command::Run(a) => link::run(a, app),

@@ -10,6 +10,7 @@ mod link;
 mod quarantine;
 mod report;
 mod root;
+mod schema;
 mod silent;
 mod status;
 

@@ -7,7 +7,7 @@ use super::memory::peak;
 use sampan_core::charter::{Grant, Holder, Op, Ticket};
 use sampan_core::id::{DeviceId, OrgId, RecordId, SpaceId, UnitId};
 use sampan_core::log::{BirthOf, EntryKind, Header, SignedHeader};
-use sampan_core::register::{Ack, Beacon, Heartbeat, Register, SignedRegister};
+use sampan_core::register::{Ack, Beacon, Heartbeat, Register, Room, SignedRegister};
 use sampan_core::store::Status;
 use sampan_core::store::meta_names;
 use sampan_core::testing::test_org;
@@ -37,7 +37,7 @@ fn register(bytes: &[u8]) -> Option<Vec<u8>> {
     Some(wire::encode(&read))
 }
 
-const DECODERS: [(&str, Read); 20] = [
+const DECODERS: [(&str, Read); 21] = [
     ("SignedHeader", cbor::<SignedHeader>),
     ("Header", header),
     ("Header, bare", cbor::<Header>),
@@ -49,6 +49,7 @@ const DECODERS: [(&str, Read); 20] = [
     ("AckProof", cbor::<AckProof>),
     ("AckSet", cbor::<AckSet>),
     ("Heartbeat", cbor::<Heartbeat>),
+    ("Room", cbor::<Room>),
     ("Beacon", cbor::<Beacon>),
     ("Holder", cbor::<Holder>),
     ("Op", |b| Op::decode(b).ok().map(|op| op.encode())),

@@ -11,10 +11,10 @@ use crate::cli::args::AddArgs;
 use crate::cli::exit::{CliError, ExitCode};
 use crate::cli::import::{BadCell, Column, Import, ImportRow, read_file};
 use crate::cli::{App, output, refuse};
-use crate::i18n::{Lang, format_int, t};
+use crate::i18n::{Lang, format_int, t, writing};
 use crate::replica::{ImportRecord, Replica, ReplicaError};
 use sampan_core::id::{RecordId, UnitId};
-use sampan_core::schema::{Collection, parse_cell, required_missing};
+use sampan_core::schema::{Collection, parse_cell_as, required_missing};
 use sampan_core::store::Store;
 use sampan_core::value::Value;
 use serde_json::json;
@@ -35,7 +35,7 @@ pub(super) fn add(args: &AddArgs, app: &mut App) -> Result<ExitCode, CliError> {
 }
 
 fn one(app: &mut App, replica: &mut Replica, c: &Collection, typed: &[String]) -> Result<ExitCode, CliError> {
-    let edits = common::edits(app, c, typed)?;
+    let edits = common::edits(app, c, typed).map_err(|e| common::of_schema(app, replica, e))?;
     let fields = common::initial(app, c, edits)?;
     common::address_is_known(app, replica, c, fields.iter())?;
     let unit = common::unit(app, replica, app.unit.as_deref())?;
@@ -116,7 +116,7 @@ fn cell(lang: Lang, c: &Collection, name: &str, text: &str) -> Result<Value, Str
     }
     // The reader asks only for columns that it was given.
     let Some(field) = c.field(name) else { return Err(t(lang, "value.other", &[])) };
-    match parse_cell(field, text) {
+    match parse_cell_as(field, text, writing(lang)) {
         Ok(value) => Ok(value.unwrap_or_else(|| Value::Str(String::new()))),
         Err(e) => Err(format!("'{text}': {}", refuse::value_reason(lang, field, &e))),
     }

@@ -8,7 +8,8 @@ use crate::cli::convert::{IntoCli, did_you_mean, list_of};
 use crate::cli::exit::CliError;
 use crate::cli::{App, assign, codes, refuse};
 use crate::config::Settings;
-use crate::i18n::{self, Lang};
+pub(super) use crate::i18n::schema_lang;
+use crate::i18n::{self, Lang, writing};
 use crate::replica::{Replica, ReplicaError};
 use crate::stamp::rfc3339;
 use crate::store::ProjectedRow;
@@ -68,11 +69,26 @@ pub(super) fn open(app: &mut App, dir: &Path) -> Result<Replica, CliError> {
 
 /// The collection of this name.
 pub(super) fn collection(app: &App, replica: &Replica, name: &str) -> Result<Collection, CliError> {
-    let schema = replica.schema().ok_or(ReplicaError::NoSchema).or_cli(app)?;
+    let published = replica.engine.charter().schema().map(|p| p.version.to_string());
+    let schema = match (replica.schema(), published) {
+        (Some(schema), _) => schema,
+        (None, Some(version)) => return Err(app.error(&codes::SCHEMA_NEWER, &[("version", &version)])),
+        (None, None) => return Err(ReplicaError::NoSchema).or_cli(app),
+    };
     schema.collection(name).cloned().ok_or_else(|| {
         let known: Vec<&str> = schema.collections.keys().map(String::as_str).collect();
-        crate::cli::convert::unknown_name(app.lang, &codes::UNKNOWN_COLLECTION, name, &known, &[])
+        let unknown = crate::cli::convert::unknown_name(app.lang, &codes::UNKNOWN_COLLECTION, name, &known, &[]);
+        of_schema(app, replica, unknown)
     })
+}
+
+/// Where a name is unknown, which version of the schema does not know it: a newer one may.
+pub(super) fn of_schema(app: &App, replica: &Replica, mut error: CliError) -> CliError {
+    let unknown = [codes::UNKNOWN_FIELD.name, codes::UNKNOWN_COLLECTION.name, codes::UNKNOWN_CHOICE.name];
+    if let Some(schema) = replica.schema().filter(|_| unknown.contains(&error.code)) {
+        error.hint.push_str(&app.t("schema.here", &[("version", &schema.version.to_string())]));
+    }
+    error
 }
 
 /// The unit that `--unit` or `_unit` names, or the only one.
@@ -162,8 +178,8 @@ pub(super) fn edits(app: &App, collection: &Collection, typed: &[String]) -> Res
     assign::parse_all(app.lang, typed)?;
     let mut out = Vec::with_capacity(typed.len());
     for text in typed {
-        let (field, edit) =
-            Assignment::parse(collection, text).map_err(|e| refuse::bad_assignment(app.lang, collection, &e))?;
+        let (field, edit) = Assignment::parse_as(collection, text, writing(app.lang))
+            .map_err(|e| refuse::bad_assignment(app.lang, collection, &e))?;
         if let Edit::Set(Value::Str(text)) = &edit
             && collection.field(&field).is_some_and(|f| f.kind == Kind::File)
             && let Err(e) = text.parse::<sampan_core::file::FileRef>()
@@ -286,14 +302,6 @@ impl<'a> Facts<'a> {
         out.insert("_author".into(), json!(self.author.to_string()));
         out.insert("_conflict".into(), json!(self.conflict));
         out
-    }
-}
-
-/// The schema's word for our language.
-pub(super) fn schema_lang(lang: Lang) -> schema::Lang {
-    match lang {
-        Lang::Vi => schema::Lang::Vi,
-        Lang::En => schema::Lang::En,
     }
 }
 

@@ -13,7 +13,7 @@ use crate::cli::exit::{CliError, ExitCode};
 use crate::config::{ConfigFile, Settings};
 use crate::dir::{Dir, Running};
 use crate::keys::{self, KeyKind};
-use crate::replica::Replica;
+use crate::replica::{Replica, disk_free, room_is_low};
 use crate::stamp::rfc3339;
 use sampan_core::engine::meta;
 use sampan_core::store::{Store, StoreError};
@@ -30,8 +30,6 @@ const CLOCK_OFF_MS: u64 = 10 * 60 * 1_000;
 const NEWS_AGE_MS: u64 = 14 * 24 * 3_600 * 1_000;
 /// A device below that was over its quota is told of for a day.
 const FLOOD_TOLD_MS: u64 = 24 * 3_600 * 1_000;
-/// Bytes free on the disk below which work may stop any day.
-const DISK_FREE_BYTES_MIN: u64 = 256 << 20;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
@@ -177,8 +175,7 @@ fn key_findings(app: &App, dir: &Dir) -> Vec<Finding> {
 
 /// The room on the disk of the folder; nothing where the system does not say.
 fn disk(app: &App, dir: &Dir) -> Option<Finding> {
-    let facts = rustix::fs::statvfs(dir.root()).ok()?;
-    let free = facts.f_bavail.saturating_mul(facts.f_frsize);
+    let free = disk_free(dir.root())?;
     let database = fs::metadata(dir.store()).map_or(0, |m| m.len());
     let shown = crate::i18n::format_bytes(app.lang, free);
     Some(if room_is_low(free, database) {
@@ -186,11 +183,6 @@ fn disk(app: &App, dir: &Dir) -> Option<Finding> {
     } else {
         finding("disk", State::Ok, app.t("doctor.disk", &[("free", &shown)]))
     })
-}
-
-/// Whether a disk has too little room: a backup takes the size of the database twice over.
-fn room_is_low(free: u64, database: u64) -> bool {
-    free < DISK_FREE_BYTES_MIN.max(database.saturating_mul(2))
 }
 
 fn beside_store(dir: &Dir, ending: &str) -> std::path::PathBuf {
@@ -292,18 +284,4 @@ fn oldest_unsent(replica: &Replica, verified: Option<Millis>, unsent: u64) -> Re
     }
     let pending = replica.store.pending()?.iter().map(|p| p.entry.entry.time).min();
     Ok(pending.into_iter().chain(verified).min())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_disk_is_low_where_a_backup_would_not_fit() {
-        assert!(room_is_low(DISK_FREE_BYTES_MIN - 1, 0));
-        assert!(!room_is_low(DISK_FREE_BYTES_MIN, 0));
-        assert!(room_is_low(3 << 30, 2 << 30));
-        assert!(!room_is_low(4 << 30, 2 << 30));
-        assert!(room_is_low(u64::MAX - 1, u64::MAX));
-    }
 }

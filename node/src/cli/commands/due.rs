@@ -8,7 +8,7 @@ use super::common::{self, OrCli};
 use crate::cli::args::DueArgs;
 use crate::cli::exit::{CliError, ExitCode};
 use crate::cli::{App, codes, output};
-use crate::i18n::{Lang, format_int};
+use crate::i18n::{format_count, format_date, format_int, format_period};
 use crate::replica::{DueList, DueRow, Replica};
 use sampan_core::date::Date;
 use sampan_core::schema::due::Span;
@@ -79,8 +79,9 @@ fn table(app: &mut App, replica: &Replica, rows: &[DueRow], today: i32, one_unit
             if let Some(milestone) = row.due.milestone {
                 what = format!("{what} ({})", span(app, milestone));
             }
-            let title = row.due.period.clone().unwrap_or_else(|| row.title.clone());
-            let mut line = vec![written(app.lang, row.due.on), when(app, days), what, title];
+            let period = row.due.period.as_deref().map(|p| format_period(app.lang, p));
+            let title = period.unwrap_or_else(|| row.title.clone());
+            let mut line = vec![format_date(app.lang, row.due.on), when(app, days), what, title];
             if several {
                 line.push(common::unit_name(replica, &row.unit));
             }
@@ -90,14 +91,6 @@ fn table(app: &mut App, replica: &Replica, rows: &[DueRow], today: i32, one_unit
         .collect();
     let headings: Vec<&str> = headings.iter().map(String::as_str).collect();
     Ok(app.out.table(&headings, &cells)?)
-}
-
-/// A date as people of the language write it.
-fn written(lang: Lang, date: Date) -> String {
-    match lang {
-        Lang::Vi => date.day_first(),
-        Lang::En => date.to_string(),
-    }
 }
 
 fn when(app: &App, days: i64) -> String {
@@ -116,7 +109,7 @@ fn span(app: &App, span: Span) -> String {
         Span::Months(_) => "due.span_months",
         Span::Years(_) => "due.span_years",
     };
-    app.t(id, &[("n", &span.number().to_string())])
+    app.t(id, &[("n", &format_count(app.lang, u64::from(span.number())))])
 }
 
 /// The day that `--on` names.

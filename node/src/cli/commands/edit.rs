@@ -21,7 +21,7 @@ pub(super) fn set(args: &SetArgs, app: &mut App) -> Result<ExitCode, CliError> {
     let mut replica = common::open(app, &args.dir)?;
     let id = common::record(app, &mut replica, &args.record)?;
     let collection = replica.collection_of(id).or_cli(app)?;
-    let edits = common::edits(app, &collection, &args.assignments)?;
+    let edits = common::edits(app, &collection, &args.assignments).map_err(|e| common::of_schema(app, &replica, e))?;
     let set_or_added = edits.iter().filter_map(|(field, edit)| match edit {
         Edit::Set(value) | Edit::Add(value) => Some((field, value)),
         Edit::Clear | Edit::Sub(_) => None,
@@ -49,7 +49,8 @@ pub(super) fn resolve(args: &ResolveArgs, app: &mut App) -> Result<ExitCode, Cli
     let mut replica = common::open(app, &args.dir)?;
     let id = common::record(app, &mut replica, &args.record)?;
     let collection = replica.collection_of(id).or_cli(app)?;
-    let edits = common::edits(app, &collection, std::slice::from_ref(&args.assignment))?;
+    let edits = common::edits(app, &collection, std::slice::from_ref(&args.assignment))
+        .map_err(|e| common::of_schema(app, &replica, e))?;
     let shown = replica.show(id, false).or_cli(app)?;
     for (field, _) in &edits {
         if !shown.record.view.conflicts.iter().any(|c| c.field == *field) {

@@ -11,12 +11,11 @@ use crate::cli::args::{ExportArgs, ListArgs};
 use crate::cli::exit::{CliError, ExitCode};
 use crate::cli::import::UNIT_COLUMN;
 use crate::cli::{App, codes, refuse};
-use crate::i18n::format_int;
+use crate::i18n::{format_int, format_time, schema_lang, writing};
 use crate::replica::Replica;
-use crate::stamp::rfc3339;
 use crate::store::ProjectedRow;
 use sampan_core::schema::expr::{Expr, Op, Operand, Term};
-use sampan_core::schema::{Collection, title, to_cell};
+use sampan_core::schema::{Collection, title_in, to_file_cell};
 use sampan_core::value::{Kind, Value};
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -47,7 +46,8 @@ pub(super) fn list(args: &ListArgs, app: &mut App) -> Result<ExitCode, CliError>
 
 /// The filter as typed; units may be named as everywhere, and `--unit` narrows.
 fn filter(app: &App, replica: &Replica, collection: &Collection, text: &str) -> Result<Expr, CliError> {
-    let mut expr = Expr::parse(collection, text).map_err(|e| refuse::bad_expr(app.lang, collection, text, &e))?;
+    let mut expr = Expr::parse_as(collection, text, writing(app.lang))
+        .map_err(|e| common::of_schema(app, replica, refuse::bad_expr(app.lang, collection, text, &e)))?;
     for term in expr.terms.iter_mut().filter(|t| t.field == UNIT_COLUMN && matches!(t.op, Op::Eq | Op::Ne)) {
         if let Operand::Value(Value::Str(name)) = &mut term.operand {
             *name = replica.find_unit(name).or_cli(app)?.to_string();
@@ -77,11 +77,11 @@ fn table(app: &mut App, replica: &Replica, c: &Collection, rows: &[ProjectedRow]
     let cells: Vec<Vec<String>> = rows
         .iter()
         .map(|row| {
-            let mut line = vec![row.id.to_string(), title(c, &row.values)];
+            let mut line = vec![row.id.to_string(), title_in(c, &row.values, schema_lang(app.lang))];
             if units {
                 line.push(common::unit_name(replica, &row.unit));
             }
-            line.push(rfc3339(row.updated));
+            line.push(format_time(app.lang, row.updated));
             if conflicts {
                 line.push(row.conflict.iter().map(|f| common::label(app, c, f)).collect::<Vec<_>>().join(", "));
             }
@@ -134,7 +134,7 @@ fn write_draft(draft: &Path, c: &Collection, rows: &[ProjectedRow]) -> std::io::
     out.write_record(fields.chain([ID_COLUMN, UNIT_COLUMN]))?;
     for row in rows {
         for f in &c.fields {
-            out.write_field(row.values.get(&f.id).map(|v| to_cell(Some(f), v)).unwrap_or_default())?;
+            out.write_field(row.values.get(&f.id).map(|v| to_file_cell(f, v)).unwrap_or_default())?;
         }
         out.write_field(row.id.to_string())?;
         out.write_field(row.unit.to_string())?;

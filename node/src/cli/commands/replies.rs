@@ -8,12 +8,12 @@ use super::common::{self, OrCli};
 use crate::cli::args::RepliesArgs;
 use crate::cli::exit::{CliError, ExitCode};
 use crate::cli::{App, codes};
-use crate::i18n::format_int;
-use crate::replica::{Replica, ReplicaError};
+use crate::i18n::{format_int, format_time};
+use crate::replica::{Replica, ReplicaError, Seen};
 use crate::stamp::rfc3339;
 use crate::store::ProjectedRow;
 use sampan_core::id::{RecordId, UnitId};
-use sampan_core::schema::{Collection, Expr, Op, Operand, Term, title};
+use sampan_core::schema::{Collection, Expr, Op, Operand, Term, title_in};
 use sampan_core::value::{Kind, Value};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -76,6 +76,11 @@ pub(super) fn replies(args: &RepliesArgs, app: &mut App) -> Result<ExitCode, Cli
     if args.missing {
         rows.retain(|r| r.replies.is_empty());
     }
+    let units: Vec<UnitId> = rows.iter().filter(|r| r.replies.is_empty()).map(|r| r.unit).collect();
+    let seen = match &question {
+        Some(_) => replica.seen_since(id, &units).or_cli(app)?,
+        None => BTreeMap::new(),
+    };
     if app.json {
         for row in &rows {
             if app.out.closed() {
@@ -89,6 +94,8 @@ pub(super) fn replies(args: &RepliesArgs, app: &mut App) -> Result<ExitCode, Cli
                 "answered": !row.replies.is_empty(),
                 "replies": replies,
                 "at": row.replies.last().map(|(_, r)| rfc3339(r.updated)),
+                "seen_since": seen.get(&row.unit).and_then(|s| s.at()).map(rfc3339),
+                "seen_by": seen.get(&row.unit).map(|s| s.word()),
             }))?;
         }
         return Ok(ExitCode::Done);
@@ -96,17 +103,47 @@ pub(super) fn replies(args: &RepliesArgs, app: &mut App) -> Result<ExitCode, Cli
     let (of, done) = (format_int(app.lang, expected as i64), format_int(app.lang, answered as i64));
     match &question {
         Some((c, row)) => {
-            app.say("replies.of", &[("title", &title(c, &row.values)), ("answered", &done), ("asked", &of)]);
+            app.say(
+                "replies.of",
+                &[
+                    ("title", &title_in(c, &row.values, common::schema_lang(app.lang))),
+                    ("answered", &done),
+                    ("asked", &of),
+                ],
+            );
         }
         None => app.say("replies.early", &[("record", &id.to_string())]),
     }
     if rows.is_empty() {
         return Ok(ExitCode::Done);
     }
-    let words = ["record.unit", "replies.state", "record.updated", "record.title"].map(|w| app.t(w, &[]));
-    let cells: Vec<Vec<String>> = rows.iter().map(|row| line(app, &replica, row, &repliers)).collect();
-    app.out.table(&words.each_ref().map(String::as_str), &cells)?;
+    let mut words = vec!["record.unit", "replies.state", "record.updated", "record.title"];
+    if !seen.is_empty() {
+        words.push("replies.seen");
+    }
+    let words: Vec<String> = words.into_iter().map(|w| app.t(w, &[])).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let cells = rows.iter().map(|row| {
+        let mut cells = line(app, &replica, row, &repliers);
+        if !seen.is_empty() {
+            cells.push(seen.get(&row.unit).map(|s| seen_words(app, *s)).unwrap_or_default());
+        }
+        cells
+    });
+    let cells: Vec<Vec<String>> = cells.collect();
+    app.out.table(&words, &cells)?;
     Ok(ExitCode::Done)
+}
+
+/// Since when a unit could have seen it.
+fn seen_words(app: &App, seen: Seen) -> String {
+    let (id, at) = match seen {
+        Seen::Since(at) => ("replies.seen_since", Some(at)),
+        Seen::By(at) => ("replies.seen_by", Some(at)),
+        Seen::NotYet => ("replies.seen_not_yet", None),
+        Seen::Unknown => ("replies.seen_unknown", None),
+    };
+    app.t(id, &[("at", &at.map(|at| format_time(app.lang, at)).unwrap_or_default())])
 }
 
 fn line(app: &App, replica: &Replica, row: &Row, repliers: &[Collection]) -> Vec<String> {
@@ -116,8 +153,10 @@ fn line(app: &App, replica: &Replica, row: &Row, repliers: &[Collection]) -> Vec
         (_, false) => app.t("replies.unasked", &[]),
     };
     let newest = row.replies.last();
-    let said = newest.and_then(|(id, r)| Some(title(repliers.iter().find(|c| c.id == *id)?, &r.values)));
-    let at = newest.map(|(_, r)| rfc3339(r.updated)).unwrap_or_default();
+    let said = newest.and_then(|(id, r)| {
+        Some(title_in(repliers.iter().find(|c| c.id == *id)?, &r.values, common::schema_lang(app.lang)))
+    });
+    let at = newest.map(|(_, r)| format_time(app.lang, r.updated)).unwrap_or_default();
     vec![replica.engine.charter().path(&row.unit), state, at, said.unwrap_or_default()]
 }
 

@@ -10,6 +10,7 @@ use crate::cli::args::RollupArgs;
 use crate::cli::convert::{did_you_mean, list_of};
 use crate::cli::exit::{CliError, ExitCode};
 use crate::cli::{App, codes};
+use crate::i18n::{format_count, format_figure, format_period, format_stored_date, format_time, parse_period};
 use crate::replica::{FigureQuery, FigureRow, Replica, RollupError};
 use crate::report::words;
 use crate::stamp::rfc3339;
@@ -29,9 +30,14 @@ pub(super) fn rollup(args: &RollupArgs, app: &mut App) -> Result<ExitCode, CliEr
     if args.check {
         return check(&mut replica, args, app);
     }
-    let query = FigureQuery { unit, metric: args.metric.clone(), period: args.period.clone(), by_unit: args.by_unit };
+    let query = FigureQuery {
+        unit,
+        metric: args.metric.clone(),
+        period: args.period.as_deref().map(parse_period),
+        by_unit: args.by_unit,
+    };
     if let (Some(period), Some(metric)) = (&args.close, &args.metric) {
-        return close(&mut replica, unit, metric, period, app);
+        return close(&mut replica, unit, metric, &parse_period(period), app);
     }
     if args.missing {
         return missing(&mut replica, &query, app);
@@ -125,28 +131,29 @@ fn table(app: &mut App, replica: &Replica, rows: &[FigureRow]) -> Result<(), Cli
         let name = common::unit_name(replica, &row.unit);
         let name = if row.below { name } else { app.t("rollup.own", &[("unit", &name)]) };
         let metric = format!("{}{}", label(app, replica, &row.metric), dims(app, replica, row));
-        let value = if row.value.is_empty() { none.clone() } else { row.value.clone() };
-        let mut line = vec![name, metric, row.period.clone(), value];
+        let value = if row.value.is_empty() { none.clone() } else { shown_value(app, row) };
+        let mut line = vec![name, metric, format_period(app.lang, &row.period), value];
         if ratios {
             line.push(match (&row.over, &row.ratio) {
                 (Some((_, value)), Some(r)) => {
                     let over = over_label(app, replica, row);
-                    let values = [
-                        ("percent", r.percent.as_str()),
-                        ("over", over.as_str()),
-                        ("value", value.as_deref().unwrap_or_default()),
-                    ];
+                    let percent = format_figure(app.lang, &r.percent);
+                    let value = format_figure(app.lang, value.as_deref().unwrap_or_default());
+                    let values = [("percent", percent.as_str()), ("over", over.as_str()), ("value", value.as_str())];
                     app.t(if r.above { "rollup.above" } else { "rollup.of" }, &values)
                 }
                 (Some(_), None) => app.t("rollup.no_over", &[("over", &over_label(app, replica, row))]),
                 (None, _) => String::new(),
             });
         }
-        let (reported, expected) = (row.coverage.reported.to_string(), row.coverage.expected.to_string());
+        let (reported, expected) =
+            (format_count(app.lang, row.coverage.reported), format_count(app.lang, row.coverage.expected));
         line.push(app.t("rollup.reported", &[("reported", &reported), ("expected", &expected)]));
-        line.push(row.coverage.oldest.map_or_else(|| none.clone(), rfc3339));
+        line.push(row.coverage.oldest.map_or_else(|| none.clone(), |at| format_time(app.lang, at)));
         if closed {
-            line.push(row.closed.as_ref().map_or_else(String::new, |c| format!("{} ({})", c.value, rfc3339(c.at))));
+            line.push(row.closed.as_ref().map_or_else(String::new, |c| {
+                format!("{} ({})", format_figure(app.lang, &c.value), format_time(app.lang, c.at))
+            }));
         }
         cells.push(line);
     }
@@ -159,15 +166,17 @@ fn table(app: &mut App, replica: &Replica, rows: &[FigureRow]) -> Result<(), Cli
         for c in row.corrected.iter().filter(|c| c.by.len() == row.by.len() && row.by.values().eq(c.by.iter())) {
             let by = if c.by.is_empty() { String::new() } else { format!(" [{}]", c.by.join(", ")) };
             let author: String = c.author.to_string().chars().take(DEVICE_SHOWN).collect();
-            let (of, at) = (common::unit_name(replica, &c.unit), rfc3339(c.at));
+            let (of, at) = (common::unit_name(replica, &c.unit), format_time(app.lang, c.at));
             let metric = label(app, replica, &row.metric);
+            let (period, old, new) =
+                (format_period(app.lang, &c.period), format_figure(app.lang, &c.old), format_figure(app.lang, &c.new));
             let values = [
                 ("unit", unit.as_str()),
                 ("metric", metric.as_str()),
-                ("period", c.period.as_str()),
+                ("period", period.as_str()),
                 ("by", by.as_str()),
-                ("old", c.old.as_str()),
-                ("new", c.new.as_str()),
+                ("old", old.as_str()),
+                ("new", new.as_str()),
                 ("at", at.as_str()),
                 ("author", author.as_str()),
                 ("of", of.as_str()),
@@ -188,6 +197,14 @@ fn label(app: &App, replica: &Replica, metric: &str) -> String {
 fn over_label(app: &App, replica: &Replica, row: &FigureRow) -> String {
     let label = replica.schema().and_then(|s| words::over(s, s.metrics.get(&row.metric)?, app.lang));
     label.unwrap_or_default()
+}
+
+/// The value of a row as people write it: the earliest of dates is a date, also where only its year is known.
+fn shown_value(app: &App, row: &FigureRow) -> String {
+    match &row.figure.best {
+        Some(Scalar::Text(_)) => format_stored_date(app.lang, &row.value),
+        Some(Scalar::Num(_)) | None => format_figure(app.lang, &row.value),
+    }
 }
 
 /// The dimensions of a row, as people call them.
@@ -235,8 +252,9 @@ fn missing(replica: &mut Replica, query: &FigureQuery, app: &mut App) -> Result<
     let cells: Vec<Vec<String>> = rows
         .into_iter()
         .map(|r| {
-            let heard = r.heard.map_or_else(|| never.clone(), rfc3339);
-            vec![path(&r.unit), label(app, replica, &r.metric), r.period, rfc3339(r.since), heard]
+            let heard = r.heard.map_or_else(|| never.clone(), |at| format_time(app.lang, at));
+            let period = format_period(app.lang, &r.period);
+            vec![path(&r.unit), label(app, replica, &r.metric), period, format_time(app.lang, r.since), heard]
         })
         .collect();
     app.out.table(&headings, &cells)?;
@@ -306,7 +324,8 @@ fn close(
         table(app, replica, &rows)?;
     }
     let name = common::unit_name(replica, &unit);
-    app.say("rollup.closed_done", &[("metric", &label(app, replica, metric)), ("period", period), ("unit", &name)]);
+    let metric = label(app, replica, metric);
+    app.say("rollup.closed_done", &[("metric", &metric), ("period", &format_period(app.lang, period)), ("unit", &name)]);
     Ok(ExitCode::Done)
 }
 

@@ -8,10 +8,11 @@ use super::common::{self, Facts, OrCli};
 use crate::cli::App;
 use crate::cli::args::{DirArgs, ShowArgs};
 use crate::cli::exit::{CliError, ExitCode};
+use crate::i18n::format_time;
 use crate::replica::{HistoryStep, Replica, Shown};
 use crate::stamp::rfc3339;
 use sampan_core::record::REMOVED_KEY;
-use sampan_core::schema::{Collection, title, to_json};
+use sampan_core::schema::{Collection, title_in, to_json};
 use serde_json::{Map, Value as Json, json};
 
 /// Runs `show`.
@@ -104,7 +105,7 @@ fn ticks(app: &App, replica: &Replica, shown: &Shown) -> String {
 fn words(app: &mut App, replica: &Replica, shown: &Shown) -> Result<(), CliError> {
     let r = &shown.record;
     let c = &r.collection;
-    let mut head = title(c, &r.view.fields);
+    let mut head = title_in(c, &r.view.fields, common::schema_lang(app.lang));
     if r.view.removed {
         head = format!("{head} ({})", app.t("record.removed", &[])).trim_start().to_owned();
     }
@@ -122,12 +123,12 @@ fn words(app: &mut App, replica: &Replica, shown: &Shown) -> Result<(), CliError
     let mut own = |id: &str, value: String| rows.push(vec![app.t(id, &[]), value]);
     own("record.id", r.id.to_string());
     own("record.unit", common::unit_name(replica, &r.space.unit));
-    own("record.updated", rfc3339(r.updated));
+    own("record.updated", format_time(app.lang, r.updated));
     own("record.author", common::author_name(app, replica, Some(r.author)));
     app.out.table(&[], &rows)?;
     let waiting: u64 = r.irregular.values().sum();
     if waiting > 0 {
-        let line = app.t("record.waiting", &[("count", &waiting.to_string())]);
+        let line = app.t("record.waiting", &[("count", &crate::i18n::format_count(app.lang, waiting))]);
         app.out.line(&line)?;
     }
     if !r.view.conflicts.is_empty() {
@@ -147,7 +148,7 @@ fn history_words(app: &mut App, replica: &Replica, shown: &Shown) -> Result<(), 
         for (i, f) in step.fields.iter().enumerate() {
             // Time and author stand once a change.
             let (at, author) = match i {
-                0 => (rfc3339(step.at), common::author_name(app, replica, step.author)),
+                0 => (format_time(app.lang, step.at), common::author_name(app, replica, step.author)),
                 _ => (String::new(), String::new()),
             };
             let label = common::label(app, c, &f.field);
@@ -188,7 +189,10 @@ pub(super) fn conflicts(args: &DirArgs, app: &mut App) -> Result<ExitCode, CliEr
         }
         let record = row.record.to_string();
         let fields = replica.show(row.record, false).or_cli(app)?.record.view.fields;
-        app.out.line(&format!("{record}  {}", crate::cli::output::printable(&title(c, &fields))))?;
+        app.out.line(&format!(
+            "{record}  {}",
+            crate::cli::output::printable(&title_in(c, &fields, common::schema_lang(app.lang)))
+        ))?;
         let line = if row.field == REMOVED_KEY {
             app.t("conflict.removed", &[])
         } else {
@@ -199,7 +203,7 @@ pub(super) fn conflicts(args: &DirArgs, app: &mut App) -> Result<ExitCode, CliEr
         for (value, author, at) in &row.values {
             let value_words = common::shown(app, c, &row.field, value);
             let author = common::author_name(app, &replica, *author);
-            let values = [("value", value_words.as_str()), ("author", &author), ("at", &rfc3339(*at))];
+            let values = [("value", value_words.as_str()), ("author", &author), ("at", &format_time(app.lang, *at))];
             let mut line = app.t("conflict.value", &values);
             if *value == row.winner {
                 line = format!("{line} ({})", app.t("conflict.shown", &[]));

@@ -10,15 +10,14 @@ use super::super::error::Fault;
 use super::super::rows;
 use super::{ProjectedRow, hex, is_number, projected, quoted, search, select, tables};
 use rusqlite::types::Value as Sql;
-use sampan_core::fold::sort_key;
 use sampan_core::id::RecordId;
-use sampan_core::schema::{Collection, Expr, Op, Operand, Term, title};
+use sampan_core::schema::{Collection, Expr, Op, Operand, Term, list_key};
 use sampan_core::store::StoreError;
 use sampan_core::value::{Kind, Value};
 
 impl SqliteStore {
-    /// The rows of a collection that match a filter and hold all words of a search, in Vietnamese
-    /// order of their titles, then by id.
+    /// The rows of a collection that match a filter and hold all words of a search, in
+    /// Vietnamese order ([`list_key`]), then by id.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -30,10 +29,8 @@ impl SqliteStore {
         include_removed: bool,
     ) -> Result<Vec<ProjectedRow>, StoreError> {
         let mut rows = self.matching(collection, filter, search, include_removed)?;
-        rows.sort_by_cached_key(|row| {
-            let title = title(collection, &row.values);
-            (sort_key(&title), title, row.id)
-        });
+        // Only rows that are shown are sorted: a filter needs none, and the key says more than a column's collation could.
+        rows.sort_by_cached_key(|row| (list_key(collection, &row.values), row.id));
         Ok(rows)
     }
 
