@@ -24,7 +24,8 @@ use crate::sync::files::nameless;
 use crate::sync::{Env, Role, registers};
 use crate::time::Millis;
 use crate::wire::frame::{
-    Announce, FileSaid, FileWord, Frame, Group, Hello, Mark, PROTOCOL, PROTOCOL_MIN, RefuseCode, ScopeDigests, SpaceFrontier,
+    Announce, FileSaid, FileWord, Frame, Group, Hello, Mark, PROTOCOL, PROTOCOL_MIN, RefuseCode, ScopeDigests,
+    SpaceFrontier,
 };
 use crate::wire::{self, WireError};
 use std::collections::BTreeSet;

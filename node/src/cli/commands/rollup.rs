@@ -325,7 +325,10 @@ fn close(
     }
     let name = common::unit_name(replica, &unit);
     let metric = label(app, replica, metric);
-    app.say("rollup.closed_done", &[("metric", &metric), ("period", &format_period(app.lang, period)), ("unit", &name)]);
+    app.say(
+        "rollup.closed_done",
+        &[("metric", &metric), ("period", &format_period(app.lang, period)), ("unit", &name)],
+    );
     Ok(ExitCode::Done)
 }
 

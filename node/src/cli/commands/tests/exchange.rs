@@ -52,11 +52,7 @@ impl Link {
     }
 
     /// One session until nothing moves, or `cut` says so after a frame. `pass` may change a frame, or drop it.
-    fn session(
-        &mut self,
-        mut pass: impl FnMut(bool, &mut Frame) -> bool,
-        mut cut: impl FnMut(&Seen) -> bool,
-    ) {
+    fn session(&mut self, mut pass: impl FnMut(bool, &mut Frame) -> bool, mut cut: impl FnMut(&Seen) -> bool) {
         self.id += 1;
         let id = SessionId(self.id);
         let (lower, upper) = (self.lower.replica.device(), self.upper.replica.device());
@@ -107,7 +103,10 @@ impl Link {
                     let mut frame = Frame::decode(&bytes).unwrap();
                     assert_eq!(frame.is_file(), lane == lane::FILES, "{}", frame.name());
                     if pass(from_lower, &mut frame) {
-                        queue.push_back((!from_lower, TableInput::Frame { id, lane, bytes: frame.encode() }));
+                        queue.push_back((
+                            !from_lower,
+                            TableInput::Frame { id, lane, bytes: frame.encode(), ahead: None },
+                        ));
                     }
                     if frame.is_file() {
                         seen.push((from_lower, frame));
@@ -179,9 +178,10 @@ fn a_file_that_was_cut_off_goes_on_with_the_chunk_that_is_missing() {
     while !whole(&link.lower, &key) {
         sessions += 1;
         let from = link.chunks(false);
-        link.session(|_, _| true, |seen| {
-            seen.iter().filter(|(_, f)| matches!(f, Frame::FileChunk { .. })).count() >= from + 7
-        });
+        link.session(
+            |_, _| true,
+            |seen| seen.iter().filter(|(_, f)| matches!(f, Frame::FileChunk { .. })).count() >= from + 7,
+        );
         assert!(sessions < 30);
     }
     assert!(sessions > 3, "{sessions}");
@@ -216,10 +216,13 @@ fn a_file_goes_up_with_its_record_and_the_lower_end_knows_when_it_may_leave() {
     let file = r.attach(id, "file", "a.pdf", &scan(100_000)).unwrap();
     let key = FileKey { address: file.address, size: file.size };
     let mut early = false;
-    link.session(|_, _| true, |seen| {
-        early |= seen.iter().any(|(_, f)| matches!(f, Frame::FileOffer(_)));
-        false
-    });
+    link.session(
+        |_, _| true,
+        |seen| {
+            early |= seen.iter().any(|(_, f)| matches!(f, Frame::FileOffer(_)));
+            false
+        },
+    );
     assert!(early, "it was not offered");
     assert!(whole(&link.upper, &key));
     assert!(link.lower.state.files.is_still() && link.lower.state.names_known, "{:?}", link.lower.state);

@@ -156,7 +156,8 @@ fn what_nothing_names_goes_after_its_time_and_not_before() {
     attach(&id, 50_000);
     let mut r = open(d);
     let now = 1_800_000_000_000;
-    let mut collect = |at: u64| (r.store.collect_files(Millis(at), FILE_UNNAMED_MS).unwrap(), r.store.files().unwrap().len());
+    let mut collect =
+        |at: u64| (r.store.collect_files(Millis(at), FILE_UNNAMED_MS).unwrap(), r.store.files().unwrap().len());
     assert_eq!(collect(now), (0, 2));
     assert_eq!(collect(now + 2 * FILE_UNNAMED_MS), (0, 2), "the other record still names it");
     done(&["set", d, &other, "scan="]);
