@@ -75,7 +75,12 @@ pub fn bar(h: &mut Html, title: &str, thousandths: u64, percent: bool, above: bo
     let view = format!("0 0 {room} 12");
     h.el(
         "svg",
-        &[("class", if percent { "line percent" } else { "line" }), ("role", "img"), ("viewBox", &view)],
+        &[
+            ("class", if percent { "line percent" } else { "line" }),
+            ("role", "img"),
+            ("viewBox", &view),
+            ("preserveAspectRatio", "xMinYMid"),
+        ],
         |h| {
             h.text_el("title", &[], title);
             let track = BAR.to_string();
