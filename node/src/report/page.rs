@@ -229,9 +229,6 @@ impl Page {
                     if line.of_handed_down {
                         h.text_el("span", &[("class", "part")], &self.t("report.of_handed"));
                     }
-                    if line.above {
-                        self.flag(h);
-                    }
                 }
                 None => self.none(h),
             });
@@ -239,6 +236,9 @@ impl Page {
                 if let Some(percent) = &line.percent {
                     let title = self.fill("report.bar", &[("name", &line.unit), ("percent", percent)]);
                     svg::bar(h, &title, line.thousandths, true, line.above);
+                    if line.above {
+                        self.flag(h);
+                    }
                 }
             });
             h.el("td", &[("class", "nw")], |h| self.reported(h, Some(&line.coverage)));
