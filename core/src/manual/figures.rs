@@ -4,6 +4,7 @@
 //!
 //! ```toml
 //! [metric.admissions]
+//! label = { vi = "Kết nạp", en = "Admissions" }   # what people read; the name unless it is said
 //! of = "members"              # the collection
 //! op = "count"                # count, sum:FIELD, min:FIELD, max:FIELD, distinct:FIELD
 //! where = "status != left"    # as in `list --where`

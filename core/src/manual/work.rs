@@ -115,6 +115,46 @@
 //!
 //! These rules are policy: a new version of a schema may change or drop them.
 //!
+//! # Targets
+//!
+//! ```toml
+//! [target]
+//! of = "targets"                  # a collection of flow down, addressed
+//! value = "value"                 # its number: int or decimal
+//! period = "period"               # 2026, 2026-Q3
+//! measured_by = "measured_by"     # a string: the metric that says what is reached
+//! slice = "slice"                 # a string: the part of the metric that counts
+//! part_of = "part_of"             # a ref: the target that it is a part of
+//! by_hand = "results_reported"    # a metric by target, for targets that name none
+//! ```
+//!
+//! A record sets its number for each unit that it is addressed to, which must lie below the unit that issued it; one that is
+//! addressed to nobody is the issuer's own. Of several that set the same for one unit those of the nearest issuer count, and add
+//! up; the row says how many records they are. *The same* is the same period, measure and slice: a slice is
+//! `VALUE` or `FIELD=VALUE` (ids or labels, with or without diacritics), several joined by `;`, and names values of the
+//! metric's dimensions. Slices are targets of their own: nothing adds them up to a whole, nor units to the unit above.
+//!
+//! What is **reached** is the metric's figure of the unit and all below: with `on`, of all its periods within that of the
+//! target; without, as of now, or as a past period closed. `targets DIR --period 2026-Q3` shows each target that has the quarter
+//! in it, as reached by its end. A target that names no metric is measured by what units report by hand: the sum of
+//! what is reported for it and for those that are `part_of` it, as far as these are known here, so units report under the target
+//! that came from the top, each under one. What cannot be measured says why (`no_metric`, `no_slice`, `no_period`,
+//! `out_of_reach`) and is not zero.
+//!
+//! The **percent** is of the unit's own target. Where none was set for it, but for units below, it is of the sum of what was
+//! handed down, each nearest to the unit, and says so (`over`). Above 100 % it is flagged. Coverage is that of the metric at its
+//! last period that is shown. A level sees the targets that its own and higher levels set: what a district hands on, the city
+//! does not see.
+//!
+//! # One page
+//!
+//! `report DIR --out FILE.html` puts targets with the units one level down, each metric by period, dimension and unit, the units
+//! that have not reported, at a relay the silent ones with whom to call, and what some of those asked have not answered (by the
+//! `[due]` rules with `answered_by`) on one page that needs nothing else: no script, no link, no font. Its pictures have
+//! a title, a description and their numbers in tables beside them; nothing is told by colour alone; all that people typed is
+//! escaped, and the page forbids itself to load anything. Its numbers are those of `targets` and `rollup`. `--period P` shows each
+//! metric as of the end of P. The file takes the place of an older one of that name only when it is whole.
+//!
 //! # Whom to call
 //!
 //! `[contact]` (`of`, `where`, `name`, `phone`) names the records in which units say who answers for them.

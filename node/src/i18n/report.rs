@@ -48,6 +48,8 @@ pub(super) const REPORT: &[Message] = &[
     m("report.reached", "Đạt", "Reached"),
     m("report.reached_by_end", "Lũy kế đến hết kỳ", "Reached by the end"),
     m("report.no_target", "chưa giao", "none set"),
+    m("report.without", "{count} đơn vị khác chưa được giao và chưa có kết quả.", "{count} other units have neither a target nor a result."),
+    m("report.zeros", "{count} đơn vị khác bằng 0 hoặc chưa báo cáo (xem danh sách chưa báo cáo).", "{count} other units are 0 or have not reported (see the list of those)."),
     m("report.handed", "giao xuống {sum} cho {units} đơn vị", "{sum} handed down to {units} units"),
     m("report.of_handed", "so với phần đã giao xuống", "of what was handed down"),
     m("report.by_hand", "đơn vị tự báo cáo", "reported by hand"),

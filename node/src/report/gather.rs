@@ -26,6 +26,8 @@ use std::collections::BTreeMap;
 const PERIODS_SHOWN: usize = 12;
 /// Lines of a table of dimensions: more nobody reads.
 const DIMENSIONS_SHOWN: usize = 40;
+/// Units below whose figure is 0 have a line of their own where there are no more than this.
+const ZEROS_SHOWN: usize = 12;
 /// Units listed by name as missing: ten pages; `rollup --missing` lists them all.
 const MISSING_SHOWN: usize = 400;
 /// Questions listed, and units named under each.
@@ -115,7 +117,11 @@ impl Gather<'_> {
             let line = self.target_line(&row);
             if row.unit != self.unit {
                 if let Some((_, part)) = out.last_mut() {
-                    part.lines.push(line);
+                    let nothing = row.target.is_none() && row.handed_down.is_none() && row.value.unwrap_or(0) == 0;
+                    match nothing {
+                        true => part.without += 1,
+                        false => part.lines.push(line),
+                    }
                 }
                 continue;
             }
@@ -150,6 +156,7 @@ impl Gather<'_> {
                     (None, false) => String::new(),
                 },
                 lines: vec![line],
+                without: 0,
                 steps: steps.collect(),
                 goal,
             };
@@ -252,7 +259,14 @@ impl Gather<'_> {
             .collect();
         by.sort_by(|a, b| (b.size, sort_key(&a.name)).cmp(&(a.size, sort_key(&b.name))));
         by.truncate(DIMENSIONS_SHOWN);
-        let units = units.iter().filter(|r| r.by.is_empty() && r.period == period).map(|r| {
+        let mut units: Vec<&FigureRow> = units.iter().filter(|r| r.by.is_empty() && r.period == period).collect();
+        let all = units.len();
+        if all > ZEROS_SHOWN {
+            let over = |r: &FigureRow| r.over.as_ref().and_then(|(_, v)| v.as_deref()).is_some_and(|v| v != "0");
+            units.retain(|r| r.figure.number(&metric.op) != Some(0) || over(r) || r.too_large);
+        }
+        let zeros = all - units.len();
+        let units = units.into_iter().map(|r| {
             let name = self.name(&r.unit);
             let name = if r.below { name } else { self.t("rollup.own", &[("unit", &name)]) };
             line(r, name)
@@ -271,6 +285,7 @@ impl Gather<'_> {
             undated,
             by,
             units,
+            zeros,
             notes: self.notes(&rows, &period),
         })
     }
@@ -420,12 +435,14 @@ impl Gather<'_> {
             for record in self.replica.list(&collection, Some(&open), None)? {
                 let answered = answers.remove(&record.id).unwrap_or_default();
                 let asked = self.replica.units_asked(&collection, &record, &among);
-                let missing: Vec<&UnitId> = asked.iter().filter(|u| !answered.contains_key(u)).collect();
+                let charter = self.replica.engine.charter();
+                let missing = asked.iter().filter(|u| !answered.contains_key(u));
+                let mut missing: Vec<String> = missing.map(|u| charter.path(u)).collect();
+                missing.sort_by_cached_key(|path| sort_key(path));
                 if missing.is_empty() {
                     continue;
                 }
-                let charter = self.replica.engine.charter();
-                let mut names: Vec<String> = missing.iter().take(NAMES_SHOWN).map(|u| charter.path(u)).collect();
+                let mut names: Vec<String> = missing.iter().take(NAMES_SHOWN).cloned().collect();
                 if missing.len() > NAMES_SHOWN {
                     let rest = words::count(self.lang, (missing.len() - NAMES_SHOWN) as u64);
                     names.push(self.t("report.and_more", &[("count", &rest)]));

@@ -47,6 +47,8 @@ pub struct TargetPart {
     pub measured: String,
     /// The unit first, then those below it.
     pub lines: Vec<TargetLine>,
+    /// Units below that have neither a target nor a result, and no line.
+    pub without: usize,
     /// What was reached by the end of each period.
     pub steps: Vec<Point>,
     /// The target of the unit: the line that the picture has.
@@ -121,6 +123,8 @@ pub struct MetricPart {
     pub by: Vec<FigureLine>,
     /// By unit.
     pub units: Vec<FigureLine>,
+    /// Units of which nothing is counted, and that have no line.
+    pub zeros: usize,
     /// What must be told of it: corrections, figures too large to travel.
     pub notes: Vec<String>,
 }

@@ -143,7 +143,8 @@ impl Page {
         h.text(&self.fill("report.reported", &[("reported", &values[0]), ("expected", &values[1])]));
         if c.reported < c.expected {
             let gap = words::count(self.lang, c.expected - c.reported);
-            h.text_el("span", &[("class", "part")], &self.fill("report.gap", &[("count", &gap)]));
+            h.text(" ");
+            h.text_el("span", &[("class", "gap")], &self.fill("report.gap", &[("count", &gap)]));
         }
     }
 
@@ -168,7 +169,8 @@ impl Page {
                     ("rollup.unit", false),
                     ("report.target", true),
                     ("report.reached", true),
-                    ("rollup.ratio", false),
+                    ("rollup.ratio", true),
+                    ("report.picture", false),
                     ("rollup.coverage", false),
                     ("rollup.oldest", false),
                 ];
@@ -179,6 +181,10 @@ impl Page {
                     }
                 });
             });
+            if part.without > 0 {
+                let count = self.n(part.without);
+                h.text_el("p", &[("class", "about")], &self.fill("report.without", &[("count", &count)]));
+            }
             if !part.steps.is_empty() {
                 let caption = self.fill("report.steps_caption", &[("title", &part.title)]);
                 self.steps(h, &caption, &part.steps);
@@ -217,19 +223,23 @@ impl Page {
                 (Some(value), None) => h.text(value),
                 (None, None) => self.none(h),
             });
-            h.el("td", &[("class", "p")], |h| match &line.percent {
+            h.el("td", &[("class", "n")], |h| match &line.percent {
                 Some(percent) => {
-                    h.text(&self.fill("report.percent", &[("percent", percent)]));
-                    if line.above {
-                        self.flag(h);
-                    }
+                    h.text_el("span", &[("class", "nw")], &self.fill("report.percent", &[("percent", percent)]));
                     if line.of_handed_down {
                         h.text_el("span", &[("class", "part")], &self.t("report.of_handed"));
                     }
-                    let title = self.fill("report.bar", &[("name", &line.unit), ("percent", percent)]);
-                    svg::bar(h, &title, line.thousandths, true, line.above);
                 }
                 None => self.none(h),
+            });
+            h.el("td", &[("class", "p")], |h| {
+                if let Some(percent) = &line.percent {
+                    let title = self.fill("report.bar", &[("name", &line.unit), ("percent", percent)]);
+                    svg::bar(h, &title, line.thousandths, true, line.above);
+                    if line.above {
+                        self.flag(h);
+                    }
+                }
             });
             h.el("td", &[("class", "nw")], |h| self.reported(h, Some(&line.coverage)));
             h.el("td", &[("class", "nw")], |h| match &line.coverage.oldest {
@@ -270,6 +280,10 @@ impl Page {
             }
             if !part.units.is_empty() {
                 self.lines(h, &self.fill("report.by_unit", &values), "rollup.unit", &part.units, ratio, true);
+            }
+            if part.zeros > 0 {
+                let count = self.n(part.zeros);
+                h.text_el("p", &[("class", "about")], &self.fill("report.zeros", &[("count", &count)]));
             }
         });
     }

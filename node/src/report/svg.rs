@@ -46,14 +46,11 @@ pub fn columns(h: &mut Html, id: &str, title: &str, describe: &str, points: &[Po
         let slot = (WIDTH - 2 * SIDE) / (points.len().max(1) as u128);
         let slot = slot.min(3 * COLUMN_MAX);
         let wide = (slot * 3 / 5).clamp(2, COLUMN_MAX);
+        let left = |i: usize| SIDE + slot * (i as u128) + (slot - wide) / 2;
         for (i, p) in points.iter().enumerate() {
-            let left = SIDE + slot * (i as u128) + (slot - wide) / 2;
-            let (middle, up) = ((left + wide / 2).to_string(), tall(p.size));
-            let y = TOP + HEIGHT - up;
-            let at = [left.to_string(), y.to_string(), wide.to_string(), up.to_string()];
+            let up = tall(p.size);
+            let at = [left(i), TOP + HEIGHT - up, wide, up].map(|n| n.to_string());
             h.shape("rect", &[("class", "bar"), ("x", &at[0]), ("y", &at[1]), ("width", &at[2]), ("height", &at[3])]);
-            h.text_el("text", &[("class", "num"), ("x", &middle), ("y", &(y - 6).to_string())], &p.value);
-            h.text_el("text", &[("class", "axis"), ("x", &middle), ("y", &(all - 6).to_string())], &p.short);
         }
         let floor = (TOP + HEIGHT).to_string();
         let end = (WIDTH - SIDE).to_string();
@@ -63,7 +60,14 @@ pub fn columns(h: &mut Html, id: &str, title: &str, describe: &str, points: &[Po
             let at = y.to_string();
             h.shape("line", &[("class", "goal"), ("x1", "8"), ("x2", &end), ("y1", &at), ("y2", &at)]);
             let words = format!("{}: {}", goal.name, goal.value);
-            h.text_el("text", &[("class", "goalname"), ("x", &end), ("y", &(y - 6).to_string())], &words);
+            // On the left, where what was reached over time is lowest.
+            h.text_el("text", &[("class", "goalname"), ("x", "8"), ("y", &(y - 6).to_string())], &words);
+        }
+        // Words last, so that no line goes through them.
+        for (i, p) in points.iter().enumerate() {
+            let (middle, y) = ((left(i) + wide / 2).to_string(), TOP + HEIGHT - tall(p.size) - 6);
+            h.text_el("text", &[("class", "num"), ("x", &middle), ("y", &y.to_string())], &p.value);
+            h.text_el("text", &[("class", "axis"), ("x", &middle), ("y", &(all - 6).to_string())], &p.short);
         }
     });
 }
@@ -75,7 +79,12 @@ pub fn bar(h: &mut Html, title: &str, thousandths: u64, percent: bool, above: bo
     let view = format!("0 0 {room} 12");
     h.el(
         "svg",
-        &[("class", if percent { "line percent" } else { "line" }), ("role", "img"), ("viewBox", &view)],
+        &[
+            ("class", if percent { "line percent" } else { "line" }),
+            ("role", "img"),
+            ("viewBox", &view),
+            ("preserveAspectRatio", "xMinYMid"),
+        ],
         |h| {
             h.text_el("title", &[], title);
             let track = BAR.to_string();

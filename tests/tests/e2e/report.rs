@@ -322,7 +322,8 @@ fn a_page_that_cannot_be_made_is_refused_in_a_sentence_and_leaves_what_was_there
     of(&["--out", &w.path("folder.html")]).refused(1, "cannot be written");
     assert!(!std::path::Path::new(&w.path("folder.html.new")).exists());
     let said = of(&["--out", &out, "--unit", "d1", "--json"]).ok().json();
-    assert_eq!((&said["file"], &said["missing"]), (&json!(out), &json!(2)), "{said}");
+    assert_eq!((&said["file"], &said["targets"]), (&json!(out), &json!(0)), "{said}");
+    assert!(said["missing"].as_u64().unwrap() <= 2, "of its own two branches alone: {said}");
 
     let of = |words: &[&str]| {
         let mut all = vec!["targets", city.as_str()];
@@ -334,4 +335,24 @@ fn a_page_that_cannot_be_made_is_refused_in_a_sentence_and_leaves_what_was_there
     of(&["--unit", "d9"]).refused(2, "d9");
     sampan(&["targets", &w.path("b1"), "--unit", "d1"]).refused(3, "no right to see");
     assert!(of(&[]).ok().stderr.contains("No target"));
+
+    // None for the city itself: then what was handed down stands below the line, and says so. Two of one issuer add up.
+    for (unit, value) in [("d1", "value=10"), ("d2", "value=20"), ("d2", "value=5")] {
+        let to = format!("to_units=[\"{unit}\"]");
+        at_relay(&w, "city", "targets", &["title=Kết nạp", "measured_by=admissions", "period=2026-Q4", value, &to]);
+    }
+    let rows = targets(&w, "city", &["--by-unit", "--period", "2026-Q4"]);
+    let row = self::of(&rows, "Thành phố & huyện", "");
+    assert_eq!((&row["target"], &row["handed_down"], &row["over"]), (&Json::Null, &json!(35), &json!("handed_down")));
+    assert_eq!((&row["value"], &row["percent"]), (&json!(0), &json!("0.00")), "{row}");
+    let row = self::of(&rows, "Quận Hoàn Kiếm", "");
+    assert_eq!((&row["target"], &row["records"], &row["over"]), (&json!(25), &json!(2), &json!("target")), "{row}");
+    // What cannot be measured says why; it is not zero.
+    let odd = [("slice=Tư nhân", "period=2026", "no_slice"), ("slice=", "period=2026-11", "no_period")];
+    for (slice, period, problem) in odd {
+        at_relay(&w, "city", "targets", &["title=Lạ", "measured_by=admissions", slice, period, "value=5"]);
+        let rows = targets(&w, "city", &[]);
+        let row = rows.iter().find(|r| r["problem"] == problem).unwrap_or_else(|| panic!("{problem}: {rows:#?}"));
+        assert_eq!((&row["value"], &row["percent"]), (&Json::Null, &Json::Null), "{row}");
+    }
 }
