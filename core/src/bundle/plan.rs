@@ -14,8 +14,8 @@ use crate::file::chunks_of;
 use crate::frontier::SpaceTips;
 use crate::id::{DeviceId, Flow, LogId, SpaceId, UnitId};
 use crate::limits::{
-    ACK_LEAVES_MAX, BUNDLE_FILES_BYTES_MAX, BUNDLE_RECEIVERS_MAX, FILES_NAMED_MAX, FRAME_BYTES_MAX, FRAME_ENTRIES_MAX, FRAME_PAYLOAD_BYTES_MAX,
-    FRAME_SPACES_MAX, TURN_REGISTERS_MAX,
+    ACK_LEAVES_MAX, BUNDLE_FILES_BYTES_MAX, BUNDLE_RECEIVERS_MAX, FILES_NAMED_MAX, FRAME_BYTES_MAX, FRAME_ENTRIES_MAX,
+    FRAME_PAYLOAD_BYTES_MAX, FRAME_SPACES_MAX, TURN_REGISTERS_MAX,
 };
 use crate::scope::{Shared, Side};
 use crate::shelf::{FileKey, Shelved};
@@ -170,12 +170,8 @@ impl Plan {
             let files = if whole { shelf.whole()? } else { shelf.untold(&receiver.key)? };
             lacking.extend(files.into_iter().filter(goes).map(|f| (f.key.size, f.key)));
         }
-        let held: Vec<FileSaid> = shelf
-            .whole()?
-            .into_iter()
-            .filter(goes)
-            .map(|f| FileSaid { key: f.key, word: FileWord::Held })
-            .collect();
+        let held: Vec<FileSaid> =
+            shelf.whole()?.into_iter().filter(goes).map(|f| FileSaid { key: f.key, word: FileWord::Held }).collect();
         for some in held.chunks(FILES_NAMED_MAX) {
             out.frame(Frame::FileAnswer(some.to_vec()));
         }

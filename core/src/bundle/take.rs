@@ -24,7 +24,8 @@ use crate::sync::files::nameless;
 use crate::sync::{Env, Role, registers};
 use crate::time::Millis;
 use crate::wire::frame::{
-    Announce, FileSaid, FileWord, Frame, Group, Hello, Mark, PROTOCOL, PROTOCOL_MIN, RefuseCode, ScopeDigests, SpaceFrontier,
+    Announce, FileSaid, FileWord, Frame, Group, Hello, Mark, PROTOCOL, PROTOCOL_MIN, RefuseCode, ScopeDigests,
+    SpaceFrontier,
 };
 use crate::wire::{self, WireError};
 use std::collections::BTreeSet;
@@ -456,7 +457,7 @@ impl Taking {
     fn take_words(&mut self, env: &mut Env<'_>, said: &[FileSaid]) -> Result<(), TakeError> {
         let Some(shelf) = env.store.shelf_mut() else { return Ok(()) };
         for one in said.iter().filter(|s| s.word == FileWord::Held) {
-            shelf.told(&one.key, &self.sender)?;
+            shelf.told(&one.key, &self.sender, false)?;
         }
         Ok(())
     }

@@ -314,7 +314,8 @@ impl Table {
             }
             // A file that came for one may be what another waits for.
             let shelves = s.shelf().map_or(0, Shelf::version);
-            touched.extend(sessions.iter().filter(|(_, o)| !o.closed && o.session.files_due(shelves)).map(|(id, _)| *id));
+            touched
+                .extend(sessions.iter().filter(|(_, o)| !o.closed && o.session.files_due(shelves)).map(|(id, _)| *id));
             for id in touched.iter() {
                 let Some(open) = sessions.get_mut(id) else { continue };
                 if !open.closed {
@@ -328,7 +329,13 @@ impl Table {
     }
 
     /// Tells links how their sessions stand.
-    fn report(&mut self, replica: &Replica, mut touched: BTreeSet<SessionId>, unsealed: bool, out: &mut Vec<TableOutput>) {
+    fn report(
+        &mut self,
+        replica: &Replica,
+        mut touched: BTreeSet<SessionId>,
+        unsealed: bool,
+        out: &mut Vec<TableOutput>,
+    ) {
         // A lower end that leaves when it has all must first know what its records name.
         touched.extend(self.sessions.iter().filter(|(_, o)| o.names_unknown && !o.closed).map(|(id, _)| *id));
         let lower = touched.iter().filter_map(|id| self.sessions.get(id)).any(|o| o.session.role() == Role::Lower);

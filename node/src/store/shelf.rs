@@ -6,9 +6,9 @@
 //! Invariants: `files.held` counts the chunks that are here, and `whole` says that none is missing; every name comes
 //! from a row that was projected, in its transaction; a file that goes takes its chunks along in the same transaction.
 
-use super::{SqliteStore, projection};
 use super::error::{Fault, damaged};
 use super::rows::{self, int, uint};
+use super::{SqliteStore, projection};
 use rusqlite::Row;
 use sampan_core::file::{FileRef, Manifest, chunks_of};
 use sampan_core::id::{DeviceId, Digest, SpaceId};
@@ -117,8 +117,7 @@ impl SqliteStore {
 
     /// A record is gone for ever, by its position: with it what it alone names, now or before.
     pub(super) fn forget_files(&self, record: i64) -> Result<(), Fault> {
-        let files: Vec<i64> =
-            self.all("SELECT file FROM file_names WHERE record = ?1", [record], |r| Ok(r.get(0)?))?;
+        let files: Vec<i64> = self.all("SELECT file FROM file_names WHERE record = ?1", [record], |r| Ok(r.get(0)?))?;
         if files.is_empty() {
             return Ok(());
         }
@@ -340,7 +339,8 @@ impl Shelf for SqliteStore {
     }
 
     fn whole(&self) -> Result<Vec<Shelved>, StoreError> {
-        let sql = format!("SELECT {COLUMNS} FROM files f WHERE whole = 1 AND unnamed IS NULL ORDER BY size, id LIMIT ?1");
+        let sql =
+            format!("SELECT {COLUMNS} FROM files f WHERE whole = 1 AND unnamed IS NULL ORDER BY size, id LIMIT ?1");
         let rows = self.all(&sql, [FILES_WANTED_MAX as i64], found)?;
         Ok(rows.into_iter().map(|row| self.shelved(row)).collect::<Result<_, _>>()?)
     }
@@ -393,11 +393,16 @@ impl Shelf for SqliteStore {
         })
     }
 
-    fn told(&mut self, key: &FileKey, peer: &DeviceId) -> Result<(), StoreError> {
+    fn told(&mut self, key: &FileKey, peer: &DeviceId, later: bool) -> Result<(), StoreError> {
         self.group(|s| {
             let Some(file) = s.file_id(key)? else { return Ok(()) };
-            s.execute("INSERT OR IGNORE INTO file_told VALUES (?1, ?2)", (file, peer.0))
+            s.execute("INSERT OR REPLACE INTO file_told VALUES (?1, ?2, ?3)", (file, peer.0, later))
         })
+    }
+
+    fn has_later(&self, peer: &DeviceId) -> Result<bool, StoreError> {
+        let sql = "SELECT 1 FROM file_told WHERE peer = ?1 AND later = 1 LIMIT 1";
+        Ok(self.one(sql, [peer.0], |_| Ok(()))?.is_some())
     }
 }
 

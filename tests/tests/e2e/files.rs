@@ -104,7 +104,10 @@ fn a_scanned_directive_arrives_whole_over_a_link_that_is_cut_every_10_seconds() 
     }
     assert_eq!(fs::read(&to).unwrap(), bytes);
     let counts = proxy.counts();
-    println!("{:.2} x a clean transfer's {clean} B in {sessions} sessions; {counts}", counts.bytes() as f64 / clean as f64);
+    println!(
+        "{:.2} x a clean transfer's {clean} B in {sessions} sessions; {counts}",
+        counts.bytes() as f64 / clean as f64
+    );
     assert!(counts.cuts >= 5, "hardly cut: {counts}");
     assert!(counts.bytes() <= FACTOR * clean, "{} B for a file that takes {clean} B: {counts}", counts.bytes());
     sampan(&["verify", &city.path("cut")]).ok();

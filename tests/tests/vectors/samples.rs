@@ -28,9 +28,9 @@ use sampan_core::time::Millis;
 use sampan_core::value::{Edit, Kind, Value};
 use sampan_core::wire;
 use sampan_core::wire::frame::{
-    AckLeaf, AckProof, AckSet, Announce, ChildDigest, Deposit, FileAsk, FileSaid, FileWord, Frame, Greeted, Greeting, Group, Hello, LogFrontier,
-    Mark, OtherRelay, OwnAck, RefuseCode, RegistersCursor, RelayAddress, SameMark, ScopeDigests, ShortAck, ShortMark,
-    ShortNode, ShortWay, SpaceFrontier, Tree, TreeNode, Welcome,
+    AckLeaf, AckProof, AckSet, Announce, ChildDigest, Deposit, FileAsk, FileSaid, FileWord, Frame, Greeted, Greeting,
+    Group, Hello, LogFrontier, Mark, OtherRelay, OwnAck, RefuseCode, RegistersCursor, RelayAddress, SameMark,
+    ScopeDigests, ShortAck, ShortMark, ShortNode, ShortWay, SpaceFrontier, Tree, TreeNode, Welcome,
 };
 use std::collections::BTreeMap;
 
@@ -564,7 +564,11 @@ pub fn frames() -> Vec<Named<Frame>> {
         ),
         ("frame_say_hello", Frame::SayHello, "frame(variant fields())"),
         ("frame_acks_lost", Frame::AcksLost, "frame(variant fields())"),
-        ("frame_file_offer", Frame::FileOffer(vec![file_key(1), file_key(2)]), "frame(variant fields(files[file(address size)]))"),
+        (
+            "frame_file_offer",
+            Frame::FileOffer(vec![file_key(1), file_key(2)]),
+            "frame(variant fields(files[file(address size)]))",
+        ),
         (
             "frame_file_want",
             Frame::FileWant(vec![

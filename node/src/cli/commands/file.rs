@@ -129,16 +129,15 @@ fn too_large(app: &App, place: &str) -> CliError {
 /// What a person reads of it.
 fn in_words(app: &App, replica: &Replica, id: RecordId, place: &str, error: AttachError) -> CliError {
     let what = error.to_string();
-    let fields: Vec<String> = replica.collection_of(id).ok().map_or_else(Vec::new, |c| {
-        c.fields.iter().filter(|f| f.kind == Kind::File).map(|f| f.id.clone()).collect()
-    });
+    let fields: Vec<String> = replica
+        .collection_of(id)
+        .ok()
+        .map_or_else(Vec::new, |c| c.fields.iter().filter(|f| f.kind == Kind::File).map(|f| f.id.clone()).collect());
     let known: Vec<&str> = fields.iter().map(String::as_str).collect();
     match error {
         AttachError::Replica(e) => e.into_cli(app.lang),
         AttachError::File(FileError::TooLarge(_)) => too_large(app, place),
-        AttachError::File(FileError::Name(name)) => {
-            app.error(&codes::FILE_NAME, &[("name", &name)]).at(place)
-        }
+        AttachError::File(FileError::Name(name)) => app.error(&codes::FILE_NAME, &[("name", &name)]).at(place),
         AttachError::File(e @ (FileError::Form | FileError::Manifest(_) | FileError::Chunk(_))) => {
             app.error(&codes::FILE_FORM, &[("what", &e.to_string())]).at(place)
         }
