@@ -119,9 +119,15 @@ pub trait Shelf {
     /// [`StoreError`].
     fn seek(&mut self, key: &FileKey) -> Result<(), StoreError>;
 
-    /// This neighbour has the file, or knows that it is here.
+    /// This neighbour has the file; or only knows that it is here, and may ask for it `later`.
     ///
     /// # Errors
     /// [`StoreError`].
-    fn told(&mut self, key: &FileKey, peer: &DeviceId) -> Result<(), StoreError>;
+    fn told(&mut self, key: &FileKey, peer: &DeviceId, later: bool) -> Result<(), StoreError>;
+
+    /// Whether files are here that this neighbour may ask for later.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn has_later(&self, peer: &DeviceId) -> Result<bool, StoreError>;
 }

@@ -457,7 +457,7 @@ impl Taking {
     fn take_words(&mut self, env: &mut Env<'_>, said: &[FileSaid]) -> Result<(), TakeError> {
         let Some(shelf) = env.store.shelf_mut() else { return Ok(()) };
         for one in said.iter().filter(|s| s.word == FileWord::Held) {
-            shelf.told(&one.key, &self.sender)?;
+            shelf.told(&one.key, &self.sender, false)?;
         }
         Ok(())
     }

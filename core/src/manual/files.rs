@@ -36,7 +36,7 @@
 //! the records go on.
 //!
 //! The lower end offers what it has and did not tell of yet; the upper end asks for it, or says that it has it, or that it is not needed
-//! now. That is how a `sync` knows when it may leave: it stays, after its records are verified, until what it offered is answered and
+//! now; what was not needed then it asks after, with an offer of nothing, in each later session (a few bytes). That is how a `sync` knows when it may leave: it stays, after its records are verified, until what it offered is answered and
 //! what was asked for is there, as long as something moves and its time is not over.
 //!
 //! # By stick

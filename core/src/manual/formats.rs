@@ -397,11 +397,11 @@
 //! | 21 | Welcome | one record `[clock time, same bool, cursor (optional)]` |
 //! | 22 | SameMark | one record `[of uint, number uint, frames uint, answer bool, clock time (optional)]` |
 //! | 23 | AcksLost | none |
-//! | 24 | FileOffer | list of *file keys* |
+//! | 24 | FileOffer | list of *file keys*; of none: is anything needed that was not when it was offered? |
 //! | 25 | FileWant | list of `[file key, hashes bool, list of [first chunk uint, count uint]]` |
 //! | 26 | FileHashes | file key, bytes (32 for each chunk) |
 //! | 27 | FileChunk | file key, index uint, bytes |
-//! | 28 | FileAnswer | list of `[file key, word uint]`: 0 held, 1 later, 2 lacking, 3 unknown |
+//! | 28 | FileAnswer | list of `[file key, word uint]`: 0 held, 1 later, 2 lacking, 3 unknown; of none: the answer to an offer of none, behind what is asked for |
 //!
 //! *File key*: `[address bytes 32, size uint]`; address = H("file", u64 size | H("chunk", bytes) for each chunk of 16384 bytes, the last
 //! shorter). Frames 24 to 28 belong to protocol 3, have lane 7, and are counted by no mark. Of them a bundle has 26 to 28.

@@ -87,6 +87,18 @@ pub(super) struct Files {
     /// The peer's, that are not answered.
     theirs: BTreeSet<FileKey>,
     talk: FileTalk,
+    inquired: Inquired,
+    /// The peer asks whether anything is needed of it.
+    answer_due: bool,
+}
+
+/// Whether the lower end has asked if something is needed now that was not when it was offered: an offer of nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Inquired {
+    #[default]
+    Not,
+    Open,
+    Answered,
 }
 
 impl Session {
@@ -99,7 +111,7 @@ impl Session {
             lacking,
             // One that has been sent is given until the peer says that it has it.
             giving: self.files.giving.iter().filter(|g| g.ready).count(),
-            offered: self.files.offered.len(),
+            offered: self.files.offered.len() + usize::from(self.files.inquired == Inquired::Open),
             ..self.files.talk
         }
     }
@@ -136,6 +148,11 @@ impl Session {
         }))
     }
 
+    /// Looks at the shelf anew with the next frame, though it has not changed.
+    fn look_again(&mut self) {
+        self.files.looked = self.files.looked.map(|(at, shared)| (at.wrapping_sub(1), shared));
+    }
+
     /// Whether a record in a space that both share names the file.
     fn shares_any(&self, engine: &Engine, spaces: &[SpaceId]) -> bool {
         spaces.iter().any(|space| self.shared.contains(engine.charter(), space))
@@ -159,18 +176,28 @@ impl Session {
         if changed {
             let wanted = shelf.wanted()?;
             let untold = if self.role == Role::Lower { shelf.untold(&self.peer)? } else { Vec::new() };
+            let inquire = self.role == Role::Lower && self.files.looked.is_none() && shelf.has_later(&self.peer)?;
             if self.files.looked.is_some_and(|(_, shared)| shared != now.1) {
                 self.files.given_up.clear();
             }
             self.files.looked = Some(now);
             self.ask_for(env, &wanted)?;
             self.offer_files(env.engine, &untold);
+            if inquire {
+                self.files.inquired = Inquired::Open;
+                self.files.words.push_back(Frame::FileOffer(Vec::new()));
+            }
             for giving in &mut self.files.giving {
                 giving.ready = false;
             }
         }
         self.judge_asked(env, changed)?;
-        self.judge_offered(env)
+        self.judge_offered(env)?;
+        if std::mem::take(&mut self.files.answer_due) {
+            // Behind what is asked for.
+            self.files.words.push_back(Frame::FileAnswer(Vec::new()));
+        }
+        Ok(())
     }
 
     fn ask_for(&mut self, env: &Env<'_>, wanted: &[Shelved]) -> Result<(), SessionError> {
@@ -190,7 +217,9 @@ impl Session {
             // Who asks for it has not got it.
             let asks_us = self.files.giving.iter().any(|g| g.key == file.key);
             let known = self.files.asked.contains_key(&file.key) || self.files.given_up.contains(&file.key);
-            if known || asks_us || !file.spaces.iter().any(|s| self.may_have(env.engine, s)) {
+            let offered = self.files.theirs.contains(&file.key) && self.shares_any(env.engine, &file.spaces);
+            let has = offered || file.spaces.iter().any(|s| self.may_have(env.engine, s));
+            if known || asks_us || !has {
                 continue;
             }
             asks.push(self.ask_anew(env, file.key)?);
@@ -267,14 +296,19 @@ impl Session {
 
     /// What the peer offers: whether it is needed, now or later.
     fn judge_offered(&mut self, env: &mut Env<'_>) -> Result<(), SessionError> {
+        if self.files.theirs.is_empty() {
+            return Ok(());
+        }
+        let Some(shelf) = env.store.shelf() else { return Ok(()) };
+        // What is to come is asked for at the next look, when there is room.
+        let wanted = shelf.wanted()?;
         for key in std::mem::take(&mut self.files.theirs) {
             if self.files.asked.contains_key(&key) {
                 continue;
             }
-            let Some(shelf) = env.store.shelf() else { continue };
             match shelf.find(&key)?.filter(|f| self.shares_any(env.engine, &f.spaces)) {
                 Some(file) if file.whole => self.say_of(key, FileWord::Held),
-                Some(file) if file.wanted && !self.files.given_up.contains(&key) => {
+                Some(_) if wanted.iter().any(|w| w.key == key) && !self.files.given_up.contains(&key) => {
                     self.files.theirs.insert(key);
                 }
                 Some(_) => self.say_of(key, FileWord::Later),
@@ -337,7 +371,9 @@ impl Session {
                 if keys.len() > FILES_NAMED_MAX || !room {
                     return Err(SessionError::PeerFlood);
                 }
+                self.files.answer_due |= keys.is_empty();
                 self.files.theirs.extend(keys);
+                self.look_again();
             }
             Frame::FileWant(asks) => self.take_asks(asks)?,
             Frame::FileHashes { key, hashes } => self.take_hashes(env, key, &hashes)?,
@@ -345,6 +381,9 @@ impl Session {
             Frame::FileAnswer(said) => {
                 if said.len() > FILES_NAMED_MAX {
                     return Err(SessionError::PeerFlood);
+                }
+                if said.is_empty() && self.files.inquired == Inquired::Open {
+                    self.files.inquired = Inquired::Answered;
                 }
                 for FileSaid { key, word } in said {
                     self.take_word(env, key, word)?;
@@ -419,7 +458,7 @@ impl Session {
         self.files.asked.remove(&key);
         self.files.talk.received += 1;
         if let Some(shelf) = env.store.shelf_mut() {
-            shelf.told(&key, &self.peer)?;
+            shelf.told(&key, &self.peer, false)?;
         }
         self.say_of(key, FileWord::Held);
         Ok(())
@@ -439,19 +478,19 @@ impl Session {
             FileWord::Held | FileWord::Later => {
                 self.files.giving.retain(|g| g.key != key);
                 if let Some(shelf) = env.store.shelf_mut() {
-                    shelf.told(&key, &self.peer)?;
+                    shelf.told(&key, &self.peer, word == FileWord::Later)?;
                 }
             }
             FileWord::Lacking => {
                 if let Some(asked) = self.files.asked.get_mut(&key) {
                     asked.lacking = true;
                     // Another may be asked for in its place.
-                    self.files.looked = self.files.looked.map(|(at, shared)| (at.wrapping_sub(1), shared));
+                    self.look_again();
                 }
             }
             FileWord::Unknown => {
                 if self.files.asked.remove(&key).is_some() {
-                    self.files.looked = self.files.looked.map(|(at, shared)| (at.wrapping_sub(1), shared));
+                    self.look_again();
                 }
                 self.files.given_up.insert(key);
             }

@@ -62,6 +62,9 @@ fn as_version_1(path: &Path) {
     for (table, ..) in sums::TABLES {
         old.execute_batch(&format!("ALTER TABLE {table} DROP COLUMN sum")).unwrap();
     }
+    for table in ["files", "file_chunks", "file_names", "file_told"] {
+        old.execute_batch(&format!("DROP TABLE {table}")).unwrap();
+    }
     // Up to where the lists have followed: eight bytes then, and no sum.
     let followed = "INSERT OR REPLACE INTO info VALUES ('projected_to', x'0300000000000000')";
     old.execute_batch(followed).unwrap();

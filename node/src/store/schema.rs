@@ -51,7 +51,9 @@ CREATE TABLE file_chunks (id INTEGER PRIMARY KEY, bytes BLOB NOT NULL);
 CREATE TABLE file_names (
   record INTEGER NOT NULL, file INTEGER NOT NULL, current INTEGER NOT NULL, PRIMARY KEY (record, file)) WITHOUT ROWID;
 CREATE INDEX file_names_of_file ON file_names (file);
-CREATE TABLE file_told (file INTEGER NOT NULL, peer BLOB NOT NULL, PRIMARY KEY (file, peer)) WITHOUT ROWID;
+CREATE TABLE file_told (
+  file INTEGER NOT NULL, peer BLOB NOT NULL, later INTEGER NOT NULL, PRIMARY KEY (file, peer)) WITHOUT ROWID;
+CREATE INDEX file_told_later ON file_told (peer) WHERE later = 1;
 ";
 
 // `projections` names what each collection's index covers and counts its rows that are not removed.

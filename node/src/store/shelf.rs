@@ -393,11 +393,16 @@ impl Shelf for SqliteStore {
         })
     }
 
-    fn told(&mut self, key: &FileKey, peer: &DeviceId) -> Result<(), StoreError> {
+    fn told(&mut self, key: &FileKey, peer: &DeviceId, later: bool) -> Result<(), StoreError> {
         self.group(|s| {
             let Some(file) = s.file_id(key)? else { return Ok(()) };
-            s.execute("INSERT OR IGNORE INTO file_told VALUES (?1, ?2)", (file, peer.0))
+            s.execute("INSERT OR REPLACE INTO file_told VALUES (?1, ?2, ?3)", (file, peer.0, later))
         })
+    }
+
+    fn has_later(&self, peer: &DeviceId) -> Result<bool, StoreError> {
+        let sql = "SELECT 1 FROM file_told WHERE peer = ?1 AND later = 1 LIMIT 1";
+        Ok(self.one(sql, [peer.0], |_| Ok(()))?.is_some())
     }
 }
 

@@ -237,6 +237,8 @@ fn status_verify_and_doctor_of_a_sound_replica() {
         "delivered",
         "device",
         "ended",
+        "files_waiting",
+        "files_waiting_bytes",
         "last_error",
         "news_from_above_at",
         "pending",

@@ -181,3 +181,25 @@ fn what_nothing_names_goes_after_its_time_and_not_before() {
     assert_eq!(r.store.files().unwrap(), Vec::new());
     assert!(r.store.verify(&r.engine.org()).unwrap().damaged.is_empty());
 }
+
+#[test]
+fn a_folder_of_a_version_that_knew_no_files_finds_those_that_its_rows_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let (d, _) = city(dir.path());
+    let d = d.as_str();
+    let id = directive(d);
+    let manifest = sampan_core::file::Manifest::of(&scan(70_000)).unwrap();
+    let file = FileRef::new(manifest.address(), manifest.size(), "a.pdf").unwrap();
+    done(&["set", d, &id, &format!("scan={file}")]);
+    let db = rusqlite::Connection::open(Path::new(d).join("store.db")).unwrap();
+    for table in ["files", "file_chunks", "file_names", "file_told"] {
+        db.execute_batch(&format!("DROP TABLE {table}")).unwrap();
+    }
+    db.execute_batch("DELETE FROM meta WHERE name = 'files_named'; PRAGMA user_version = 2").unwrap();
+    drop(db);
+    let mut r = open(d);
+    r.project().unwrap();
+    let wanted = r.store.wanted().unwrap();
+    assert_eq!(wanted.iter().map(|f| f.key.address).collect::<Vec<_>>(), vec![file.address]);
+    assert!(wanted[0].spaces.len() == 1 && !wanted[0].whole);
+}
