@@ -18,7 +18,7 @@ use sampan_core::pack::{self, PackScope};
 use sampan_core::record::{create, ids::record_id};
 use sampan_core::schema::Collection;
 use sampan_core::store::{Batch, NewCommit, NewEntry, NewGroup, Status, Store};
-use sampan_core::testing::village::{Replica, Village, plain_grant};
+use sampan_core::testing::village::{MakeStore, Replica, Village, plain_grant};
 use sampan_core::testing::{MemStore, SeededRng, members, test_key};
 use sampan_core::time::Millis;
 use sampan_core::value::{Kind, Value};
@@ -131,22 +131,35 @@ pub fn mem(org: OrgId, device: DeviceId, epoch: StoreEpoch) -> Box<dyn Store> {
     Box::new(MemStore::with_codec(org, device, epoch, Arc::new(ZstdCodec)))
 }
 
-impl Shape {
-    /// Founds it. Each branch has one commit of one member, which the hub and, of its own district, the district
-    /// hold.
+/// The units of a whole organisation, with what the hub's charters say of them.
+pub struct Tree {
+    /// The districts.
+    pub districts: Vec<UnitId>,
+    /// The grassroots units; number n lies in district n modulo their number.
+    pub grassroots: Vec<UnitId>,
+    /// The branches; number n lies in grassroots unit n modulo their number.
+    pub branches: Vec<Branch>,
+}
+
+/// The key of a district's relay.
+#[must_use]
+pub fn relay_key(district: usize) -> SigningKey {
+    test_key(3_000_000 + district as u64)
+}
+
+impl Tree {
+    /// Writes it into the charters of the hub of a village; of these districts the relays get these rights.
     ///
     /// # Panics
     /// When the engine refuses what is made here: a fault of the bench.
     #[must_use]
-    pub fn found(seed: u64, counts: Counts) -> Self {
-        let mut village = Village::found(seed, Arc::new(ZstdCodec), &mut mem);
+    pub fn grow(village: &mut Village, seed: u64, counts: Counts, relays: &[(usize, Roles)]) -> Self {
         let now = village.now;
         let root = village.root();
         let mut rng = SeededRng::new(seed ^ 0x5a17);
         let mut draw = |n: usize| (0..n).map(|_| UnitId(random(&mut rng))).collect::<Vec<_>>();
         let (districts, grassroots, branches) =
             (draw(counts.districts), draw(counts.grassroots), draw(counts.branches));
-        let relay = test_key(3_000_000);
         let hub = &mut village.replicas[HUB];
         let mut write = |unit: UnitId, ops: &[Op]| {
             let made = hub.engine.write_charter(&mut *hub.store, &mut hub.rng, unit, ops, now).expect("a charter");
@@ -160,8 +173,8 @@ impl Shape {
         let mut made = BTreeMap::new();
         for (at, district) in districts.iter().enumerate() {
             let mut ops = units(&below(&grassroots, districts.len(), at), "Đảng bộ", "grassroots", now);
-            if at == 0 {
-                ops.push(Op::Grant(plain_grant(device_id(&relay), Roles::RELAY, now)));
+            for (_, roles) in relays.iter().filter(|(district, _)| *district == at) {
+                ops.push(Op::Grant(plain_grant(device_id(&relay_key(at)), *roles, now)));
             }
             made.insert(*district, write(*district, &ops));
         }
@@ -186,7 +199,24 @@ impl Shape {
         hub.store.write(&batch(hub.engine.org(), &charters, now)).expect("a write");
         hub.engine.reload(&*hub.store).expect("a charter");
         assert_eq!(hub.engine.charter().void(), [], "an operation of the bench is void");
-        let district = lower(hub, relay, districts[0], now);
+        Self { districts, grassroots, branches: all }
+    }
+}
+
+impl Shape {
+    /// Founds it. Each branch has one commit of one member, which the hub and, of its own district, the district
+    /// hold.
+    ///
+    /// # Panics
+    /// When the engine refuses what is made here: a fault of the bench.
+    #[must_use]
+    pub fn found(seed: u64, counts: Counts) -> Self {
+        let mut village = Village::found(seed, Arc::new(ZstdCodec), &mut mem);
+        let now = village.now;
+        let tree = Tree::grow(&mut village, seed, counts, &[(0, Roles::RELAY)]);
+        let Tree { districts, branches: all, .. } = tree;
+        let hub = &village.replicas[HUB];
+        let district = lower(hub, relay_key(0), districts[0], now);
         village.replicas.push(district);
         let hub = &village.replicas[HUB];
         let branch = lower(hub, all[0].key.clone(), all[0].unit, now);
@@ -337,13 +367,22 @@ fn batch(org: OrgId, commits: &[Commit], now: Millis) -> Batch {
 
 /// The replica of a unit's device, with the charters that it holds: its own, those below it, and those above.
 fn lower(hub: &Replica, key: SigningKey, unit: UnitId, now: Millis) -> Replica {
+    lower_in(hub, key, unit, now, &mut mem)
+}
+
+/// The same in a store that is made here.
+///
+/// # Panics
+/// See [`Shape::found`].
+#[must_use]
+pub fn lower_in(hub: &Replica, key: SigningKey, unit: UnitId, now: Millis, make: MakeStore<'_>) -> Replica {
     let charter: &Charter = hub.engine.charter();
     let above: Vec<UnitId> = charter.chain(&unit).map(|u| u.id).collect();
     let holds = |u: &UnitId| above.contains(u) || charter.is_below(u, &unit);
     let own: Vec<Commit> = hub.engine.charter_log().iter().filter(|c| holds(&c.header().space.unit)).cloned().collect();
     let mut rng = SeededRng::new(0xd157);
     let org = hub.engine.org();
-    let mut store = mem(org, device_id(&key), StoreEpoch(random(&mut rng)));
+    let mut store = make(org, device_id(&key), StoreEpoch(random(&mut rng)));
     store.write(&batch(org, &own, now)).expect("a write");
     let engine = Engine::open(&mut *store, org, key, Arc::new(ZstdCodec), &mut rng).expect("an engine");
     assert_eq!(engine.charter().waiting(), 0, "a cause of a charter is missing");

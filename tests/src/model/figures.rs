@@ -159,6 +159,15 @@ impl Book {
         }
     }
 
+    /// A field of a record at a place.
+    ///
+    /// # Panics
+    /// When the record is not there, or has no such field: a fault of the test.
+    #[must_use]
+    pub fn field(&self, place: &str, id: &str, field: &str) -> String {
+        self.places[place].rows[id].fields[field].clone()
+    }
+
     /// A place is copied as it is.
     pub fn copy(&mut self, from: &str, to: &str) {
         let place = self.places.get(from).cloned().unwrap_or_default();

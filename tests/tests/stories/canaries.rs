@@ -213,3 +213,14 @@ fn a_canary_is_heard_on_its_own_thread_only() {
     assert!(sings());
     assert!(!std::thread::spawn(sings).join().unwrap(), "worlds beside each other share no bugs");
 }
+
+#[test]
+fn a_figure_taken_into_another_counts_once() {
+    use sampan_core::rollup::Figure;
+    use sampan_core::schema::MetricOp;
+    breaks(Canary::FigureCountedTwice, || {
+        let one = Figure { n: 3, total: 0, best: None };
+        let mut both = one.clone();
+        both.merge(&MetricOp::Count, &one).is_ok() && both.n == 6
+    });
+}

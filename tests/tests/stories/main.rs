@@ -10,6 +10,7 @@ mod brief;
 mod bundles;
 mod canaries;
 mod charters;
+mod city_quarter;
 mod columns;
 mod cuts;
 mod deposits;
