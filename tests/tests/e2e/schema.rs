@@ -57,7 +57,7 @@ fn what_may_not_follow_and_who_may_not_publish_is_refused_and_changes_nothing() 
     // Nothing may be removed or retyped, and each thing is named.
     let text = fs::read_to_string(&file).unwrap();
     let bad = w.path("bad.toml");
-    let start = text.find("[collection.members.field.gender]").unwrap();
+    let start = text.find("[collection.members.field.ethnicity]").unwrap();
     let end = text[start + 1..].find("\n[").unwrap() + start + 2;
     let cut = format!("{}{}", &text[..start], &text[end..]);
     fs::write(
@@ -71,7 +71,7 @@ fn what_may_not_follow_and_who_may_not_publish_is_refused_and_changes_nothing() 
     .unwrap();
     relay(&["schema", "check", &bad]).ok();
     for verb in [["schema", "check", &bad, &city], ["schema", "publish", &city, &bad]] {
-        let out = relay(&verb).refused(2, "members.field.gender: it was removed");
+        let out = relay(&verb).refused(2, "members.field.ethnicity: it was removed");
         assert!(out.stderr.contains("date_of_birth: 'kind' cannot change"), "{out:?}");
     }
     // The version must grow.
