@@ -15,7 +15,7 @@ use sampan_core::store::{RecordKey, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The store's own tables (`super::super::schema`).
-const RESERVED: [&str; 18] = [
+const RESERVED: [&str; 22] = [
     "acks",
     "collections",
     "commits",
