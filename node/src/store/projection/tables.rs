@@ -15,12 +15,16 @@ use sampan_core::store::{RecordKey, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The store's own tables (`super::super::schema`).
-const RESERVED: [&str; 18] = [
+const RESERVED: [&str; 22] = [
     "acks",
     "collections",
     "commits",
     "counts",
     "dirty",
+    "file_chunks",
+    "file_names",
+    "file_told",
+    "files",
     "hist",
     "info",
     "logs",

@@ -57,6 +57,7 @@ impl Link {
     fn session(&mut self, mut pass: impl FnMut(bool, &mut Frame) -> bool, mut cut: impl FnMut(&Seen) -> bool) {
         self.id += 1;
         let id = SessionId(self.id);
+        (self.lower.state, self.upper.state) = Default::default();
         let (lower, upper) = (self.lower.replica.device(), self.upper.replica.device());
         let mut queue: VecDeque<(bool, TableInput)> = VecDeque::new();
         queue.push_back((false, TableInput::Open { id, role: Role::Upper, peer: lower, fallback: false }));
