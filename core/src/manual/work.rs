@@ -53,8 +53,9 @@
 //! those of the clock on the wall. A year belongs into a date field: whole numbers are shown with their thousands grouped.
 //!
 //! Lists go by the title in Vietnamese order (a ă â b c d đ e ê …; no tone, grave, hook, tilde, acute, dot below; numbers by
-//! their size). A collection with `person = "full_name"` is one of people: it goes by the last word of that field, the
-//! given name, first, then by the rest of the name. The order is made of the rows that are shown, not in SQL.
+//! their size). A collection with `person = "full_name"` is one of people: `list` and `export` go by the last word of
+//! that field, the given name, first, then by the rest of the name; `list --json` goes by the title, as for any other
+//! collection. The order is made of the rows that are shown, not in SQL.
 //!
 //! # The schema grows
 //!

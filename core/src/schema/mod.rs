@@ -26,7 +26,7 @@ pub use evolve::{News, evolve, news};
 pub use expr::{Expr, ExprError, Op, Operand, Term};
 pub use number::Writing;
 pub use parse::{kind_name, parse};
-pub use show::{display, list_key, title, title_in, to_cell, to_file_cell, to_json};
+pub use show::{display, list_key, person_key, title, title_in, to_cell, to_file_cell, to_json};
 pub use target::{ByHand, TargetRule};
 pub use types::{Choice, Collection, Field, Label, Lang, Metric, MetricOp, Over, Schema};
 pub use value::{

@@ -106,16 +106,21 @@ pub fn title_in(collection: &Collection, fields: &BTreeMap<String, Value>, lang:
     })
 }
 
-/// Where a record stands in a list: by its title in Vietnamese order; where the collection has a person's name, by the
-/// given name first, then the rest of the name, then the title. Equal keys go by the id.
+/// Where a record stands in a list: by its title in Vietnamese order. Equal keys go by the id.
 #[must_use]
-pub fn list_key(collection: &Collection, fields: &BTreeMap<String, Value>) -> (Vec<u8>, Vec<u8>, String) {
+pub fn list_key(collection: &Collection, fields: &BTreeMap<String, Value>) -> (Vec<u8>, String) {
     let title = title(collection, fields);
-    let name = match collection.person.as_ref().and_then(|p| fields.get(p)) {
+    (sort_key(&title), title)
+}
+
+/// Where a record stands in a list that people read, before [`list_key`]: where the collection has a person's name, by
+/// the given name first, then the rest of the name. Empty for any other.
+#[must_use]
+pub fn person_key(collection: &Collection, fields: &BTreeMap<String, Value>) -> Vec<u8> {
+    match collection.person.as_ref().and_then(|p| fields.get(p)) {
         Some(Value::Str(name)) => name_sort_key(name),
         Some(_) | None => Vec::new(),
-    };
-    (name, sort_key(&title), title)
+    }
 }
 
 fn filled(

@@ -75,7 +75,7 @@ pub struct Collection {
     pub reach: u8,
     /// Template of a record's title, such as `{full_name}`.
     pub title: String,
-    /// The field that holds a person's name, where the records are of people: lists then go by the given name.
+    /// The field that holds a person's name, where the records are of people: lists for people then go by the given name.
     pub person: Option<String>,
     /// Fields that full-text search covers.
     pub search: Vec<String>,

@@ -96,7 +96,7 @@ pub enum TableOutput {
         /// The session.
         id: SessionId,
         /// Its state.
-        state: SessionState,
+        state: Box<SessionState>,
     },
 }
 
@@ -380,7 +380,7 @@ impl Table {
                 progress: open.session.progress(),
                 end: open.end.clone(),
             };
-            out.push(TableOutput::State { id: *id, state });
+            out.push(TableOutput::State { id: *id, state: Box::new(state) });
             if (open.session.is_closing() || open.closed) && open.end.is_some() {
                 open.closed = true;
                 out.push(TableOutput::Close { id: *id, code: crate::net::code::DONE, reason: String::new() });
@@ -395,7 +395,8 @@ impl Table {
             open.closed = true;
             let end = SessionEnd::Failed(error.to_string());
             open.end = Some(end.clone());
-            out.push(TableOutput::State { id: *id, state: SessionState { end: Some(end), ..SessionState::default() } });
+            let state = SessionState { end: Some(end), ..SessionState::default() };
+            out.push(TableOutput::State { id: *id, state: Box::new(state) });
             let (code, reason) = (crate::net::code::STOPPING, "the store failed".to_owned());
             out.push(TableOutput::Close { id: *id, code, reason });
         }

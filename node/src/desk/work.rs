@@ -361,8 +361,8 @@ impl Work {
                 TableOutput::State { id, state } => {
                     if let Some(link) = self.links.get(&id) {
                         link.state.send_if_modified(|old| {
-                            let differs = *old != state;
-                            *old = state;
+                            let differs = *old != *state;
+                            *old = *state;
                             differs
                         });
                     }

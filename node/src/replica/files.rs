@@ -88,6 +88,8 @@ impl Replica {
     /// [`AttachError`].
     pub fn file_state(&mut self, id: RecordId, field: &str) -> Result<FileState, AttachError> {
         self.file_field(id, field)?;
+        // What a bundle has just brought is here, and known as this record's once its row was looked at.
+        self.project()?;
         let shown = self.show(id, false)?;
         let text = match shown.record.view.fields.get(field) {
             Some(Value::Str(text)) if !text.is_empty() => text.clone(),

@@ -26,8 +26,11 @@ const SAY_AFTER_MS: u64 = 3_000;
 /// The level of the units that are expected to report.
 const BRANCH: u8 = 3;
 
+/// Which rows count.
+type Counts = fn(&ProjectedRow) -> bool;
+
 /// The metrics of the worlds' schema: name, collection, its reach, which rows count.
-const METRICS: [(&str, &str, u8, fn(&ProjectedRow) -> bool); 3] = [
+const METRICS: [(&str, &str, u8, Counts); 3] = [
     ("cards_all", "cards", 0, |_| true),
     ("minutes_all", "minutes", 1, |_| true),
     ("receipts_read", "receipts", 0, |r| r.values.get("read") == Some(&Value::Bool(true))),
@@ -250,8 +253,7 @@ fn account(replica: &mut Replica, unit: UnitId, relay: bool, anew: bool) -> Resu
         let Ok(rows) = replica.rollup(&query) else { continue };
         let Some(row) = rows.iter().find(|r| r.by.is_empty()) else { continue };
         let shown = row.figure.n;
-        let held: Vec<ProjectedRow> =
-            replica.list(&collection, None, None)?.into_iter().filter(|r| counts(r)).collect();
+        let held: Vec<ProjectedRow> = replica.list(&collection, None, None)?.into_iter().filter(counts).collect();
         let charter = replica.engine.charter();
         let level = charter.level(&unit, replica.engine.levels());
         let plain = if !relay || level >= reach {

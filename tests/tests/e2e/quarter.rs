@@ -74,7 +74,12 @@ fn metrics() -> Vec<Metric> {
             by: Some("directive"),
             ..all("receipts_read", "receipts")
         },
-        Metric { sum: Some("attended"), by: Some("directive"), ..all("study_attended", "receipts") },
+        Metric {
+            sum: Some("attended"),
+            by: Some("directive"),
+            over: Over::Field("expected"),
+            ..all("study_attended", "receipts")
+        },
         Metric {
             counts: |f| f.get("status").is_some_and(|s| s == "candidate"),
             quarter_of: Some("admission_date"),

@@ -60,7 +60,10 @@ fn the_walk_of_the_readme_works_as_it_stands() {
             let said = format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
             assert!(out.status.success(), "block '{info}':\n{body}\nsaid:\n{said}");
             if body.contains("rollup district --by-unit") {
-                assert!(said.contains("receipts_read") && said.contains("Chi bộ Trúc Bạch"), "no figures:\n{said}");
+                assert!(
+                    said.contains("Đơn vị đã đọc văn bản") && said.contains("Chi bộ Trúc Bạch"),
+                    "no figures:\n{said}"
+                );
             }
             if body.contains("list city receipts") {
                 assert!(said.contains("26"), "the receipt is not at the city:\n{said}");

@@ -89,7 +89,7 @@ fn talk(lower: &mut Place, upper: &mut Place, number: u64) -> SessionState {
                         next[1 - at].push(TableInput::Frame { id, lane, bytes, ahead: None });
                     }
                     TableOutput::Close { .. } => closed = true,
-                    TableOutput::State { state: s, .. } if at == 0 => state = s,
+                    TableOutput::State { state: s, .. } if at == 0 => state = *s,
                     TableOutput::State { .. } => {}
                 }
             }

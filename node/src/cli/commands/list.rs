@@ -15,7 +15,7 @@ use crate::i18n::{format_int, format_time, schema_lang, writing};
 use crate::replica::Replica;
 use crate::store::ProjectedRow;
 use sampan_core::schema::expr::{Expr, Op, Operand, Term};
-use sampan_core::schema::{Collection, title_in, to_file_cell};
+use sampan_core::schema::{Collection, person_key, title_in, to_file_cell};
 use sampan_core::value::{Kind, Value};
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -39,7 +39,7 @@ pub(super) fn list(args: &ListArgs, app: &mut App) -> Result<ExitCode, CliError>
     } else if rows.is_empty() {
         app.say("record.none", &[]);
     } else {
-        table(app, &replica, &collection, &rows)?;
+        table(app, &replica, &collection, &for_people(&collection, rows))?;
     }
     Ok(ExitCode::Done)
 }
@@ -59,6 +59,12 @@ fn filter(app: &App, replica: &Replica, collection: &Collection, text: &str) -> 
         expr.terms.push(Term { field: UNIT_COLUMN.to_owned(), kind: Kind::String, op: Op::Eq, operand });
     }
     Ok(expr)
+}
+
+/// The order in which people look for people: by the given name. Programs get the contract's, by title.
+fn for_people(collection: &Collection, mut rows: Vec<ProjectedRow>) -> Vec<ProjectedRow> {
+    rows.sort_by_cached_key(|row| person_key(collection, &row.values));
+    rows
 }
 
 fn table(app: &mut App, replica: &Replica, c: &Collection, rows: &[ProjectedRow]) -> Result<(), CliError> {
@@ -104,6 +110,7 @@ pub(super) fn export(args: &ExportArgs, app: &mut App) -> Result<ExitCode, CliEr
     let filter = filter(app, &replica, &collection, "")?;
     let rows = replica.list(&collection, Some(&filter), None).or_cli(app)?;
     let name = args.file.display().to_string();
+    let rows = for_people(&collection, rows);
     write_csv(&args.file, &collection, &rows).map_err(|e| {
         let values = [("file", name.as_str()), ("reason", &e.to_string())];
         app.error(&codes::FILE_UNWRITABLE, &values).at(name.clone())

@@ -237,7 +237,7 @@ impl World {
         for output in outputs {
             match output {
                 TableOutput::Frame { id, lane, bytes } => self.send(n, id, lane, bytes, slow),
-                TableOutput::State { id, state } => self.state(n, id, state),
+                TableOutput::State { id, state } => self.state(n, id, *state),
                 TableOutput::Close { id, .. } => {
                     let link = self.machines[n].process.as_ref().and_then(|p| p.links.get(&id).copied());
                     if let Some(link) = link {

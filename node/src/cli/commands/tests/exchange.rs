@@ -117,7 +117,7 @@ impl Link {
                         seen.push((from_lower, frame));
                     }
                 }
-                TableOutput::State { state, .. } => end.state = state,
+                TableOutput::State { state, .. } => end.state = *state,
                 TableOutput::Close { .. } => {}
             }
         }
