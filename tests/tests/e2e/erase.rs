@@ -2,29 +2,14 @@
 //!
 //! It does not: reach backups and sticks: what comes out of them is erased when it comes.
 
-use crate::world::{Daemon, World, relay, sampan};
+use crate::world::{Daemon, World, holding, relay, sampan};
 use serde_json::json;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Words that are in no other file: a name as it is written, and as search folds it.
 const NAME: &str = "Zỹxwquang Độc Nhất";
 const FOLDED: &str = "zyxwquang";
 const PHONE: &str = "0987-zqj-654";
-
-/// The files under a folder that hold these bytes.
-fn holding(dir: &Path, needle: &str) -> Vec<PathBuf> {
-    let mut out = Vec::new();
-    for entry in fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            out.extend(holding(&path, needle));
-        } else if fs::read(&path).unwrap().windows(needle.len()).any(|w| w == needle.as_bytes()) {
-            out.push(path);
-        }
-    }
-    out
-}
 
 fn found(w: &World, name: &str) -> Vec<PathBuf> {
     let dir = PathBuf::from(w.path(name));

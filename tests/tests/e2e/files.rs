@@ -4,7 +4,7 @@
 //! They do not: assert how long anything takes.
 
 use crate::links::City;
-use crate::world::{Daemon, Out, World, command, database, finish, relay, sampan};
+use crate::world::{Daemon, Out, World, command, database, finish, holding, relay, sampan};
 use sampan_tests::proxy::{After, Cut, Every, Link, Profile};
 use serde_json::json;
 use std::fs;
@@ -222,20 +222,6 @@ fn a_stick_carries_files_both_ways() {
     }
 }
 
-/// The files under a folder that hold these bytes.
-fn holding(dir: &Path, needle: &[u8]) -> Vec<PathBuf> {
-    let mut out = Vec::new();
-    for entry in fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            out.extend(holding(&path, needle));
-        } else if fs::read(&path).unwrap().windows(needle.len()).any(|w| w == needle) {
-            out.push(path);
-        }
-    }
-    out
-}
-
 #[test]
 fn a_file_is_erased_everywhere_with_its_record() {
     const WORD: &str = "zqxvw-độc-nhất-trong-tệp";
@@ -254,7 +240,7 @@ fn a_file_is_erased_everywhere_with_its_record() {
         until_here(&w, &[("sampan-relay", "district")], ("sampan-relay", name), &kept, "file");
     }
     for name in ["branch", "district", "city"] {
-        assert!(!holding(Path::new(&w.path(name)), WORD.as_bytes()).is_empty(), "{name}: it must be there before");
+        assert!(!holding(Path::new(&w.path(name)), WORD).is_empty(), "{name}: it must be there before");
     }
     relay(&["erase", &district, &report, "--reason", "theo yêu cầu"]).ok();
     for _ in 0..2 {
@@ -263,7 +249,7 @@ fn a_file_is_erased_everywhere_with_its_record() {
     }
     [w.district_daemon.take(), w.city_daemon.take()].into_iter().flatten().for_each(Daemon::stop);
     for (bin, name) in [("sampan", "branch"), ("sampan-relay", "district"), ("sampan-relay", "city")] {
-        assert_eq!(holding(Path::new(&w.path(name)), WORD.as_bytes()), Vec::<PathBuf>::new(), "{name}");
+        assert_eq!(holding(Path::new(&w.path(name)), WORD), Vec::<PathBuf>::new(), "{name}");
         finish(command(bin, &["verify", &w.path(name)])).ok();
         let to = dir.join("kept.pdf");
         fetch(bin, &w.path(name), &kept, "file", &to).ok();

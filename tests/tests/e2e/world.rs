@@ -75,6 +75,21 @@ impl Out {
     }
 }
 
+/// The files under a folder that hold these words. Searched as text, which the standard library does fast also in a
+/// test that is not optimized.
+pub fn holding(dir: &Path, needle: &str) -> Vec<PathBuf> {
+    let mut out = Vec::new();
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            out.extend(holding(&path, needle));
+        } else if String::from_utf8_lossy(&std::fs::read(&path).unwrap()).contains(needle) {
+            out.push(path);
+        }
+    }
+    out
+}
+
 /// A command with clean surroundings.
 pub fn command(bin: &str, args: &[&str]) -> Command {
     let mut c = Command::new(bins().join(bin));
