@@ -1,6 +1,6 @@
 //! The real binaries end to end: processes, sockets, disks.
 //!
-//! They do not: use the libraries, but for generated data and plain SQL over a replica's database.
+//! They do not: use the libraries, but for generated data, the list of commands and plain SQL over a replica's database.
 
 mod at_rest;
 mod backup;
@@ -18,6 +18,7 @@ mod due;
 mod encryption;
 mod enrol;
 mod erase;
+mod every_command;
 mod evidence;
 mod files;
 mod kills;
