@@ -61,7 +61,7 @@ pub fn same(what: &str, left: (&Path, &[String]), right: (&Path, &[String])) -> 
 pub fn plant_wrong_row(folder: &Path, unit: &str) -> Result<()> {
     let db = Connection::open(folder.join("store.db"))?;
     db.busy_timeout(std::time::Duration::from_secs(30))?;
-    let sql = "UPDATE members SET position = 'không đúng' WHERE _record =
+    let sql = "UPDATE _rows_members SET position = 'không đúng' WHERE _record =
                (SELECT min(_record) FROM members WHERE _unit = ?1)";
     anyhow::ensure!(db.execute(sql, [unit])? == 1, "no row was planted");
     Ok(())

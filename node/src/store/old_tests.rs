@@ -62,7 +62,7 @@ fn as_version_1(path: &Path) {
     for (table, ..) in sums::TABLES {
         old.execute_batch(&format!("ALTER TABLE {table} DROP COLUMN sum")).unwrap();
     }
-    for table in ["files", "file_chunks", "file_names", "file_told"] {
+    for table in ["files", "file_chunks", "file_names", "file_told", "_authors"] {
         old.execute_batch(&format!("DROP TABLE {table}")).unwrap();
     }
     // Up to where the lists have followed: eight bytes then, and no sum.

@@ -55,7 +55,7 @@ impl SqliteStore {
             add("a record has no row, or a row no record".to_owned());
         }
         let placed = format!(
-            "SELECT count(*) FROM {} t JOIN records r ON r.key = t._record AND lower(hex(r.id)) = t._id",
+            "SELECT count(*) FROM {} t JOIN records r ON r.key = t._record AND r.id = t._id",
             tables::table(&collection.id)
         );
         if self.one(&placed, [], |r| rows::number(r, 0))? != Some(held.len() as u64) {

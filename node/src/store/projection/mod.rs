@@ -2,9 +2,10 @@
 //!
 //! It does not: work out what a row holds (the projector does), or keep history.
 //!
-//! Invariants: any SQL tool can read these tables: typed columns named by the fields' ids, beside
-//! `_record` (the store's key), `_id`, `_unit` and `_author` (hex), `_updated` (milliseconds since
-//! 1970), `_conflict` (JSON list of fields) and `_removed` (0 or 1). Strings, texts, choices, dates and
+//! Invariants: any SQL tool can read these tables by a view of the collection's name: typed columns named by the
+//! fields' ids, beside `_record` (the store's key), `_id`, `_unit` and `_author` (hex), `_updated` (milliseconds since
+//! 1970), `_conflict` (JSON list of fields) and `_removed` (0 or 1). What the view reads is `_rows_COLLECTION`, where ids
+//! are bytes and an author is a number of `_authors`: in hex they would be a tenth of a city's disk. Strings, texts, choices, dates and
 //! references are TEXT, lists and sets JSON in TEXT; ints, counters, bools (0 or 1) and decimals are
 //! INTEGER, a decimal as the integer of its schema's scale (36,8 with one decimal is 368). Unset is
 //! NULL. Names in SQL come from a parsed schema only, and are quoted; every value is bound.
@@ -22,6 +23,7 @@ mod tests;
 
 pub(super) use figures::FigurePlan;
 pub(super) use leftover::Leftover;
+pub(super) use tables::from_hex;
 
 use super::SqliteStore;
 use super::error::{Fault, damaged};
@@ -56,6 +58,9 @@ pub struct ProjectedRow {
 
 /// Columns before the fields, in the order of every statement of ours.
 const OWN_COLUMNS: &str = "_record, _id, _unit, _updated, _author, _conflict, _removed";
+/// The same as they are read: with the author's id instead of its number.
+const OWN_READ: &str =
+    "_record, _id, _unit, _updated, (SELECT device FROM _authors WHERE key = _author), _conflict, _removed";
 /// How many these are.
 const OWN_COLUMN_COUNT: usize = 7;
 
@@ -132,10 +137,17 @@ impl SqliteStore {
         let sql = format!("INSERT OR REPLACE INTO {table} ({names}) VALUES ({holes})");
         let mut insert = self.conn.prepare_cached(&sql)?;
         let mut shown = 0;
+        // Rows come by commits, each of one author.
+        let mut last_author: Option<(DeviceId, i64)> = None;
         for (record, row) in rows {
             let before = if int(record.0) > last { None } else { self.traces(collection, record)? };
             let old = if counted && before.is_some() { self.read_row(collection, record)? } else { None };
-            insert.execute(rusqlite::params_from_iter(bound(collection, record, row)))?;
+            let author = match last_author {
+                Some((device, key)) if device == row.author => key,
+                _ => self.author_key(&row.author)?,
+            };
+            last_author = Some((row.author, author));
+            insert.execute(rusqlite::params_from_iter(bound(collection, record, author, row)))?;
             if counted {
                 self.count_row(collection, old.as_ref(), Some(&Self::as_stored(collection, row)?))?;
             }
@@ -149,6 +161,16 @@ impl SqliteStore {
             }
         }
         self.count_shown(collection, shown)
+    }
+
+    /// The number of an author, given when it is first met.
+    fn author_key(&self, author: &DeviceId) -> Result<i64, Fault> {
+        let known = "SELECT key FROM _authors WHERE device = ?1";
+        if let Some(key) = self.one(known, [author.0], |r| Ok(r.get(0)?))? {
+            return Ok(key);
+        }
+        self.conn.prepare_cached("INSERT INTO _authors (device) VALUES (?1)")?.execute([author.0])?;
+        Ok(self.conn.last_insert_rowid())
     }
 
     fn drop_row(&self, collection: &Collection, record: RecordKey) -> Result<(), Fault> {
@@ -191,15 +213,15 @@ impl SqliteStore {
 }
 
 /// The columns of a row, in the order of `OWN_COLUMNS` and the fields.
-fn bound<'v>(collection: &Collection, record: RecordKey, row: &'v ProjectedRow) -> Vec<ToSqlOutput<'v>> {
+fn bound<'v>(collection: &Collection, record: RecordKey, author: i64, row: &'v ProjectedRow) -> Vec<ToSqlOutput<'v>> {
     let conflict = serde_json::Value::from(row.conflict.clone()).to_string();
     let mut out: Vec<ToSqlOutput<'v>> = Vec::with_capacity(OWN_COLUMN_COUNT + collection.fields.len());
     out.extend([
         int(record.0).into(),
-        row.id.to_string().into(),
-        row.unit.to_string().into(),
+        row.id.0.as_slice().into(),
+        row.unit.0.as_slice().into(),
         int(row.updated.0).into(),
-        row.author.to_string().into(),
+        author.into(),
         conflict.into(),
         i64::from(row.removed).into(),
     ]);
@@ -229,7 +251,7 @@ fn quoted(name: &str) -> String {
 /// All columns of a collection's table.
 fn select(collection: &Collection) -> String {
     let fields: String = collection.fields.iter().map(|f| format!(", {}", quoted(&f.id))).collect();
-    format!("SELECT {OWN_COLUMNS}{fields} FROM {}", tables::table(&collection.id))
+    format!("SELECT {OWN_READ}{fields} FROM {}", tables::table(&collection.id))
 }
 
 /// The row of [`select`].
@@ -242,18 +264,18 @@ fn projected(collection: &Collection, r: &Row<'_>) -> Result<ProjectedRow, Fault
         }
     }
     Ok(ProjectedRow {
-        id: hex(r, 1)?,
-        unit: hex(r, 2)?,
+        id: RecordId(bytes(r, 1)?),
+        unit: UnitId(bytes(r, 2)?),
         updated: Millis(rows::number(r, 3)?),
-        author: hex(r, 4)?,
+        author: DeviceId(bytes(r, 4)?),
         conflict: serde_json::from_str(&conflict).map_err(damaged)?,
         removed: r.get(6)?,
         values,
     })
 }
 
-fn hex<T: std::str::FromStr<Err = sampan_core::id::IdError>>(r: &Row<'_>, i: usize) -> Result<T, Fault> {
-    r.get_ref(i)?.as_str().map_err(damaged)?.parse().map_err(damaged)
+fn bytes<const N: usize>(r: &Row<'_>, i: usize) -> Result<[u8; N], Fault> {
+    r.get_ref(i)?.as_blob().map_err(damaged)?.try_into().map_err(damaged)
 }
 
 /// Whether a field's column is a number.

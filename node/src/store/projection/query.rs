@@ -8,7 +8,7 @@
 use super::super::SqliteStore;
 use super::super::error::Fault;
 use super::super::rows;
-use super::{ProjectedRow, hex, is_number, projected, quoted, search, select, tables};
+use super::{ProjectedRow, bytes, is_number, projected, quoted, search, select, tables};
 use rusqlite::types::Value as Sql;
 use sampan_core::id::RecordId;
 use sampan_core::schema::{Collection, Expr, Op, Operand, Term, list_key};
@@ -41,7 +41,7 @@ impl SqliteStore {
     pub fn in_conflict(&self, collection: &Collection) -> Result<Vec<RecordId>, StoreError> {
         let table = tables::table(&collection.id);
         let sql = format!("SELECT _id FROM {table} WHERE _conflict <> '[]' ORDER BY _id");
-        Ok(self.all(&sql, [], |r| hex(r, 0))?)
+        Ok(self.all(&sql, [], |r| Ok(RecordId(bytes(r, 0)?)))?)
     }
 
     /// Number of records of all collections that are projected and not removed.

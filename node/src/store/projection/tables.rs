@@ -1,15 +1,16 @@
-//! Making the tables of a schema, and letting them grow with it.
+//! Making the tables of a schema with their views, and letting them grow with it.
 //!
 //! It does not: remove or retype a column (schemas only grow), or fill new columns: whoever follows a
 //! new schema queues the records again.
 //!
 //! Invariants: table and column names are the schema's own; a collection whose id is the name of one
-//! of the store's own tables gets `_` in front of it, which no id begins with.
+//! of the store's own tables gets `_` in front of its view's, which no id begins with.
 
 use super::super::SqliteStore;
 use super::super::error::Fault;
 use super::super::rows;
-use super::{from_column, is_number, quoted, search};
+use super::{OWN_COLUMNS, from_column, is_number, quoted, search};
+use rusqlite::Transaction;
 use sampan_core::schema::{Collection, Field, Schema};
 use sampan_core::store::{RecordKey, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
@@ -40,12 +41,17 @@ const RESERVED: [&str; 22] = [
     "tips",
 ];
 
-/// The quoted name of a collection's table.
+/// The quoted name of a collection's table of rows.
 pub(super) fn table(collection: &str) -> String {
     quoted(&table_name(collection))
 }
 
 fn table_name(collection: &str) -> String {
+    format!("_rows_{collection}")
+}
+
+/// The name of a collection's view.
+pub(super) fn view_name(collection: &str) -> String {
     if RESERVED.contains(&collection) || collection.starts_with("sqlite_") {
         format!("_{collection}")
     } else {
@@ -58,9 +64,67 @@ pub(super) fn index(collection: &str) -> String {
     quoted(&format!("_search_{collection}"))
 }
 
-fn column(field: &Field) -> String {
-    let kind = if is_number(field.kind) { "INTEGER" } else { "TEXT" };
-    format!("{} {kind}", quoted(&field.id))
+/// The statements that make a collection's table of rows, the index of its conflicts and its view; `columns` are the
+/// fields' with their types.
+fn made(collection: &str, columns: &[(String, String)]) -> String {
+    let fields: String = columns.iter().map(|(name, kind)| format!(", {} {kind}", quoted(name))).collect();
+    let (name, conflicts) = (table(collection), quoted(&format!("_conflicts_{collection}")));
+    let view = viewed(collection, columns.iter().map(|(name, _)| name.as_str()));
+    format!(
+        "CREATE TABLE {name} (_record INTEGER PRIMARY KEY, _id BLOB NOT NULL, _unit BLOB NOT NULL,
+           _updated INTEGER NOT NULL, _author INTEGER NOT NULL, _conflict TEXT NOT NULL,
+           _removed INTEGER NOT NULL{fields});
+         CREATE INDEX {conflicts} ON {name} (_id) WHERE _conflict <> '[]';
+         {view}"
+    )
+}
+
+/// The statement that makes a collection's view: what a person reads.
+fn viewed<'a>(collection: &str, fields: impl Iterator<Item = &'a str>) -> String {
+    let fields: String = fields.map(|name| format!(", {}", quoted(name))).collect();
+    format!(
+        "CREATE VIEW {} AS SELECT _record, lower(hex(_id)) AS _id, lower(hex(_unit)) AS _unit, _updated,
+           (SELECT lower(hex(device)) FROM _authors WHERE key = _author) AS _author, _conflict, _removed{fields}
+         FROM {};",
+        quoted(&view_name(collection)),
+        table(collection)
+    )
+}
+
+/// Moves the rows of a database of version 3, where ids were hex in the collection's own table, to where they lie now.
+/// An id that is not hex becomes empty, which [`SqliteStore::verify`] finds as it would have found the other.
+///
+/// # Errors
+/// What SQLite says.
+pub(in super::super) fn from_hex(tx: &Transaction<'_>) -> rusqlite::Result<()> {
+    let collections: Vec<String> =
+        tx.prepare("SELECT collection FROM projections")?.query_map([], |r| r.get(0))?.collect::<Result<_, _>>()?;
+    for c in collections {
+        let columns: Vec<(String, String)> = tx
+            .prepare("SELECT name, type FROM pragma_table_info(?1) WHERE substr(name, 1, 1) <> '_'")?
+            .query_map([view_name(&c)], |r| Ok((r.get(0)?, r.get(1)?)))?
+            .collect::<Result<_, _>>()?;
+        let fields: String = columns.iter().map(|(name, _)| format!(", {}", quoted(name))).collect();
+        let (old, conflicts) = (quoted(&view_name(&c)), quoted(&format!("_conflicts_{c}")));
+        tx.execute_batch(&format!(
+            "DROP INDEX IF EXISTS {conflicts};
+             ALTER TABLE {old} RENAME TO _rows;
+             {}
+             INSERT OR IGNORE INTO _authors (device) SELECT DISTINCT coalesce(unhex(_author), x'') FROM _rows;
+             INSERT INTO {} ({OWN_COLUMNS}{fields})
+               SELECT _record, coalesce(unhex(_id), x''), coalesce(unhex(_unit), x''), _updated,
+                 (SELECT key FROM _authors WHERE device = coalesce(unhex(_rows._author), x'')), _conflict, _removed{fields}
+               FROM _rows ORDER BY _record;
+             DROP TABLE _rows;",
+            made(&c, &columns),
+            table(&c)
+        ))?;
+    }
+    Ok(())
+}
+
+fn column(field: &Field) -> (String, String) {
+    (field.id.clone(), if is_number(field.kind) { "INTEGER" } else { "TEXT" }.to_owned())
 }
 
 impl SqliteStore {
@@ -90,14 +154,8 @@ impl SqliteStore {
     }
 
     fn make_table(&self, c: &Collection) -> Result<(), Fault> {
-        let fields: String = c.fields.iter().map(|f| format!(", {}", column(f))).collect();
-        let (name, conflicts) = (table(&c.id), quoted(&format!("_conflicts_{}", c.id)));
-        self.conn.execute_batch(&format!(
-            "CREATE TABLE {name} (_record INTEGER PRIMARY KEY, _id TEXT NOT NULL, _unit TEXT NOT NULL,
-               _updated INTEGER NOT NULL, _author TEXT NOT NULL, _conflict TEXT NOT NULL,
-               _removed INTEGER NOT NULL{fields});
-             CREATE INDEX {conflicts} ON {name} (_id) WHERE _conflict <> '[]'"
-        ))?;
+        let columns: Vec<_> = c.fields.iter().map(column).collect();
+        self.conn.execute_batch(&made(&c.id, &columns))?;
         let sql = "INSERT INTO projections (collection, shown, search) VALUES (?1, 0, '')";
         self.conn.execute(sql, [&c.id])?;
         Ok(())
@@ -106,9 +164,15 @@ impl SqliteStore {
     fn add_columns(&self, c: &Collection) -> Result<(), Fault> {
         let sql = "SELECT name FROM pragma_table_info(?1)";
         let held = self.all(sql, [table_name(&c.id)], |r| Ok(r.get::<_, String>(0)?))?;
-        let held: BTreeSet<String> = held.into_iter().collect();
-        for f in c.fields.iter().filter(|f| !held.contains(&f.id)) {
-            self.conn.execute_batch(&format!("ALTER TABLE {} ADD COLUMN {}", table(&c.id), column(f)))?;
+        let known: BTreeSet<&String> = held.iter().collect();
+        let new: Vec<_> = c.fields.iter().filter(|f| !known.contains(&f.id)).map(column).collect();
+        for (name, kind) in &new {
+            self.conn.execute_batch(&format!("ALTER TABLE {} ADD COLUMN {} {kind}", table(&c.id), quoted(name)))?;
+        }
+        if !new.is_empty() {
+            let all = held.iter().filter(|name| !name.starts_with('_')).chain(new.iter().map(|(name, _)| name));
+            let view = viewed(&c.id, all.map(String::as_str));
+            self.conn.execute_batch(&format!("DROP VIEW {}; {view}", quoted(&view_name(&c.id))))?;
         }
         Ok(())
     }

@@ -5,16 +5,23 @@
 //! Invariants: what a transaction has changed and not written yet is written before figures are read.
 
 use super::columns::{dims_of, scalar_of, total};
-use crate::store::error::Fault;
+use crate::store::error::{Fault, damaged};
 use crate::store::rows::int;
 use crate::store::{SqliteStore, rows};
-use sampan_core::id::{Flow, SpaceId, UnitId};
+use rusqlite::Row;
+use sampan_core::id::{Flow, IdError, SpaceId, UnitId};
 use sampan_core::register::SignedRegister;
 use sampan_core::rollup::{Corrected, Figure, Key, Measure};
 use sampan_core::schema::{Collection, MetricOp};
 use sampan_core::store::StoreError;
 use sampan_core::time::Millis;
 use std::collections::BTreeMap;
+use std::str::FromStr;
+
+/// An id that a line of a correction keeps in hex.
+fn hex<T: FromStr<Err = IdError>>(r: &Row<'_>, i: usize) -> Result<T, Fault> {
+    r.get_ref(i)?.as_str().map_err(damaged)?.parse().map_err(damaged)
+}
 
 impl SqliteStore {
     fn measure(&self, metric: &str) -> Option<(&Measure, &Collection)> {
@@ -55,9 +62,9 @@ impl SqliteStore {
                 old: r.get(2)?,
                 new: r.get(3)?,
                 at: Millis(rows::number(r, 4)?),
-                author: crate::store::projection::hex(r, 5)?,
-                unit: crate::store::projection::hex(r, 6)?,
-                record: crate::store::projection::hex(r, 7)?,
+                author: hex(r, 5)?,
+                unit: hex(r, 6)?,
+                record: hex(r, 7)?,
             })
         })?)
     }
