@@ -33,6 +33,7 @@ mod rollup;
 mod schema;
 mod seen;
 mod silent;
+mod small;
 mod taken;
 mod waiting;
 mod ways;
