@@ -99,7 +99,13 @@ impl Rows {
         fine: impl Fn(&str) -> Result<(), String>,
     ) -> Option<String> {
         let words: Vec<String> = words.iter().map(|w| (*w).to_owned()).collect();
-        self.each(&format!("{name}; median of {times}"), goal_s, vec![words; times], fine).await
+        self.each(
+            &if times > 1 { format!("{name}; median of {times}") } else { name.to_owned() },
+            goal_s,
+            vec![words; times],
+            fine,
+        )
+        .await
     }
 
     /// The same of commands that differ a little.
@@ -307,17 +313,17 @@ async fn commands(dir: &Path, rows: &mut Rows, many: usize) -> Result<(), String
 async fn usual(rows: &mut Rows, dir: &Path, pc: &str, held: usize, of: &str) {
     let long = if of.is_empty() { 1.0 } else { 15.0 };
     let name = |what: &str| format!("{what}{of}");
-    let at = |file: &str| dir.join(format!("{file}{held}")).with_extension("csv").to_string_lossy().into_owned();
+    let at = |file: &str| dir.join(format!("{held}-{file}")).to_string_lossy().into_owned();
     rows.tell((&name("status"), 1.0, RUNS), &["status", pc], any).await;
     rows.tell((&name("due"), long, 1), &["due", pc], any).await;
     rows.tell((&name("rollup"), 1.0, 1), &["rollup", pc], any).await;
-    rows.tell((&name("report"), 2.0 * long, 1), &["report", pc, "--out", &at("report")], any).await;
-    rows.tell((&name("export"), long, 1), &["export", pc, "members", &at("export")], |_: &str| {
-        lines(held + 1)(&std::fs::read_to_string(at("export")).map_err(|e| e.to_string())?)
+    rows.tell((&name("report"), 2.0 * long, 1), &["report", pc, "--out", &at("report.html")], any).await;
+    rows.tell((&name("export"), long, 1), &["export", pc, "members", &at("export.csv")], |_: &str| {
+        lines(held + 1)(&std::fs::read_to_string(at("export.csv")).map_err(|e| e.to_string())?)
     })
     .await;
     rows.tell((&name("verify"), 2.0 * long, 1), &["verify", pc], any).await;
-    rows.tell((&name("backup"), 2.0 * long, 1), &["backup", pc, &at("backup")], any).await;
+    rows.tell((&name("backup"), 2.0 * long, 1), &["backup", pc, &at("backup.sampan")], any).await;
 }
 
 /// A child that is ended when dropped.

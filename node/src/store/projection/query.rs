@@ -113,7 +113,7 @@ impl SqliteStore {
         Ok(out)
     }
 
-    fn each_matching(
+    pub(super) fn each_matching(
         &self,
         collection: &Collection,
         filter: Option<&Expr>,
