@@ -59,11 +59,12 @@ fn ten_thousand_rows_are_imported_listed_checked_and_sent_within_64_mb() {
     let refused = refused.refused(2, &format!("line {}", ROWS + 1));
     assert!(refused.stdout.is_empty(), "{refused:?}");
     let status = || sampan(&["status", &pc, "--json"]).ok().json();
-    assert_eq!((&status()["records"], &status()["unsent_changes"]), (&0.into(), &0.into()));
+    assert_eq!(sampan(&["list", &pc, "members", "--json"]).ok().stdout, "");
+    assert_eq!(status()["unsent_changes"], 0);
 
     let ids = small(&["add", &pc, "members", "--from", &file]);
     assert_eq!(ids.stdout.lines().count(), ROWS);
-    assert_eq!((&status()["records"], &status()["unsent_changes"]), (&ROWS.into(), &ROWS.into()));
+    assert_eq!(status()["unsent_changes"], ROWS);
     assert_eq!(small(&["list", &pc, "members", "--json"]).stdout.lines().count(), ROWS);
     assert_eq!(small(&["list", &pc, "members"]).stdout.lines().count(), ROWS + 1, "with its headings");
     let out = city.path("out.csv");
