@@ -275,6 +275,9 @@ fn cell(lang: Lang, c: &Collection, name: &str, text: &str) -> Result<Value, Str
 /// Why a row cannot be placed: the field, and the reason.
 type Bad = (Option<String>, String);
 
+/// Where a row goes, and what it says.
+type PlacedRow = (Placed, BTreeMap<String, Value>);
+
 /// Units by the name that a row has for them.
 type Units = BTreeMap<Option<String>, Result<UnitId, String>>;
 
@@ -302,7 +305,7 @@ fn place_row(
     finder: &Finder,
     units: &mut Units,
     row: &ImportRow,
-) -> Result<Result<(Placed, BTreeMap<String, Value>), Bad>, CliError> {
+) -> Result<Result<PlacedRow, Bad>, CliError> {
     let (fields, named) = match fields_of(app.lang, c, row) {
         Ok(found) => found,
         Err(bad) => return Ok(Err(bad)),

@@ -77,7 +77,7 @@ fn what_fails_once_pieces_are_written_undoes_them() {
     let pending = replica.store.pending().unwrap();
     assert_eq!(pending.iter().map(|p| p.entry.entry.record).collect::<Vec<_>>(), ids, "in the order of the rows");
     // Sealing reads them in parts, and makes the commits that it makes of all at once.
-    assert!(MANY > 2 * SEAL_PART_ENTRIES);
+    const { assert!(MANY > 2 * SEAL_PART_ENTRIES) };
     let before = replica.store.last_commit().unwrap();
     assert_eq!(replica.seal().unwrap(), 3);
     let made = replica.store.stored_after(before, 10).unwrap();
