@@ -7,6 +7,18 @@
 pub const FRAME_BYTES_MAX: usize = 1 << 20;
 /// Entries in one commit: the unit of progress of a link that is cut every ten seconds.
 pub const COMMIT_ENTRIES_MAX: usize = 256;
+/// Unsealed edits that sealing reads at a time, so that it takes as much memory after an import of a hundred thousand
+/// rows as after one of a hundred; an edit has at most [`CHANGE_BYTES_MAX`], and all but a few have less than a kB.
+pub const SEAL_PART_ENTRIES: usize = 64;
+/// Rows of an import that are made and written at a time, inside its one transaction: what they take in memory is some
+/// 6 kB each.
+pub const IMPORT_PIECE_ROWS: usize = 256;
+/// Bytes of the values of such rows from which on they are written, however few they are.
+pub const IMPORT_PIECE_BYTES: usize = 256 << 10;
+/// Bytes of words about bad cells of a csv file that are kept and shown; the rest are counted.
+pub const BAD_CELLS_BYTES_MAX: usize = 4 << 20;
+/// Rows of a list that are read at a time once their order is known.
+pub const LIST_PART_ROWS: usize = 256;
 /// Payload bytes in one commit, so that a commit always fits a frame.
 pub const COMMIT_BYTES_MAX: usize = 1 << 20;
 /// Bytes in one uncompressed Automerge change.

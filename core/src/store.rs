@@ -153,6 +153,21 @@ pub struct PendingEntry {
     pub entry: EntryPayload,
 }
 
+/// How many unsealed local edits one space has of one collection, without any of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PendingSum {
+    /// The space.
+    pub space: SpaceId,
+    /// The collection that they name.
+    pub collection: String,
+    /// Number of them.
+    pub entries: u64,
+    /// Number of them that are ordinary or identity changes, as in [`CommitRow::changes`].
+    pub changes: u64,
+    /// The earliest of their labels of time.
+    pub oldest: Millis,
+}
+
 /// A commit with what it continues.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lineage {
@@ -429,11 +444,39 @@ pub trait Store {
     /// [`StoreError`].
     fn entries(&self, record: RecordKey) -> Result<Vec<RecordEntry>, StoreError>;
 
-    /// Unsealed local edits in order of editing.
+    /// Unsealed local edits in order of editing: all of them, however many an import has made.
     ///
     /// # Errors
     /// [`StoreError`].
     fn pending(&self) -> Result<Vec<PendingEntry>, StoreError>;
+
+    /// Unsealed local edits of one space after a position, in order of editing, at most `limit`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn pending_of(&self, space: &SpaceId, after: PendingKey, limit: usize) -> Result<Vec<PendingEntry>, StoreError> {
+        let mut found = self.pending()?;
+        found.retain(|p| p.space == *space && p.key > after);
+        found.truncate(limit);
+        Ok(found)
+    }
+
+    /// What unsealed local edits there are, by space and collection.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn pending_sums(&self) -> Result<Vec<PendingSum>, StoreError> {
+        let mut sums: BTreeMap<(SpaceId, String), PendingSum> = BTreeMap::new();
+        for PendingEntry { space, entry, .. } in self.pending()? {
+            let (e, collection) = (&entry.entry, entry.entry.collection.clone());
+            let none = PendingSum { space, collection, entries: 0, changes: 0, oldest: e.time };
+            let sum = sums.entry((space, e.collection.clone())).or_insert(none);
+            sum.entries += 1;
+            sum.changes += u64::from(matches!(e.kind, EntryKind::Change | EntryKind::Identity));
+            sum.oldest = sum.oldest.min(e.time);
+        }
+        Ok(sums.into_values().collect())
+    }
 
     /// The quarantine.
     ///

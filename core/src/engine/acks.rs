@@ -325,7 +325,7 @@ pub fn told_epoch(store: &dyn Store, relay: &crate::id::DeviceId) -> Result<Opti
 }
 
 fn has_pending(store: &dyn Store, unit: &UnitId, level: u8) -> Result<bool, StoreError> {
-    let pending = store.pending()?;
+    let pending = store.pending_sums()?;
     Ok(pending.iter().any(|p| p.space.unit == *unit && p.space.flow == Flow::Up && p.space.reach <= level))
 }
 

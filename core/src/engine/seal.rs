@@ -54,27 +54,51 @@ impl Engine {
             return Ok(0);
         }
         self.write_anew(store, now)?;
-        let mut run: Vec<PendingEntry> = Vec::new();
-        let mut bytes = 0;
-        let mut rest = store.pending()?;
-        // Runs of one space and nonce; the order inside each space is the order of editing.
-        rest.sort_by_key(|p| (p.space, p.key));
         // What this device may not write (it was made before the charter had come) would hold up its whole
         // log at the relay: it stays here, unsent, until a grant lets it go. So does what would lie outside a cut.
-        rest.retain(|p| self.may_seal(&p.space, &p.entry.entry.collection));
-        for p in rest {
-            let same = run.last().is_none_or(|l| l.space == p.space && l.nonce == p.nonce);
-            let size = p.entry.payload.len() + 64;
-            if !same || run.len() >= limits.entries.clamp(1, limits::COMMIT_ENTRIES_MAX) || bytes + size > limits.bytes
-            {
-                made += self.seal_run(store, rng, std::mem::take(&mut run), now)?;
-                bytes = 0;
-            }
-            bytes += size;
-            run.push(p);
+        let mut sums = store.pending_sums()?;
+        sums.retain(|sum| self.may_seal(&sum.space, &sum.collection));
+        let mut may: BTreeMap<SpaceId, BTreeSet<String>> = BTreeMap::new();
+        for sum in sums {
+            may.entry(sum.space).or_default().insert(sum.collection);
         }
-        made += self.seal_run(store, rng, run, now)?;
+        for (space, collections) in may {
+            made += self.seal_space(store, rng, limits, now, &space, &collections)?;
+        }
         Ok(made)
+    }
+
+    /// Seals the edits of one space, in runs of one nonce, in the order of editing; a part of them in memory.
+    fn seal_space(
+        &mut self,
+        store: &mut dyn Store,
+        rng: &mut dyn Entropy,
+        limits: SealLimits,
+        now: Millis,
+        space: &SpaceId,
+        collections: &BTreeSet<String>,
+    ) -> Result<u64, StoreError> {
+        let mut made = 0;
+        let mut run: Vec<PendingEntry> = Vec::new();
+        let mut bytes = 0;
+        let mut after = PendingKey(0);
+        loop {
+            let part = store.pending_of(space, after, limits::SEAL_PART_ENTRIES)?;
+            let Some(last) = part.last() else { break };
+            after = last.key;
+            for p in part.into_iter().filter(|p| collections.contains(&p.entry.entry.collection)) {
+                let same = run.last().is_none_or(|l| l.nonce == p.nonce);
+                let size = p.entry.payload.len() + 64;
+                let full = run.len() >= limits.entries.clamp(1, limits::COMMIT_ENTRIES_MAX);
+                if !same || full || bytes + size > limits.bytes {
+                    made += self.seal_run(store, rng, std::mem::take(&mut run), now)?;
+                    bytes = 0;
+                }
+                bytes += size;
+                run.push(p);
+            }
+        }
+        Ok(made + self.seal_run(store, rng, run, now)?)
     }
 
     /// Whether an entry of this collection, sealed now, would count.

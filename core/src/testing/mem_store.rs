@@ -561,6 +561,11 @@ impl Store for MemStore {
         Ok(self.pending.values().map(|(p, _)| p.clone()).collect())
     }
 
+    fn pending_of(&self, space: &SpaceId, after: PendingKey, limit: usize) -> Result<Vec<PendingEntry>, StoreError> {
+        let later = self.pending.values().map(|(p, _)| p).filter(|p| p.space == *space && p.key > after);
+        Ok(later.take(limit).cloned().collect())
+    }
+
     fn quarantine(&self) -> Result<Vec<Quarantined>, StoreError> {
         Ok(self.quarantine.clone())
     }

@@ -36,6 +36,8 @@ macro_rules! store_reads {
             records(ids: &[$crate::id::RecordId]) -> Vec<Option<$crate::store::RecordState>>;
             entries(record: $crate::store::RecordKey) -> Vec<$crate::store::RecordEntry>;
             pending() -> Vec<$crate::store::PendingEntry>;
+            pending_of(space: &$crate::id::SpaceId, after: $crate::store::PendingKey, limit: usize) -> Vec<$crate::store::PendingEntry>;
+            pending_sums() -> Vec<$crate::store::PendingSum>;
             quarantine() -> Vec<$crate::store::Quarantined>;
             registers(after: u64) -> Vec<(u64, $crate::register::SignedRegister)>;
             acks(leaf: Option<$crate::id::UnitId>) -> Vec<$crate::store::AckRow>;

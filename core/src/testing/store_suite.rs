@@ -348,6 +348,7 @@ fn pending_becomes_sealed(store: &mut dyn Store) {
     let expected =
         [PendingEntry { key: PendingKey(1), ..made(&first) }, PendingEntry { key: PendingKey(2), ..made(&birth) }];
     assert_eq!(held, expected);
+    pending_in_parts(store);
     let key = store.records(&[record]).unwrap()[0].as_ref().unwrap().key.unwrap();
     let entries = store.entries(key).unwrap();
     let at: Vec<_> = entries.iter().map(|e| e.at).collect();
@@ -607,11 +608,39 @@ fn withdrawal(model: &MemStore, made: &[Commit], rng: &mut SeededRng) -> Batch {
     batch
 }
 
+/// Unsealed edits are the same in parts, space by space, as they are in one; and their sums count them.
+fn pending_in_parts(store: &dyn Store) {
+    let all = store.pending().unwrap();
+    let sums = store.pending_sums().unwrap();
+    assert!(sums.is_sorted_by_key(|s| (s.space, s.collection.clone())), "{sums:?}");
+    let spaces: BTreeSet<SpaceId> = all.iter().map(|p| p.space).collect();
+    assert_eq!(sums.iter().map(|s| s.space).collect::<BTreeSet<_>>(), spaces);
+    for s in &sums {
+        let of = || all.iter().filter(|p| p.space == s.space && p.entry.entry.collection == s.collection);
+        assert_eq!(s.entries, of().count() as u64);
+        assert_eq!(s.changes, of().filter(|p| p.entry.entry.kind != EntryKind::Birth).count() as u64);
+        assert_eq!(Some(s.oldest), of().map(|p| p.entry.entry.time).min());
+    }
+    for space in &spaces {
+        let (mut after, mut found) = (PendingKey(0), Vec::new());
+        loop {
+            let part = store.pending_of(space, after, 2).unwrap();
+            assert!(part.len() <= 2, "more than was asked for");
+            let Some(last) = part.last() else { break };
+            after = last.key;
+            found.extend(part);
+        }
+        let of: Vec<_> = all.iter().filter(|p| p.space == *space).cloned().collect();
+        assert_eq!(found, of);
+    }
+}
+
 /// Every read of both stores gives the same.
 fn same(store: &dyn Store, model: &MemStore, made: &[Commit], rng: &mut SeededRng, codec: &dyn Codec) {
     assert_eq!(store.tips(), model.tips());
     assert_eq!(store.last_commit(), model.last_commit());
     assert_eq!(store.pending(), model.pending());
+    pending_in_parts(store);
     let half = CommitKey(made.len() as u64 / 2);
     assert_eq!(store.stored_after(half, usize::MAX), model.stored_after(half, usize::MAX));
     let all: Vec<_> = made.iter().map(Commit::id).collect();

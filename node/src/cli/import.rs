@@ -1,10 +1,11 @@
-//! Reading a csv file for `add --from`: everything is checked before anything is imported.
+//! Reading a csv file for `add --from`: row by row, and as often as it takes to check everything before anything is
+//! imported.
 //!
 //! It does not: know the schema (the caller passes the columns and a closure that reads one cell),
 //! match rows with records, or write.
 //!
-//! Invariants: memory is bounded by the rows that are kept and one row of at most
-//! [`CSV_ROW_BYTES_MAX`] bytes; every bad row is listed with its line; an empty cell says nothing: it
+//! Invariants: memory is bounded by the rows that the caller keeps and one row of at most
+//! [`CSV_ROW_BYTES_MAX`] bytes; every bad row is told with its line; an empty cell says nothing: it
 //! neither sets nor clears.
 
 use super::codes;
@@ -12,12 +13,14 @@ use super::convert::{IntoCli, did_you_mean, list_of};
 use super::exit::CliError;
 use crate::i18n::{Lang, t};
 use sampan_core::fold::fold;
+use sampan_core::hash::Tagged;
 use sampan_core::limits::CSV_ROW_BYTES_MAX;
 use sampan_core::suggest::nearest;
 use sampan_core::value::Value;
 use std::cell::Cell;
 use std::collections::BTreeSet;
-use std::io::{self, BufRead, BufReader, Read};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Seek as _};
 use std::path::Path;
 use std::rc::Rc;
 
@@ -83,13 +86,26 @@ impl Import {
         if self.bad.is_empty() || skip_bad {
             return Ok(self.rows);
         }
-        let count = self.bad_rows().to_string();
         let first = self.bad[0].line;
         let details = self.bad.iter().map(|b| b.words(lang)).collect();
-        Err(CliError::new(lang, &codes::CSV_BAD_ROWS, &[("file", file), ("count", &count)])
-            .at(format!("{file}:{first}"))
-            .with_details(details))
+        Err(refused(lang, file, self.bad_rows(), first).with_details(details))
     }
+}
+
+/// Rows were refused, the first of them on this line; nothing was imported.
+#[must_use]
+pub fn refused(lang: Lang, file: &str, rows: usize, first: u64) -> CliError {
+    let count = rows.to_string();
+    CliError::new(lang, &codes::CSV_BAD_ROWS, &[("file", file), ("count", &count)]).at(format!("{file}:{first}"))
+}
+
+/// One row that says something, as it was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Row {
+    /// Every cell of it could be read.
+    Good(ImportRow),
+    /// What is wrong with it.
+    Bad(Vec<BadCell>),
 }
 
 impl BadCell {
@@ -107,35 +123,137 @@ impl BadCell {
 /// Reads one cell: field and text to a value, or a sentence why not.
 pub type ParseCell<'a> = dyn FnMut(&str, &str) -> Result<Value, String> + 'a;
 
-/// Opens and reads a file, see [`read_csv`].
-///
-/// # Errors
-/// As [`read_csv`]; `xlsx`; `file_unreadable`.
-pub fn read_file(lang: Lang, path: &Path, columns: &[Column], parse_cell: &mut ParseCell) -> Result<Import, CliError> {
-    let name = path.display().to_string();
-    let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
-    if matches!(extension.as_str(), "xlsx" | "xls" | "xlsm" | "ods") {
-        return Err(CliError::new(lang, &codes::XLSX, &[("file", &name)]).at(name));
-    }
-    let file = std::fs::File::open(path).map_err(|e| {
-        let values = [("file", name.as_str()), ("reason", &e.to_string())];
-        CliError::new(lang, &codes::FILE_UNREADABLE, &values).at(name.clone())
-    })?;
-    read_csv(lang, &name, file, columns, parse_cell)
+/// A csv file that can be read again, and then is the same or refused.
+#[derive(Debug)]
+pub struct CsvFile {
+    name: String,
+    held: Held,
+    /// The hash of all that it said when it was read first.
+    said: Option<[u8; 32]>,
 }
 
-/// Reads csv text: UTF-8, comma, semicolon or tab, the header in the first line.
+#[derive(Debug)]
+enum Held {
+    File(File),
+    /// What cannot be read twice, such as a pipe: all of it.
+    Bytes(Vec<u8>),
+}
+
+impl CsvFile {
+    /// Opens a file.
+    ///
+    /// # Errors
+    /// `xlsx`; `file_unreadable`.
+    pub fn open(lang: Lang, path: &Path) -> Result<Self, CliError> {
+        let name = path.display().to_string();
+        let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
+        if matches!(extension.as_str(), "xlsx" | "xls" | "xlsm" | "ods") {
+            return Err(CliError::new(lang, &codes::XLSX, &[("file", &name)]).at(name));
+        }
+        let held = File::open(path).and_then(|mut file| {
+            if file.metadata()?.is_file() {
+                return Ok(Held::File(file));
+            }
+            let mut bytes = Vec::new();
+            file.read_to_end(&mut bytes)?;
+            Ok(Held::Bytes(bytes))
+        });
+        match held {
+            Ok(held) => Ok(Self { name, held, said: None }),
+            Err(e) => Err(unreadable(lang, &name, &e.to_string())),
+        }
+    }
+
+    /// Hands every row to `f`, from the first on, see [`each_row`].
+    ///
+    /// # Errors
+    /// As [`each_row`]; `file_unreadable` where it says something else than the last time: after all rows, so whoever
+    /// writes them keeps nothing before this returns.
+    pub fn each_row<E: From<CliError>>(
+        &mut self,
+        lang: Lang,
+        columns: &[Column],
+        parse_cell: &mut ParseCell,
+        f: &mut dyn FnMut(Row) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let name = self.name.clone();
+        let mut hash = Tagged::new("imported-file");
+        match &mut self.held {
+            Held::File(file) => {
+                file.rewind().map_err(|e| unreadable(lang, &name, &e.to_string()))?;
+                each_row(lang, &name, Hashed { inner: file, hash: &mut hash }, columns, parse_cell, f)?;
+            }
+            Held::Bytes(bytes) => {
+                each_row(lang, &name, Hashed { inner: bytes.as_slice(), hash: &mut hash }, columns, parse_cell, f)?;
+            }
+        }
+        if self.said.replace(hash.finish()).is_some_and(|before| before != hash.finish()) {
+            return Err(self.changed(lang).into());
+        }
+        Ok(())
+    }
+
+    /// The file is not what it was when it was read first.
+    #[must_use]
+    pub fn changed(&self, lang: Lang) -> CliError {
+        unreadable(lang, &self.name, &t(lang, "csv.changed", &[]))
+    }
+}
+
+fn unreadable(lang: Lang, name: &str, reason: &str) -> CliError {
+    CliError::new(lang, &codes::FILE_UNREADABLE, &[("file", name), ("reason", reason)]).at(name)
+}
+
+/// Hashes what is read through it.
+struct Hashed<'h, R> {
+    inner: R,
+    hash: &'h mut Tagged,
+}
+
+impl<R: Read> Read for Hashed<'_, R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let n = self.inner.read(buf)?;
+        self.hash.update(&buf[..n]);
+        Ok(n)
+    }
+}
+
+/// Reads csv text into memory, see [`each_row`].
+///
+/// # Errors
+/// As [`each_row`]. Bad rows are no error here; see [`Import::accept`].
+pub fn read_csv(
+    lang: Lang,
+    name: &str,
+    source: impl Read,
+    columns: &[Column],
+    parse_cell: &mut ParseCell,
+) -> Result<Import, CliError> {
+    let mut import = Import::default();
+    each_row(lang, name, source, columns, parse_cell, &mut |row| {
+        match row {
+            Row::Good(row) => import.rows.push(row),
+            Row::Bad(mut cells) => import.bad.append(&mut cells),
+        }
+        Ok::<(), CliError>(())
+    })?;
+    Ok(import)
+}
+
+/// Reads csv text: UTF-8, comma, semicolon or tab, the header in the first line. Each row that is not empty is handed
+/// to `f`, in order; what `f` refuses ends it.
 ///
 /// # Errors
 /// `csv_header`, `csv_column_twice`, `csv_empty`, `csv_encoding`, `csv_row_long`, `csv_broken`: the
-/// file as a whole cannot be used. Bad rows are no error here; see [`Import::accept`].
-pub fn read_csv(
+/// file as a whole cannot be used, which may show only after rows of it were handed over. What `f` says.
+pub fn each_row<E: From<CliError>>(
     lang: Lang,
     name: &str,
     mut source: impl Read,
     columns: &[Column],
     parse_cell: &mut ParseCell,
-) -> Result<Import, CliError> {
+    f: &mut dyn FnMut(Row) -> Result<(), E>,
+) -> Result<(), E> {
     let file = Source { lang, name };
     let (separator, head) = file.start(&mut source)?;
     let input = BufReader::new(head.chain(source));
@@ -148,7 +266,6 @@ pub fn read_csv(
         csv::ReaderBuilder::new().has_headers(false).flexible(true).delimiter(separator).from_reader(metered);
     let mut record = csv::ByteRecord::new();
     let mut header: Option<Vec<String>> = None;
-    let mut import = Import::default();
     let mut last = 1;
     loop {
         budget.set(CSV_ROW_BYTES_MAX + AHEAD_BYTES);
@@ -156,28 +273,33 @@ pub fn read_csv(
         match reader.read_byte_record(&mut record) {
             Ok(false) => break,
             Ok(true) => {}
-            Err(e) => return Err(file.broken(before, &e)),
+            Err(e) => return Err(file.broken(before, &e).into()),
         }
         // The reader counts empty lines before a row as its own: count back from its end.
         let inside = record.as_slice().iter().filter(|b| **b == b'\n').count() as u64;
         let line = reader.position().line().saturating_sub(1 + inside);
         last = line;
         if record.as_slice().len() > CSV_ROW_BYTES_MAX {
-            return Err(file.row_long(line));
+            return Err(file.row_long(line).into());
         }
         match &header {
             None => header = Some(file.header(&record, columns)?),
-            Some(h) => file.row(h, line, &record, parse_cell, &mut import),
+            Some(h) => {
+                if let Some(row) = file.row(h, line, &record, parse_cell) {
+                    f(row)?;
+                }
+            }
         }
     }
     // The reader would take the rest of the file for one cell and say nothing. That row had no line end of
     // its own to count back over.
     if open_quote.get() {
-        return Err(file.error(&codes::CSV_BROKEN, last + 1, &[("reason", &t(lang, "csv.open_quote", &[]))]));
+        let reason = t(lang, "csv.open_quote", &[]);
+        return Err(file.error(&codes::CSV_BROKEN, last + 1, &[("reason", &reason)]).into());
     }
     match header {
-        None => Err(file.error(&codes::CSV_EMPTY, 1, &[])),
-        Some(_) => Ok(import),
+        None => Err(file.error(&codes::CSV_EMPTY, 1, &[]).into()),
+        Some(_) => Ok(()),
     }
 }
 
@@ -272,18 +394,12 @@ impl Source<'_> {
         }
     }
 
-    fn row(
-        &self,
-        header: &[String],
-        line: u64,
-        record: &csv::ByteRecord,
-        parse_cell: &mut ParseCell,
-        import: &mut Import,
-    ) {
+    /// A row, unless it is empty.
+    fn row(&self, header: &[String], line: u64, record: &csv::ByteRecord, parse_cell: &mut ParseCell) -> Option<Row> {
         let mut row = ImportRow { line, unit: None, cells: Vec::new() };
         let mut bad = Vec::new();
         if record.iter().all(|c| c.trim_ascii().is_empty()) {
-            return;
+            return None;
         }
         // Spreadsheets end rows with empty cells that no heading stands above.
         if record.len() < header.len() || record.iter().skip(header.len()).any(|c| !c.is_empty()) {
@@ -311,11 +427,7 @@ impl Source<'_> {
                 }
             }
         }
-        if bad.is_empty() {
-            import.rows.push(row);
-        } else {
-            import.bad.append(&mut bad);
-        }
+        Some(if bad.is_empty() { Row::Good(row) } else { Row::Bad(bad) })
     }
 }
 

@@ -279,11 +279,12 @@ impl Table {
             let linked = sessions.values().any(|o| !o.closed);
             let mut unsealed = false;
             if look || linked {
-                let pending = s.pending()?;
-                let due = pending.iter().any(|p| now.0.saturating_sub(p.entry.entry.time.0) >= seal_after);
-                if !pending.is_empty() && (linked || due || pending.len() >= limits.entries) {
+                let pending = s.pending_sums()?;
+                let due = pending.iter().any(|p| now.0.saturating_sub(p.oldest.0) >= seal_after);
+                let entries: u64 = pending.iter().map(|p| p.entries).sum();
+                if !pending.is_empty() && (linked || due || entries >= limits.entries as u64) {
                     engine.seal(s, rng, limits, now)?;
-                    unsealed = !s.pending()?.is_empty();
+                    unsealed = !s.pending_sums()?.is_empty();
                 } else {
                     unsealed = !pending.is_empty();
                 }

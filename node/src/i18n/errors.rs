@@ -90,6 +90,8 @@ pub(super) const ERRORS: &[Message] = &[
     m("csv.width", "có {found} ô, tiêu đề có {expected}", "it has {found} cells, the header {expected}"),
     m("csv.cell_encoding", "không phải chữ UTF-8; lưu lại tệp với kiểu 'CSV UTF-8'", "not UTF-8 text; save the file as 'CSV UTF-8'"),
     m("csv.open_quote", "dấu ngoặc kép mở ở dòng này không có dấu đóng", "a quote that is opened in this row is never closed"),
+    m("csv.changed", "nó đã thay đổi trong khi được đọc; chưa nhập gì", "it changed while it was read; nothing was imported"),
+    m("csv.more_bad", "… và {count} ô chưa đúng nữa.", "… and {count} more bad cells."),
     m("csv.skipped", "Bỏ qua {count} dòng chưa đúng.", "{count} bad rows were skipped."),
     m("csv.several", "khớp với {count} hồ sơ; cần đúng một", "matches {count} records; exactly one is needed"),
     m("error.xlsx", "{file}: bản này chưa đọc được tệp .xlsx.", "{file}: this version does not read .xlsx files."),

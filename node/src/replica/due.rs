@@ -57,17 +57,17 @@ impl Replica {
         for rule in schema.dues.values() {
             let Some(collection) = schema.collection(&rule.of) else { continue };
             let filter = Expr::parse(collection, &rule.filter).unwrap_or_default(); // parsed with the schema
-            let records = self.list(collection, Some(&filter), None)?;
+            self.project()?;
             match &rule.when {
                 DueWhen::Record { .. } => {
                     let answers = self.answers_of(&schema, rule)?;
-                    for record in &records {
+                    self.store.each_row(collection, Some(&filter), None, false, &mut |_, record| {
                         let dues = of_record(rule, &|f| record.values.get(f).cloned(), &calendar, today);
                         let dues: Vec<Due> = dues.into_iter().filter(|d| d.day <= until).collect();
                         if dues.is_empty() {
-                            continue;
+                            return;
                         }
-                        for unit in self.must_do(collection, rule, record, &units, &answers) {
+                        for unit in self.must_do(collection, rule, &record, &units, &answers) {
                             out.rows.extend(dues.iter().map(|due| DueRow {
                                 rule: rule.clone(),
                                 due: due.clone(),
@@ -76,15 +76,15 @@ impl Replica {
                                 title: title(collection, &record.values),
                             }));
                         }
-                    }
+                    })?;
                 }
                 DueWhen::Period { field, levels, .. } => {
-                    let mut there: BTreeMap<UnitId, BTreeSet<&str>> = BTreeMap::new();
-                    for record in &records {
-                        if let Some(Value::Str(period)) = record.values.get(field) {
+                    let mut there: BTreeMap<UnitId, BTreeSet<String>> = BTreeMap::new();
+                    self.store.each_row(collection, Some(&filter), None, false, &mut |_, mut record| {
+                        if let Some(Value::Str(period)) = record.values.remove(field) {
                             there.entry(record.unit).or_default().insert(period);
                         }
-                    }
+                    })?;
                     for unit in units.iter().filter(|u| self.is_of_level(u, levels)) {
                         let has = |period: &str| there.get(unit).is_some_and(|p| p.contains(period));
                         let since = self.engine.charter().unit(unit).map(|u| day_of(u.since));

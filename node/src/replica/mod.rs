@@ -23,7 +23,7 @@ mod verify;
 
 pub use answers::Answers;
 pub use due::{DueList, DueRow};
-pub use edit::ImportRecord;
+pub use edit::{ImportRecord, Importer};
 pub use figures::{Difference, FigureQuery, FigureRow, MissingUnit, RollupError};
 pub use files::{AttachError, FileState};
 pub use query::{ConflictRow, HistoryField, HistoryStep, RecordView, Shown};

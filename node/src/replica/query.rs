@@ -12,7 +12,7 @@ use sampan_core::id::{ChangeHash, DeviceId, Flow, RecordId, SpaceId, UnitId};
 use sampan_core::record::View;
 use sampan_core::schema::expr::Expr;
 use sampan_core::schema::{Collection, Schema};
-use sampan_core::store::{EntryAt, RecordEntry, Status, StoreError};
+use sampan_core::store::{EntryAt, RecordEntry, RecordKey, Status, StoreError};
 use sampan_core::suggest::nearest;
 use sampan_core::time::Millis;
 use sampan_core::value::Value;
@@ -113,6 +113,32 @@ impl Replica {
     ) -> Result<Vec<ProjectedRow>, ReplicaError> {
         self.project()?;
         Ok(self.store.query(collection, filter, search, false)?)
+    }
+
+    /// Hands each row of a collection that is not removed to `f`, in no order and without holding more than one.
+    ///
+    /// # Errors
+    /// [`ReplicaError`].
+    pub fn each_row(&mut self, collection: &Collection, f: &mut dyn FnMut(ProjectedRow)) -> Result<(), ReplicaError> {
+        self.project()?;
+        Ok(self.store.each_row(collection, None, None, false, &mut |_, row| f(row))?)
+    }
+
+    /// The records that [`Replica::list`] would give the rows of, by a key first; [`SqliteStore::rows_of`] reads them.
+    ///
+    /// # Errors
+    /// [`ReplicaError`].
+    ///
+    /// [`SqliteStore::rows_of`]: crate::store::SqliteStore::rows_of
+    pub fn in_order<K: Ord>(
+        &mut self,
+        collection: &Collection,
+        filter: Option<&Expr>,
+        search: Option<&str>,
+        key: impl Fn(&ProjectedRow) -> K,
+    ) -> Result<Vec<RecordKey>, ReplicaError> {
+        self.project()?;
+        Ok(self.store.in_order(collection, filter, search, key)?)
     }
 
     /// One record, with its history when asked.

@@ -7,7 +7,6 @@
 use super::Replica;
 use sampan_core::engine::{Ended, Engine, Fate, Ways, meta};
 use sampan_core::id::{DeviceId, Flow, SpaceId, UnitId};
-use sampan_core::log::EntryKind;
 use sampan_core::scope::{self, Side};
 use sampan_core::store::{CommitKey, Status, Store, StoreError};
 use sampan_core::time::Millis;
@@ -224,7 +223,7 @@ impl Replica {
         let mut all: BTreeSet<UnitId> = units.iter().copied().collect();
         let held = self.engine.holdings().spaces().filter(|(s, _)| s.flow == Flow::Up).map(|(s, _)| s.unit);
         all.extend(held.filter(|u| side.covers(charter, u)));
-        let pending: BTreeSet<SpaceId> = self.store.pending()?.iter().map(|p| p.space).collect();
+        let pending: BTreeSet<SpaceId> = self.store.pending_sums()?.iter().map(|p| p.space).collect();
         let above: BTreeSet<UnitId> = units.iter().flat_map(|u| charter.chain(u)).map(|u| u.id).collect();
         let mut out: Vec<DeliveredRow> = Vec::new();
         for unit in &all {
@@ -284,7 +283,7 @@ pub(crate) fn unsent(engine: &Engine, store: &dyn Store, units: &[UnitId], ways:
     let above: BTreeSet<UnitId> = units.iter().flat_map(|u| charter.chain(u)).map(|u| u.id).collect();
     // Per space that this device wrote in: what its nearest relay covers.
     let mut covered: BTreeMap<SpaceId, Covered> = BTreeMap::new();
-    let pending = store.pending()?;
+    let pending = store.pending_sums()?;
     let written = engine.holdings().spaces().filter(|(_, tips)| !tips.of_device(own).is_empty());
     for space in written.map(|(s, _)| *s).chain(pending.iter().map(|p| p.space)) {
         if covered.contains_key(&space) {
@@ -309,12 +308,11 @@ pub(crate) fn unsent(engine: &Engine, store: &dyn Store, units: &[UnitId], ways:
         };
         covered.insert(space, how);
     }
-    let counted = |kind| matches!(kind, EntryKind::Change | EntryKind::Identity);
     let leaves = |space: &SpaceId| match space.flow {
         Flow::Up | Flow::Down => true,
         Flow::Charter | Flow::Local | Flow::Group | Flow::Inbox => false,
     };
-    let mut unsent = pending.iter().filter(|p| leaves(&p.space) && counted(p.entry.entry.kind)).count() as u64;
+    let mut unsent: u64 = pending.iter().filter(|p| leaves(&p.space)).map(|p| p.changes).sum();
     let through = covered.values().filter_map(|c| if let Covered::Through(t) = c { Some(*t) } else { None });
     let Some(mut at) = through.min() else { return Ok(unsent) };
     loop {

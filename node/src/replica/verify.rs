@@ -7,7 +7,7 @@
 use super::project::{last_touch, row_of_view};
 use super::{Replica, ReplicaError};
 use crate::codec::ZstdCodec;
-use crate::config::ConfigFile;
+use crate::config::{Config, ConfigFile};
 use crate::dir::Dir;
 use crate::keys::database;
 use crate::store::{Damage, ProjectedRow, SqliteStore, VerifyReport};
@@ -65,7 +65,13 @@ impl Replica {
         let dir = Dir::open(path)?;
         let table = ConfigFile::read(&dir.config())?.replica;
         let table = table.ok_or_else(|| ReplicaError::Unfinished(path.display().to_string()))?;
-        let store = SqliteStore::open(&database::place(&dir)?, Arc::new(ZstdCodec), table.device, table.org, 64)?;
+        let store = SqliteStore::open(
+            &database::place(&dir)?,
+            Arc::new(ZstdCodec),
+            table.device,
+            table.org,
+            Config::default().cache_mb,
+        )?;
         Ok(store.verify(&table.org)?)
     }
 
@@ -110,20 +116,25 @@ impl Replica {
     fn check_rows(&mut self, report: &mut VerifyReport) -> Result<(), StoreError> {
         let Some(schema) = self.schema().cloned() else { return Ok(()) };
         for collection in schema.collections.values() {
-            let rows = self.store.query(collection, None, None, true);
-            let rows = match rows {
-                Ok(rows) => rows,
+            let (mut rows, mut shown, mut broken) = (0, 0, Ok(()));
+            let read = self.store.snapshot(|store| {
+                store.each_row(collection, None, None, true, &mut |_, row| {
+                    rows += 1;
+                    shown += u64::from(!row.removed);
+                    if broken.is_ok() {
+                        report.checked += 1;
+                        broken = self.check_row(collection, &row, report);
+                    }
+                })
+            });
+            broken?;
+            match read {
+                Ok(()) => self.store.check_collection(collection, (rows, shown), report)?,
                 Err(StoreError::Damaged(what)) => {
                     report.damaged.push(Damage { table: "projections", record: None, what });
-                    continue;
                 }
                 Err(e) => return Err(e),
-            };
-            for row in &rows {
-                report.checked += 1;
-                self.check_row(collection, row, report)?;
             }
-            self.store.check_collection(collection, &rows, report)?;
         }
         Ok(())
     }

@@ -68,8 +68,8 @@ use sampan_core::pack::Codec;
 use sampan_core::register::SignedRegister;
 use sampan_core::shelf::Shelf;
 use sampan_core::store::{
-    AckRow, Batch, CommitKey, CommitRow, Lineage, PendingEntry, Quarantined, RecordEntry, RecordKey, RecordState,
-    Status, Store, StoreError,
+    AckRow, Batch, CommitKey, CommitRow, Lineage, PendingEntry, PendingKey, PendingSum, Quarantined, RecordEntry,
+    RecordKey, RecordState, Status, Store, StoreError,
 };
 use sampan_core::time::Millis;
 use sampan_core::wire::frame::Group;
@@ -554,6 +554,14 @@ impl Store for SqliteStore {
 
     fn pending(&self) -> Result<Vec<PendingEntry>, StoreError> {
         Ok(self.read_pending()?)
+    }
+
+    fn pending_of(&self, space: &SpaceId, after: PendingKey, limit: usize) -> Result<Vec<PendingEntry>, StoreError> {
+        Ok(self.read_pending_of(space, after, limit)?)
+    }
+
+    fn pending_sums(&self) -> Result<Vec<PendingSum>, StoreError> {
+        Ok(self.read_pending_sums()?)
     }
 
     fn quarantine(&self) -> Result<Vec<Quarantined>, StoreError> {

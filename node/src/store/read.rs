@@ -13,11 +13,11 @@ use sampan_core::id::{
     ActorId, ChangeHash, CommitId, DeviceId, Digest, Flow, Incarnation, LogId, Nonce, RecordId, SpaceId, StoreEpoch,
     UnitId,
 };
-use sampan_core::log::{BirthOf, Entry, EntryPayload, VerifiedHeader};
+use sampan_core::log::{BirthOf, Entry, EntryKind, EntryPayload, VerifiedHeader};
 use sampan_core::register::SignedRegister;
 use sampan_core::store::{
-    AckRow, CommitKey, CommitRow, EntryAt, Lineage, PendingEntry, PendingKey, Quarantined, RecordEntry, RecordKey,
-    RecordState, Status,
+    AckRow, CommitKey, CommitRow, EntryAt, Lineage, PendingEntry, PendingKey, PendingSum, Quarantined, RecordEntry,
+    RecordKey, RecordState, Status,
 };
 use sampan_core::time::Millis;
 use sampan_core::wire;
@@ -308,6 +308,38 @@ impl SqliteStore {
     pub(super) fn read_pending(&self) -> Result<Vec<PendingEntry>, Fault> {
         let sql = format!("{PENDING} ORDER BY p.key");
         self.all(&sql, [], |r| Ok(pending_entry(r)?.0))
+    }
+
+    pub(super) fn read_pending_of(
+        &self,
+        space: &SpaceId,
+        after: PendingKey,
+        limit: usize,
+    ) -> Result<Vec<PendingEntry>, Fault> {
+        let sql = format!("{PENDING} WHERE s.key = ?1 AND p.key > ?2 ORDER BY p.key LIMIT ?3");
+        self.all(&sql, (space.key(), int(after.0), limit as i64), |r| Ok(pending_entry(r)?.0))
+    }
+
+    pub(super) fn read_pending_sums(&self) -> Result<Vec<PendingSum>, Fault> {
+        let sql = "SELECT s.key, p.collection, count(*), sum(p.kind IN (?1, ?2)), min(p.time)
+            FROM pending p JOIN spaces s ON s.id = p.space GROUP BY s.key, p.collection";
+        let mut sums = self.all(sql, (EntryKind::Change as u8, EntryKind::Identity as u8), |r| {
+            Ok(PendingSum {
+                space: rows::space(r, 0)?,
+                collection: r.get(1)?,
+                entries: rows::number(r, 2)?,
+                changes: rows::number(r, 3)?,
+                oldest: Millis(rows::number(r, 4)?),
+            })
+        })?;
+        sums.sort_by(|a, b| (a.space, &a.collection).cmp(&(b.space, &b.collection)));
+        Ok(sums)
+    }
+
+    /// Hands each unsealed edit to `of`, in order of editing.
+    pub(super) fn each_pending(&self, mut of: impl FnMut(PendingEntry) -> Result<(), Fault>) -> Result<(), Fault> {
+        let sql = format!("{PENDING} ORDER BY p.key");
+        self.all(&sql, [], |r| of(pending_entry(r)?.0)).map(drop)
     }
 
     pub(super) fn read_quarantine(&self) -> Result<Vec<Quarantined>, Fault> {

@@ -389,13 +389,13 @@ impl SqliteStore {
     }
 
     fn check_pending(&self, report: &mut VerifyReport) -> Result<(), Fault> {
-        for p in self.read_pending()? {
+        self.each_pending(|p| {
             report.checked += 1;
             let e = &p.entry.entry;
             let record = Some(e.record.to_string());
             if Entry::hash_payload(e.kind, &p.entry.payload) != e.payload_hash {
                 report.add("pending", record, "the edit does not have the hash it was stored with");
-                continue;
+                return Ok(());
             }
             let sql = "SELECT 1 FROM records r JOIN hist h ON h.record = r.key
                 WHERE r.id = ?1 AND h.at = ?2";
@@ -403,8 +403,8 @@ impl SqliteStore {
             if listed.is_none() && e.kind != EntryKind::Charter {
                 report.add("hist", record, "a pending edit is not listed");
             }
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
     fn check_registers(&self, org: &OrgId, report: &mut VerifyReport) -> Result<(), Fault> {

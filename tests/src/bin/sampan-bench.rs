@@ -99,6 +99,9 @@ enum Command {
     },
     /// Everything that a branch does within 64 MB and one core at a fifth of this one's speed; a first load over a thin link.
     OldPc {
+        /// Rows of the longest list: fewer to try it.
+        #[arg(long, value_name = "N", default_value_t = long::oldpc::MANY)]
+        rows: usize,
         /// Raw figures, one line a command.
         #[arg(long, value_name = "FILE")]
         tsv: Option<PathBuf>,
@@ -159,9 +162,9 @@ fn main() -> ExitCode {
             load_of_the_machine();
             runtime(async move { long::links::run(&only, runs, tsv).await })
         }
-        Command::OldPc { tsv } => {
+        Command::OldPc { rows, tsv } => {
             load_of_the_machine();
-            runtime(async move { long::oldpc::run(tsv).await })
+            runtime(async move { long::oldpc::run(tsv, rows).await })
         }
         Command::Node { words } => return long::oldpc::node(words),
         Command::Sizes { sizes, out } => {

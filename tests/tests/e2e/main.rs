@@ -34,6 +34,7 @@ mod rollup;
 mod schema;
 mod seen;
 mod silent;
+mod small;
 mod taken;
 mod waiting;
 mod ways;

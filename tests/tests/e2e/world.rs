@@ -127,7 +127,10 @@ pub struct Daemon {
 impl Daemon {
     /// Starts a binary's `run` and waits until it is ready.
     pub fn start(bin: &str, args: &[&str]) -> Self {
-        let mut c = command(bin, args);
+        Self::of(command(bin, args))
+    }
+    /// The same of a command that was prepared.
+    pub fn of(mut c: Command) -> Self {
         let mut child = c.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();

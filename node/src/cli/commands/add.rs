@@ -2,20 +2,22 @@
 //!
 //! It does not: read csv (`cli::import` does) or write rows (the replica does).
 //!
-//! Invariants: a file is imported in one transaction or not at all; every bad row is named before
-//! anything is written; ids come out in the order of the rows.
+//! Invariants: a file is imported in one transaction or not at all; every row is checked, and every bad one named,
+//! before anything is written: for this the file is read twice, and never held; ids come out in the order of the rows.
 
 use super::common::{self, OrCli};
-use super::unique::Finder;
+use super::unique::{Finder, ONE_BY_ONE_MAX, Uniques, uniques};
 use crate::cli::args::AddArgs;
+use crate::cli::convert::IntoCli;
 use crate::cli::exit::{CliError, ExitCode};
-use crate::cli::import::{BadCell, Column, Import, ImportRow, read_file};
+use crate::cli::import::{BadCell, Column, CsvFile, ImportRow, Row, refused};
 use crate::cli::{App, output, refuse};
 use crate::i18n::{Lang, format_int, t, writing};
 use crate::replica::{ImportRecord, Replica, ReplicaError};
 use sampan_core::id::{RecordId, UnitId};
+use sampan_core::limits::BAD_CELLS_BYTES_MAX;
 use sampan_core::schema::{Collection, parse_cell_as, required_missing};
-use sampan_core::store::Store;
+use sampan_core::store::{Store, StoreError};
 use sampan_core::value::Value;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -39,10 +41,10 @@ fn one(app: &mut App, replica: &mut Replica, c: &Collection, typed: &[String]) -
     let fields = common::initial(app, c, edits)?;
     common::address_is_known(app, replica, c, fields.iter())?;
     let unit = common::unit(app, replica, app.unit.as_deref())?;
-    let finder = Finder::new(app, replica, c, 1)?;
-    let id = replica.add(c, unit, fields.clone()).or_cli(app)?;
+    let unique = uniques(c, &fields);
+    let id = replica.add(c, unit, fields).or_cli(app)?;
     common::written(replica);
-    finder.note_repeated(app, replica, c, &[(id, fields)])?;
+    Finder::new(c).note_repeated(app, replica, c, &[(id, unique)])?;
     print(app, &[id], 0)?;
     app.say("record.saved", &[]);
     Ok(ExitCode::Done)
@@ -60,6 +62,57 @@ fn print(app: &mut App, ids: &[RecordId], skipped: usize) -> Result<(), CliError
     Ok(())
 }
 
+/// Where a checked row goes.
+#[derive(Clone, Copy)]
+struct Placed {
+    unit: UnitId,
+    updates: Option<RecordId>,
+}
+
+/// What is wrong with a file's rows, as far as there is room for it.
+#[derive(Default)]
+struct BadRows {
+    rows: usize,
+    first: u64,
+    cells: Vec<BadCell>,
+    bytes: usize,
+    /// Cells that there was no room for.
+    more: usize,
+}
+
+impl BadRows {
+    fn add(&mut self, cells: Vec<BadCell>) {
+        let Some(first) = cells.first() else { return };
+        if self.rows == 0 {
+            self.first = first.line;
+        }
+        self.rows += 1;
+        for cell in cells {
+            self.bytes += size_of::<BadCell>() + cell.reason.len() + cell.field.as_ref().map_or(0, String::len);
+            if self.bytes > BAD_CELLS_BYTES_MAX {
+                self.more += 1;
+            } else {
+                self.cells.push(cell);
+            }
+        }
+    }
+
+    fn words(&self, lang: Lang) -> impl Iterator<Item = String> {
+        let more = (self.more > 0).then(|| t(lang, "csv.more_bad", &[("count", &format_int(lang, self.more as i64))]));
+        self.cells.iter().map(move |cell| cell.words(lang)).chain(more)
+    }
+}
+
+/// What reading a file to check it found.
+#[derive(Default)]
+struct Checked {
+    /// One for each row, in order; none for a bad one.
+    rows: Vec<Option<Placed>>,
+    bad: BadRows,
+    /// The first row that is addressed to a unit which is not there.
+    address: Option<CliError>,
+}
+
 fn from_file(
     app: &mut App,
     replica: &mut Replica,
@@ -68,23 +121,26 @@ fn from_file(
     skip_bad: bool,
 ) -> Result<ExitCode, CliError> {
     let lang = app.lang;
-    let import = read_file(lang, file, &columns(c), &mut |name, text| cell(lang, c, name, text))?;
-    let finder = Finder::new(app, replica, c, import.rows.len())?;
-    let (rows, import) = place(app, replica, c, &finder, import)?;
-    let skipped = import.bad_rows();
-    let bad = import.bad.clone();
-    import.accept(lang, &file.display().to_string(), skip_bad)?;
-    let values: Vec<BTreeMap<String, Value>> = rows.iter().map(|r| r.fields.clone()).collect();
-    common::address_is_known(app, replica, c, values.iter().flatten())?;
-    let updated = rows.iter().filter(|r| r.updates.is_some()).count();
-    let ids = replica.import(c, rows).or_cli(app)?;
+    let mut source = CsvFile::open(lang, file)?;
+    let mut finder = Finder::new(c);
+    let checked = check(app, replica, c, &mut source, &mut finder)?;
+    if checked.bad.rows > 0 && !skip_bad {
+        let error = refused(lang, &file.display().to_string(), checked.bad.rows, checked.bad.first);
+        return Err(error.with_details(checked.bad.words(lang).collect()));
+    }
+    if let Some(error) = checked.address {
+        return Err(error);
+    }
+    let updated = checked.rows.iter().flatten().filter(|p| p.updates.is_some()).count();
+    let (ids, unique) = write(replica, c, &mut source, &checked.rows, lang)?;
     common::written(replica);
-    let saved: Vec<_> = ids.iter().copied().zip(values).collect();
+    let saved: Vec<(RecordId, Uniques)> = ids.iter().copied().zip(unique).collect();
     finder.note_repeated(app, replica, c, &saved)?;
+    let skipped = checked.bad.rows;
     print(app, &ids, skipped)?;
     if !app.json {
-        for cell in &bad {
-            output::to_stderr(&cell.words(lang));
+        for words in checked.bad.words(lang) {
+            output::to_stderr(&words);
         }
         let count = |n: usize| format_int(lang, n as i64);
         if skipped > 0 {
@@ -96,6 +152,100 @@ fn from_file(
         app.say("record.added", &[("count", &count(ids.len() - updated))]);
     }
     Ok(ExitCode::Done)
+}
+
+/// Reads the whole file, and says of each row where it goes; nothing is written, and nothing of it held.
+fn check(
+    app: &App,
+    replica: &mut Replica,
+    c: &Collection,
+    source: &mut CsvFile,
+    finder: &mut Finder,
+) -> Result<Checked, CliError> {
+    let lang = app.lang;
+    let mut units: Units = BTreeMap::new();
+    let mut out = Checked::default();
+    let mut good = 0;
+    source.each_row(lang, &columns(c), &mut |name, text| cell(lang, c, name, text), &mut |row| {
+        let placed = match row {
+            Row::Bad(cells) => Err(cells),
+            Row::Good(row) => {
+                good += 1;
+                if good == ONE_BY_ONE_MAX + 1 {
+                    finder.read_all(app, replica, c)?;
+                }
+                let placed = place_row(app, replica, c, finder, &mut units, &row)?;
+                placed.map_err(|(field, reason)| vec![BadCell { line: row.line, field, reason }])
+            }
+        };
+        match placed {
+            Ok((placed, fields)) => {
+                if out.address.is_none() {
+                    out.address = common::address_is_known(app, replica, c, fields.iter()).err();
+                }
+                out.rows.push(Some(placed));
+            }
+            Err(cells) => {
+                out.bad.add(cells);
+                out.rows.push(None);
+            }
+        }
+        Ok::<(), CliError>(())
+    })?;
+    Ok(out)
+}
+
+/// Why writing the rows ended.
+enum Broken {
+    Cli(CliError),
+    Replica(ReplicaError),
+}
+
+impl From<CliError> for Broken {
+    fn from(e: CliError) -> Self {
+        Self::Cli(e)
+    }
+}
+
+impl From<ReplicaError> for Broken {
+    fn from(e: ReplicaError) -> Self {
+        Self::Replica(e)
+    }
+}
+
+impl From<StoreError> for Broken {
+    fn from(e: StoreError) -> Self {
+        Self::Replica(e.into())
+    }
+}
+
+/// Reads the file again, and writes each row to where it goes; the ids, and what is noted where it repeats.
+fn write(
+    replica: &mut Replica,
+    c: &Collection,
+    source: &mut CsvFile,
+    places: &[Option<Placed>],
+    lang: Lang,
+) -> Result<(Vec<RecordId>, Vec<Uniques>), CliError> {
+    let mut unique: Vec<Uniques> = Vec::new();
+    let mut at = 0;
+    let changed = source.changed(lang);
+    let done = replica.import_from(c, |importer| {
+        source.each_row(lang, &columns(c), &mut |name, text| cell(lang, c, name, text), &mut |row| {
+            let place = places.get(at).ok_or_else(|| Broken::Cli(changed.clone()))?;
+            at += 1;
+            // A row that was bad before is skipped, whatever it says now: the file as a whole is compared at its end.
+            let (Some(Placed { unit, updates }), Row::Good(row)) = (*place, row) else { return Ok(()) };
+            let Ok((fields, _)) = fields_of(lang, c, &row) else { return Err(Broken::Cli(changed.clone())) };
+            unique.push(uniques(c, &fields));
+            Ok(importer.take(ImportRecord { unit, fields, updates })?)
+        })
+    });
+    match done {
+        Ok(ids) => Ok((ids, unique)),
+        Err(Broken::Cli(e)) => Err(e),
+        Err(Broken::Replica(e)) => Err(e.into_cli(lang)),
+    }
 }
 
 /// The headings that a file of this collection may have.
@@ -122,55 +272,44 @@ fn cell(lang: Lang, c: &Collection, name: &str, text: &str) -> Result<Value, Str
     }
 }
 
-/// Where each row goes: a new record of a unit, or an update of one that is here.
-fn place(
-    app: &App,
-    replica: &mut Replica,
-    c: &Collection,
-    finder: &Finder,
-    mut import: Import,
-) -> Result<(Vec<ImportRecord>, Import), CliError> {
-    let mut units: BTreeMap<Option<String>, Result<UnitId, String>> = BTreeMap::new();
-    let mut good = Vec::with_capacity(import.rows.len());
-    let mut kept = Vec::with_capacity(import.rows.len());
-    for row in std::mem::take(&mut import.rows) {
-        match place_row(app, replica, c, finder, &mut units, &row)? {
-            Ok(record) => {
-                good.push(record);
-                kept.push(row);
-            }
-            Err((field, reason)) => import.bad.push(BadCell { line: row.line, field, reason }),
-        }
-    }
-    import.rows = kept;
-    import.bad.sort_by_key(|b| b.line);
-    Ok((good, import))
-}
-
 /// Why a row cannot be placed: the field, and the reason.
 type Bad = (Option<String>, String);
 
-fn place_row(
-    app: &App,
-    replica: &mut Replica,
-    c: &Collection,
-    finder: &Finder,
-    units: &mut BTreeMap<Option<String>, Result<UnitId, String>>,
-    row: &ImportRow,
-) -> Result<Result<ImportRecord, Bad>, CliError> {
-    let lang = app.lang;
+/// Where a row goes, and what it says.
+type PlacedRow = (Placed, BTreeMap<String, Value>);
+
+/// Units by the name that a row has for them.
+type Units = BTreeMap<Option<String>, Result<UnitId, String>>;
+
+/// The values of a row, and the record that it names.
+type Fields = (BTreeMap<String, Value>, Option<RecordId>);
+
+fn fields_of(lang: Lang, c: &Collection, row: &ImportRow) -> Result<Fields, Bad> {
     let mut fields = BTreeMap::new();
     let mut named = None;
     for (name, text) in &row.cells {
         match cell(lang, c, name, text) {
             Ok(Value::Str(id)) if name == ID_COLUMN => named = id.parse::<RecordId>().ok(),
             Ok(value) => drop(fields.insert(name.clone(), value)),
-            Err(reason) => return Ok(Err((Some(name.clone()), reason))),
+            Err(reason) => return Err((Some(name.clone()), reason)),
         }
     }
-    if fields.is_empty() {
-        return Ok(Err((None, app.t("csv.nothing", &[]))));
-    }
+    if fields.is_empty() { Err((None, t(lang, "csv.nothing", &[]))) } else { Ok((fields, named)) }
+}
+
+/// Where a row goes: a new record of a unit, or an update of one that is here; and what it says.
+fn place_row(
+    app: &App,
+    replica: &mut Replica,
+    c: &Collection,
+    finder: &Finder,
+    units: &mut Units,
+    row: &ImportRow,
+) -> Result<Result<PlacedRow, Bad>, CliError> {
+    let (fields, named) = match fields_of(app.lang, c, row) {
+        Ok(found) => found,
+        Err(bad) => return Ok(Err(bad)),
+    };
     // A row without a unit of its own goes where `--unit` says.
     let wanted = row.unit.clone().or_else(|| app.unit.clone());
     let unit = units.entry(wanted.clone()).or_insert_with(|| find_unit(app, replica, wanted.as_deref())).clone();
@@ -203,7 +342,7 @@ fn place_row(
                 let field = crate::cli::import::UNIT_COLUMN.to_owned();
                 return Ok(Err((Some(field), app.t("csv.other_unit", &values))));
             }
-            Ok(Ok(ImportRecord { unit: *of, fields, updates: Some(*id) }))
+            Ok(Ok((Placed { unit: *of, updates: Some(*id) }, fields)))
         }
         // An identity that exists is updated by its own key fields.
         [] | [_] => {
@@ -213,7 +352,7 @@ fn place_row(
                 return Ok(Err((None, app.t("csv.required", &[("fields", &names)]))));
             }
             Ok(match unit {
-                Ok(unit) => Ok(ImportRecord { unit, fields, updates: None }),
+                Ok(unit) => Ok((Placed { unit, updates: None }, fields)),
                 Err(reason) => Err((None, reason)),
             })
         }
@@ -227,7 +366,7 @@ fn find_unit(app: &App, replica: &Replica, named: Option<&str>) -> Result<UnitId
         Err(ReplicaError::UnknownUnit { name, .. }) => Err(app.t("csv.unit", &[("name", &name)])),
         Err(ReplicaError::WhichUnit(_)) => Err(app.t("csv.unit_needed", &[])),
         Err(other) => {
-            let error = crate::cli::convert::IntoCli::into_cli(other, app.lang);
+            let error = other.into_cli(app.lang);
             Err(format!("{} {}", error.message, error.hint))
         }
     }

@@ -282,6 +282,6 @@ fn oldest_unsent(replica: &Replica, verified: Option<Millis>, unsent: u64) -> Re
     if unsent == 0 {
         return Ok(None);
     }
-    let pending = replica.store.pending()?.iter().map(|p| p.entry.entry.time).min();
+    let pending = replica.store.pending_sums()?.iter().map(|p| p.oldest).min();
     Ok(pending.into_iter().chain(verified).min())
 }

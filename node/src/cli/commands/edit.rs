@@ -5,7 +5,7 @@
 //! Invariants: what is said to be saved is durable.
 
 use super::common::{self, OrCli};
-use super::unique::Finder;
+use super::unique::{Finder, uniques};
 use crate::cli::args::{RecordArgs, ResolveArgs, SetArgs};
 use crate::cli::exit::{CliError, ExitCode};
 use crate::cli::{App, codes};
@@ -78,8 +78,8 @@ fn done(
             Edit::Clear | Edit::Add(_) | Edit::Sub(_) => None,
         });
         let values: BTreeMap<String, Value> = set.collect();
-        let finder = Finder::new(app, replica, collection, 1)?;
-        finder.note_repeated(app, replica, collection, &[(id, values)])?;
+        let finder = Finder::new(collection);
+        finder.note_repeated(app, replica, collection, &[(id, uniques(collection, &values))])?;
     }
     if app.json {
         app.out.json(&json!({ "record": id.to_string(), "changes": changes }))?;

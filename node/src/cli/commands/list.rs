@@ -2,8 +2,8 @@
 //!
 //! It does not: open a document; rows are projected.
 //!
-//! Invariants: a file is written whole beside its place and then moved there; what `export` writes,
-//! `add --from` reads.
+//! Invariants: what is held of a long list is its order and what the table shows, never its rows; a file is written
+//! whole beside its place and then moved there; what `export` writes, `add --from` reads.
 
 use super::add::ID_COLUMN;
 use super::common::{self, Facts, OrCli};
@@ -13,9 +13,12 @@ use crate::cli::import::UNIT_COLUMN;
 use crate::cli::{App, codes, refuse};
 use crate::i18n::{format_int, format_time, schema_lang, writing};
 use crate::replica::Replica;
-use crate::store::ProjectedRow;
+use crate::store::{ProjectedRow, SqliteStore};
+use sampan_core::id::UnitId;
+use sampan_core::limits::LIST_PART_ROWS;
 use sampan_core::schema::expr::{Expr, Op, Operand, Term};
 use sampan_core::schema::{Collection, person_key, title_in, to_file_cell};
+use sampan_core::store::{RecordKey, StoreError};
 use sampan_core::value::{Kind, Value};
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -28,18 +31,25 @@ pub(super) fn list(args: &ListArgs, app: &mut App) -> Result<ExitCode, CliError>
     let mut replica = common::open(app, &args.dir)?;
     let collection = common::collection(app, &replica, &args.collection)?;
     let filter = filter(app, &replica, &collection, args.filter.as_deref().unwrap_or_default())?;
-    let rows = replica.list(&collection, Some(&filter), args.search.as_deref()).or_cli(app)?;
+    let search = args.search.as_deref();
     if app.json {
-        for row in &rows {
-            if app.out.closed() {
-                break;
+        // Programs get the contract's order, by title.
+        let found = replica.in_order(&collection, Some(&filter), search, |_| ()).or_cli(app)?;
+        for part in found.chunks(LIST_PART_ROWS) {
+            for row in replica.store.rows_of(&collection, part).or_cli(app)? {
+                if app.out.closed() {
+                    return Ok(ExitCode::Done);
+                }
+                app.out.json(&Facts::of_row(&collection, &row).json())?;
             }
-            app.out.json(&Facts::of_row(&collection, row).json())?;
         }
-    } else if rows.is_empty() {
+        return Ok(ExitCode::Done);
+    }
+    let found = replica.in_order(&collection, Some(&filter), search, |row| for_people(&collection, row)).or_cli(app)?;
+    if found.is_empty() {
         app.say("record.none", &[]);
     } else {
-        table(app, &replica, &collection, &for_people(&collection, rows))?;
+        table(app, &replica, &collection, &found)?;
     }
     Ok(ExitCode::Done)
 }
@@ -61,16 +71,35 @@ fn filter(app: &App, replica: &Replica, collection: &Collection, text: &str) -> 
     Ok(expr)
 }
 
-/// The order in which people look for people: by the given name. Programs get the contract's, by title.
-fn for_people(collection: &Collection, mut rows: Vec<ProjectedRow>) -> Vec<ProjectedRow> {
-    rows.sort_by_cached_key(|row| person_key(collection, &row.values));
-    rows
+/// The order in which people look for people: by the given name.
+fn for_people(collection: &Collection, row: &ProjectedRow) -> Vec<u8> {
+    person_key(collection, &row.values)
 }
 
-fn table(app: &mut App, replica: &Replica, c: &Collection, rows: &[ProjectedRow]) -> Result<(), CliError> {
+/// What the table shows of a row.
+struct Line {
+    id: String,
+    title: String,
+    unit: UnitId,
+    updated: String,
+    conflict: String,
+}
+
+fn table(app: &mut App, replica: &Replica, c: &Collection, found: &[RecordKey]) -> Result<(), CliError> {
+    let mut lines: Vec<Line> = Vec::with_capacity(found.len());
+    for part in found.chunks(LIST_PART_ROWS) {
+        let rows = replica.store.rows_of(c, part).or_cli(app)?;
+        lines.extend(rows.into_iter().map(|row| Line {
+            id: row.id.to_string(),
+            title: title_in(c, &row.values, schema_lang(app.lang)),
+            unit: row.unit,
+            updated: format_time(app.lang, row.updated),
+            conflict: row.conflict.iter().map(|f| common::label(app, c, f)).collect::<Vec<_>>().join(", "),
+        }));
+    }
     // A column that says the same in every row tells nothing.
-    let units = rows.iter().map(|r| r.unit).collect::<BTreeSet<_>>().len() > 1;
-    let conflicts = rows.iter().any(|r| !r.conflict.is_empty());
+    let units = lines.iter().map(|l| l.unit).collect::<BTreeSet<_>>().len() > 1;
+    let conflicts = lines.iter().any(|l| !l.conflict.is_empty());
     let word = |id: &str| app.t(id, &[]);
     let mut headings = vec![word("record.id"), word("record.title")];
     if units {
@@ -80,16 +109,16 @@ fn table(app: &mut App, replica: &Replica, c: &Collection, rows: &[ProjectedRow]
     if conflicts {
         headings.push(word("record.conflict"));
     }
-    let cells: Vec<Vec<String>> = rows
-        .iter()
-        .map(|row| {
-            let mut line = vec![row.id.to_string(), title_in(c, &row.values, schema_lang(app.lang))];
+    let cells: Vec<Vec<String>> = lines
+        .into_iter()
+        .map(|l| {
+            let mut line = vec![l.id, l.title];
             if units {
-                line.push(common::unit_name(replica, &row.unit));
+                line.push(common::unit_name(replica, &l.unit));
             }
-            line.push(format_time(app.lang, row.updated));
+            line.push(l.updated);
             if conflicts {
-                line.push(row.conflict.iter().map(|f| common::label(app, c, f)).collect::<Vec<_>>().join(", "));
+                line.push(l.conflict);
             }
             line
         })
@@ -108,45 +137,80 @@ pub(super) fn export(args: &ExportArgs, app: &mut App) -> Result<ExitCode, CliEr
     let mut replica = common::open(app, &args.dir)?;
     let collection = common::collection(app, &replica, &args.collection)?;
     let filter = filter(app, &replica, &collection, "")?;
-    let rows = replica.list(&collection, Some(&filter), None).or_cli(app)?;
     let name = args.file.display().to_string();
-    let rows = for_people(&collection, rows);
-    write_csv(&args.file, &collection, &rows).map_err(|e| {
+    replica.project().or_cli(app)?;
+    // One moment of the store, however long the file is.
+    let written = replica.store.snapshot(|s| {
+        let found = s.in_order(&collection, Some(&filter), None, |row| for_people(&collection, row))?;
+        Ok::<_, StoreError>((found.len(), write_csv(&args.file, s, &collection, &found)?))
+    });
+    let (rows, written) = written.or_cli(app)?;
+    written.map_err(|e| {
         let values = [("file", name.as_str()), ("reason", &e.to_string())];
         app.error(&codes::FILE_UNWRITABLE, &values).at(name.clone())
     })?;
     if app.json {
-        app.out.json(&json!({ "records": rows.len(), "file": name }))?;
+        app.out.json(&json!({ "records": rows, "file": name }))?;
     }
-    let count = format_int(app.lang, rows.len() as i64);
+    let count = format_int(app.lang, rows as i64);
     app.say("export.done", &[("count", &count), ("file", &name)]);
     Ok(ExitCode::Done)
 }
 
-fn write_csv(file: &Path, c: &Collection, rows: &[ProjectedRow]) -> std::io::Result<()> {
+/// Whether the file could be written; the store's own trouble is another matter.
+fn write_csv(
+    file: &Path,
+    store: &SqliteStore,
+    c: &Collection,
+    found: &[RecordKey],
+) -> Result<std::io::Result<()>, StoreError> {
     let mut draft = file.as_os_str().to_owned();
     draft.push(".new");
     let draft = PathBuf::from(draft);
-    let written = write_draft(&draft, c, rows).and_then(|()| fs::rename(&draft, file));
-    if written.is_err() {
+    let written = write_draft(&draft, store, c, found);
+    let written = written.map(|w| w.and_then(|()| fs::rename(&draft, file)));
+    if !matches!(written, Ok(Ok(()))) {
         // What is left is ours alone, and the person was told that nothing was written.
         let _ = fs::remove_file(&draft);
     }
     written
 }
 
-fn write_draft(draft: &Path, c: &Collection, rows: &[ProjectedRow]) -> std::io::Result<()> {
-    let mut out = csv::Writer::from_writer(BufWriter::new(File::create(draft)?));
-    let fields = c.fields.iter().map(|f| f.id.as_str());
-    out.write_record(fields.chain([ID_COLUMN, UNIT_COLUMN]))?;
-    for row in rows {
-        for f in &c.fields {
-            out.write_field(row.values.get(&f.id).map(|v| to_file_cell(f, v)).unwrap_or_default())?;
+fn write_draft(
+    draft: &Path,
+    store: &SqliteStore,
+    c: &Collection,
+    found: &[RecordKey],
+) -> Result<std::io::Result<()>, StoreError> {
+    let begun = File::create(draft).and_then(|file| {
+        let mut out = csv::Writer::from_writer(BufWriter::new(file));
+        let fields = c.fields.iter().map(|f| f.id.as_str());
+        out.write_record(fields.chain([ID_COLUMN, UNIT_COLUMN]))?;
+        Ok(out)
+    });
+    let mut out = match begun {
+        Ok(out) => out,
+        Err(e) => return Ok(Err(e)),
+    };
+    for part in found.chunks(LIST_PART_ROWS) {
+        let rows = store.rows_of(c, part)?;
+        if let Err(e) = rows.iter().try_for_each(|row| write_row(&mut out, c, row)) {
+            return Ok(Err(e));
         }
-        out.write_field(row.id.to_string())?;
-        out.write_field(row.unit.to_string())?;
-        out.write_record(None::<&[u8]>)?;
     }
+    Ok(finish(out))
+}
+
+fn write_row(out: &mut csv::Writer<BufWriter<File>>, c: &Collection, row: &ProjectedRow) -> std::io::Result<()> {
+    for f in &c.fields {
+        out.write_field(row.values.get(&f.id).map(|v| to_file_cell(f, v)).unwrap_or_default())?;
+    }
+    out.write_field(row.id.to_string())?;
+    out.write_field(row.unit.to_string())?;
+    Ok(out.write_record(None::<&[u8]>)?)
+}
+
+fn finish(out: csv::Writer<BufWriter<File>>) -> std::io::Result<()> {
     let mut file = out.into_inner().map_err(|e| std::io::Error::other(e.to_string()))?;
     file.flush()?;
     file.get_ref().sync_all()

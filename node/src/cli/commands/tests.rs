@@ -2,6 +2,7 @@
 
 mod exchange;
 mod files;
+mod imports;
 
 use super::join::{AfterJoin, join_with};
 use super::*;

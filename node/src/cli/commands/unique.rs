@@ -8,6 +8,7 @@ use super::common::OrCli;
 use crate::cli::exit::CliError;
 use crate::cli::{App, output};
 use crate::replica::Replica;
+use crate::store::ProjectedRow;
 use sampan_core::id::{RecordId, UnitId};
 use sampan_core::schema::expr::{Expr, Op, Operand, Term};
 use sampan_core::schema::{Collection, to_cell, value::is_empty};
@@ -15,7 +16,7 @@ use sampan_core::value::{Kind, Value};
 use std::collections::BTreeMap;
 
 /// Up to this many rows are looked up one by one; more make an index of the whole collection first.
-const ONE_BY_ONE_MAX: usize = 16;
+pub(super) const ONE_BY_ONE_MAX: usize = 16;
 /// Notes shown: more are counted.
 const NOTES_SHOWN_MAX: usize = 20;
 
@@ -27,34 +28,51 @@ pub(super) struct Finder {
     groups: Vec<(Vec<String>, Option<Index>)>,
 }
 
-/// The values of a group of fields, `None` where one is unset.
-pub(super) fn key(collection: &Collection, fields: &[String], values: &BTreeMap<String, Value>) -> Option<Vec<String>> {
-    let cell = |name: &String| {
-        let value = values.get(name).filter(|v| !is_empty(v))?;
+/// The values of a record in the unique fields of its collection, in their order.
+pub(super) type Uniques = Vec<Option<Value>>;
+
+/// Takes them from all of its values.
+pub(super) fn uniques(collection: &Collection, values: &BTreeMap<String, Value>) -> Uniques {
+    collection.unique.iter().map(|name| values.get(name).cloned()).collect()
+}
+
+/// The values of a group of fields as they are compared, `None` where one is unset.
+fn key(collection: &Collection, fields: &[String], values: &[Option<&Value>]) -> Option<Vec<String>> {
+    let cell = |(name, value): (&String, &Option<&Value>)| {
+        let value = value.filter(|v| !is_empty(v))?;
         Some(to_cell(collection.field(name), value))
     };
-    if fields.is_empty() { None } else { fields.iter().map(cell).collect() }
+    if fields.is_empty() { None } else { fields.iter().zip(values).map(cell).collect() }
 }
 
 impl Finder {
-    /// For the match fields of a collection and each of its unique fields, about to be asked for
-    /// this many rows.
-    pub(super) fn new(app: &App, replica: &mut Replica, c: &Collection, rows: usize) -> Result<Self, CliError> {
+    /// For the match fields of a collection and each of its unique fields.
+    pub(super) fn new(c: &Collection) -> Self {
         let names = std::iter::once(c.match_on.clone()).chain(c.unique.iter().map(|u| vec![u.clone()]));
-        let mut groups: Vec<(Vec<String>, Option<Index>)> = names.map(|n| (n, None)).collect();
-        if rows > ONE_BY_ONE_MAX && groups.iter().any(|(names, _)| !names.is_empty()) {
-            let all = replica.list(c, None, None).or_cli(app)?;
-            for (names, index) in &mut groups {
-                let mut map = Index::new();
-                for row in &all {
-                    if let Some(key) = key(c, names, &row.values) {
-                        map.entry(key).or_default().push((row.id, row.unit));
-                    }
-                }
-                *index = Some(map);
-            }
+        Self { groups: names.map(|n| (n, None)).collect() }
+    }
+
+    /// Reads the collection once, as it stands now, for all that is asked from now on: worth it for more than
+    /// [`ONE_BY_ONE_MAX`] rows.
+    pub(super) fn read_all(&mut self, app: &App, replica: &mut Replica, c: &Collection) -> Result<(), CliError> {
+        if self.groups.iter().all(|(names, _)| names.is_empty()) {
+            return Ok(());
         }
-        Ok(Self { groups })
+        let mut maps: Vec<Index> = self.groups.iter().map(|_| Index::new()).collect();
+        let groups = &self.groups;
+        let add = &mut |row: ProjectedRow| {
+            for ((names, _), map) in groups.iter().zip(&mut maps) {
+                let values: Vec<Option<&Value>> = names.iter().map(|n| row.values.get(n)).collect();
+                if let Some(key) = key(c, names, &values) {
+                    map.entry(key).or_default().push((row.id, row.unit));
+                }
+            }
+        };
+        replica.each_row(c, add).or_cli(app)?;
+        for ((_, index), map) in self.groups.iter_mut().zip(maps) {
+            *index = Some(map);
+        }
+        Ok(())
     }
 
     fn find(
@@ -63,16 +81,19 @@ impl Finder {
         replica: &mut Replica,
         c: &Collection,
         group: usize,
-        values: &BTreeMap<String, Value>,
+        values: &[Option<&Value>],
     ) -> Result<Vec<(RecordId, UnitId)>, CliError> {
         let Some((names, index)) = self.groups.get(group) else { return Ok(Vec::new()) };
         let Some(wanted) = key(c, names, values) else { return Ok(Vec::new()) };
         if let Some(index) = index {
             return Ok(index.get(&wanted).cloned().unwrap_or_default());
         }
-        let terms = names.iter().filter_map(|n| term(c, n, values.get(n)?)).collect();
+        let terms = names.iter().zip(values).filter_map(|(n, value)| term(c, n, (*value)?)).collect();
         let rows = replica.list(c, Some(&Expr { terms }), None).or_cli(app)?;
-        let same = rows.iter().filter(|r| key(c, names, &r.values).as_ref() == Some(&wanted));
+        let same = rows.iter().filter(|r| {
+            let values: Vec<Option<&Value>> = names.iter().map(|n| r.values.get(n)).collect();
+            key(c, names, &values).as_ref() == Some(&wanted)
+        });
         Ok(same.map(|r| (r.id, r.unit)).collect())
     }
 
@@ -84,7 +105,8 @@ impl Finder {
         c: &Collection,
         values: &BTreeMap<String, Value>,
     ) -> Result<Vec<(RecordId, UnitId)>, CliError> {
-        self.find(app, replica, c, 0, values)
+        let values: Vec<Option<&Value>> = c.match_on.iter().map(|n| values.get(n)).collect();
+        self.find(app, replica, c, 0, &values)
     }
 
     /// Notes about values of unique fields that other records have as well, those of the rows among
@@ -94,27 +116,31 @@ impl Finder {
         app: &App,
         replica: &mut Replica,
         c: &Collection,
-        rows: &[(RecordId, BTreeMap<String, Value>)],
+        rows: &[(RecordId, Uniques)],
     ) -> Result<(), CliError> {
         let mut notes = Vec::new();
+        let mut more = 0u64;
         for (at, field) in c.unique.iter().enumerate() {
             let mut first: BTreeMap<Vec<String>, RecordId> = BTreeMap::new();
             for (id, values) in rows {
-                let Some(key) = key(c, std::slice::from_ref(field), values) else { continue };
-                let before = self.find(app, replica, c, at + 1, values)?;
+                let values = [values.get(at).and_then(Option::as_ref)];
+                let Some(key) = key(c, std::slice::from_ref(field), &values) else { continue };
+                let before = self.find(app, replica, c, at + 1, &values)?;
                 let other = before.into_iter().map(|(r, _)| r).find(|r| r != id);
                 let other = other.or_else(|| first.get(&key).copied().filter(|r| r != id));
                 first.entry(key.clone()).or_insert(*id);
-                if let Some(other) = other {
+                if other.is_some() && notes.len() == NOTES_SHOWN_MAX {
+                    more += 1;
+                } else if let Some(other) = other {
                     let values = [("value", key[0].as_str()), ("field", field), ("record", &other.to_string())];
                     notes.push(app.t("record.unique_warning", &values));
                 }
             }
         }
-        for note in notes.iter().take(NOTES_SHOWN_MAX) {
+        for note in &notes {
             output::to_stderr(note);
         }
-        if let Some(more) = notes.len().checked_sub(NOTES_SHOWN_MAX).filter(|n| *n > 0) {
+        if more > 0 {
             output::to_stderr(&app.t("record.more_warnings", &[("count", &more.to_string())]));
         }
         Ok(())

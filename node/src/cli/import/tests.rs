@@ -121,9 +121,32 @@ fn a_row_without_end_is_refused_by_its_line() {
 
 #[test]
 fn spreadsheets_are_to_be_exported_first() {
-    let e = read_file(Lang::En, Path::new("a.XLSX"), &columns(), &mut cell).unwrap_err();
+    let e = CsvFile::open(Lang::En, Path::new("a.XLSX")).unwrap_err();
     assert_eq!(e.code, "xlsx");
     assert!(e.hint.contains("Export it as csv first"), "{e:?}");
-    let e = read_file(Lang::Vi, Path::new("/nowhere.csv"), &columns(), &mut cell).unwrap_err();
+    let e = CsvFile::open(Lang::Vi, Path::new("/nowhere.csv")).unwrap_err();
     assert_eq!((e.code, e.exit), ("file_unreadable", ExitCode::BadInput));
+}
+
+#[test]
+fn a_file_that_changes_between_two_readings_is_refused_once_its_rows_are_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("m.csv");
+    let rows = |file: &mut CsvFile| {
+        let mut n = 0;
+        let done = file.each_row(Lang::En, &columns(), &mut cell, &mut |row| {
+            n += usize::from(matches!(row, Row::Good(_)));
+            Ok::<(), CliError>(())
+        });
+        (n, done)
+    };
+    std::fs::write(&path, "full_name,born\nAn,1950\nBùi,1951\n").unwrap();
+    let mut file = CsvFile::open(Lang::En, &path).unwrap();
+    assert_eq!(rows(&mut file), (2, Ok(())));
+    assert_eq!(rows(&mut file), (2, Ok(())), "the same again");
+    std::fs::write(&path, "full_name,born\nAn,1950\nBùi,1952\n").unwrap();
+    let (n, done) = rows(&mut file);
+    let error = done.unwrap_err();
+    assert_eq!((n, error.code), (2, "file_unreadable"));
+    assert!(error.message.contains("changed while it was read"), "{error:?}");
 }

@@ -12,7 +12,7 @@ use super::{ProjectedRow, bytes, is_number, projected, quoted, search, select, t
 use rusqlite::types::Value as Sql;
 use sampan_core::id::RecordId;
 use sampan_core::schema::{Collection, Expr, Op, Operand, Term, list_key};
-use sampan_core::store::StoreError;
+use sampan_core::store::{RecordKey, StoreError};
 use sampan_core::value::{Kind, Value};
 
 impl SqliteStore {
@@ -32,6 +32,54 @@ impl SqliteStore {
         // Only rows that are shown are sorted: a filter needs none, and the key says more than a column's collation could.
         rows.sort_by_cached_key(|row| (list_key(collection, &row.values), row.id));
         Ok(rows)
+    }
+
+    /// Hands each row that [`SqliteStore::query`] would give to `f`, with its record, in no order and without holding
+    /// more than one. `f` must not write.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn each_row(
+        &self,
+        collection: &Collection,
+        filter: Option<&Expr>,
+        search: Option<&str>,
+        include_removed: bool,
+        f: &mut dyn FnMut(RecordKey, ProjectedRow),
+    ) -> Result<(), StoreError> {
+        Ok(self.each_matching(collection, filter, search, include_removed, f)?)
+    }
+
+    /// The records whose rows match, in the order of a key, then as [`SqliteStore::query`] has them: for lists that are
+    /// too long to be held whole.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn in_order<K: Ord>(
+        &self,
+        collection: &Collection,
+        filter: Option<&Expr>,
+        search: Option<&str>,
+        key: impl Fn(&ProjectedRow) -> K,
+    ) -> Result<Vec<RecordKey>, StoreError> {
+        let mut found = Vec::new();
+        self.each_matching(collection, filter, search, false, &mut |record, row| {
+            found.push((key(&row), list_key(collection, &row.values), row.id, record));
+        })?;
+        found.sort_unstable();
+        Ok(found.into_iter().map(|(.., record)| record).collect())
+    }
+
+    /// The rows of these records, in this order, less those that were removed meanwhile.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn rows_of(&self, collection: &Collection, records: &[RecordKey]) -> Result<Vec<ProjectedRow>, StoreError> {
+        let mut out = Vec::with_capacity(records.len());
+        for record in records {
+            out.extend(self.row(collection, *record)?.filter(|row| !row.removed));
+        }
+        Ok(out)
     }
 
     /// The records of a collection with a field in conflict, removed ones included, by id.
@@ -60,6 +108,19 @@ impl SqliteStore {
         search: Option<&str>,
         include_removed: bool,
     ) -> Result<Vec<ProjectedRow>, Fault> {
+        let mut out = Vec::new();
+        self.each_matching(collection, filter, search, include_removed, &mut |_, row| out.push(row))?;
+        Ok(out)
+    }
+
+    pub(super) fn each_matching(
+        &self,
+        collection: &Collection,
+        filter: Option<&Expr>,
+        search: Option<&str>,
+        include_removed: bool,
+        f: &mut dyn FnMut(RecordKey, ProjectedRow),
+    ) -> Result<(), Fault> {
         let mut sql = format!("{} WHERE 1", select(collection));
         let mut bound: Vec<Sql> = Vec::new();
         if !include_removed {
@@ -68,7 +129,7 @@ impl SqliteStore {
         if let Some(text) = search.filter(|t| !t.trim().is_empty()) {
             let question = search::question(text);
             let (Some(question), false) = (question, collection.search.is_empty()) else {
-                return Ok(Vec::new());
+                return Ok(());
             };
             let index = tables::index(&collection.id);
             bound.push(question.into());
@@ -77,15 +138,14 @@ impl SqliteStore {
         for term in filter.iter().flat_map(|f| &f.terms) {
             narrow(collection, term, &mut sql, &mut bound);
         }
-        let mut out = Vec::new();
         self.all(&sql, rusqlite::params_from_iter(bound), |r| {
             let row = projected(collection, r)?;
             if filter.is_none_or(|f| f.matches(&|name| value_of(&row, name))) {
-                out.push(row);
+                f(RecordKey(rows::number(r, 0)?), row);
             }
             Ok(())
-        })?;
-        Ok(out)
+        })
+        .map(drop)
     }
 }
 
