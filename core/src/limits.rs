@@ -154,6 +154,9 @@ pub const DUE_PERIODS_BACK: u32 = 4;
 pub const LABEL_LEAD_MS_MAX: u64 = 3_600_000;
 /// Characters in a schema file.
 pub const SCHEMA_BYTES_MAX: usize = 512 << 10;
+/// Published schemas kept beside each other: a program goes by the newest that it reads, and one that is older than so
+/// many versions by none.
+pub const SCHEMAS_KEPT_MAX: usize = 16;
 /// Bytes in the name of a unit, a holder or an organisation.
 pub const NAME_BYTES_MAX: usize = 512;
 /// Addresses that one relay may publish.
@@ -165,6 +168,8 @@ pub const GREETING_SCAN_COMMITS_MAX: usize = 16_384;
 pub const HELLO_LOGS_MAX: usize = 64;
 /// Bytes in a register's payload.
 pub const REGISTER_BYTES_MAX: usize = 64 << 10;
+/// Devices in one register `settled`: some 16 bytes each. More than a district has.
+pub const SETTLED_DEVICES_MAX: usize = 2_048;
 /// Bytes in the id of a collection, field, choice or metric: it becomes a column's name.
 pub const SCHEMA_ID_BYTES_MAX: usize = 64;
 /// Metrics in one schema: each costs an edit one update a level.

@@ -21,6 +21,8 @@ pub mod names {
     pub const HEARTBEAT: &str = "heartbeat";
     /// The room on a device's disk, see [`super::Room`].
     pub const ROOM: &str = "room";
+    /// Whose signs of life a relay knows to be outdone, see [`super::Settled`].
+    pub const SETTLED: &str = "settled";
     /// A relay's daily word about its charter, see [`super::Beacon`].
     pub const BEACON: &str = "beacon";
     /// What waits in a device's quarantine, see [`super::Waiting`].
@@ -245,6 +247,34 @@ pub struct Room {
     /// Whether that is too little for a backup beside the database.
     #[n(1)]
     pub low: bool,
+}
+
+/// A relay's word to those above it: these devices said that they had work unsent, and have been found equal with it
+/// since. Above it only their own sign of life would tell, which is said at the beginning of a link.
+#[derive(Debug, Clone, PartialEq, Eq, Default, minicbor::Encode, minicbor::Decode)]
+pub struct Settled {
+    /// The devices, sorted, at most `SETTLED_DEVICES_MAX`; of more the latest are named.
+    #[n(0)]
+    pub devices: Vec<SettledDevice>,
+}
+
+/// One device of a [`Settled`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, minicbor::Encode, minicbor::Decode)]
+pub struct SettledDevice {
+    /// The first 8 bytes of its id.
+    #[cbor(n(0), with = "minicbor::bytes")]
+    pub device: [u8; 8],
+    /// The time of the sign of life that is outdone.
+    #[n(1)]
+    pub said: Millis,
+}
+
+impl SettledDevice {
+    /// The sign of life that a device gave at this time.
+    #[must_use]
+    pub fn of(device: &DeviceId, said: Millis) -> Self {
+        Self { device: std::array::from_fn(|i| device.0[i]), said }
+    }
 }
 
 /// What tells one erasure from another in a [`Confirmed`]: the first 8 bytes of

@@ -289,7 +289,7 @@ impl Verifier {
             }
             let said = self.head.as_ref().map(|(h, _, _)| h.name.as_str());
             column("name", said == Some(charter.name()))?;
-            let schema = charter.schema().and_then(|p| schema::parse(&p.text).ok());
+            let schema = charter.schemas().iter().find_map(|p| schema::parse(&p.text).ok());
             self.charter = Some((charter, schema));
         }
         self.charter.as_ref().ok_or(Finding::NoFounding)

@@ -32,6 +32,7 @@ use crate::log::{Commit, EntryKind};
 use crate::time::Millis;
 use std::collections::BTreeSet;
 use std::collections::btree_map::{BTreeMap, Entry};
+use std::sync::Arc;
 
 /// A unit, as the charter knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,14 +106,15 @@ pub struct VoidOp {
     pub reason: &'static str,
 }
 
-/// The published schema.
+/// A published schema.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Published {
     /// Its version.
     pub version: u32,
     /// The TOML text.
-    pub text: String,
-    by: CommitId,
+    pub text: Arc<str>,
+    /// The commit that published it.
+    pub by: CommitId,
 }
 
 /// The folded charter.
@@ -127,7 +129,8 @@ pub struct Charter {
     box_keys: BTreeMap<DeviceId, [u8; 32]>,
     revoked: BTreeMap<DeviceId, String>,
     endpoints: BTreeMap<UnitId, BTreeMap<DeviceId, Vec<String>>>,
-    schema: Option<Published>,
+    /// The newest first, at most `SCHEMAS_KEPT_MAX`.
+    schemas: Vec<Published>,
     void: Vec<VoidOp>,
     waiting: usize,
     beside: Beside,
@@ -179,7 +182,7 @@ impl Charter {
             box_keys: BTreeMap::new(),
             revoked: BTreeMap::new(),
             endpoints: BTreeMap::new(),
-            schema: None,
+            schemas: Vec::new(),
             void: Vec::new(),
             waiting: 0,
             beside: Beside::default(),
@@ -443,11 +446,11 @@ impl Charter {
                     return Err("a schema is published in the root's charter by an admin of the root");
                 }
                 let by = commit.id();
-                // The greatest version stands; of two with one version the lower commit id.
-                let better = self.schema.as_ref().is_none_or(|s| (version, s.by) > (s.version, by));
-                if better {
-                    self.schema = Some(Published { version, text, by });
-                }
+                // The greatest version stands; of two with one version the lower commit id. Those before it are for
+                // programs that do not read it.
+                let after = self.schemas.partition_point(|s| (s.version, by) > (version, s.by));
+                self.schemas.insert(after, Published { version, text: text.into(), by });
+                self.schemas.truncate(limits::SCHEMAS_KEPT_MAX);
             }
             Op::Revoke { key, reason } => {
                 // What runs beside a revocation never voids it: two who revoke each other are both revoked.
@@ -660,7 +663,13 @@ impl Charter {
     /// The published schema.
     #[must_use]
     pub fn schema(&self) -> Option<&Published> {
-        self.schema.as_ref()
+        self.schemas.first()
+    }
+    /// The published schema and those before it, the newest first, at most `SCHEMAS_KEPT_MAX`: who does not read the
+    /// first goes by the first that it reads.
+    #[must_use]
+    pub fn schemas(&self) -> &[Published] {
+        &self.schemas
     }
     /// Operations without effect.
     #[must_use]

@@ -12,6 +12,7 @@ pub use calendar::{Calendar, HolidayError};
 
 use crate::date::Date;
 use crate::limits::DUE_PERIODS_BACK;
+use crate::rollup::period::{self, PeriodKind};
 use crate::schema::due::{DueRule, DueWhen, Each, OnRest, Span};
 use crate::value::Value;
 
@@ -75,77 +76,28 @@ pub fn of_periods(
     // A rule's first day is the first that its date may mean, and all but a whole date are asked for from their end on.
     let since = since.map(Date::last_day_number).max(from);
     let Some(today) = Date::from_day_number(today) else { return Vec::new() };
+    let kind = match each {
+        Each::Month => PeriodKind::Month,
+        Each::Quarter => PeriodKind::Quarter,
+        Each::Half => PeriodKind::Half,
+        Each::Year => PeriodKind::Year,
+    };
     let mut dues = Vec::new();
-    let mut period = Period::of(*each, today);
+    let mut period = kind.of_date(today);
     for _ in 0..=DUE_PERIODS_BACK {
-        let Some(this) = period else { break };
-        if since.is_some_and(|s| this.last_day() < s) {
+        let Some((name, days)) = period.and_then(|name| period::days(&name).map(|days| (name, days))) else { break };
+        if since.is_some_and(|s| days.last < s) {
             break;
         }
-        let name = this.name();
         if !has(&name)
-            && let Some(on) = Date::from_day_number(this.last_day()).and_then(|d| calendar.after(d, *after))
+            && let Some(on) = Date::from_day_number(days.last).and_then(|d| calendar.after(d, *after))
         {
             dues.push(Due { period: Some(name), ..Due::new(on, calendar, rule.on_rest) });
         }
-        period = this.before();
+        period = days.before();
     }
     dues.reverse();
     dues
-}
-
-/// One stretch of the calendar.
-#[derive(Debug, Clone, Copy)]
-struct Period {
-    each: Each,
-    year: u16,
-    /// From 1.
-    index: u8,
-}
-
-impl Period {
-    fn of(each: Each, day: Date) -> Option<Self> {
-        let month = day.month()?;
-        Some(Self { each, year: day.year(), index: (month - 1) / each.months() + 1 })
-    }
-
-    fn before(self) -> Option<Self> {
-        match self.index {
-            1 => Some(Self {
-                year: self.year.checked_sub(1).filter(|y| *y > 0)?,
-                index: 12 / self.each.months(),
-                ..self
-            }),
-            index => Some(Self { index: index - 1, ..self }),
-        }
-    }
-
-    fn last_day(self) -> i32 {
-        let month = self.index * self.each.months();
-        Date::new(self.year, Some(month), None).map_or(0, Date::last_day_number)
-    }
-
-    /// `2026-11`, `2026-Q4`, `2026-H2` or `2026`.
-    fn name(self) -> String {
-        let Self { year, index, .. } = self;
-        match self.each {
-            Each::Month => format!("{year:04}-{index:02}"),
-            Each::Quarter => format!("{year:04}-Q{index}"),
-            Each::Half => format!("{year:04}-H{index}"),
-            Each::Year => format!("{year:04}"),
-        }
-    }
-}
-
-impl Each {
-    fn months(self) -> u8 {
-        match self {
-            Each::Month => 1,
-            Each::Quarter => 3,
-            Each::Half => 6,
-            Each::Year => 12,
-        }
-    }
 }
 
 #[cfg(test)]

@@ -10,7 +10,9 @@ use super::{Engine, News, meta};
 use crate::charter::Roles;
 use crate::id::{Digest, Flow, StoreEpoch, UnitId};
 use crate::log::merkle;
-use crate::register::{Ack, Heartbeat, Register, RegisterError, Room, SignedRegister, ack_leaf, ack_root, names};
+use crate::register::{
+    Ack, Heartbeat, Register, RegisterError, Room, Settled, SignedRegister, ack_leaf, ack_root, names,
+};
 use crate::store::{AckRow, Batch, CommitKey, Status, Store, StoreError};
 use crate::time::Millis;
 use crate::wire;
@@ -144,6 +146,20 @@ impl Engine {
     /// [`StoreError`].
     pub fn tell_room(&self, store: &mut dyn Store, unit: UnitId, room: &Room, now: Millis) -> Result<(), StoreError> {
         self.tell_of_itself(store, unit, names::ROOM, wire::encode(room), now)
+    }
+
+    /// Writes whose signs of life are outdone, as this relay knows it.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn tell_settled(
+        &self,
+        store: &mut dyn Store,
+        unit: UnitId,
+        settled: &Settled,
+        now: Millis,
+    ) -> Result<(), StoreError> {
+        self.tell_of_itself(store, unit, names::SETTLED, wire::encode(settled), now)
     }
 
     /// Takes statements from above. Only units of which this replica holds data are kept.

@@ -224,6 +224,8 @@ pub struct Engine {
     holdings: Holdings,
     acks: book::Shelf,
     schema: Option<Schema>,
+    /// The published schemas that it was chosen from.
+    schemas: Vec<CommitId>,
     epoch: StoreEpoch,
     nonce: Nonce,
     incarnation: Incarnation,
@@ -273,6 +275,7 @@ impl Engine {
             holdings: Holdings::default(),
             acks: book::Shelf::default(),
             schema: None,
+            schemas: Vec::new(),
             epoch: store.epoch()?,
             nonce: Nonce::default(),
             incarnation: Incarnation::default(),
@@ -413,9 +416,11 @@ impl Engine {
         self.charter = charter;
         self.holdings.tree_changed();
         self.acks.charter_changed();
-        let published = self.charter.schema();
-        if published.map(|p| p.version) != self.schema.as_ref().map(|s| s.version) {
-            self.schema = published.and_then(|p| crate::schema::parse(&p.text).ok());
+        let published: Vec<CommitId> = self.charter.schemas().iter().map(|p| p.by).collect();
+        if published != self.schemas {
+            // A newer form that this version does not read leaves the one before it in force.
+            self.schema = self.charter.schemas().iter().find_map(|p| crate::schema::parse(&p.text).ok());
+            self.schemas = published;
         }
     }
 
@@ -454,10 +459,16 @@ impl Engine {
     pub fn holdings(&self) -> &Holdings {
         &self.holdings
     }
-    /// The schema in force, `None` before it has come (or when a newer form does not parse).
+    /// The schema in force: the newest that was published and that this version reads. `None` before one has come.
     #[must_use]
     pub fn schema(&self) -> Option<&Schema> {
         self.schema.as_ref()
+    }
+    /// The version that was published last, where that is one that this version does not read.
+    #[must_use]
+    pub fn schema_newer(&self) -> Option<u32> {
+        let published = self.charter.schema()?.version;
+        self.schema.as_ref().is_none_or(|s| s.version != published).then_some(published)
     }
     /// The names of the levels, empty before the schema has come.
     #[must_use]

@@ -56,6 +56,23 @@
 //! no year), so that an edit today sends today's year. Beyond `FIGURES_SAID_MAX` figures nothing is said in part: the
 //! register says that it is too large, `rollup` flags the row, and the unit does not count as one that reported.
 //!
+//! # What is not known here
+//!
+//! A figure of which nothing is known is no zero: `rollup` says *not known here*, in JSON `"value": null` with a `reason`,
+//! and `targets` the problem `not_known`:
+//!
+//! | `reason` | |
+//! | --- | --- |
+//! | `in_sum` | it lies in the sum of a relay above it (`known_at`: its unit), which is all that came here; its coverage is that of the sum |
+//! | `not_said` | nothing has been said of it here yet |
+//! | `out_of_reach` | figures of the metric do not travel as far as this device |
+//! | `too_large` | it was said to be too large to travel |
+//! | `not_additive` | it was counted in parts, and numbers of different values do not add up |
+//!
+//! A sum of which some parts are known shows these, and its coverage says how many they are. `distinct` travels with its
+//! records alone; where two parts of the tree were counted apart their whole is not known, never a sum. What is not known is
+//! not closed (`figure_unknown`).
+//!
 //! # What coverage claims
 //!
 //! *Expected* are the units of the declared level in the tree as it is now. A unit *has reported* for a period when
@@ -80,7 +97,8 @@
 //! other is taken, so that nothing takes its place; of two relays that close the same period the earlier stands.
 //! Closings go all the way up within the metric's reach. A change that arrives later changes the figure, and leaves a
 //! line at every unit that had closed the period: what it was, what it became, when it was seen, whose change it was
-//! and in which record (the record is named only where the records are). Erasing a record takes its name, and its
+//! and in which record (the record is named only where the records are). A `distinct` with dimensions has its whole in the
+//! closing by itself, without dimensions; of closings made before that the whole is not known. Erasing a record takes its name, and its
 //! author's, out of these lines.
 //!
 //! # The check

@@ -326,6 +326,9 @@
 //!   int]`: the only field that may be negative.
 //! - `room`: `[free uint, low bool]`: so many bytes are free at least on the device's disk, a power of two, and whether that
 //!   is too little. It stands beside `heartbeat`, which older relays read to its last byte; they refuse this one in silence.
+//! - `settled`, of a relay for its unit: `[list of [device bytes 8, time of its sign of life], sorted]`, at most
+//!   `SETTLED_DEVICES_MAX`: these devices below it, named by the first bytes of their ids, said then that they had changes
+//!   unsent, and have been found equal since. Older relays refuse it in silence.
 //! - `beacon`, of a relay for its unit: `[number uint, day uint (since 1970-01-01), charter bytes 32, commits
 //!   uint, above (optional): a signed register, the beacon that it has from above]`, at most 12 in one another. The
 //!   charter's digest is `H("beacon", for each unit from the relay's to the root: unit | space digest of its charter)`

@@ -32,7 +32,11 @@
 //! `sampan-relay silent DIR` lists who was not heard of; with `--sums` a line for each unit directly below adds up how many
 //! units with a device are silent, the changes that they had not sent, disks with too little room, errors of the last link,
 //! clocks that are off by ten minutes or more, and the versions that run. Signs of life are registers and come before
-//! records, also where the records cannot come: unsent work at a branch is told at every level above.
+//! records, also where the records cannot come: unsent work at a branch is told at every level above, whether its link is too
+//! thin to let it through or it lies in a quarantine. Every register of this kind goes all the way up, so a city adds up its
+//! districts from what each device said, not from what the districts say of them. A sign of life is given when a link begins:
+//! that the work has come since is seen by the relay that it came to, which tells those above it once an hour (register
+//! `settled`: whose word is outdone).
 //!
 //! # Numbers, dates and names
 //!
@@ -64,7 +68,9 @@
 //! nothing is removed or retyped, and the version grows. `schema publish DIR FILE` does the same and publishes; it takes
 //! an admin of the root unit, as the first device is, and any device that `root appoint` made one by the root key. `schema show
 //! DIR [--source]` shows what is in force. The levels below follow when they sync; until then they go by the version that
-//! they have, and say so where they are asked for what it does not know.
+//! they have, and say so where they are asked for what it does not know. A program that cannot read the version that was
+//! published goes by the newest that it reads, keeps and carries the rest, and says `schema_newer` in `status`, `doctor` and
+//! where a name is unknown; it publishes no version on top of one that it cannot read.
 //!
 //! # What is due
 //!

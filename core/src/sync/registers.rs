@@ -255,13 +255,17 @@ pub(crate) fn concerns(charter: &Charter, role: Role, lower: &Side, signed: &Sig
 
 /// What devices say of themselves to the relays above them.
 fn goes_up(name: &str) -> bool {
-    name == names::HEARTBEAT || name == names::ROOM || name == names::QUARANTINE || name == figures::REPORT
+    let kinds = [names::HEARTBEAT, names::ROOM, names::SETTLED, names::QUARANTINE, figures::REPORT];
+    kinds.contains(&name)
 }
 
 /// Whether the signer of a register may say it, and to the end that `role` names.
 pub(crate) fn admits(charter: &Charter, role: Role, register: &Register) -> bool {
     let roles = charter.roles(&register.device, &register.unit);
-    if goes_up(&register.name) {
+    if register.name == names::SETTLED {
+        // It speaks of other devices than its own.
+        role == Role::Upper && roles.contains(Roles::RELAY)
+    } else if goes_up(&register.name) {
         role == Role::Upper && !roles.is_none()
     } else if register.name == names::ERASED {
         !roles.is_none()

@@ -4,7 +4,7 @@
 //!
 //! Invariants: every text that comes from data is escaped.
 
-use crate::i18n::{Lang, format_int, t};
+use crate::i18n::{Lang, format_int, format_stamp, format_time, t};
 use crate::link::LinkState;
 use crate::replica::StatusReport;
 use sampan_core::time::Millis;
@@ -27,6 +27,7 @@ pub fn page(lang: Lang, r: &StatusReport, value: &serde_json::Value, link: &Link
     row(&t(lang, "status.pending", &[]), &format_int(lang, r.pending as i64), "plain");
     row(&t(lang, "status.blocked", &[]), &format_int(lang, r.blocked as i64), "plain");
     row(&t(lang, "status.quarantined", &[]), &format_int(lang, r.quarantined as i64), "plain");
+    let when = |at: Millis| format_time(lang, at);
     for d in &r.delivered {
         let (mark, class) = if d.complete { ("✓", "yes") } else { ("·", "no") };
         row(&d.name, &format!("{mark} {}", d.at.map(when).unwrap_or_default()), class);
@@ -73,15 +74,11 @@ fn children(lang: Lang, value: &serde_json::Value) -> String {
             escape(&text("unit_name")),
             escape(&device[..device.len().min(12)]),
             escape(&word),
-            escape(&text("verified_at"))
+            escape(&format_stamp(lang, &text("verified_at")))
         );
     }
     out.push_str("</table>");
     out
-}
-
-fn when(at: Millis) -> String {
-    crate::stamp::rfc3339(at)
 }
 
 fn escape(text: &str) -> String {

@@ -48,6 +48,7 @@ codes! {
     BAD_PERIOD "bad_period" BadInput "The argument is not a period.";
     OTHER_PERIOD "other_period" BadInput "The metric is kept by another kind of period.";
     PERIOD_OPEN "period_open" BadInput "The period is not over and cannot be closed.";
+    FIGURE_UNKNOWN "figure_unknown" NotInSync "A figure that is not known here cannot be closed here.";
     PERIOD_CLOSED "period_closed" BadInput "The period was closed already; that stands for ever.";
     METRIC_REACH "metric_reach" Refused "The metric is not shown at this level.";
     FIGURES_DIFFER "figures_differ" Damaged "Figures counted anew are others than those kept.";

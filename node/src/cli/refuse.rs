@@ -58,7 +58,7 @@ impl IntoCli for EditFailure {
             }
             Self::Ended { collection, unit, at } => {
                 let values = [("collection", collection.as_str()), ("unit", &unit.to_string())];
-                let when = t(lang, "grant.ended_at", &[("at", &crate::stamp::rfc3339(at))]);
+                let when = t(lang, "grant.ended_at", &[("at", &crate::i18n::format_time(lang, at))]);
                 new(&codes::GRANT_ENDED, &[("what", &t(lang, "right.write", &values)), ("when", &when)])
                     .at(unit.to_string())
             }

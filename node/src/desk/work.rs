@@ -37,7 +37,7 @@ const LOG_BYTES_BUSY_MAX: u64 = 64 << 20;
 /// How often a desk that never rests says who is connected: of a whole city that is half a megabyte.
 const CONNECTED_EVERY: Duration = Duration::from_millis(100);
 
-/// How often the room on the disk is looked at.
+/// How often the room on the disk is looked at, and who was found equal since they said otherwise.
 const ROOM_EVERY: Duration = Duration::from_secs(3_600);
 
 /// The desk's ends of the channels to a link.
@@ -114,6 +114,9 @@ impl Work {
                 room_told = Some(Instant::now());
                 if let Err(e) = self.replica.tell_room() {
                     tracing::warn!(error = %e, "the room on the disk could not be told");
+                }
+                if let Err(e) = self.replica.tell_settled() {
+                    tracing::warn!(error = %e, "who was found equal could not be told");
                 }
             }
             let group = self.gather();

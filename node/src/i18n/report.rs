@@ -29,6 +29,7 @@ pub(super) const REPORT: &[Message] = &[
     m("targets.no_metric", "không có số liệu để tính", "no metric measures it"),
     m("targets.no_slice", "phạm vi không có trong số liệu", "the metric has no such slice"),
     m("targets.no_period", "không tính được cho kỳ này", "not known for this period"),
+    m("targets.not_known", "ở đây chưa biết", "not known here"),
     m("targets.out_of_reach", "số liệu không lên tới cấp này", "the metric does not reach this level"),
 
     m("report.title", "Báo cáo số liệu: {unit}", "Figures: {unit}"),

@@ -36,6 +36,8 @@ pub(super) const SCHEMA: &[Message] = &[
     m("schema.news_level", "thêm cấp {path}", "new level {path}"),
     m("schema.here", " Lược đồ ở đây là bản {version}; bản mới hơn, nếu có, đến khi đồng bộ với cấp trên.", " The schema here is version {version}; a newer one, if there is one, comes with the next sync."),
 
+    m("schema.newer_kept", "Lược đồ của tổ chức là bản {version}, Sampan ở máy này chưa đọc được; đang dùng bản {read}. Hãy cài bản Sampan mới hơn (schema_newer).", "The organisation's schema is version {version}, which this Sampan does not read; it goes by version {read}. Install the newer Sampan (schema_newer)."),
+
     m("right.schema", "công bố lược đồ; phải là quản trị (admin) của {unit}", "publish a schema, which takes an admin of {unit}"),
     m("error.schema_follow", "{file} không thể thay lược đồ bản {version} đang dùng: {count} chỗ.", "{file} may not follow version {version} of the schema, for {count} reasons."),
     m("hint.schema_follow", "Sửa các chỗ trên; lấy tệp đang dùng bằng: sampan-relay schema show DIR --source. Chưa có gì được công bố.", "Correct these; the file in force is printed by: sampan-relay schema show DIR --source. Nothing was published."),

@@ -96,6 +96,8 @@ pub struct StatusReport {
     pub withdrawn: Vec<(UnitId, String)>,
     /// What is known here of the end of this device's rights.
     pub ended: Option<Ended>,
+    /// The version of the published schema, where that is one that this program does not read; and the one it goes by.
+    pub schema_newer: Option<(u32, Option<u32>)>,
     /// The last error of the link.
     pub last_error: Option<String>,
     /// The newest commit that lists show.
@@ -127,6 +129,7 @@ impl Replica {
         let last_error = self.store.meta(META_LAST_ERROR)?.and_then(|b| String::from_utf8(b).ok());
         Ok(StatusReport {
             organisation: self.engine.charter().name().to_owned(),
+            schema_newer: self.engine.schema_newer().map(|v| (v, self.engine.schema().map(|s| s.version))),
             device: self.device(),
             records: self.store.count_records()?,
             unsent_changes: unsent(&self.engine, &self.store, &units, &ways)?,

@@ -263,7 +263,7 @@ impl Gather<'_> {
         let all = units.len();
         if all > ZEROS_SHOWN {
             let over = |r: &FigureRow| r.over.as_ref().and_then(|(_, v)| v.as_deref()).is_some_and(|v| v != "0");
-            units.retain(|r| r.figure.number(&metric.op) != Some(0) || over(r) || r.too_large);
+            units.retain(|r| r.figure.number(&metric.op) != Some(0) || over(r) || r.too_large || r.unknown.is_some());
         }
         let zeros = all - units.len();
         let units = units.into_iter().map(|r| {
@@ -329,13 +329,17 @@ impl Gather<'_> {
             name,
             short: words::short_period(self.lang, &row.period),
             size: size(row.figure.number(&metric.op)),
-            value: words::figure(self.lang, metric, collection, &row.figure, row.scale),
+            value: match row.unknown {
+                Some(_) => Some(self.t("rollup.unknown", &[])),
+                None => words::figure(self.lang, metric, collection, &row.figure, row.scale),
+            },
             over: row.over.as_ref().and_then(|(_, value)| value.as_deref().map(|v| plain(self.lang, v))),
             percent: row.ratio.as_ref().map(|r| words::percent(self.lang, &r.percent)),
             above: row.ratio.as_ref().is_some_and(|r| r.above),
             coverage: Some(reported(self.lang, &row.coverage)),
             closed: row.closed.as_ref().map(|c| {
-                let values = [("value", plain(self.lang, &c.value)), ("at", words::day(self.lang, c.at))];
+                let value = c.value.as_ref().map_or_else(|| self.t("rollup.unknown", &[]), |v| plain(self.lang, v));
+                let values = [("value", value), ("at", words::day(self.lang, c.at))];
                 self.t("report.closed_with", &values.each_ref().map(|(k, v)| (*k, v.as_str())))
             }),
         }

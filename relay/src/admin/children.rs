@@ -71,7 +71,7 @@ pub fn rows(
             units: units.iter().map(UnitId::to_string).collect(),
             connected,
             last_seen: maybe(last_seen(store, &told, &device)?.max(verified)),
-            unsent_changes: unsent(store, &told, &device)?,
+            unsent_changes: unsent(charter, store, &told, &device)?,
             verified_at: maybe(verified),
             held_back_at: maybe(fact(store, meta::CHILD_HELD_BACK_AT, &device)?),
             paths: units.iter().map(|u| charter.path(u)).collect(),

@@ -10,7 +10,7 @@ use sampan_core::charter::{Charter, CutKind, Grant, Holder, Op, Roles};
 use sampan_core::engine::{CutRequest, meta};
 use sampan_core::id::{DeviceId, UnitId};
 use sampan_core::log::EntryKind;
-use sampan_core::register::{Heartbeat, Register, Room, names};
+use sampan_core::register::{Heartbeat, Register, Room, Settled, SettledDevice, names};
 use sampan_core::store::{Store, StoreError};
 use sampan_core::time::Millis;
 use sampan_core::wire;
@@ -58,6 +58,10 @@ pub struct Told {
     pub heartbeats: BTreeMap<DeviceId, (Millis, Heartbeat)>,
     /// The room on the disk of each device, as it last told.
     pub rooms: BTreeMap<DeviceId, (Millis, Room)>,
+    /// Signs of life that relays below know to be outdone.
+    settled: BTreeSet<(UnitId, SettledDevice)>,
+    /// Changes of each device that lie in the quarantine here.
+    aside: BTreeMap<DeviceId, u64>,
 }
 
 impl Told {
@@ -71,6 +75,10 @@ impl Told {
             // A register that this version cannot read says nothing to it.
             let Ok(register) = signed.trust() else { continue };
             told.take(&register);
+        }
+        for held in store.quarantine()? {
+            let header = held.head.header();
+            *told.aside.entry(header.device).or_default() += u64::from(header.entries);
         }
         Ok(told)
     }
@@ -87,6 +95,10 @@ impl Told {
             if register.time > newest.0 {
                 *newest = (register.time, beat);
             }
+        } else if register.name == names::SETTLED
+            && let Ok(settled) = wire::decode::<Settled>("settled", &register.payload)
+        {
+            self.settled.extend(settled.devices.into_iter().map(|d| (register.unit, d)));
         } else if register.name == names::ROOM
             && let Ok(room) = wire::decode::<Room>("room", &register.payload)
         {
@@ -126,15 +138,22 @@ pub fn last_seen(store: &dyn Store, told: &Told, device: &DeviceId) -> Result<Op
     Ok(seen.max(told.heartbeats.get(device).map(|(at, _)| *at).filter(|t| *t > Millis(0))))
 }
 
-/// Changes that a device had not sent when it was last heard of: what it said itself, or none if both ends were found
-/// equal here after it said so. `None` if it never said.
+/// Changes that a device had not sent when it was last heard of: what it said itself; or if both ends were found equal
+/// after it said so, here or at a relay below, none but what lies in the quarantine here. `None` if it never said.
 ///
 /// # Errors
 /// [`StoreError`].
-pub fn unsent(store: &dyn Store, told: &Told, device: &DeviceId) -> Result<Option<u64>, StoreError> {
+pub fn unsent(charter: &Charter, store: &dyn Store, told: &Told, device: &DeviceId) -> Result<Option<u64>, StoreError> {
     let verified = fact(store, meta::CHILD_VERIFIED_AT, device)?;
     let said = told.heartbeats.get(device);
-    Ok(said.map(|(at, beat)| if verified.is_some_and(|v| v >= *at) { 0 } else { beat.unsent_changes }))
+    let aside = told.aside.get(device).copied().unwrap_or(0);
+    // A relay speaks for what lies below its own unit.
+    let below = || charter.rights(device).flat_map(|r| charter.chain(&r.unit)).map(|u| u.id);
+    Ok(said.map(|(at, beat)| {
+        let equal = verified.is_some_and(|v| v >= *at)
+            || below().any(|u| told.settled.contains(&(u, SettledDevice::of(device, *at))));
+        if equal { aside.min(beat.unsent_changes) } else { beat.unsent_changes }
+    }))
 }
 
 /// When each revoked key was revoked.

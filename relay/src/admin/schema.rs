@@ -30,7 +30,7 @@ pub fn present(replica: &Replica) -> Option<Present> {
     Some(Present {
         published: published.version,
         schema: schema::parse(&published.text).ok(),
-        text: published.text.clone(),
+        text: published.text.to_string(),
     })
 }
 
@@ -72,12 +72,12 @@ pub fn publish(app: &App, replica: &mut Replica, new: &Schema, file: &str) -> Re
         let present = charter.schema().map(|p| Present {
             published: p.version,
             schema: schema::parse(&p.text).ok(),
-            text: p.text.clone(),
+            text: p.text.to_string(),
         });
         let news = may_follow(app, present.as_ref(), new, file)?;
         let op = Op::Schema { version: new.version, text: new.source.clone() };
         desk.engine.write_charter(desk.store, desk.rng, root, &[op], desk.now)?;
-        if desk.engine.charter().schema().is_none_or(|p| p.version != new.version || p.text != new.source) {
+        if desk.engine.charter().schema().is_none_or(|p| p.version != new.version || *p.text != *new.source) {
             return Err(Failure::Store(StoreError::Io(
                 "the schema that was written is not the one that stands".to_owned(),
             )));

@@ -117,7 +117,7 @@ pub fn silence(replica: &mut Replica, days: u64, within: Option<UnitId>) -> Resu
         for (device, holder) in &devices {
             let seen = last_seen(&replica.store, &told, device)?;
             newest = newest.max(seen);
-            let unsent = unsent(&replica.store, &told, device)?;
+            let unsent = unsent(charter, &replica.store, &told, device)?;
             shown.push(of_device(&told, device, holder.clone(), seen, unsent));
         }
         let quiet = newest.map(|at| now.0.saturating_sub(at.0) / DAY_MS);

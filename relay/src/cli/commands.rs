@@ -19,6 +19,7 @@ use sampan_node::cli::args::{DirArgs, RecordCommand, TicketArgs, UpkeepCommand};
 use sampan_node::cli::commands::join::{after_join, join_with, read_ticket, ticket_line};
 use sampan_node::cli::convert::{IntoCli, list_of};
 use sampan_node::cli::{App, CliError, ExitCode, codes, commands as node};
+use sampan_node::i18n::format_stamp;
 use sampan_node::replica::Replica;
 use serde_json::json;
 
@@ -231,8 +232,8 @@ fn unit_list(args: &UnitListArgs, app: &mut App) -> Result<ExitCode, CliError> {
                 format!("{indent}{}", r.name),
                 r.kind.unwrap_or_default(),
                 r.parent.unwrap_or_default(),
-                r.since,
-                r.until.unwrap_or_default(),
+                format_stamp(app.lang, &r.since),
+                r.until.map(|at| format_stamp(app.lang, &at)).unwrap_or_default(),
                 r.status.to_owned(),
             ]
         })
@@ -273,7 +274,12 @@ fn invitation(args: &InviteArgs, app: &mut App) -> Result<ExitCode, CliError> {
         app.out.line(&made.line)?;
     }
     let roles = made.roles.join(", ");
-    let values = [("holder", args.holder.trim()), ("unit", &made.unit), ("roles", &roles), ("use_by", &use_by)];
+    let values = [
+        ("holder", args.holder.trim()),
+        ("unit", &made.unit),
+        ("roles", &roles),
+        ("use_by", &format_stamp(app.lang, &use_by)),
+    ];
     handout.hand_over(app, &made.line)?;
     app.say("invite.done", &values);
     if let Some(old) = made.replaces {
@@ -312,6 +318,7 @@ fn device_list(args: &DirArgs, app: &mut App) -> Result<ExitCode, CliError> {
         .into_iter()
         .map(|r| {
             let or_empty = Option::unwrap_or_default;
+            let at = |stamp: Option<String>| stamp.map(|at| format_stamp(app.lang, &at)).unwrap_or_default();
             let note = match (&r.replaced_by, r.to_retire) {
                 (Some(by), _) => app.t("devices.replaced", &[("by", &by[..12])]),
                 (None, true) => app.t("devices.replacement_invited", &[]),
@@ -323,10 +330,10 @@ fn device_list(args: &DirArgs, app: &mut App) -> Result<ExitCode, CliError> {
                 r.path,
                 r.role,
                 r.collections.unwrap_or_default().join(","),
-                r.from,
-                or_empty(r.until),
-                or_empty(r.revoked_at),
-                or_empty(r.last_seen),
+                format_stamp(app.lang, &r.from),
+                at(r.until),
+                at(r.revoked_at),
+                at(r.last_seen),
                 note,
             ]
         })

@@ -10,6 +10,7 @@ use crate::admin::{open, waiting};
 use sampan_core::id::CommitId;
 use sampan_node::cli::convert::IntoCli;
 use sampan_node::cli::{App, CliError, ExitCode};
+use sampan_node::i18n::format_stamp;
 use serde_json::json;
 
 /// Runs the command.
@@ -48,7 +49,7 @@ fn list(args: &QuarantineArgs, all: bool, app: &mut App) -> Result<ExitCode, Cli
                 let said = app.t("quarantine.anew", &[("count", &anew.to_string())]);
                 blocks = format!("{blocks} ({said})");
             }
-            vec![r.commit, holder, r.path, r.at, entries, blocks, r.reason, r.state.to_owned()]
+            vec![r.commit, holder, r.path, format_stamp(app.lang, &r.at), entries, blocks, r.reason, r.state.to_owned()]
         })
         .collect();
     app.out.table(&headings, &cells)?;
@@ -69,7 +70,9 @@ fn below(args: &QuarantineArgs, app: &mut App) -> Result<ExitCode, CliError> {
     let headings: Vec<&str> = headings.iter().map(String::as_str).collect();
     let cell = |r: waiting::WaitingRow| {
         let unit = if r.unit.is_some() { r.path } else { "…".to_owned() };
-        vec![unit, r.commits.to_string(), r.oldest_at.unwrap_or_default(), r.holder.unwrap_or(r.device), r.said_at]
+        let oldest = r.oldest_at.map(|at| format_stamp(app.lang, &at)).unwrap_or_default();
+        let said = format_stamp(app.lang, &r.said_at);
+        vec![unit, r.commits.to_string(), oldest, r.holder.unwrap_or(r.device), said]
     };
     let cells: Vec<Vec<String>> = rows.into_iter().map(cell).collect();
     app.out.table(&headings, &cells)?;
@@ -90,8 +93,8 @@ fn show(args: &QuarantineArgs, commit: &str, app: &mut App) -> Result<ExitCode, 
         ("org.device", row.device),
         ("quarantine.holder", row.holder.unwrap_or_default()),
         ("quarantine.unit", row.path),
-        ("quarantine.at", row.at),
-        ("quarantine.since", row.since),
+        ("quarantine.at", format_stamp(app.lang, &row.at)),
+        ("quarantine.since", format_stamp(app.lang, &row.since)),
         ("quarantine.reason", row.reason),
         ("quarantine.needs", row.needs.join(" ")),
         ("quarantine.state", row.state.to_owned()),

@@ -10,7 +10,8 @@ use crate::admin::open;
 use crate::admin::schema::{may_follow, present, publish};
 use sampan_core::id::Flow;
 use sampan_core::schema::{News, Schema, kind_name};
-use sampan_node::cli::output::printable;
+use sampan_node::cli::commands::status::schema_words;
+use sampan_node::cli::output::{printable, to_stderr};
 use sampan_node::cli::{App, CliError, ExitCode, codes};
 use sampan_node::i18n::{format_count, schema_lang};
 use serde_json::{Value as Json, json};
@@ -62,6 +63,13 @@ pub fn run(command: &SchemaCommand, app: &mut App) -> Result<ExitCode, CliError>
                 return Ok(ExitCode::Done);
             }
             let version = known.published.to_string();
+            // Where the newest is not read, the one that is in force here.
+            if let (Some(newer), Some(schema)) = (replica.engine.schema_newer(), replica.engine.schema()) {
+                if !app.json {
+                    to_stderr(&printable(&schema_words(app, (newer, Some(schema.version)))));
+                }
+                return show(app, schema);
+            }
             let schema = known.schema.ok_or_else(|| app.error(&codes::SCHEMA_NEWER, &[("version", &version)]))?;
             show(app, &schema)
         }

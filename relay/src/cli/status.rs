@@ -11,7 +11,7 @@ use sampan_node::cli::commands::status::{object, words};
 use sampan_node::cli::convert::IntoCli;
 use sampan_node::cli::output::printable;
 use sampan_node::cli::{App, CliError, ExitCode};
-use sampan_node::i18n::format_int;
+use sampan_node::i18n::{format_int, format_stamp};
 use sampan_node::replica::{Replica, StatusReport};
 use serde_json::{Value as Json, json};
 
@@ -81,13 +81,16 @@ pub fn status(args: &DirArgs, app: &mut App) -> Result<ExitCode, CliError> {
         .into_iter()
         .map(|c| {
             let unsent = c.unsent_changes.map_or_else(|| none.clone(), count);
-            let seen = c.last_seen.unwrap_or_else(|| none.clone());
-            vec![short(&c.device), c.paths.join(", "), seen, unsent, c.verified_at.unwrap_or_else(|| none.clone())]
+            let at = |stamp: Option<String>| stamp.map_or_else(|| none.clone(), |at| format_stamp(app.lang, &at));
+            vec![short(&c.device), c.paths.join(", "), at(c.last_seen), unsent, at(c.verified_at)]
         })
         .collect();
     app.out.table(&headings, &cells)?;
     for (device, at) in held {
-        app.say("children.held_back", &[("device", &device), ("at", &at), ("program", app.program)]);
+        app.say(
+            "children.held_back",
+            &[("device", &device), ("at", &format_stamp(app.lang, &at)), ("program", app.program)],
+        );
     }
     Ok(ExitCode::Done)
 }

@@ -117,6 +117,9 @@ struct Choice {
     /// At most this many faults.
     #[arg(long, value_name = "N")]
     breaks_max: Option<u64>,
+    /// Relays close periods now and then.
+    #[arg(long)]
+    closings: bool,
     /// Plant this bug.
     #[arg(long, value_name = "NAME", value_parser = canary_named)]
     canary: Option<Canary>,
@@ -147,6 +150,7 @@ impl Choice {
             nodes_max: self.nodes_max,
             edits_max: self.edits_max,
             breaks_max: self.breaks_max,
+            closings: self.closings,
             ..Options::default()
         };
         Case { seed, options, canary: self.canary }

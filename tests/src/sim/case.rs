@@ -101,6 +101,9 @@ impl Case {
         if let Some(n) = o.breaks_max {
             out += &format!(" --breaks-max {n}");
         }
+        if o.closings {
+            out += " --closings";
+        }
         if let Some(c) = self.canary {
             out += &format!(" --canary {}", c.name());
         }

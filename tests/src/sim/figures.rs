@@ -5,13 +5,17 @@
 //!
 //! Invariants: a figure counts each record once, where it is held or as the one who speaks for its unit said it;
 //! never more records than were ever made below the unit; a unit counts as heard of only by a commit of it that is
-//! here, or by a report all of whose commits are here.
+//! here, or by a report all of whose commits are here. What a period closed with is what its relay signed, wherever it is
+//! seen; where it was closed every difference to what stands now has its lines; and no closing counts a unit or a record
+//! twice.
 
+use super::dice::Dice;
+use super::fault::FaultKind;
 use super::world::{Happening, World};
 use sampan_core::charter::{Charter, Roles};
 use sampan_core::id::{CommitId, DeviceId, Flow, SpaceId, UnitId};
 use sampan_core::register::Register;
-use sampan_core::rollup::{Said, UnitAt, names, period};
+use sampan_core::rollup::{Closing, PeriodKind, Said, UnitAt, names, period};
 use sampan_core::store::{Store, StoreError};
 use sampan_core::time::Millis;
 use sampan_core::value::Value;
@@ -39,16 +43,165 @@ const METRICS: [(&str, &str, u8, Counts); 3] = [
 /// A report as its device made it: of a unit, at a time, and the commits of the unit that the device held.
 type Reports = BTreeMap<(UnitId, DeviceId, Millis), Vec<BTreeSet<CommitId>>>;
 
+/// The metric of worlds in which periods are closed, and a period that everybody's dates lie in.
+const BORN: (&str, &str) = ("cards_born", "1975-09");
+
+/// What closes a period: the unit, the register's name, and who signs.
+type ClosingOf = (UnitId, String, DeviceId);
+
+/// A relay that has just said figures closes a period so many times in a thousand.
+const CLOSES_PERMILLE: u64 = 150;
+/// Milliseconds of a day.
+const DAY_MS: u64 = 86_400_000;
+
+/// After these a device may close a period twice, not knowing that it did.
+const FORGETS: [FaultKind; 7] = [
+    FaultKind::Clone,
+    FaultKind::CloneSameBoot,
+    FaultKind::RestoreBranch,
+    FaultKind::RestoreRelay,
+    FaultKind::RelayLost,
+    FaultKind::BitRot,
+    FaultKind::TornWrite,
+];
+
 /// What the verdicts about figures remember.
 #[derive(Debug, Default)]
 pub(super) struct Figures {
+    /// Where periods are closed: who closes when.
+    dice: Option<Dice>,
+    /// Every closing that was signed.
+    closings: BTreeMap<ClosingOf, BTreeSet<Vec<u8>>>,
+    /// Devices of which nobody knows whether a closing of theirs reached the disk.
+    unsure: BTreeSet<DeviceId>,
     reports: Reports,
     /// Of each machine the registers of its own that were looked at, by unit, name and time.
     seen: BTreeSet<(usize, UnitId, String, Millis)>,
     planned: BTreeSet<usize>,
 }
 
+impl Figures {
+    /// Of a world in which periods are closed, or not.
+    pub(super) fn new(seed: u64, closings: bool) -> Self {
+        Self { dice: closings.then(|| Dice::of(seed, "closings")), ..Self::default() }
+    }
+}
+
 impl World {
+    /// A relay closes a period: a month that everybody's dates lie in, or yesterday of a state.
+    fn close_something(&mut self, n: usize) {
+        let (relay, now) = (self.spec(n).relay && !self.exempt[n], self.machines[n].clock.now());
+        let unit = self.unit_ids[self.spec(n).unit];
+        let Some(dice) = self.figures.dice.as_mut().filter(|_| relay) else { return };
+        if !dice.chance(CLOSES_PERMILLE) {
+            return;
+        }
+        let yesterday = PeriodKind::Day.of_time(Millis(now.0.saturating_sub(DAY_MS)));
+        let (metric, label) = match dice.chance(700) {
+            true => (BORN.0, BORN.1.to_owned()),
+            false => ("minutes_all", yesterday),
+        };
+        let Some(p) = self.machines[n].process.as_mut() else { return };
+        let me = p.replica.device();
+        let closed = p.replica.close_period(unit, metric, &label);
+        if self.machines[n].disk.is_off() {
+            self.figures.unsure.insert(me);
+            let down = self.chaos.around(600_000);
+            self.died(n, down);
+            return;
+        }
+        match closed {
+            Ok(()) => {
+                let name = self.machines[n].name.clone();
+                self.say(&format!("{name} closes {label} of {metric}"));
+                self.closed(n, unit, &format!("{}{metric}/{label}", names::CLOSED));
+                self.after_step(n);
+                self.wake(n);
+            }
+            Err(RollupError::Replica(_)) => drop(self.figures.unsure.insert(me)),
+            // Not over, not known here, or closed before.
+            Err(_) => {}
+        }
+    }
+
+    /// What was signed just now: no unit and no record counts twice in it, and it is the only one of its signer.
+    fn closed(&mut self, n: usize, unit: UnitId, closing: &str) {
+        let name = self.machines[n].name.clone();
+        let Some(p) = &self.machines[n].process else { return };
+        let me = p.replica.device();
+        let Ok(all) = p.replica.store.registers_named(names::CLOSED) else { return };
+        let mut own = all.iter().filter_map(|s| s.trust().ok());
+        let Some(own) = own.find(|r| r.unit == unit && r.device == me && r.name == closing) else {
+            return self.ledger.accuse(format!("{name} signed {closing}, and it is not there"));
+        };
+        let (charter, levels) = (p.replica.engine.charter(), p.replica.engine.levels());
+        let below = |u: &UnitId| *u == unit || charter.is_below(u, &unit);
+        let units = charter.units().filter(|u| below(&u.id) && charter.level(&u.id, levels) == BRANCH).count() as u64;
+        let made = self.ledger.commits.values().filter(|c| below(&c.header().space.unit));
+        let made: BTreeSet<_> = made
+            .flat_map(|c| c.payload().entries.iter().map(|e| e.entry.record))
+            .chain(self.ledger.held[n].unsealed.values().copied())
+            .collect();
+        let doubtful = self.exempt.iter().any(|e| *e);
+        let mut words = Vec::new();
+        if let Ok(said) = wire::decode::<Closing>("closing", &own.payload) {
+            let counted: u64 = said.figures.iter().map(|f| f.n).sum();
+            if said.expected != units || said.reported > units {
+                words
+                    .push(format!("{} of {} have reported, and there are {units} units", said.reported, said.expected));
+            }
+            if counted > made.len() as u64 && !doubtful {
+                words.push(format!("{counted} records are in it, and {} were ever made", made.len()));
+            }
+        }
+        let forgets = self.faults.counts().keys().any(|k| FORGETS.contains(k));
+        let of = self.figures.closings.entry((unit, own.name, me)).or_default();
+        if of.insert(own.payload) && of.len() > 1 && !forgets {
+            words.push("it is signed a second time".to_owned());
+        }
+        words.into_iter().for_each(|w| self.ledger.accuse(format!("{name} signs {closing}: {w}")));
+    }
+
+    /// What is closed is what was signed; and where this machine closed it, lines lead from there to what stands now.
+    fn check_closings(&mut self, n: usize) {
+        if self.figures.dice.is_none() || self.exempt[n] {
+            return;
+        }
+        let (name, unit) = (self.machines[n].name.clone(), self.unit_ids[self.spec(n).unit]);
+        let Some(p) = self.machines[n].process.as_mut() else { return };
+        let me = p.replica.device();
+        let Ok(all) = p.replica.store.registers_named(names::CLOSED) else { return };
+        let mut words = Vec::new();
+        for register in all.iter().filter_map(|s| s.trust().ok()) {
+            let of = self.figures.closings.entry((register.unit, register.name.clone(), register.device)).or_default();
+            if register.device == me && of.is_empty() && self.figures.unsure.contains(&me) {
+                of.insert(register.payload.clone());
+            }
+            if !of.contains(&register.payload) {
+                words.push(format!("shows {} as nobody signed it", register.name));
+            }
+        }
+        let query = FigureQuery { unit: Some(unit), metric: Some(BORN.0.to_owned()), ..FigureQuery::default() };
+        let rows = p.replica.rollup(&query).unwrap_or_default();
+        for row in rows.iter().filter(|r| r.by.is_empty()) {
+            let Some(closed) = row.closed.as_ref().filter(|c| c.by == me) else { continue };
+            let mut at = closed.value.clone().unwrap_or_default();
+            for line in &row.corrected {
+                if line.old != at {
+                    words.push(format!("has a line from {} to {} after {at} of {}", line.old, line.new, row.period));
+                }
+                at.clone_from(&line.new);
+            }
+            if at != row.value {
+                words.push(format!(
+                    "shows {} for {}, which is closed, and its lines end at {at}",
+                    row.value, row.period
+                ));
+            }
+        }
+        words.into_iter().for_each(|w| self.ledger.accuse(format!("{name} {w}")));
+    }
+
     /// A machine has projected what it holds: it will look for figures to say.
     pub(super) fn say_figures_later(&mut self, n: usize) {
         if self.figures.planned.insert(n) {
@@ -78,6 +231,7 @@ impl World {
                 self.wake(n);
                 self.check_said(n);
                 self.check_figures(n, false);
+                self.close_something(n);
             }
             // A relay that says nothing itself shows what others said; not every time, for worlds are long.
             Ok(false) if self.spec(n).relay && self.now.is_multiple_of(4) => self.check_figures(n, false),
@@ -202,6 +356,9 @@ impl World {
             Err(e) => return self.ledger.accuse(format!("{name} cannot show its figures: {e}")),
         };
         self.after_step(n);
+        if relay {
+            self.check_closings(n);
+        }
         let unheard: Vec<(&str, UnitId)> = found
             .reported
             .iter()

@@ -60,6 +60,10 @@ impl SeedFile {
                 "nodes-max" => case.options.nodes_max = Some(number()? as usize),
                 "edits-max" => case.options.edits_max = Some(number()?),
                 "breaks-max" => case.options.breaks_max = Some(number()?),
+                "closings" => {
+                    case.options.closings =
+                        value.parse().map_err(|_| bad(format!("{value:?} is not true or false")))?;
+                }
                 "only" => case.options.only = Some(kinds()?),
                 "without" => case.options.without = kinds()?,
                 "canary" => case.canary = Some(canary_named(&value).map_err(bad)?),
@@ -67,8 +71,8 @@ impl SeedFile {
                 "fixed" => fixed = value,
                 _ => {
                     return Err(bad(format!(
-                        "{key:?} is not known; known are seed, only, without, nodes-max, edits-max, breaks-max, canary, \
-                         found and fixed"
+                        "{key:?} is not known; known are seed, only, without, nodes-max, edits-max, breaks-max, \
+                         closings, canary, found and fixed"
                     )));
                 }
             }
@@ -99,6 +103,9 @@ impl SeedFile {
             if let Some(n) = n {
                 out += &format!("{key}: {n}\n");
             }
+        }
+        if o.closings {
+            out += "closings: true\n";
         }
         if let Some(c) = self.case.canary {
             out += &format!("canary: {}\n", c.name());
@@ -185,7 +192,7 @@ mod tests {
     use super::super::{FaultKind, Outcome, Stats};
     use super::*;
 
-    const GOOD: &str = "# a story\nseed: 18446744073709551615\nonly: kill, torn-write\nnodes-max: 4\n\
+    const GOOD: &str = "# a story\nseed: 18446744073709551615\nonly: kill, torn-write\nnodes-max: 4\nclosings: true\n\
                         found: A commit was gone\n  after a start.\nfixed: It is synced first.\n";
 
     #[test]
@@ -194,6 +201,7 @@ mod tests {
         assert_eq!(file.case.seed, u64::MAX);
         assert_eq!(file.case.options.only, Some(vec![FaultKind::Kill, FaultKind::TornWrite]));
         assert_eq!((file.case.options.nodes_max, file.case.options.edits_max), (Some(4), None));
+        assert!(file.case.options.closings && file.case.command().contains(" --closings"));
         assert_eq!(file.found, "A commit was gone after a start.");
         let again = SeedFile::parse(&file.text()).unwrap();
         assert_eq!(again.text(), file.text());

@@ -66,6 +66,13 @@ over = "sum:invited"
 [metric.most]
 of = "meetings"
 op = "max:came"
+[metric.topics]
+of = "meetings"
+op = "distinct:subject"
+by = ["invited"]
+on = "held"
+period = "quarter"
+reach = "district"
 "#;
 
 /// The relays run; the branches b1 and b2 of g1 and b3 of g2 have joined; b4 is not there.
@@ -371,4 +378,63 @@ fn questions_without_an_answer_are_refused_in_a_sentence() {
     let error: Json = serde_json::from_str(out.stderr.trim()).unwrap();
     assert_eq!((out.code, &error["error"]["code"]), (2, &json!("unknown_metric")), "{out:?}");
     relay(&["rollup", &city, "--check"]).ok();
+}
+
+#[test]
+fn a_figure_that_is_not_known_here_is_no_zero() {
+    let (w, _daemons) = world();
+    w.add("b1", "meetings", &["subject=x", "held=2025-11-05", "came=18", "invited=20"]);
+    w.add("b2", "meetings", &["subject=x", "held=2025-11-06", "came=3", "invited=9"]);
+    carry(&w, &["b1", "b2"]);
+    let q4 = ["--period", "2025-Q4"];
+    let all = until(&w, "city", "came", &[&q4[..], &["--unit", "d1"]].concat(), &json!(21));
+    assert_eq!((&all["reason"], &all["known_at"]), (&Json::Null, &Json::Null), "{all}");
+    // The city has the district's sum alone: what an organisation or a branch has in it is not told apart.
+    for (unit, reported) in [("g1", (2, 2)), ("b1", (1, 1))] {
+        let row = whole(&w, "city", "came", &[&q4[..], &["--unit", unit]].concat());
+        assert_eq!(
+            (&row["value"], &row["reason"], &row["known_at"]),
+            (&Json::Null, &json!("in_sum"), &all["unit"]),
+            "{row}"
+        );
+        assert_eq!((coverage(&row), &row["percent"]), (reported, &Json::Null), "they are in the sum: {row}");
+    }
+    let below = rows(&w, "city", &["--metric", "came", "--period", "2025-Q4", "--unit", "d1", "--by-unit"]);
+    assert!(below.len() == 2 && below.iter().all(|r| r["value"].is_null() && r["reason"] == "in_sum"), "{below:?}");
+    let city = w.path("city");
+    let ask = ["rollup", &city, "--metric", "came", "--period", "2025-Q4", "--unit", "g1"];
+    let words = relay(&ask).ok();
+    assert!(
+        words.stdout.contains("not known here") && words.stderr.contains("within the sum of Đơn vị d1"),
+        "{words:?}"
+    );
+    let words = relay(&[&ask[..], &["--lang", "vi"]].concat()).ok();
+    assert!(words.stdout.contains("ở đây chưa biết") && words.stderr.contains("trong tổng của Đơn vị d1"), "{words:?}");
+    // Nothing is signed of it, and those who keep it know it.
+    relay(&["rollup", &city, "--metric", "came", "--unit", "g1", "--close", "2025-Q4"]).refused(4, "not known here");
+    let row = whole(&w, "d1", "came", &[&q4[..], &["--unit", "g1"]].concat());
+    assert_eq!((&row["value"], &row["reason"]), (&json!(21), &Json::Null), "{row}");
+    // What is known and nothing is a zero.
+    assert_eq!(whole(&w, "d1", "came", &[&q4[..], &["--unit", "g2"]].concat())["value"], 0);
+}
+
+#[test]
+fn numbers_of_different_values_are_never_added_up() {
+    let (w, _daemons) = world();
+    w.add("b1", "meetings", &["subject=x", "held=2025-11-05", "came=18", "invited=20"]);
+    w.add("b2", "meetings", &["subject=x", "held=2025-11-06", "came=3", "invited=9"]);
+    w.add("b3", "meetings", &["subject=y", "held=2025-11-07", "came=3", "invited=9"]);
+    carry(&w, &["b1", "b2", "b3"]);
+    let q4 = ["--period", "2025-Q4"];
+    until(&w, "d1", "topics", &q4, &json!(2));
+    let by = rows(&w, "d1", &["--metric", "topics", "--period", "2025-Q4"]);
+    let by: Vec<(&Json, &Json)> = by.iter().map(|r| (&r["by"]["invited"], &r["value"])).collect();
+    assert_eq!(by, [(&Json::Null, &json!(2)), (&json!("20"), &json!(1)), (&json!("9"), &json!(2))]);
+    // What a period closes with tells the whole too, which its dimensions do not add up to.
+    let closed = relay(&["rollup", &w.path("d1"), "--metric", "topics", "--close", "2025-Q4", "--json"]).ok().lines();
+    let closed: Vec<&Json> = closed.iter().map(|r| &r["closed"]["value"]).collect();
+    assert_eq!(closed, [&json!("2"), &json!("1"), &json!("2")]);
+    // It does not travel above the records: the city says so.
+    let row = whole(&w, "city", "topics", &[&q4[..], &["--unit", "d1"]].concat());
+    assert_eq!((&row["value"], &row["reason"]), (&Json::Null, &json!("out_of_reach")), "{row}");
 }

@@ -2,7 +2,10 @@
 //!
 //! It does not: try every thing that may not change (`core/src/schema/evolve.rs` does).
 
-use crate::world::{World, relay, sampan};
+use crate::world::{Daemon, World, command, finish, relay, sampan};
+use sampan_core::charter::Op;
+use sampan_node::config::Settings;
+use sampan_node::replica::Replica;
 use serde_json::json;
 use std::fs;
 
@@ -95,4 +98,54 @@ fn what_may_not_follow_and_who_may_not_publish_is_refused_and_changes_nothing() 
     assert_eq!(sampan(&["schema", "show", &w.path("branch")]).code, 2);
     let words = relay(&["schema", "publish", &city, &file]).ok();
     assert!(words.stderr.contains("Version 3"), "{words:?}");
+}
+
+#[test]
+fn a_schema_that_only_a_newer_program_reads_leaves_the_one_before_it_in_force() {
+    let mut w = World::three_levels();
+    let (city, branch) = (w.path("city"), w.path("branch"));
+    w.add("branch", "members", &["full_name=An"]);
+    w.sync("branch");
+    let before = relay(&["schema", "show", &city, "--json"]).ok().json()["version"].as_u64().unwrap();
+    // A newer program publishes what this one does not read.
+    w.city_daemon.take().unwrap().stop();
+    let mut replica = Replica::open(std::path::Path::new(&city), &Settings::default()).unwrap();
+    let (root, now) = (replica.engine.charter().root().unwrap(), replica.label().unwrap());
+    let text = "[schema]\nname = \"membership\"\nversion = 9\nlevels = [\"city\"]\nsprouts = true\n".to_owned();
+    let Replica { store, engine, rng, .. } = &mut replica;
+    engine.write_charter(store, rng, root, &[Op::Schema { version: 9, text }], now).unwrap();
+    drop(replica);
+    w.city_daemon = Some(Daemon::start("sampan-relay", &["run", &city]));
+    w.sync_relay("district");
+    w.sync("branch");
+    for (bin, name) in [("sampan-relay", "city"), ("sampan-relay", "district"), ("sampan", "branch")] {
+        let dir = w.path(name);
+        let of = |words: &[&str]| finish(command(bin, words));
+        let status = of(&["status", &dir, "--json"]).ok().json();
+        assert_eq!(status["schema_newer"], json!({ "published": 9, "read": before }), "{name}: {status}");
+        let words = of(&["status", &dir]).ok().stdout;
+        assert!(words.contains("version 9") && words.contains(&format!("version {before}")), "{name}: {words}");
+        let words = of(&["status", &dir, "--lang", "vi"]).ok().stdout;
+        assert!(words.contains("bản 9") && words.contains(&format!("đang dùng bản {before}")), "{name}: {words}");
+        assert!(words.contains("schema_newer"), "{name}: {words}");
+        let doctor = of(&["doctor", &dir]);
+        assert!(doctor.stdout.contains("version 9"), "{name}: {doctor:?}");
+        assert_eq!(w.list(bin, name, "members").len(), 1, "{name}");
+        of(&["list", &dir, "boats"]).refused(2, "which this Sampan does not read");
+    }
+    // Work goes on, also above, and the next version is not written by one that cannot read this one.
+    w.add("branch", "members", &["full_name=Bình"]);
+    w.sync("branch");
+    assert_eq!(w.list("sampan-relay", "district", "members").len(), 2);
+    assert_eq!(relay(&["schema", "show", &city, "--json"]).ok().json()["version"], before);
+    assert!(relay(&["schema", "show", &city, "--source"]).ok().stdout.contains("sprouts"));
+    let file = w.path("next.toml");
+    fs::write(&file, "[schema]\nname = \"membership\"\nversion = 10\nlevels = [\"city\"]\n").unwrap();
+    relay(&["schema", "publish", &city, &file]).refused(1, "needs a newer Sampan");
+    sampan(&["verify", &branch]).ok();
+    assert_eq!(
+        sampan(&["status", &branch, "--json"]).ok().json()["schema_newer"]["published"],
+        9,
+        "also when opened anew"
+    );
 }

@@ -2,7 +2,7 @@
 //!
 //! It does not: try every form (`core/src/schema/number.rs`, `core/src/date.rs` and `core/src/fold.rs` do).
 
-use crate::world::{Out, command, finish, relay, sampan};
+use crate::world::{Out, World, command, finish, relay, sampan};
 use serde_json::json;
 
 /// A city alone, which has a record program of its own.
@@ -144,4 +144,39 @@ fn people_are_listed_by_their_given_names_in_vietnamese_order() {
     sampan(&["export", &city, "members", &file.display().to_string()]).ok();
     let text = std::fs::read_to_string(file).unwrap();
     assert!(text.lines().nth(1).unwrap().starts_with("Bùi Văn An"), "{text}");
+}
+
+/// Words of a text that are times as programs write them.
+fn stamps(text: &str) -> Vec<&str> {
+    let words = text.split_whitespace().map(|w| w.trim_matches(|c: char| !c.is_ascii_alphanumeric()));
+    words.filter(|w| w.ends_with('Z') && w.contains('T') && w.starts_with(|c: char| c.is_ascii_digit())).collect()
+}
+
+#[test]
+fn status_doctor_lists_and_bundles_show_people_the_clock_on_the_wall() {
+    let w = World::three_levels();
+    let (district, branch, stick) = (w.path("district"), w.path("branch"), w.path("up.sampan"));
+    w.add("branch", "members", &["full_name=An"]);
+    w.sync("branch");
+    w.sync_relay("district");
+    w.add("branch", "members", &["full_name=Bình"]);
+    sampan(&["bundle", "create", &branch, &stick]).ok();
+    let year = sampan(&["status", &branch, "--json"]).ok().json()["verified_at"].as_str().unwrap()[..4].to_owned();
+    assert_eq!(stamps("verified at 2026-11-22T08:13:00Z."), ["2026-11-22T08:13:00Z"]);
+    for words in [
+        sampan(&["status", &branch, "--lang", "vi"]).ok(),
+        relay(&["status", &district, "--lang", "vi"]).ok(),
+        relay(&["devices", &district, "--lang", "vi"]).ok(),
+        relay(&["unit", "list", &district, "--lang", "vi"]).ok(),
+        sampan(&["bundle", "inspect", &branch, &stick, "--lang", "vi"]).ok(),
+        relay(&["bundle", "inspect", &district, &stick, "--lang", "vi"]).ok(),
+    ] {
+        assert!(words.stdout.contains(&format!("/{year} ")), "{words:?}");
+        assert_eq!(stamps(&words.stdout), Vec::<&str>::new(), "{words:?}");
+    }
+    let doctor = sampan(&["doctor", &branch, "--lang", "vi"]);
+    assert_eq!(stamps(&doctor.stdout), Vec::<&str>::new(), "{doctor:?}");
+    // Programs read the stamps.
+    let status = sampan(&["status", &branch, "--json"]).ok().json();
+    assert_eq!(stamps(status["verified_at"].as_str().unwrap()).len(), 1, "{status}");
 }

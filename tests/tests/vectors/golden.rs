@@ -15,7 +15,9 @@ use sampan_core::log::{Commit, EntryKind, EntryPayload, Secret, SignedHeader, me
 use sampan_core::pack::{self, Stored, StoredColumns};
 use sampan_core::record::ids::{birth_actor, identity_actor, identity_id, record_id};
 use sampan_core::record::{birth, identity_creation};
-use sampan_core::register::{Ack, Beacon, Heartbeat, Register, Room, SignedRegister, Waiting, ack_leaf, ack_root};
+use sampan_core::register::{
+    Ack, Beacon, Heartbeat, Register, Room, Settled, SettledDevice, SignedRegister, Waiting, ack_leaf, ack_root,
+};
 use sampan_core::rollup::{Closing, Report, Said};
 use sampan_core::scope::{Item, Shared};
 use sampan_core::testing::{Writer, test_org, test_time, test_unit, up_space};
@@ -227,6 +229,8 @@ fn registers() {
         "heartbeat(version unsent_changes verified_at last_error clock_offset)",
     );
     plain::<Room>("room", &Room { free: 1 << 30, low: false }, "room(free low)");
+    let settled = Settled { devices: vec![SettledDevice::of(&device(1), test_time(600))] };
+    plain::<Settled>("settled", &settled, "settled(devices[device(device said)])");
     plain::<Waiting>("waiting", &waiting(), "waiting(units[unit(unit commits oldest)] more)");
     plain::<Beacon>("beacon", &beacon(), "beacon(number day charter commits above)");
     plain::<Report>("report", &report(), "report(spaces[space(reach digest)])");

@@ -10,6 +10,7 @@ use crate::cli::App;
 use crate::cli::args::{BackupArgs, RestoreArgs};
 use crate::cli::exit::{CliError, ExitCode};
 use crate::dir::Dir;
+use crate::i18n::format_time;
 use crate::replica::system_clock;
 use crate::stamp::rfc3339;
 use serde_json::json;
@@ -37,7 +38,10 @@ pub(super) fn restore(args: &RestoreArgs, app: &mut App) -> Result<ExitCode, Cli
     let manifest = backup::restore(&args.backup, &args.new_dir).or_cli(app)?;
     tell(app, &manifest)?;
     let dir = args.new_dir.display().to_string();
-    app.say("restore.done", &[("dir", &dir), ("at", &rfc3339(manifest.made_at)), ("program", app.program)]);
+    app.say(
+        "restore.done",
+        &[("dir", &dir), ("at", &format_time(app.lang, manifest.made_at)), ("program", app.program)],
+    );
     Ok(ExitCode::Done)
 }
 

@@ -12,7 +12,7 @@ use crate::cli::convert::IntoCli;
 use crate::cli::exit::{CliError, ExitCode};
 use crate::cli::progress::Progress;
 use crate::cli::{App, codes};
-use crate::i18n::{Lang, format_bytes, format_int, t};
+use crate::i18n::{Lang, format_bytes, format_int, format_time, t};
 use crate::replica::Replica;
 use crate::stamp::rfc3339;
 use sampan_core::bundle::{FormatError, PlanError, TakeError, Target, named_by_ticket};
@@ -275,7 +275,7 @@ fn waiting(args: &BundleWaitingArgs, app: &mut App) -> Result<ExitCode, CliError
             }))?;
             continue;
         }
-        let since = app.t("bundle.waits_since", &[("at", &rfc3339(one.since))]);
+        let since = app.t("bundle.waits_since", &[("at", &format_time(app.lang, one.since))]);
         let (sender, size) = (device_name(&replica, &one.sender), format_bytes(app.lang, one.bytes));
         app.out.line(&format!("{}  {sender}  {size}  {since}", &one.id[..ID_DIGITS_SHOWN.min(one.id.len())]))?;
     }
@@ -312,7 +312,7 @@ fn inspect(args: &BundleFileArgs, app: &mut App) -> Result<ExitCode, CliError> {
     let mut rows = vec![
         ("bundle.sender", sender),
         ("bundle.direction", app.t(if header.down { "bundle.down" } else { "bundle.up" }, &[])),
-        ("bundle.made_at", rfc3339(header.created)),
+        ("bundle.made_at", format_time(app.lang, header.created)),
         ("bundle.unit", unit.unwrap_or_else(|| app.t("bundle.relay_of_ticket", &[]))),
         ("bundle.receivers", int(header.slots.len() as u64)),
         ("bundle.for_us", yes(found.for_us)),

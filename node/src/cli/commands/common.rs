@@ -86,7 +86,11 @@ pub(super) fn collection(app: &App, replica: &Replica, name: &str) -> Result<Col
 pub(super) fn of_schema(app: &App, replica: &Replica, mut error: CliError) -> CliError {
     let unknown = [codes::UNKNOWN_FIELD.name, codes::UNKNOWN_COLLECTION.name, codes::UNKNOWN_CHOICE.name];
     if let Some(schema) = replica.schema().filter(|_| unknown.contains(&error.code)) {
-        error.hint.push_str(&app.t("schema.here", &[("version", &schema.version.to_string())]));
+        let newer = replica.engine.schema_newer().map(|version| (version, Some(schema.version)));
+        match newer {
+            Some(newer) => error.hint.push_str(&format!(" {}", super::status::schema_words(app, newer))),
+            None => error.hint.push_str(&app.t("schema.here", &[("version", &schema.version.to_string())])),
+        }
     }
     error
 }

@@ -12,9 +12,9 @@ use crate::cli::convert::IntoCli;
 use crate::cli::exit::{CliError, ExitCode};
 use crate::config::{ConfigFile, Settings};
 use crate::dir::{Dir, Running};
+use crate::i18n::format_time;
 use crate::keys::{self, KeyKind};
 use crate::replica::{Replica, disk_free, room_is_low};
-use crate::stamp::rfc3339;
 use sampan_core::engine::meta;
 use sampan_core::store::{Store, StoreError};
 use sampan_core::time::Millis;
@@ -214,11 +214,14 @@ fn look(app: &App, replica: &mut Replica) -> Result<Vec<Finding>, StoreError> {
     } else {
         good(app, "charter", "doctor.charter")
     });
+    if let Some(newer) = report.schema_newer {
+        out.push(finding("schema_newer", State::Bad, super::status::schema_words(app, newer)));
+    }
     out.push(clock(app, replica)?);
     let oldest = if root { None } else { oldest_unsent(replica, report.verified_at, report.unsent_changes)? };
     let now = replica.label()?;
     out.push(match oldest.filter(|at| now.0.saturating_sub(at.0) > UNSENT_AGE_MS) {
-        Some(at) => finding("unsent", State::Bad, app.t("doctor.unsent_old", &[("at", &rfc3339(at))])),
+        Some(at) => finding("unsent", State::Bad, app.t("doctor.unsent_old", &[("at", &format_time(app.lang, at))])),
         None => good(app, "unsent", "doctor.sent"),
     });
     out.push(match &report.last_error {
@@ -233,7 +236,7 @@ fn look(app: &App, replica: &mut Replica) -> Result<Vec<Finding>, StoreError> {
         out.push(finding("copy", State::Note, app.t("doctor.clone", &[])));
     }
     if let Some(at) = replica.copy_noticed_at()? {
-        out.push(finding("restored", State::Note, app.t("doctor.restored", &[("at", &rfc3339(at))])));
+        out.push(finding("restored", State::Note, app.t("doctor.restored", &[("at", &format_time(app.lang, at))])));
     }
     if report.quarantined > 0 {
         let count = crate::i18n::format_int(app.lang, i64::try_from(report.quarantined).unwrap_or(i64::MAX));
@@ -256,7 +259,7 @@ fn look(app: &App, replica: &mut Replica) -> Result<Vec<Finding>, StoreError> {
     }
     let old = report.news_from_above_at.filter(|at| now.0.saturating_sub(at.0) > NEWS_AGE_MS);
     if let Some(at) = old.filter(|_| !root) {
-        let at = rfc3339(at);
+        let at = format_time(app.lang, at);
         out.push(finding("news", State::Note, app.t("doctor.news_old", &[("at", &at), ("program", app.program)])));
     }
     Ok(out)
@@ -265,7 +268,7 @@ fn look(app: &App, replica: &mut Replica) -> Result<Vec<Finding>, StoreError> {
 fn clock(app: &App, replica: &Replica) -> Result<Finding, StoreError> {
     let now = replica.now();
     if now.is_unset() {
-        let text = app.t("doctor.clock_unset", &[("at", &rfc3339(now))]);
+        let text = app.t("doctor.clock_unset", &[("at", &format_time(app.lang, now))]);
         return Ok(finding("clock", State::Bad, text));
     }
     let offset = replica.store.meta(meta::CLOCK_OFFSET)?.and_then(|b| b.try_into().ok()).map_or(0, i64::from_le_bytes);

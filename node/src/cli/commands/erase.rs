@@ -9,7 +9,7 @@ use super::common::{self, OrCli};
 use crate::cli::args::EraseArgs;
 use crate::cli::exit::{CliError, ExitCode};
 use crate::cli::{App, codes};
-use crate::i18n::t;
+use crate::i18n::{format_time, t};
 use crate::replica::Replica;
 use crate::stamp::rfc3339;
 use sampan_core::charter::Erased;
@@ -144,7 +144,7 @@ fn list(app: &mut App, replica: &Replica) -> Result<ExitCode, CliError> {
         app.out.line(&format!(
             "{}  {unit}  {}  {}",
             e.what.name(),
-            rfc3339(e.at),
+            format_time(app.lang, e.at),
             crate::cli::output::printable(&e.reason)
         ))?;
         let all = row.confirmed.keys().map(|d| (d, "erase.confirmed"));

@@ -13,7 +13,7 @@ use crate::cli::exit::{CliError, ExitCode};
 use crate::cli::{App, codes};
 use crate::dir::{Dir, DirError};
 use crate::entropy::SystemEntropy;
-use crate::i18n::{Lang, t};
+use crate::i18n::{Lang, format_time, t};
 use crate::keys::Cost;
 use crate::keys::recovery::{self as folder, RecoverError};
 use crate::recovery::{self, DeskError};
@@ -92,7 +92,8 @@ fn answer(args: &RecoveryAnswerArgs, app: &mut App) -> Result<ExitCode, CliError
     } else {
         app.out.line(&file)?;
     }
-    let values = [("unit", units.join(", ")), ("device", device), ("at", rfc3339(asked.asked)), ("file", file)];
+    let values =
+        [("unit", units.join(", ")), ("device", device), ("at", format_time(app.lang, asked.asked)), ("file", file)];
     let values: Vec<(&str, &str)> = values.iter().map(|(n, v)| (*n, v.as_str())).collect();
     app.say("recovery.answered", &values);
     Ok(ExitCode::Done)

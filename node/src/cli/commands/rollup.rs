@@ -11,7 +11,7 @@ use crate::cli::convert::{did_you_mean, list_of};
 use crate::cli::exit::{CliError, ExitCode};
 use crate::cli::{App, codes};
 use crate::i18n::{format_count, format_figure, format_period, format_stored_date, format_time, parse_period};
-use crate::replica::{FigureQuery, FigureRow, Replica, RollupError};
+use crate::replica::{FigureQuery, FigureRow, Replica, RollupError, Unknown};
 use crate::report::words;
 use crate::stamp::rfc3339;
 use sampan_core::id::UnitId;
@@ -68,7 +68,12 @@ fn object(replica: &Replica, row: &FigureRow, projected: u64) -> Json {
         "metric": row.metric,
         "period": row.period,
         "by": row.by,
-        "value": metric.map_or(Json::Null, |m| value(m, row)),
+        "value": metric.filter(|_| row.unknown.is_none()).map_or(Json::Null, |m| value(m, row)),
+        "reason": row.unknown.map(Unknown::name),
+        "known_at": match row.unknown {
+            Some(Unknown::InSumOf(unit)) => json!(unit.to_string()),
+            Some(Unknown::OutOfReach | Unknown::NotSaid | Unknown::TooLarge | Unknown::NotAdditive) | None => Json::Null,
+        },
         "units_reported": row.coverage.reported,
         "units_expected": row.coverage.expected,
         "oldest_input_at": row.coverage.oldest.map(rfc3339),
@@ -131,7 +136,11 @@ fn table(app: &mut App, replica: &Replica, rows: &[FigureRow]) -> Result<(), Cli
         let name = common::unit_name(replica, &row.unit);
         let name = if row.below { name } else { app.t("rollup.own", &[("unit", &name)]) };
         let metric = format!("{}{}", label(app, replica, &row.metric), dims(app, replica, row));
-        let value = if row.value.is_empty() { none.clone() } else { shown_value(app, row) };
+        let value = match row.unknown {
+            Some(_) => app.t("rollup.unknown", &[]),
+            None if row.value.is_empty() => none.clone(),
+            None => shown_value(app, row),
+        };
         let mut line = vec![name, metric, format_period(app.lang, &row.period), value];
         if ratios {
             line.push(match (&row.over, &row.ratio) {
@@ -152,15 +161,21 @@ fn table(app: &mut App, replica: &Replica, rows: &[FigureRow]) -> Result<(), Cli
         line.push(row.coverage.oldest.map_or_else(|| none.clone(), |at| format_time(app.lang, at)));
         if closed {
             line.push(row.closed.as_ref().map_or_else(String::new, |c| {
-                format!("{} ({})", format_figure(app.lang, &c.value), format_time(app.lang, c.at))
+                let value = c.value.as_ref().map(|v| format_figure(app.lang, v));
+                let value = value.unwrap_or_else(|| app.t("rollup.unknown", &[]));
+                format!("{value} ({})", format_time(app.lang, c.at))
             }));
         }
         cells.push(line);
     }
     app.out.table(&headings, &cells)?;
+    let mut told = std::collections::BTreeSet::new();
     for row in rows {
         let unit = common::unit_name(replica, &row.unit);
-        if row.too_large {
+        if let Some(why) = row.unknown.filter(|_| told.insert((row.unit, &row.metric))) {
+            let line = why_unknown(app, replica, &unit, &row.metric, why);
+            crate::cli::output::to_stderr(&crate::cli::output::printable(&line));
+        } else if row.too_large {
             app.say("rollup.too_large", &[("unit", &unit), ("metric", &label(app, replica, &row.metric))]);
         }
         for c in row.corrected.iter().filter(|c| c.by.len() == row.by.len() && row.by.values().eq(c.by.iter())) {
@@ -186,6 +201,16 @@ fn table(app: &mut App, replica: &Replica, rows: &[FigureRow]) -> Result<(), Cli
         }
     }
     Ok(())
+}
+
+/// Why a figure is not known here, in words.
+fn why_unknown(app: &App, replica: &Replica, unit: &str, metric: &str, why: Unknown) -> String {
+    let at = match why {
+        Unknown::InSumOf(unit) => common::unit_name(replica, &unit),
+        Unknown::OutOfReach | Unknown::NotSaid | Unknown::TooLarge | Unknown::NotAdditive => String::new(),
+    };
+    let values = [("unit", unit), ("metric", &label(app, replica, metric)), ("at", &at)];
+    app.t(&format!("rollup.unknown_{}", why.name()), &values)
 }
 
 /// What people call a metric.
@@ -357,6 +382,11 @@ pub(super) fn refused(app: &App, replica: &Replica, error: RollupError) -> CliEr
             app.error(&codes::NO_RIGHT, &[("what", &what)])
         }
         RollupError::OutOfReach(name) => app.error(&codes::METRIC_REACH, &[("name", &name)]).at(name),
+        RollupError::NotKnown(name, why) => {
+            let unit = app.unit.clone().unwrap_or_default();
+            let why = why_unknown(app, replica, &unit, &name, why);
+            app.error(&codes::FIGURE_UNKNOWN, &[("name", &name), ("why", &why)]).at(name)
+        }
         RollupError::NotOver(period) => app.error(&codes::PERIOD_OPEN, &[("period", &period)]).at(period),
         RollupError::Closed { metric, period } => {
             app.error(&codes::PERIOD_CLOSED, &[("metric", &metric), ("period", &period)]).at(period)

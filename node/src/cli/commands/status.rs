@@ -10,7 +10,7 @@ use crate::cli::App;
 use crate::cli::args::DirArgs;
 use crate::cli::exit::{CliError, ExitCode};
 use crate::dir::Running;
-use crate::i18n::format_int;
+use crate::i18n::{format_int, format_stored_date, format_time};
 use crate::replica::{BeaconRow, Replica, StatusReport, WayRow};
 use crate::stamp::rfc3339;
 use sampan_core::engine::{Ended, Fate};
@@ -54,6 +54,10 @@ pub fn object(report: &StatusReport) -> Map<String, Json> {
             report.withdrawn.iter().map(|(u, why)| json!({ "unit": u.to_string(), "reason": why })).collect(),
         ),
         ("ended", report.ended.as_ref().map_or(Json::Null, ended)),
+        (
+            "schema_newer",
+            report.schema_newer.map_or(Json::Null, |(published, read)| json!({ "published": published, "read": read })),
+        ),
         ("last_error", json!(report.last_error)),
     ];
     pairs.into_iter().map(|(k, v)| (k.to_owned(), v)).collect()
@@ -91,7 +95,7 @@ fn ended(e: &Ended) -> Json {
 pub fn ended_words(app: &App, e: &Ended) -> Vec<String> {
     let count = |n: u64| format_int(app.lang, i64::try_from(n).unwrap_or(i64::MAX));
     let id = if e.for_good { "ended.for_good" } else { "ended.told" };
-    let mut out = vec![app.t(id, &[("reason", &e.reason), ("at", &rfc3339(e.at))])];
+    let mut out = vec![app.t(id, &[("reason", &e.reason), ("at", &format_time(app.lang, e.at))])];
     if e.handed_in > 0 {
         out.push(app.t("ended.handed_in", &[("count", &count(e.handed_in))]));
     }
@@ -99,6 +103,16 @@ pub fn ended_words(app: &App, e: &Ended) -> Vec<String> {
         out.push(app.t("ended.left", &[("count", &count(e.left))]));
     }
     out
+}
+
+/// That the organisation's schema is of a form that this program does not read, and what it goes by instead.
+#[must_use]
+pub fn schema_words(app: &App, (published, read): (u32, Option<u32>)) -> String {
+    let (version, read) = (published.to_string(), read.map(|v| v.to_string()));
+    match &read {
+        Some(read) => app.t("schema.newer_kept", &[("version", &version), ("read", read)]),
+        None => app.t("error.schema_newer", &[("version", &version)]),
+    }
 }
 
 fn date(b: &BeaconRow) -> String {
@@ -144,7 +158,9 @@ pub fn words(app: &App, replica: &Replica, report: &StatusReport) -> Result<Vec<
     for d in &report.delivered {
         let level = common::level_name(app, replica, &d.unit);
         out.push(match (d.at, d.complete) {
-            (Some(at), true) => app.t("tick.level_since", &[("level", &level), ("at", &rfc3339(at))]) + " ✓",
+            (Some(at), true) => {
+                app.t("tick.level_since", &[("level", &level), ("at", &format_time(app.lang, at))]) + " ✓"
+            }
             (Some(_), false) => app.t("tick.partly", &[("level", &level)]),
             (None, _) => app.t("tick.not_yet", &[("level", &level)]),
         });
@@ -153,7 +169,7 @@ pub fn words(app: &App, replica: &Replica, report: &StatusReport) -> Result<Vec<
         for way in &report.ways {
             let unit = common::unit_name(replica, &way.unit);
             out.push(match way.verified_at {
-                Some(at) => app.t("status.way", &[("unit", &unit), ("at", &rfc3339(at))]),
+                Some(at) => app.t("status.way", &[("unit", &unit), ("at", &format_time(app.lang, at))]),
                 None => app.t("status.way_never", &[("unit", &unit)]),
             });
         }
@@ -162,15 +178,20 @@ pub fn words(app: &App, replica: &Replica, report: &StatusReport) -> Result<Vec<
         out.push(match (report.verified_at, report.unsent_changes) {
             (None, _) if replica.engine.is_blank() => app.t("status.not_admitted", &[("program", app.program)]),
             (None, _) => app.t("status.never_verified", &[]),
-            (Some(at), 0) => app.t("status.verified_at", &[("at", &rfc3339(at))]),
-            (Some(at), n) => app.t("status.verified_since", &[("at", &rfc3339(at)), ("count", &count(n))]),
+            (Some(at), 0) => app.t("status.verified_at", &[("at", &format_time(app.lang, at))]),
+            (Some(at), n) => {
+                app.t("status.verified_since", &[("at", &format_time(app.lang, at)), ("count", &count(n))])
+            }
         });
         if let Some(at) = report.news_from_above_at {
-            out.push(app.t("status.news_at", &[("at", &rfc3339(at))]));
+            out.push(app.t("status.news_at", &[("at", &format_time(app.lang, at))]));
         }
         if let Some(b) = &report.beacon {
             let (unit, days) = (common::unit_name(replica, &b.unit), count(b.age_days));
-            out.push(app.t("status.beacon", &[("unit", &unit), ("date", &date(b)), ("days", &days)]));
+            out.push(app.t(
+                "status.beacon",
+                &[("unit", &unit), ("date", &format_stored_date(app.lang, &date(b))), ("days", &days)],
+            ));
             for unit in &b.rolled_back {
                 out.push(app.t("status.rolled_back", &[("unit", &common::unit_name(replica, unit))]));
             }
@@ -208,6 +229,7 @@ pub fn words(app: &App, replica: &Replica, report: &StatusReport) -> Result<Vec<
     if let Some(ended) = &report.ended {
         out.extend(ended_words(app, ended));
     }
+    out.extend(report.schema_newer.map(|newer| schema_words(app, newer)));
     if let Some(why) = &report.last_error {
         out.push(app.t("status.why_not", &[("why", why)]));
     }
@@ -220,7 +242,7 @@ pub fn words(app: &App, replica: &Replica, report: &StatusReport) -> Result<Vec<
     }
     let now = replica.now();
     if now.is_unset() {
-        out.push(app.t("status.clock_hint", &[("at", &rfc3339(now))]));
+        out.push(app.t("status.clock_hint", &[("at", &format_time(app.lang, now))]));
     }
     if let Running::Daemon(info) = replica.dir().running().or_cli(app)? {
         out.push(app.t("status.daemon", &[("pid", &info.pid.to_string())]));

@@ -4,10 +4,10 @@
 //!
 //! Invariants: nothing takes the place of a closing; a period that is not over is not closed.
 
-use super::types::{FigureQuery, RollupError};
+use super::types::{FigureQuery, RollupError, Unknown};
 use crate::replica::Replica;
 use sampan_core::id::UnitId;
-use sampan_core::rollup::{Closing, Coverage, SaidFigure, names, period};
+use sampan_core::rollup::{Closing, Coverage, Figure, SaidFigure, names, period};
 use sampan_core::wire;
 
 impl Replica {
@@ -39,14 +39,24 @@ impl Replica {
             return Err(RollupError::Closed { metric: metric.id, period: label.to_owned() });
         }
         let Some(look) = self.look(&metric, &registers)? else { return Ok(()) };
-        let part = look.below(&unit)?;
+        let part = look.shown(&unit)?;
         let at = if metric.on.is_some() { label } else { "" };
-        let figures: Vec<SaidFigure> = part
+        // What is signed stands for ever: nothing is signed of what is not known.
+        let why = if part.known { part.torn.contains(at).then_some(Unknown::NotAdditive) } else { part.why };
+        if let Some(why) = why {
+            return Err(RollupError::NotKnown(metric.id, why));
+        }
+        let mut figures: Vec<SaidFigure> = part
             .figures
             .iter()
             .filter(|(key, _)| key.period == at)
             .map(|(key, f)| SaidFigure::of("", &key.by, f))
             .collect();
+        if let (Some(n), false) = (part.distinct.get(at), metric.by.is_empty()) {
+            // Its dimensions do not add up to the whole, so that stands beside them.
+            let counted = part.figures.iter().filter(|(key, _)| key.period == at).map(|(_, f)| f.n).sum();
+            figures.push(SaidFigure::of("", &[], &Figure { n: counted, total: (*n).into(), best: None }));
+        }
         let coverage = Coverage::of(part.units.clone(), span.from);
         let closing =
             Closing { figures, reported: coverage.reported, expected: coverage.expected, oldest: coverage.oldest };

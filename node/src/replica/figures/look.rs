@@ -4,7 +4,7 @@
 //!
 //! Invariants: a unit counts once, whichever way its figure came.
 
-use super::{Look, Part};
+use super::{Look, Part, Unknown};
 use sampan_core::id::{Flow, UnitId};
 use sampan_core::register::Register;
 use sampan_core::rollup::{Key, OVER, Report, Said, names};
@@ -41,7 +41,7 @@ impl Look<'_> {
     /// What is kept here of a unit.
     pub(super) fn kept(&self, unit: &UnitId, below: bool) -> Result<Part, StoreError> {
         let (store, id, op) = (&self.replica.store, &self.metric.id, &self.metric.op);
-        let mut part = Part { figures: store.figures(unit, below, id, op)?, ..Part::default() };
+        let mut part = Part { figures: store.figures(unit, below, id, op)?, known: true, ..Part::default() };
         if let Some(Over::Field(f)) = &self.metric.over {
             let sum = MetricOp::Sum(f.clone());
             part.over = store.figures(unit, below, &format!("{id}{OVER}"), &sum)?;
@@ -126,6 +126,31 @@ impl Look<'_> {
         Ok(part)
     }
 
+    /// The figures of a unit and of all below it, and where nothing is known of them, why. What lies within the sum of
+    /// a relay above it has reported what that sum names, also where the figure itself is not told apart.
+    pub(super) fn shown(&self, unit: &UnitId) -> Result<Part, StoreError> {
+        let mut part = self.below(unit)?;
+        if part.known || part.why.is_some() {
+            return Ok(part);
+        }
+        let level = self.side.relay_units.iter().map(|u| self.level(u)).min();
+        part.why = Some(Unknown::NotSaid);
+        if level.is_none_or(|l| l < self.metric.reach) {
+            part.why = Some(Unknown::OutOfReach);
+            return Ok(part);
+        }
+        let above = self.charter.chain(unit).skip(1).map(|u| u.id);
+        for above in above.take_while(|u| !self.side.relay_units.contains(u)) {
+            if let Some(sum) = self.summed(&above) {
+                part.units.extend(sum.units.into_iter().filter(|(u, _)| u == unit || self.charter.is_below(u, unit)));
+                part.why = Some(if sum.known { Unknown::InSumOf(above) } else { Unknown::TooLarge });
+                part.from_figures = true;
+                break;
+            }
+        }
+        Ok(part)
+    }
+
     /// The sum that a relay of a unit said; `None` where none did.
     fn summed(&self, unit: &UnitId) -> Option<Part> {
         let mut sums = self.said_by(unit, names::SUM).peekable();
@@ -153,23 +178,43 @@ impl Part {
     pub(super) fn take(&mut self, metric: &Metric, said: &Said) {
         self.from_figures = true;
         self.too_large |= said.too_large;
+        match said.too_large {
+            true => self.why = Some(Unknown::TooLarge),
+            false => self.known = true,
+        }
         self.corrected.extend(said.corrected.iter().cloned());
         for f in &said.figures {
             let over = f.by.last().is_some_and(|d| d == OVER) && f.by.len() > metric.by.len();
             let by = if over { f.by[..f.by.len() - 1].to_vec() } else { f.by.clone() };
             let key = Key { period: f.period.clone(), by };
             let to = if over { &mut self.over } else { &mut self.figures };
-            // What does not add up is refused when the schema is read; there is nothing to do here.
             let op = if over { MetricOp::Count } else { metric.op.clone() };
-            let _ = to.entry(key).or_default().merge(&op, &f.figure());
+            let period = key.period.clone();
+            if to.entry(key).or_default().merge(&op, &f.figure()).is_err() {
+                self.torn.insert(period);
+            }
         }
     }
 
     /// Takes in another part, of other units.
     pub(super) fn merge(&mut self, metric: &Metric, other: Self) {
         for (key, f) in other.figures {
-            let _ = self.figures.entry(key).or_default().merge(&metric.op, &f);
+            let period = key.period.clone();
+            if self.figures.entry(key).or_default().merge(&metric.op, &f).is_err() {
+                self.torn.insert(period);
+            }
         }
+        for (period, n) in other.distinct {
+            // Two numbers of different values are not the number of both.
+            match (self.distinct.get(&period).copied().unwrap_or(0), n) {
+                (0, n) => drop(self.distinct.insert(period, n)),
+                (_, 0) => {}
+                (_, _) => drop(self.torn.insert(period)),
+            }
+        }
+        self.torn.extend(other.torn);
+        self.known |= other.known;
+        self.why = self.why.or(other.why);
         for (key, f) in other.over {
             let _ = self.over.entry(key).or_default().merge(&MetricOp::Count, &f);
         }
@@ -177,5 +222,57 @@ impl Part {
         self.corrected.extend(other.corrected);
         self.from_figures |= other.from_figures;
         self.too_large |= other.too_large;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sampan_core::rollup::{Figure, SaidFigure};
+
+    fn names() -> Metric {
+        let text = "[schema]\nname = \"x\"\nversion = 1\nlevels = [\"city\", \"branch\"]\n[collection.members]\nflow = \"up\"\n\
+                    [collection.members.field.name]\nkind = \"string\"\n[metric.names]\nof = \"members\"\nop = \"distinct:name\"\n";
+        sampan_core::schema::parse(text).unwrap().metrics.remove("names").unwrap()
+    }
+
+    fn counted(n: u64) -> Part {
+        let figure = Figure { n, total: n.into(), best: None };
+        Part {
+            figures: BTreeMap::from([(Key::default(), figure)]),
+            distinct: BTreeMap::from([(String::new(), n)]),
+            known: true,
+            ..Part::default()
+        }
+    }
+
+    #[test]
+    fn parts_with_different_values_each_come_to_no_figure() {
+        let metric = names();
+        let mut one = counted(2);
+        one.merge(&metric, counted(0));
+        assert!(one.torn.is_empty() && one.distinct[""] == 2, "what has none takes nothing away");
+        one.merge(&metric, counted(3));
+        assert!(one.torn.contains(""), "two and three may be three, four or five");
+        // Nor do two that were said.
+        let said = |n: u64| {
+            let figure = Figure { n, total: n.into(), best: None };
+            Said { figures: vec![SaidFigure::of("2025", &[], &figure)], ..Said::default() }
+        };
+        let mut part = Part::default();
+        part.take(&metric, &said(2));
+        assert!(part.known && part.torn.is_empty());
+        part.take(&metric, &said(2));
+        assert!(part.torn.contains("2025"));
+    }
+
+    #[test]
+    fn what_is_too_large_to_be_said_is_not_known() {
+        let mut part = Part::default();
+        part.take(&names(), &Said { too_large: true, ..Said::default() });
+        assert!(!part.known && part.why == Some(Unknown::TooLarge));
+        let mut other = counted(1);
+        other.merge(&names(), part);
+        assert!(other.known && other.too_large, "what is known beside it stays, and is flagged");
     }
 }

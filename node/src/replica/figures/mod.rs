@@ -15,7 +15,7 @@ mod rows;
 mod say;
 mod types;
 
-pub use types::{Difference, FigureQuery, FigureRow, MissingUnit, RollupError};
+pub use types::{Difference, FigureQuery, FigureRow, MissingUnit, RollupError, Unknown};
 
 use crate::replica::{Replica, ReplicaError};
 use sampan_core::charter::{Charter, Roles};
@@ -29,7 +29,7 @@ use sampan_core::scope::Side;
 use sampan_core::store::StoreError;
 use sampan_core::time::Millis;
 use sampan_core::wire;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a replica remembers between two looks at its figures.
 #[derive(Debug, Default)]
@@ -57,6 +57,12 @@ struct Part {
     corrected: Vec<Corrected>,
     from_figures: bool,
     too_large: bool,
+    /// Whether anything is known: records are held, or a figure was said.
+    known: bool,
+    /// Why nothing is, else.
+    why: Option<Unknown>,
+    /// Periods whose parts do not add up.
+    torn: BTreeSet<String>,
 }
 
 /// Registers of figures by unit and name, each the one that stands.
@@ -215,11 +221,11 @@ impl Replica {
                     look.rows(&unit, false, &own, query.period.as_deref(), &mut out)?;
                 }
                 for child in look.children(&unit) {
-                    let part = look.below(&child)?;
+                    let part = look.shown(&child)?;
                     look.rows(&child, true, &part, query.period.as_deref(), &mut out)?;
                 }
             } else {
-                let part = look.below(&unit)?;
+                let part = look.shown(&unit)?;
                 look.rows(&unit, true, &part, query.period.as_deref(), &mut out)?;
             }
         }

@@ -4,7 +4,7 @@
 //!
 //! Invariants: what is above a hundred percent is flagged, and what is not known is not shown as nothing.
 
-use super::types::{ClosedWith, FigureRow};
+use super::types::{ClosedWith, FigureRow, Unknown};
 use super::{Look, Part};
 use sampan_core::id::UnitId;
 use sampan_core::register::Register;
@@ -49,7 +49,7 @@ impl Look<'_> {
             let mut figures: BTreeMap<Vec<String>, Figure> = BTreeMap::new();
             if past {
                 let Some((_, closing)) = closing else { continue };
-                figures.extend(closing.figures.iter().map(|f| (f.by.clone(), f.figure())));
+                figures = self.dimensions_of(closing);
             } else {
                 let here = part.figures.iter().filter(|(k, _)| k.period == at);
                 figures.extend(here.map(|(k, f)| (k.by.clone(), f.clone())));
@@ -61,29 +61,39 @@ impl Look<'_> {
                 }
                 None => Coverage::of(part.units.clone(), from),
             };
-            let whole = self.whole(&figures, part.distinct.get(at).copied().filter(|_| !past));
+            let (whole, unknown) = match closing.filter(|_| past) {
+                Some((_, c)) => (self.whole_of(c), None),
+                None => {
+                    let torn = part.torn.contains(at).then_some(Unknown::NotAdditive);
+                    let why = if part.known { torn } else { part.why.or(Some(Unknown::NotSaid)) };
+                    (self.whole(&figures, part.distinct.get(at).copied()), why)
+                }
+            };
             let over_here: BTreeMap<Vec<String>, Figure> =
                 part.over.iter().filter(|(k, _)| k.period == at).map(|(k, f)| (k.by.clone(), f.clone())).collect();
             let mut all = vec![(Vec::new(), whole)];
             if !metric.by.is_empty() {
-                all.extend(figures.iter().map(|(by, f)| (by.clone(), f.clone())));
+                all.extend(figures.iter().map(|(by, f)| (by.clone(), Some(f.clone()))));
             }
             for (by, figure) in all {
+                let unknown = unknown.or(figure.is_none().then_some(Unknown::NotAdditive));
+                let figure = figure.filter(|_| unknown.is_none()).unwrap_or_default();
                 let over = if past { None } else { self.over(unit, below, &label, &by, &over_here)? };
-                let number = figure.number(&metric.op);
+                let number = figure.number(&metric.op).filter(|_| unknown.is_none());
                 let ratio = over.as_ref().zip(number).and_then(|((_, o, s), n)| ratio(n, scale, *o, *s));
                 let whole = by.is_empty();
-                let sum = |c: &Closing| {
-                    let of = c.figures.iter().map(|f| (f.by.clone(), f.figure())).collect();
-                    if whole { self.whole(&of, None) } else { of.get(&by).cloned().unwrap_or_default() }
+                let sum = |c: &Closing| match whole {
+                    true => self.whole_of(c),
+                    false => Some(self.dimensions_of(c).remove(&by).unwrap_or_default()),
                 };
                 out.push(FigureRow {
                     unit: *unit,
                     below,
                     metric: metric.id.clone(),
                     period: label.clone(),
-                    value: figure.text(&metric.op, scale),
+                    value: if unknown.is_none() { figure.text(&metric.op, scale) } else { String::new() },
                     figure,
+                    unknown,
                     scale,
                     coverage: coverage.clone(),
                     over: self.over_name().map(|name| {
@@ -94,7 +104,7 @@ impl Look<'_> {
                     }),
                     ratio,
                     closed: closing.map(|(register, c)| ClosedWith {
-                        value: sum(c).text(&metric.op, scale),
+                        value: sum(c).map(|f| f.text(&metric.op, scale)),
                         at: register.time,
                         by: register.device,
                         reported: c.reported,
@@ -115,21 +125,30 @@ impl Look<'_> {
         Ok(())
     }
 
-    /// All dimensions together.
-    pub(super) fn whole(&self, figures: &BTreeMap<Vec<String>, Figure>, distinct: Option<u64>) -> Figure {
+    /// All dimensions together; `None` where they do not add up, and the whole was not counted by itself.
+    pub(super) fn whole(&self, figures: &BTreeMap<Vec<String>, Figure>, distinct: Option<u64>) -> Option<Figure> {
         let mut out = Figure::default();
         if let (MetricOp::Distinct(_), Some(n)) = (&self.metric.op, distinct) {
             out.total = n.into();
             out.n = figures.values().map(|f| f.n).sum();
-            return out;
+            return Some(out);
         }
         for f in figures.values() {
-            // Numbers of different values are counted above; of a closing with dimensions they are not known.
-            if out.merge(&self.metric.op, f).is_err() {
-                return Figure::default();
-            }
+            out.merge(&self.metric.op, f).ok()?;
         }
-        out
+        Some(out)
+    }
+
+    /// The whole of what a period closed with. Where it does not add up it stands in the closing by itself, without
+    /// dimensions; closings made before that do not tell it.
+    fn whole_of(&self, closing: &Closing) -> Option<Figure> {
+        let by_itself = closing.figures.iter().find(|f| f.by.is_empty());
+        by_itself.map(|f| f.figure()).or_else(|| self.whole(&self.dimensions_of(closing), None))
+    }
+
+    fn dimensions_of(&self, closing: &Closing) -> BTreeMap<Vec<String>, Figure> {
+        let of = closing.figures.iter().filter(|f| self.metric.by.is_empty() || !f.by.is_empty());
+        of.map(|f| (f.by.clone(), f.figure())).collect()
     }
 
     fn over_name(&self) -> Option<String> {
@@ -158,7 +177,7 @@ impl Look<'_> {
             Over::Metric(name) => {
                 let Some(metric) = self.schema.metrics.get(name) else { return Ok(None) };
                 let Some(look) = self.replica.look(metric, self.registers)? else { return Ok(None) };
-                let part = if below { look.below(unit)? } else { look.own(unit)? };
+                let part = if below { look.shown(unit)? } else { look.own(unit)? };
                 let at = match (&metric.on, PeriodKind::named(&metric.period), period::read(label)) {
                     (None, ..) => Some(String::new()),
                     (Some(_), Some(kind), Some(span)) => Some(kind.of_time(span.from)),
@@ -175,7 +194,9 @@ impl Look<'_> {
                 let fits = |key: &Key| key.period == at && want.iter().all(|(i, v)| key.by.get(*i) == Some(*v));
                 let picked: BTreeMap<Vec<String>, Figure> =
                     part.figures.iter().filter(|(k, _)| fits(k)).map(|(k, f)| (k.by.clone(), f.clone())).collect();
-                let whole = look.whole(&picked, part.distinct.get(&at).copied());
+                let distinct = part.distinct.get(&at).copied().filter(|_| want.is_empty());
+                let known = part.known && !part.torn.contains(&at);
+                let Some(whole) = look.whole(&picked, distinct).filter(|_| known) else { return Ok(None) };
                 let number = whole.number(&metric.op).unwrap_or(0);
                 Ok(Some((name.clone(), number, metric.scale(look.collection))))
             }

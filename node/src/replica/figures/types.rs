@@ -57,6 +57,9 @@ pub enum RollupError {
     /// The metric does not reach this level.
     #[error("the metric '{0}' does not reach this level")]
     OutOfReach(String),
+    /// What is to be closed is not known here.
+    #[error("the figure of '{0}' is not known here")]
+    NotKnown(String, Unknown),
     /// The period is not over.
     #[error("the period {0} is not over")]
     NotOver(String),
@@ -76,6 +79,35 @@ impl From<StoreError> for RollupError {
     }
 }
 
+/// Why a figure is not known here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unknown {
+    /// The metric's figures do not travel as far as this device.
+    OutOfReach,
+    /// Nothing has been said of it here yet.
+    NotSaid,
+    /// It is within the sum that the relay of this unit above it says; that relay and those below it know it.
+    InSumOf(UnitId),
+    /// It was said to be too large to travel.
+    TooLarge,
+    /// It was counted in parts, and numbers of different values do not add up.
+    NotAdditive,
+}
+
+impl Unknown {
+    /// Its name in JSON.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::OutOfReach => "out_of_reach",
+            Self::NotSaid => "not_said",
+            Self::InSumOf(_) => "in_sum",
+            Self::TooLarge => "too_large",
+            Self::NotAdditive => "not_additive",
+        }
+    }
+}
+
 /// One figure with everything that says how far it can be trusted.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FigureRow {
@@ -89,9 +121,11 @@ pub struct FigureRow {
     pub period: String,
     /// The dimensions with their values; empty for the whole.
     pub by: BTreeMap<String, String>,
-    /// The figure.
+    /// The figure; nothing where it is not known.
     pub figure: Figure,
-    /// Its value in plain writing.
+    /// Why it is not known here, where it is not: then it is no zero.
+    pub unknown: Option<Unknown>,
+    /// Its value in plain writing; empty where it is not known.
     pub value: String,
     /// Its decimals.
     pub scale: u8,
@@ -114,8 +148,8 @@ pub struct FigureRow {
 /// What a period closed with.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ClosedWith {
-    /// The value, in plain writing.
-    pub value: String,
+    /// The value, in plain writing; `None` where the closing does not tell it.
+    pub value: Option<String>,
     /// When.
     pub at: Millis,
     /// By whom.

@@ -63,6 +63,8 @@ pub enum TargetProblem {
     NoPeriod,
     /// The metric is not shown at this level.
     OutOfReach,
+    /// The unit's figure is not known here.
+    NotKnown,
 }
 
 impl TargetProblem {
@@ -74,6 +76,7 @@ impl TargetProblem {
             Self::NoSlice => "no_slice",
             Self::NoPeriod => "no_period",
             Self::OutOfReach => "out_of_reach",
+            Self::NotKnown => "not_known",
         }
     }
 }
@@ -426,6 +429,10 @@ impl Replica {
             row.problem = Some(TargetProblem::NoPeriod);
             return Ok(());
         }
+        if !own.is_empty() && own.iter().all(|r| r.unknown.is_some()) {
+            row.problem = Some(TargetProblem::NotKnown);
+            return Ok(());
+        }
         let mut by_period: BTreeMap<String, i128> = BTreeMap::new();
         for r in own {
             let fits = match by_hand {
@@ -446,7 +453,7 @@ impl Replica {
                 (Some(s), false) => s.from < until && s.from >= span.from,
                 (None, _) => label.is_empty() && kind.is_none() && (by_hand.is_some() || span.from <= now),
             };
-            let number = r.figure.number(&metric.op).filter(|_| fits && inside && !r.too_large);
+            let number = r.figure.number(&metric.op).filter(|_| fits && inside && !r.too_large && r.unknown.is_none());
             if let Some(n) = number {
                 *by_period.entry(label.clone()).or_default() += n;
             }

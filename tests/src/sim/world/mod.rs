@@ -39,6 +39,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The schema of simulated worlds.
 pub const SCHEMA: &str = include_str!("../schema.toml");
+/// What it has beside that in worlds where periods are closed.
+const CLOSED_METRIC: &str =
+    "\n[metric.cards_born]\nof = \"cards\"\nop = \"count\"\non = \"born\"\nperiod = \"month\"\n";
 /// How long a link to a farther relay is kept before the nearer one is tried again.
 const DETOUR_MS: u64 = 300_000;
 /// One dialling of all addresses takes at most this.
@@ -102,6 +105,9 @@ pub struct Options {
     pub edits_max: Option<u64>,
     /// At most this many faults.
     pub breaks_max: Option<u64>,
+    /// Relays close periods now and then (and the schema has a metric whose closed periods change later). Not from the
+    /// seed: worlds that were found before there were closings stay what they were.
+    pub closings: bool,
     /// Keep the text of the trace.
     pub keep_trace: bool,
     /// Print the trace as it grows.
@@ -204,7 +210,7 @@ impl World {
             people: People::new(seed, shape.edits.min(options.edits_max.unwrap_or(u64::MAX))),
             hostile: Hostile::new(seed),
             court: Court::new(OrgId(device_id(&root).0)),
-            figures: Figures::default(),
+            figures: Figures::new(seed, options.closings),
             chaos: Dice::of(seed, "chaos"),
             breaks: 0,
             rng: Dice::of(seed, "world"),
@@ -257,6 +263,11 @@ impl World {
 
     pub(in crate::sim) fn say(&mut self, text: &str) {
         self.trace.line(self.now, text);
+    }
+
+    /// The schema of this world.
+    pub(in crate::sim) fn schema(&self) -> String {
+        if self.options.closings { format!("{SCHEMA}{CLOSED_METRIC}") } else { SCHEMA.to_owned() }
     }
 
     fn step(&mut self) -> bool {

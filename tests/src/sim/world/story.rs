@@ -12,7 +12,8 @@ impl World {
         let root_key = test_key(self.seed.wrapping_mul(1_000));
         let org = self.org;
         let succession = device_id(&self.succession_key());
-        let made = self.machines[0].make(org, &Birth::Found { root: &root_key, succession, schema: SCHEMA });
+        let schema = self.schema();
+        let made = self.machines[0].make(org, &Birth::Found { root: &root_key, succession, schema: &schema });
         let root = made.unwrap_or_else(|e| panic!("founding failed: {e}")).unwrap_or_default();
         self.unit_ids.push(root);
         self.after_step(0);

@@ -33,7 +33,8 @@ impl SqliteStore {
         let Some((m, c)) = self.measure(metric) else { return Ok(String::new()) };
         let held = self.read_figures(unit, true, metric, &m.op)?;
         let scale = m.op.field().and_then(|f| c.field(f)).map_or(0, |f| f.scale);
-        Ok(held.get(key).map(|f| f.text(&m.op, scale)).unwrap_or_default())
+        // Where no record counts a count is 0, and so a line of correction says.
+        Ok(held.get(key).cloned().unwrap_or_default().text(&m.op, scale))
     }
 
     ///
