@@ -107,8 +107,6 @@ struct Open {
     /// What a peer that broke the protocol is told.
     refusal: Option<Vec<u8>>,
     closed: bool,
-    /// It was said that not everything that came was looked at for names of files.
-    names_unknown: bool,
 }
 
 impl Open {
@@ -121,12 +119,19 @@ impl Open {
 /// The sessions of one replica.
 #[derive(Default)]
 pub struct Table {
-    sessions: BTreeMap<SessionId, Open>,
+    /// Boxed: ids grow, which leaves a map's nodes half empty, and a session takes 1.8 kB.
+    sessions: BTreeMap<SessionId, Box<Open>>,
     seen_news: u64,
     /// Commits in the quarantine when what waits there was last told.
     seen_aside: usize,
     /// How often figures had been said when they were last passed on.
     seen_figures: u64,
+    /// The shelf's version when every session was last looked at for files.
+    seen_shelf: u64,
+    /// Sessions that had something to say of files after their last turn: at the same version no other has.
+    files_left: BTreeSet<SessionId>,
+    /// Sessions that were told that not everything that came was looked at for names of files.
+    names_unknown: BTreeSet<SessionId>,
     quotas: Quotas,
 }
 
@@ -141,7 +146,7 @@ impl Table {
     #[must_use]
     pub fn with_quotas(replica: &Replica, rates: QuotaRates) -> Self {
         let (seen_news, quotas) = (replica.engine.news_end(), Quotas::new(rates));
-        Self { sessions: BTreeMap::new(), seen_news, seen_aside: usize::MAX, seen_figures: 0, quotas }
+        Self { seen_news, seen_aside: usize::MAX, quotas, ..Self::default() }
     }
 
     /// The devices of the sessions open now, each once.
@@ -218,6 +223,7 @@ impl Table {
         let seen_aside = &mut self.seen_aside;
         let sessions = &mut self.sessions;
         let quotas = &mut self.quotas;
+        let (seen_shelf, files_left) = (&mut self.seen_shelf, &mut self.files_left);
         store.group(|s| {
             if s.changed_elsewhere()? {
                 engine.catch_up(s)?;
@@ -234,7 +240,7 @@ impl Table {
                         if let Some(over) = quotas.waits(&peer, now).filter(|_| role == Role::Upper) {
                             hold_back(&mut open, over);
                         }
-                        sessions.insert(id, open);
+                        sessions.insert(id, Box::new(open));
                         touched.insert(id);
                     }
                     TableInput::Frame { id, lane, bytes, ahead } => {
@@ -319,8 +325,15 @@ impl Table {
             }
             // A file that came for one may be what another waits for.
             let shelves = s.shelf().map_or(0, Shelf::version);
-            touched
-                .extend(sessions.iter().filter(|(_, o)| !o.closed && o.session.files_due(shelves)).map(|(id, _)| *id));
+            if std::mem::replace(seen_shelf, shelves) == shelves {
+                let left = std::mem::take(files_left);
+                touched.extend(left.into_iter().filter(|id| sessions.get(id).is_some_and(|o| !o.closed)));
+            } else {
+                touched.extend(
+                    sessions.iter().filter(|(_, o)| !o.closed && o.session.files_due(shelves)).map(|(id, _)| *id),
+                );
+                files_left.clear();
+            }
             for id in touched.iter() {
                 let Some(open) = sessions.get_mut(id) else { continue };
                 if !open.closed {
@@ -328,6 +341,9 @@ impl Table {
                     pull(open, &mut env, *id, frames)?;
                 }
                 frames.extend(open.refusal.take().map(|bytes| (*id, 0, bytes)));
+                if !open.closed && open.session.files_due(shelves) {
+                    files_left.insert(*id);
+                }
             }
             Ok(unsealed)
         })
@@ -342,12 +358,15 @@ impl Table {
         out: &mut Vec<TableOutput>,
     ) {
         // A lower end that leaves when it has all must first know what its records name.
-        touched.extend(self.sessions.iter().filter(|(_, o)| o.names_unknown && !o.closed).map(|(id, _)| *id));
+        let unknown = std::mem::take(&mut self.names_unknown);
+        touched.extend(unknown.into_iter().filter(|id| self.sessions.get(id).is_some_and(|o| !o.closed)));
         let lower = touched.iter().filter_map(|id| self.sessions.get(id)).any(|o| o.session.role() == Role::Lower);
         let names_known = !lower || replica.schema().is_none() || replica.store.settled().unwrap_or(true);
         for id in &touched {
             let Some(open) = self.sessions.get_mut(id) else { continue };
-            open.names_unknown = open.session.role() == Role::Lower && !names_known;
+            if open.session.role() == Role::Lower && !names_known && !open.closed {
+                self.names_unknown.insert(*id);
+            }
             let events: Vec<Event> = open.session.events().collect();
             for event in events {
                 match event {
@@ -429,7 +448,7 @@ fn open_session(env: &mut Env<'_>, role: Role, peer: DeviceId, fallback: bool) -
             }
         }
     };
-    Ok(Open { session, in_flight: BTreeMap::new(), end, refusal: None, closed: false, names_unknown: false })
+    Ok(Open { session, in_flight: BTreeMap::new(), end, refusal: None, closed: false })
 }
 
 /// What a session waits for, in words for a log.

@@ -11,7 +11,7 @@ use super::table::TableInput;
 use super::{Room, SessionId};
 use sampan_core::id::DeviceId;
 use sampan_core::limits::{DESK_BURST_MS, DESK_GROUP_BYTES, DESK_REST_FACTOR, DESK_SLICE_BYTES, QUOTA_DEVICES_MAX};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
@@ -73,6 +73,8 @@ pub(super) struct Group {
 #[derive(Default)]
 pub(super) struct Turns {
     lines: BTreeMap<SessionId, Line>,
+    /// The lines in which something waits: of thousands of links most are quiet, and are not looked at.
+    filled: BTreeSet<SessionId>,
     /// Where the next group begins to take.
     next: SessionId,
     shares: BTreeMap<DeviceId, Share>,
@@ -83,18 +85,21 @@ impl Turns {
     /// A new link.
     pub(super) fn open(&mut self, id: SessionId, device: DeviceId, below: bool, first: Waiting) {
         self.lines.insert(id, Line { device, below, waiting: VecDeque::from([first]) });
+        self.filled.insert(id);
     }
 
     /// One more input of a link; what comes from a link that ended is dropped.
     pub(super) fn put(&mut self, id: SessionId, waiting: Waiting) {
         if let Some(line) = self.lines.get_mut(&id) {
             line.waiting.push_back(waiting);
+            self.filled.insert(id);
         }
     }
 
     /// A link's last input was taken.
     pub(super) fn close(&mut self, id: SessionId) {
         self.lines.remove(&id);
+        self.filled.remove(&id);
     }
 
     /// What to take now.
@@ -102,17 +107,14 @@ impl Turns {
         let mut out = Group::default();
         let light = self.light_at.is_some_and(|at| now.saturating_duration_since(at) < OTHERS_WORK_FOR);
         let ready: Vec<(SessionId, bool)> = {
-            let line = |(id, line): (&SessionId, &Line)| {
-                // Thousands of links are quiet: no share is looked up for those.
-                if line.waiting.is_empty() {
-                    return None;
-                }
+            let line = |id: &SessionId| {
+                let line = self.lines.get(id)?;
                 let heavy = line.below && self.is_heavy(&line.device, now);
                 let rests = self.shares.get(&line.device).is_some_and(|s| s.rests_until > now);
                 let held = heavy && rests && light;
                 (!held).then_some((*id, heavy))
             };
-            let (from, before) = (self.lines.range(self.next..), self.lines.range(..self.next));
+            let (from, before) = (self.filled.range(self.next..), self.filled.range(..self.next));
             from.chain(before).filter_map(line).collect()
         };
         let alone = ready.len() == 1;
@@ -139,6 +141,11 @@ impl Turns {
                     break;
                 }
             }
+            if line.waiting.is_empty() {
+                self.filled.remove(&id);
+                // A quiet link keeps no room for inputs: of thousands that is half a kilobyte each.
+                line.waiting.shrink_to_fit();
+            }
             self.next = SessionId(id.0 + 1);
             if out.inputs.len() >= GROUP_INPUTS_MAX || bytes >= DESK_GROUP_BYTES {
                 break;
@@ -163,7 +170,7 @@ impl Turns {
 
     /// When the first line that rests now may go again.
     pub(super) fn wakes(&self) -> Option<Instant> {
-        let waiting = self.lines.values().filter(|l| !l.waiting.is_empty());
+        let waiting = self.filled.iter().filter_map(|id| self.lines.get(id));
         waiting.filter_map(|l| self.shares.get(&l.device)).map(|s| s.rests_until).min()
     }
 
@@ -198,6 +205,26 @@ mod tests {
         let (session, peer) = (SessionId(id), DeviceId([id as u8; 32]));
         let first = TableInput::Open { id: session, role: Role::Upper, peer, fallback: false };
         turns.open(session, peer, true, Waiting::Table(first, None));
+    }
+
+    #[test]
+    fn a_quiet_line_is_not_looked_at_and_none_is_forgotten() {
+        let now = Instant::now();
+        let mut turns = Turns::default();
+        (1..=300).for_each(|id| open(&mut turns, id));
+        assert_eq!(turns.filled.len(), 300);
+        // More than one group: what did not find room is still to be looked at.
+        assert_eq!(turns.pick(now).inputs.len(), GROUP_INPUTS_MAX);
+        assert_eq!(turns.filled.len(), 300 - GROUP_INPUTS_MAX);
+        assert_eq!(turns.pick(now).inputs.len(), 300 - GROUP_INPUTS_MAX);
+        assert!(turns.filled.is_empty() && turns.wakes().is_none());
+        turns.put(SessionId(7), frame(7, 10));
+        turns.put(SessionId(9), frame(9, 10));
+        turns.close(SessionId(9));
+        turns.put(SessionId(9), frame(9, 10));
+        assert_eq!(turns.filled, BTreeSet::from([SessionId(7)]));
+        assert_eq!(taken(&turns.pick(now)), [(7, 10)]);
+        assert!(turns.filled.is_empty());
     }
 
     fn taken(group: &Group) -> Vec<(u64, usize)> {

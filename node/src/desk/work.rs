@@ -357,7 +357,9 @@ impl Work {
             // A link that is gone already says so itself.
             let _ = reply.send(port);
         }
+        let mut others = !opened.is_empty() || !closed.is_empty();
         for output in outputs {
+            others |= matches!(output, TableOutput::Close { .. });
             match output {
                 TableOutput::Frame { id, lane, bytes } => self.tell(id, Outgoing::Frame(lane, bytes)),
                 TableOutput::Close { id, code, reason } => self.tell(id, Outgoing::Close(code, reason)),
@@ -376,7 +378,9 @@ impl Work {
             self.links.remove(&id);
             self.turns.close(id);
         }
-        self.connected_since.get_or_insert_with(Instant::now);
+        if others {
+            self.connected_since.get_or_insert_with(Instant::now);
+        }
     }
 
     /// Says who is connected, if that may have changed.

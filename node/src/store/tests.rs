@@ -422,14 +422,76 @@ fn a_statement_is_kept_once_and_leaves_with_its_last_unit() {
         };
         (1..=5).map(row).collect()
     };
+    let kept = |store: &SqliteStore| -> i64 {
+        store.conn.query_row("SELECT count(*) FROM statements", [], |r| r.get(0)).unwrap()
+    };
     for counter in 1..=3 {
         let mut batch = Batch::at(test_time(1));
         batch.acks = rows(counter);
         store.write(&batch).unwrap();
-        let kept: i64 = store.conn.query_row("SELECT count(*) FROM statements", [], |r| r.get(0)).unwrap();
-        assert_eq!(kept, 1);
+        assert_eq!(kept(&store), 1);
     }
     assert_eq!(store.acks(None).unwrap(), rows(3));
+    // A later one takes the units over one by one: the older stays until the last has left it.
+    for (taken, row) in rows(4).into_iter().enumerate() {
+        assert_eq!(kept(&store), if taken == 0 { 1 } else { 2 });
+        let mut batch = Batch::at(test_time(1));
+        batch.acks = vec![row];
+        store.write(&batch).unwrap();
+    }
+    assert_eq!((kept(&store), store.acks(None).unwrap()), (1, rows(4)));
+}
+
+#[test]
+fn a_statement_costs_the_same_however_many_a_relay_keeps() {
+    use sampan_core::id::Digest;
+    use sampan_core::register::{Register, SignedRegister};
+    use sampan_core::wire::frame::AckLeaf;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering};
+    let (_dir, _path, mut store) = fresh();
+    let (org, device) = (test_org(), own_device());
+    let said = |unit: u16, counter: u64| {
+        let (mut id, time) = (test_unit(7), test_time(counter));
+        id.0[..2].copy_from_slice(&unit.to_le_bytes());
+        let payload = unit.to_le_bytes().to_vec();
+        let register = Register { org, unit: test_unit(9), name: "ack".into(), device, counter, time, payload };
+        AckRow {
+            leaf: AckLeaf { unit: id, digest: Digest([1; 32]) },
+            relay_unit: test_unit(9),
+            relay: device,
+            level: 0,
+            epoch: EPOCH,
+            counter,
+            at: time,
+            register: SignedRegister::seal(&test_key(1), &register),
+            proof: (0, Vec::new()),
+            through: CommitKey(0),
+            complete: true,
+        }
+    };
+    let steps = Arc::new(AtomicU64::new(0));
+    let counted = steps.clone();
+    // Every ten of SQLite's own instructions.
+    let count = move || {
+        counted.fetch_add(1, Ordering::Relaxed);
+        false
+    };
+    store.conn.progress_handler(10, Some(count)).unwrap();
+    let mut costs = Vec::new();
+    let mut from = 0;
+    for many in [10, 1_000] {
+        let mut batch = Batch::at(test_time(1));
+        batch.acks = (from..many).map(|unit| said(unit, 1)).collect();
+        store.write(&batch).unwrap();
+        from = many;
+        steps.store(0, Ordering::Relaxed);
+        let mut batch = Batch::at(test_time(2));
+        batch.acks = vec![said(3, u64::from(many))];
+        store.write(&batch).unwrap();
+        costs.push(steps.load(Ordering::Relaxed));
+    }
+    assert!(costs[1] <= costs[0] * 2, "one of 10, one of 1,000: {costs:?}");
 }
 
 #[test]

@@ -559,8 +559,11 @@ impl SqliteStore {
              at, statement, proof, through, complete, sum)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, row_sum('acks', ?1, ?2, ?11, ?12))",
         )?;
+        let mut replaced: BTreeSet<i64> = BTreeSet::new();
         let mut last: Option<(&AckRow, i64)> = None;
         for ack in acks {
+            let old = "SELECT statement FROM acks WHERE leaf = ?1 AND relay_unit = ?2";
+            replaced.extend(self.one(old, (ack.leaf.unit.0, ack.relay_unit.0), |r| Ok(r.get::<_, i64>(0)?))?);
             // A statement names many units in a row: it is looked up once.
             let statement = match last {
                 Some((a, id)) if a.register == ack.register => id,
@@ -582,7 +585,13 @@ impl SqliteStore {
                 ack.complete,
             ))?;
         }
-        self.conn.prepare_cached("DELETE FROM statements WHERE id NOT IN (SELECT statement FROM acks)")?.execute([])?;
+        // Only what a row named until now can be named by none: a relay of thousands keeps a statement for each.
+        let mut unnamed = self.conn.prepare_cached(
+            "DELETE FROM statements WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM acks WHERE statement = ?1)",
+        )?;
+        for statement in replaced {
+            unnamed.execute([statement])?;
+        }
         Ok(())
     }
 
