@@ -147,7 +147,10 @@
 //! most `REPAIR_ROUNDS_MAX` times; after that it says *not verified*, never silence.
 //!
 //! Each round of comparing happens once between two verifications, so no two sides can ask each other for
-//! ever. A verified link stays: new commits are sent as they come, each burst a turn of its own.
+//! ever. An end that leaves (`sync`) closes at once where a `SameMark` names its last mark, or *same* answers a greeting that
+//! nothing followed, and it has said nothing since: a mark is taken only after all that left before it, so that the close, which
+//! overtakes streams, can lose nothing. In every other case it waits until its streams are acknowledged.
+//! A verified link stays: new commits are sent as they come, each burst a turn of its own.
 //!
 //! # What is shared
 //!

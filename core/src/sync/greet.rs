@@ -103,6 +103,8 @@ impl Session {
         let version = tree.then_some(PROTOCOL);
         self.out.control(Frame::Greeting(Greeting { since, same, acks, fallback, registers, version, charter }));
         self.greeted = true;
+        // The greeting itself, which is all that an answer to it without a mark shows to have arrived.
+        self.sent_at_mark = self.out.sent + 1;
         self.queue_registers(env)
     }
 
@@ -199,6 +201,7 @@ impl Session {
         self.hand_in_aside(env)?;
         if let (true, Some(said)) = (greeted.same, self.said) {
             self.awaiting = false;
+            self.heard = Some(0);
             self.stats.round_trips += 1;
             self.peer_said = Some(said);
             if self.holds(env.engine) == said {
@@ -231,6 +234,7 @@ impl Session {
         self.out.begin_anew();
         self.registers.begin_anew();
         self.said = None;
+        self.heard = None;
         self.awaiting = false;
         self.refresh_shared(env.engine);
         self.news_at = env.engine.news_end();

@@ -122,6 +122,7 @@ impl Session {
         }
         let Some(answer) = self.mark_due.take() else { return self.next_file(env, free) };
         self.marks += 1;
+        self.sent_at_mark = self.out.sent;
         let digests = self.digests(env.engine);
         // What was taken since the peer's mark may have made the two ends equal: this mark says so, the
         // peer then has nothing to add, and nobody would compare here again.

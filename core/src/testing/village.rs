@@ -48,6 +48,8 @@ pub struct LinkEnd {
     pub bytes: (u64, u64),
     /// Changes, up and down, that the lower end sent and got.
     pub changes: (u64, u64),
+    /// The lower end may close at once: it knows that the upper has taken everything.
+    pub heard: bool,
 }
 
 impl LinkEnd {
@@ -55,6 +57,13 @@ impl LinkEnd {
     #[must_use]
     pub fn verified(&self) -> bool {
         self.lower.contains(&Event::Verified) && self.upper.contains(&Event::Verified)
+    }
+
+    /// Round trips until the lower end may close without losing what it said last: where it was not answered, the
+    /// transport's acknowledgement is one more.
+    #[must_use]
+    pub fn round_trips_to_close(&self) -> u64 {
+        self.round_trips + u64::from(!self.heard)
     }
 }
 
@@ -87,6 +96,12 @@ impl Link {
     #[must_use]
     pub fn lower_is_equal(&self) -> bool {
         self.down_session.verified_at().is_some()
+    }
+
+    /// Whether the lower end knows that the upper has taken everything that it said.
+    #[must_use]
+    pub fn lower_is_heard(&self) -> bool {
+        self.down_session.is_heard()
     }
 
     /// Whether the lower end would tell its user "verified" and stop.
@@ -392,6 +407,15 @@ impl Village {
                     return false;
                 }
             }
+            let unheard = |session: &Session, queue: &VecDeque<_>| queue.is_empty() || !session.is_heard();
+            assert!(
+                unheard(&link.down_session, &link.up),
+                "what the lower end said last is on its way, and it may close"
+            );
+            assert!(
+                unheard(&link.up_session, &link.down),
+                "what the upper end said last is on its way, and it may close"
+            );
             link.events.0.extend(link.down_session.events());
             link.events.1.extend(link.up_session.events());
         }
@@ -420,6 +444,7 @@ impl Village {
             round_trips: d.round_trips,
             bytes: (d.frame_bytes_sent, u.frame_bytes_sent),
             changes: (d.changes_sent, d.changes_received),
+            heard: link.down_session.is_heard(),
         }
     }
 
