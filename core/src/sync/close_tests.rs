@@ -1,4 +1,4 @@
-//! When an end may close at once, and when what it said last is on its way still.
+//! When an end may close at once, and when what it said last is on its way still; and what travels by name alone.
 //!
 //! It does not: open a link (`links` has what the pump makes of it). That an end which may close has nothing on its way is
 //! checked by the village after every step of every story.
@@ -142,4 +142,40 @@ fn a_new_device_that_was_just_shown_its_right_waits() {
     let second = v.join("second", &ticket, &mut mem);
     let end = v.sync(second, 1);
     assert!(end.verified() && !end.heard, "{end:?}");
+}
+
+#[test]
+fn heads_and_relays_that_the_other_end_can_look_up_travel_by_name() {
+    let (mut v, _, branch) = three_levels(436);
+    let id = v.create(2, branch, "members", &["full_name=An", "phone=1"]);
+    ok(&v.sync(2, 1));
+    let end = v.sync(1, 0);
+    ok(&end);
+    let end = v.sync(2, 1);
+    ok(&end);
+    assert_eq!(end.named.1, 1, "the city's acknowledgement: {end:?}");
+    assert!(end.bytes.1 <= 140, "169 with the relay's whole key: {end:?}");
+    // The branch's charter goes on: its next commit names other heads than the one before.
+    let ticket = v.invite(1, branch, Roles::EDITOR);
+    let second = v.join("second", &ticket, &mut mem);
+    ok(&v.sync(second, 1));
+    ok(&v.sync(2, 1));
+    v.set(2, "members", id, &["phone=2"]);
+    let end = v.sync(2, 1);
+    ok(&end);
+    assert_eq!((end.changes.0, end.round_trips, end.named.0), (1, 1, 1), "{end:?}");
+    let other_heads = end.bytes.0;
+    assert_eq!(v.field(1, id, "phone"), v.field(2, id, "phone"));
+    v.set(2, "members", id, &["phone=3"]);
+    let end = v.sync(2, 1);
+    ok(&end);
+    assert_eq!((end.changes.0, end.round_trips, end.named.0), (1, 1, 0), "the same heads: {end:?}");
+    assert!(other_heads <= end.bytes.0 + 10, "{other_heads}, and under the same heads {end:?}");
+    ok(&v.sync(2, 1));
+    // And by the relay's hand to the next one up, and to a device that begins anew.
+    ok(&v.sync(1, 0));
+    assert_eq!(v.field(0, id, "phone"), v.field(2, id, "phone"));
+    ok(&v.sync(2, 1));
+    let ticks = v.replicas[2].engine.delivered(&*v.replicas[2].store, &branch).unwrap();
+    assert!(ticks.iter().all(|t| t.complete), "{ticks:?}");
 }

@@ -153,7 +153,9 @@ impl Session {
         // Who says the right digest of them knows this store, and what this end speaks.
         let charter = env.engine.charter();
         let (side, me) = (Side::of(charter, &self.peer), Side::of(charter, &env.engine.device()));
-        let known = tree && matches!(self.acks_lacking(env, &side, &me)?, Lacks::New | Lacks::Others);
+        // One that was updated since says so, which a welcome does not.
+        let told = self.heard_ours(env.store)?;
+        let known = tree && told && matches!(self.acks_lacking(env, &side, &me)?, Lacks::New | Lacks::Others);
         self.registers_shown(env, greeting.registers)?;
         if equal {
             self.said(0, mine);

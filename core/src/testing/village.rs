@@ -7,6 +7,7 @@
 use crate::charter::{Grant, Op, Roles, Ticket};
 use crate::engine::{Engine, InviteRequest, NewRecord, Saved, SealLimits};
 use crate::id::{DeviceId, OrgId, RecordId, StoreEpoch, UnitId};
+use crate::log::brief::Brief;
 use crate::log::device_id;
 use crate::pack::Codec;
 use crate::schema::{self, Assignment};
@@ -15,6 +16,7 @@ use crate::sync::{About, Env, Event, Session, SessionError};
 use crate::testing::{SeededRng, test_key};
 use crate::time::Millis;
 use crate::value::Value;
+use crate::wire::frame::Frame;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -48,6 +50,8 @@ pub struct LinkEnd {
     pub bytes: (u64, u64),
     /// Changes, up and down, that the lower end sent and got.
     pub changes: (u64, u64),
+    /// Brief headers that named charter heads by their beginnings, and acknowledgements that named a relay by its place.
+    pub named: (u64, u64),
     /// The lower end may close at once: it knows that the upper has taken everything.
     pub heard: bool,
 }
@@ -79,6 +83,7 @@ pub struct Link {
     error: Option<SessionError>,
     held: bool,
     ahead: Option<u8>,
+    named: (u64, u64),
 }
 
 impl Link {
@@ -342,6 +347,7 @@ impl Village {
             error: None,
             held: false,
             ahead: None,
+            named: (0, 0),
         }
     }
 
@@ -383,6 +389,8 @@ impl Village {
             let mut said = false;
             if let Some((lane, bytes)) = frame {
                 (moved, said) = (true, true);
+                let (heads, relays) = named(&bytes);
+                link.named = (link.named.0 + heads, link.named.1 + relays);
                 let queue = if to_upper { &mut link.up } else { &mut link.down };
                 queue.push_back((lane, bytes));
             }
@@ -444,6 +452,7 @@ impl Village {
             round_trips: d.round_trips,
             bytes: (d.frame_bytes_sent, u.frame_bytes_sent),
             changes: (d.changes_sent, d.changes_received),
+            named: link.named,
             heard: link.down_session.is_heard(),
         }
     }
@@ -454,4 +463,18 @@ impl Village {
         self.run(&mut link);
         self.end(link)
     }
+}
+
+/// Brief headers of a frame that name charter heads by their beginnings, and its acknowledgements that name a relay.
+fn named(bytes: &[u8]) -> (u64, u64) {
+    let frame = Frame::decode(bytes).ok();
+    let (mut heads, mut relays) = (0, 0);
+    if let Some(Frame::Commits { groups, .. }) = &frame {
+        let briefs = groups.iter().flat_map(|g| &g.headers).filter(|h| Brief::is(h));
+        heads = briefs.filter(|h| Brief::read(h).is_ok_and(|b| b.names_heads())).count() as u64;
+    }
+    if let Some(Frame::ShortAcks(acks)) = &frame {
+        relays = acks.iter().filter(|a| a.named.is_some()).count() as u64;
+    }
+    (heads, relays)
 }
