@@ -116,6 +116,33 @@ id!(
     Named, 6, "the name of a commit"
 );
 
+id!(
+    /** The first 4 bytes of the id of a charter's commit that both ends hold. Where more than one begins so, or another is
+    meant, the signature does not come out and the commit is asked for whole. */
+    HeadName, 4, "the name of a charter's head"
+);
+
+impl HeadName {
+    /// The name of a charter's commit.
+    #[must_use]
+    pub fn of(id: &CommitId) -> Self {
+        let mut out = [0; Self::LEN];
+        out.copy_from_slice(&id.0[..Self::LEN]);
+        Self(out)
+    }
+
+    /// The first and the last commit that it may mean.
+    #[must_use]
+    pub fn commits(&self) -> (CommitId, CommitId) {
+        let end = |fill: u8| {
+            let mut id = [fill; 32];
+            id[..Self::LEN].copy_from_slice(&self.0);
+            CommitId(id)
+        };
+        (end(0), end(u8::MAX))
+    }
+}
+
 impl From<CommitId> for ShortId {
     fn from(id: CommitId) -> Self {
         let mut out = [0; Self::LEN];

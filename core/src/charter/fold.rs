@@ -26,7 +26,7 @@ use self::root::{Founding, Throne};
 use self::taken::Later;
 use super::erase::{Erasure, Erasures};
 use super::op::{Grant, Op, Roles};
-use crate::id::{CommitId, DeviceId, OrgId, UnitId};
+use crate::id::{CommitId, DeviceId, HeadName, OrgId, UnitId};
 use crate::limits;
 use crate::log::{Commit, EntryKind};
 use crate::time::Millis;
@@ -685,6 +685,13 @@ impl Charter {
     #[must_use]
     pub fn knows(&self, commit: &CommitId) -> bool {
         self.folded.contains_key(commit)
+    }
+    /// The commit that counts and that a name means; `None` where none does, or more than one.
+    #[must_use]
+    pub fn named(&self, name: &HeadName) -> Option<CommitId> {
+        let (first, last) = name.commits();
+        let mut found = self.folded.range(first..=last).map(|(id, _)| *id);
+        found.next().filter(|_| found.next().is_none())
     }
     /// The heads of the charters from a unit to the root, sorted: what a new commit names.
     #[must_use]

@@ -7,9 +7,9 @@
 
 use super::Engine;
 use super::intake::IntakeError;
-use crate::id::{CommitId, Flow};
+use crate::id::{CommitId, Flow, HeadName};
 use crate::limits::BRIEF_STEPS_MAX;
-use crate::log::brief::{Brief, Named};
+use crate::log::brief::{Brief, FindHead, Named};
 use crate::log::{Payload, Rebuilt, SignedHeader, VerifiedHeader};
 use crate::store::{Store, StoreError};
 use std::collections::BTreeSet;
@@ -28,7 +28,7 @@ impl Outline {
     }
 
     /// The headers, whose signatures are still to be checked.
-    pub(super) fn headers(self, payloads: &[(Payload, Rebuilt)]) -> Option<Vec<SignedHeader>> {
+    pub(super) fn headers(self, payloads: &[(Payload, Rebuilt)], find: &FindHead<'_>) -> Option<Vec<SignedHeader>> {
         if payloads.len() != self.briefs.len() {
             return None;
         }
@@ -38,7 +38,7 @@ impl Outline {
             if let Some(named) = named {
                 before = named.clone();
             }
-            let head = SignedHeader { bytes: brief.lengthen(&before, Some(payload))?, signature };
+            let head = SignedHeader { bytes: brief.lengthen(&before, Some(payload), find)?, signature };
             before = head.trust().ok()?;
             out.push(head);
         }
@@ -100,14 +100,17 @@ impl Engine {
     }
 
     /// The headers of a group in brief, if each of them follows from a commit that is held here and comes back. With the
-    /// payloads they are the shortest.
+    /// payloads they are the shortest. `names`: the reader understands names of charter heads.
     pub(super) fn briefly(
         &self,
         store: &dyn Store,
         heads: &[VerifiedHeader],
         payloads: Option<&[Payload]>,
         number: u64,
+        names: bool,
     ) -> Result<Option<Vec<SignedHeader>>, StoreError> {
+        let find = |name: &HeadName| self.charter.named(name);
+        let find = names.then_some(&find as &FindHead<'_>);
         let (mut out, mut last): (Vec<SignedHeader>, Option<&VerifiedHeader>) = (Vec::with_capacity(heads.len()), None);
         for (at, head) in heads.iter().enumerate() {
             let [parent] = head.header().parents.as_slice() else { return Ok(None) };
@@ -124,7 +127,7 @@ impl Engine {
                 }
             };
             let payload = payloads.and_then(|p| p.get(at));
-            let Some(short) = Brief::shorten(head, before, number, payload) else { return Ok(None) };
+            let Some(short) = Brief::shorten(head, before, number, payload, find) else { return Ok(None) };
             out.push(short);
             last = Some(head);
         }

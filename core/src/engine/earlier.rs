@@ -133,7 +133,7 @@ impl Engine {
             out.pack = pack.unwrap_or(out.pack);
         }
         if let Some(number) = peer.number
-            && let Some(headers) = self.briefly(store, &heads, payloads.as_deref(), number)?
+            && let Some(headers) = self.briefly(store, &heads, payloads.as_deref(), number, peer.names)?
         {
             out.headers = headers;
         }
@@ -168,6 +168,8 @@ pub(crate) struct Reader {
     pub(crate) after: bool,
     /// Its parent: what follows from that may be left out of the headers, under this number.
     pub(crate) number: Option<u64>,
+    /// Names of charter heads.
+    pub(crate) names: bool,
 }
 
 fn damaged(e: impl std::fmt::Display) -> StoreError {

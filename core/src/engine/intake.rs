@@ -219,7 +219,7 @@ impl Engine {
             return Err(IntakeError::PeerScope(space));
         }
         let read = self.unpack(store, (space, first.header().device), &[first.id()], &group.pack)?;
-        let headers = outline.headers(&read.0).ok_or(IntakeError::PeerGroup)?;
+        let headers = outline.headers(&read.0, &|name| self.charter.named(name)).ok_or(IntakeError::PeerGroup)?;
         self.intake_headers(store, from, &headers, &group.pack, Some(read), shared, now)
     }
 

@@ -5,7 +5,7 @@
 //!
 //! Layout: CBOR, where the header would stand, with fewer fields than a header has. Left out is what follows from the
 //! parent (organisation, space, device, incarnation, sequence, parents) and, where they are the same, its nonce and its
-//! charter heads; and what follows from the payload: number of entries, root, and the time but for its difference from
+//! charter heads, which since protocol 4 are named by their first bytes; and what follows from the payload: number of entries, root, and the time but for its difference from
 //! the last entry's. Where the payload is not at hand these three are given.
 //!
 //! Invariants: a brief header is used only where its writer rebuilt the signed bytes from it; it is for frames alone and
@@ -14,7 +14,7 @@
 use super::commit::{FORMAT, Header, Payload, SignedHeader, VerifiedHeader};
 pub use crate::id::Named;
 
-use crate::id::{CommitId, Nonce, UnitId};
+use crate::id::{CommitId, HeadName, Nonce, UnitId};
 use crate::time::Millis;
 use crate::wire;
 
@@ -94,9 +94,15 @@ pub struct Brief {
     /// What follows from the payload.
     #[n(4)]
     said: Option<Said>,
+    /// The charter heads, where they are not the parent's, by the beginnings of their ids (since protocol 4).
+    #[n(5)]
+    names: Option<Vec<HeadName>>,
 }
 
-/// The first byte of a header: CBOR for an array of twelve. A brief one has at most five.
+/// The charter's commit that a name means; `None` where it is not one alone.
+pub type FindHead<'a> = dyn Fn(&HeadName) -> Option<CommitId> + 'a;
+
+/// The first byte of a header: CBOR for an array of twelve. A brief one has at most six.
 const HEADER_FIRST: u8 = 0x8c;
 
 impl Brief {
@@ -115,35 +121,51 @@ impl Brief {
         wire::decode("brief header", &head.bytes)
     }
 
+    /// Whether it names charter heads by their beginnings, which an end before protocol 4 does not read.
+    #[must_use]
+    pub fn names_heads(&self) -> bool {
+        self.names.is_some()
+    }
+
     /// The brief form of a header that follows `before` alone, if the signed bytes come back from it. With its payload
-    /// the shortest.
+    /// the shortest. `find`: the reader understands names of charter heads, which mean this.
     #[must_use]
     pub fn shorten(
         head: &VerifiedHeader,
         before: &VerifiedHeader,
         number: Option<u64>,
         payload: Option<&Payload>,
+        find: Option<&FindHead<'_>>,
     ) -> Option<SignedHeader> {
         let (h, b) = (head.header(), before.header());
+        let other = h.charter_heads != b.charter_heads;
+        let named = find.filter(|find| h.charter_heads.iter().all(|id| find(&HeadName::of(id)) == Some(*id)));
         let last = payload.and_then(|p| p.entries.last()).map(|e| e.entry.time);
         let brief = Self {
             time: last.map_or(0, |last| (h.time.0 as i64).wrapping_sub(last.0 as i64)),
             after: number.map(|number| After { number, parent: Named::of(&b.space.unit, &before.id()) }),
-            heads: (h.charter_heads != b.charter_heads).then(|| h.charter_heads.clone()),
+            heads: (other && named.is_none()).then(|| h.charter_heads.clone()),
             nonce: (h.nonce != b.nonce).then_some(h.nonce),
             said: last.is_none().then_some(Said { time: h.time, entries: h.entries, root: h.root }),
+            names: (other && named.is_some()).then(|| h.charter_heads.iter().map(HeadName::of).collect()),
         };
         let signed = head.signed();
         let bytes = wire::encode(&brief);
         let short = SignedHeader { bytes, signature: signed.signature };
-        let back = Self::read(&short).ok()?.lengthen(before, payload)?;
+        let back = Self::read(&short).ok()?.lengthen(before, payload, find.unwrap_or(&|_| None))?;
         (back == signed.bytes && short.bytes.len() < signed.bytes.len()).then_some(short)
     }
 
-    /// The bytes that were signed, if the sender was honest and `before` is what it meant.
+    /// The bytes that were signed, if the sender was honest and `before`, and what `find` finds, is what it meant.
     #[must_use]
-    pub fn lengthen(&self, before: &VerifiedHeader, payload: Option<&Payload>) -> Option<Vec<u8>> {
+    pub fn lengthen(&self, before: &VerifiedHeader, payload: Option<&Payload>, find: &FindHead<'_>) -> Option<Vec<u8>> {
         let b = before.header();
+        let charter_heads = match (&self.heads, &self.names) {
+            (None, None) => b.charter_heads.clone(),
+            (Some(heads), None) => heads.clone(),
+            (None, Some(names)) => names.iter().map(find).collect::<Option<_>>()?,
+            (Some(_), Some(_)) => return None,
+        };
         let (time, entries, root) = match &self.said {
             Some(said) => (said.time, said.entries, said.root),
             None => {
@@ -162,7 +184,7 @@ impl Brief {
             sequence: b.sequence.wrapping_add(1),
             parents: vec![before.id()],
             nonce: self.nonce.unwrap_or(b.nonce),
-            charter_heads: self.heads.as_ref().unwrap_or(&b.charter_heads).clone(),
+            charter_heads,
             time,
             entries,
             root,

@@ -152,6 +152,7 @@
 //! | 2 | charter heads | list of commit ids (optional) | absent: the parent's |
 //! | 3 | nonce | bytes 16 (optional) | absent: the parent's |
 //! | 4 | said | `[time, entries uint, root bytes 32]` (optional) | absent: they follow from the pack |
+//! | 5 | names | list of bytes 4 (optional, protocol 4) | in place of *charter heads*: the beginnings of their ids, each of one alone among the charters' commits that count |
 //!
 //! The rest of the header is the parent's: organisation, space, device, incarnation; sequence is the parent's plus one,
 //! parents the parent alone. The parent is looked for among the tips that the receiver holds outside of charters, and where none
@@ -426,7 +427,8 @@
 //! nothing.
 //!
 //! *Short acknowledgement*: `[units list of uints, above uint, counter uint, time int (minus the counter), pending uint, blocked uint,
-//! quarantined uint, signature bytes 64, [relay device, store epoch] (or null: the sender), [count uint, index uint, siblings bytes] (optional)]`. *Units*
+//! quarantined uint, signature bytes 64, [relay device, store epoch] (or null: the sender), [count uint, index uint, siblings bytes] (optional),
+//! [place uint, store epoch] (optional, protocol 4: in place of the relay's device, which of the relays with an endpoint for the unit, by id)]`. *Units*
 //! are runs over the lower end's units below the upper that hold something, by id: so many passed over, so many meant, by turns. Their digests,
 //! the root (with the siblings, where it is one of many), level and register follow, and the signature is checked.
 //!

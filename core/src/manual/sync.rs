@@ -103,6 +103,11 @@
 //! that lets it in again ends that. The door is judged at every hello, by the charter: a resumed connection is no way
 //! round it. A bundle by such a device is taken the same way, and not answered.
 //!
+//! **Protocol 4** reads two shorter forms: in a brief header the charter heads by the first four bytes of their ids, and in a
+//! `ShortAcks` a relay further up by its place among the relays of its unit. Both follow from the charter that the two ends
+//! share; where it is not the same after all, the signature does not come out, and the whole form is asked for (`Plain`,
+//! `AcksLost`).
+//!
 //! **Protocol 2** reads columnar packs ([`columns`](super::columns)) and knows the frame `Plain`; protocol 1 does not.
 //! Each end says in its hello what it speaks (1 to 2); to an end that speaks 1 every pack goes verbatim. What the lower
 //! end sends unasked, before it has heard the upper one's hello, is as the last hello of that relay allows, and verbatim
@@ -147,7 +152,10 @@
 //! most `REPAIR_ROUNDS_MAX` times; after that it says *not verified*, never silence.
 //!
 //! Each round of comparing happens once between two verifications, so no two sides can ask each other for
-//! ever. A verified link stays: new commits are sent as they come, each burst a turn of its own.
+//! ever. An end that leaves (`sync`) closes at once where a `SameMark` names its last mark, or *same* answers a greeting that
+//! nothing followed, and it has said nothing since: a mark is taken only after all that left before it, so that the close, which
+//! overtakes streams, can lose nothing. In every other case it waits until its streams are acknowledged.
+//! A verified link stays: new commits are sent as they come, each burst a turn of its own.
 //!
 //! # What is shared
 //!

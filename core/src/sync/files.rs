@@ -76,6 +76,8 @@ pub(super) struct Files {
     begun: bool,
     /// The shelf's version, and the charter's, at the last look.
     looked: Option<(u64, usize)>,
+    /// A frame of files has left.
+    spoke: bool,
     /// What is to be said, before any chunk.
     words: VecDeque<Frame>,
     asked: BTreeMap<FileKey, Asked>,
@@ -99,6 +101,13 @@ enum Inquired {
     Not,
     Open,
     Answered,
+}
+
+impl Files {
+    /// Whether a frame of files has left.
+    pub(super) fn have_spoken(&self) -> bool {
+        self.spoke
+    }
 }
 
 impl Session {
@@ -141,6 +150,7 @@ impl Session {
             Some(frame) => Some(frame),
             None => self.give(env)?,
         };
+        self.files.spoke |= frame.is_some();
         Ok(frame.map(|frame| {
             let bytes = frame.encode();
             self.stats.frame_bytes_sent += bytes.len() as u64;

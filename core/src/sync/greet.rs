@@ -103,6 +103,8 @@ impl Session {
         let version = tree.then_some(PROTOCOL);
         self.out.control(Frame::Greeting(Greeting { since, same, acks, fallback, registers, version, charter }));
         self.greeted = true;
+        // The greeting itself, which is all that an answer to it without a mark shows to have arrived.
+        self.sent_at_mark = self.out.sent + 1;
         self.queue_registers(env)
     }
 
@@ -151,7 +153,9 @@ impl Session {
         // Who says the right digest of them knows this store, and what this end speaks.
         let charter = env.engine.charter();
         let (side, me) = (Side::of(charter, &self.peer), Side::of(charter, &env.engine.device()));
-        let known = tree && matches!(self.acks_lacking(env, &side, &me)?, Lacks::New | Lacks::Others);
+        // One that was updated since says so, which a welcome does not.
+        let told = self.heard_ours(env.store)?;
+        let known = tree && told && matches!(self.acks_lacking(env, &side, &me)?, Lacks::New | Lacks::Others);
         self.registers_shown(env, greeting.registers)?;
         if equal {
             self.said(0, mine);
@@ -199,6 +203,7 @@ impl Session {
         self.hand_in_aside(env)?;
         if let (true, Some(said)) = (greeted.same, self.said) {
             self.awaiting = false;
+            self.heard = Some(0);
             self.stats.round_trips += 1;
             self.peer_said = Some(said);
             if self.holds(env.engine) == said {
@@ -231,6 +236,7 @@ impl Session {
         self.out.begin_anew();
         self.registers.begin_anew();
         self.said = None;
+        self.heard = None;
         self.awaiting = false;
         self.refresh_shared(env.engine);
         self.news_at = env.engine.news_end();

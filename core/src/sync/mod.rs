@@ -51,3 +51,6 @@ pub mod lane {
     /// Files.
     pub const FILES: u8 = 7;
 }
+
+#[cfg(test)]
+mod close_tests;

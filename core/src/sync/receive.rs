@@ -151,6 +151,7 @@ impl Session {
             Frame::SameMark(SameMark { of, number, frames, answer, clock }) => {
                 // What was said too long ago to be known is something else than what is held now.
                 let holds = self.said_at.get(&of).copied().unwrap_or_default();
+                self.heard = Some(of);
                 self.take_mark(env, &ShortMark { number, frames, holds, answer, clock })?;
             }
             Frame::OwnAck(ack) => self.take_own_ack(env, &ack)?,

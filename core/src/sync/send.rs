@@ -13,7 +13,9 @@ use crate::limits::{BRIEF_KEPT_MAX, GROUPS_AFTER_MAX, PUSH_BYTES_MAX, PUSH_STORE
 use crate::log::brief::Brief;
 use crate::store::{CommitRow, StoreError};
 use crate::wire;
-use crate::wire::frame::{Frame, Group, Mark, PROTOCOL_COLUMNS, PROTOCOL_DENSE, PROTOCOL_SHORT, SameMark, ShortMark};
+use crate::wire::frame::{
+    Frame, Group, Mark, PROTOCOL_COLUMNS, PROTOCOL_DENSE, PROTOCOL_NAMES, PROTOCOL_SHORT, SameMark, ShortMark,
+};
 
 impl Session {
     /// Looks for news that the engine told since this session last looked, and starts a turn for it.
@@ -48,8 +50,10 @@ impl Session {
             let dense = self.protocol >= PROTOCOL_DENSE;
             let thin = columns && self.deposit.is_none() && !ids.iter().any(|id| self.plain.contains(id));
             let number = thin.then_some(self.numbered + 1);
+            let names = self.protocol >= PROTOCOL_NAMES;
+            let reader = Reader { columns, dense, after: few && thin, number, names };
             let held = std::mem::replace(group, Group { headers: Vec::new(), pack: Vec::new() });
-            *group = env.engine.for_peer(env.store, held, &Reader { columns, dense, after: few && thin, number })?;
+            *group = env.engine.for_peer(env.store, held, &reader)?;
             if group.headers.first().is_some_and(Brief::is) {
                 self.numbered += 1;
                 self.brief.insert(self.numbered, ids);
@@ -122,6 +126,7 @@ impl Session {
         }
         let Some(answer) = self.mark_due.take() else { return self.next_file(env, free) };
         self.marks += 1;
+        self.sent_at_mark = self.out.sent;
         let digests = self.digests(env.engine);
         // What was taken since the peer's mark may have made the two ends equal: this mark says so, the
         // peer then has nothing to add, and nobody would compare here again.

@@ -114,6 +114,10 @@ pub struct Session {
     pub(super) peer_held: Option<ShortDigest>,
     pub(super) mark_due: Option<bool>,
     pub(super) marks: u64,
+    /// Frames that had left when this end said the last of them, or its greeting.
+    pub(super) sent_at_mark: u64,
+    /// The last of our marks, 0 for the greeting, that the peer has shown to have taken.
+    pub(super) heard: Option<u64>,
     pub(super) awaiting: bool,
     pub(super) verified: Option<Millis>,
     /// The device's rights have ended: all that remains is the handing in of what it wrote.
@@ -183,6 +187,8 @@ impl Session {
             peer_held: None,
             mark_due: None,
             marks: 0,
+            sent_at_mark: 0,
+            heard: None,
             awaiting: false,
             verified: None,
             deposit: None,
@@ -256,6 +262,15 @@ impl Session {
     #[must_use]
     pub fn is_quiet(&self) -> bool {
         self.out.is_empty() && self.mark_due.is_none() && !self.awaiting
+    }
+
+    /// Whether the peer has taken everything that this end said: its last mark names the last of ours, which it took only
+    /// after all that had left before, and nothing was said since. Such a link may be closed without waiting for the
+    /// transport's acknowledgement. Frames of files count in no mark: where one left, this is never true.
+    #[must_use]
+    pub fn is_heard(&self) -> bool {
+        let last = self.heard == Some(self.marks) && self.out.sent == self.sent_at_mark;
+        last && self.is_quiet() && !self.closing && self.deposit.is_none() && !self.files.have_spoken()
     }
 
     /// What the session waits for, in words for a log: empty when for nothing.

@@ -10,15 +10,18 @@
 use super::acks::all_units;
 use super::session::Session;
 use super::terms::{Env, Event, Role, SessionError};
+use crate::charter::Charter;
 use crate::engine::told_epoch;
-use crate::id::{Digest, Flow, UnitId};
+use crate::id::{DeviceId, Digest, Flow, UnitId};
 use crate::limits::{ACK_LEAVES_MAX, FRAME_SPACES_MAX};
 use crate::log::merkle;
 use crate::register::{Ack, Register, SignedRegister, ack_leaf, ack_root, names};
 use crate::scope::Side;
 use crate::time::Millis;
 use crate::wire;
-use crate::wire::frame::{AckLeaf, AckProof, AckSet, Frame, OtherRelay, PROTOCOL_SHORT, ShortAck, ShortWay};
+use crate::wire::frame::{
+    AckLeaf, AckProof, AckSet, Frame, NamedRelay, OtherRelay, PROTOCOL_NAMES, PROTOCOL_SHORT, ShortAck, ShortWay,
+};
 
 impl Session {
     /// The short form of a statement, where it can be rebuilt there.
@@ -38,6 +41,9 @@ impl Session {
         let above = charter.chain(&first.unit).position(|u| u.id == register.unit)?;
         let all = self.units_below(env);
         let own = register.device == engine.device() && ack.epoch == engine.epoch();
+        let place = (self.protocol >= PROTOCOL_NAMES).then(|| relay_place(charter, &register.unit, &register.device));
+        let named = place.flatten().filter(|_| !own).map(|place| NamedRelay { place, epoch: ack.epoch });
+        let other = (!own && named.is_none()).then_some(OtherRelay { device: register.device, epoch: ack.epoch });
         let way = match &set.proof {
             Some(proof) if ack.count > 1 => Some(ShortWay {
                 count: ack.count,
@@ -55,8 +61,9 @@ impl Session {
             blocked: ack.blocked,
             quarantined: ack.quarantined,
             signature: set.register.signature,
-            other: (!own).then_some(OtherRelay { device: register.device, epoch: ack.epoch }),
+            other,
             way,
+            named,
         })
     }
 
@@ -103,16 +110,21 @@ impl Session {
 
     fn rebuilt_short(&self, env: &Env<'_>, all: &[UnitId], short: &ShortAck) -> Result<Option<AckSet>, SessionError> {
         let (engine, charter) = (&env.engine, env.engine.charter());
-        let (device, epoch) = match short.other {
-            Some(OtherRelay { device, epoch }) => (device, epoch),
-            None => match told_epoch(env.store, &self.peer)? {
-                Some((epoch, _)) => (self.peer, epoch),
-                None => return Ok(None),
-            },
-        };
         let Some(units) = meant(all, &short.units) else { return Ok(None) };
         let Some(first) = units.first() else { return Ok(None) };
         let Some(unit) = charter.chain(first).map(|u| u.id).nth(usize::from(short.above)) else { return Ok(None) };
+        let (device, epoch) = match (short.other, short.named) {
+            (Some(OtherRelay { device, epoch }), None) => (device, epoch),
+            (None, Some(NamedRelay { place, epoch })) => match charter.endpoints(&unit).get(usize::from(place)) {
+                Some((device, _)) => (*device, epoch),
+                None => return Ok(None),
+            },
+            (None, None) => match told_epoch(env.store, &self.peer)? {
+                Some((epoch, _)) => (self.peer, epoch),
+                None => return Ok(None),
+            },
+            (Some(_), Some(_)) => return Ok(None),
+        };
         let level = charter.level(&unit, engine.levels());
         let leaf = |unit: &UnitId| AckLeaf { unit: *unit, digest: engine.holdings().own_up_digest(unit, level) };
         let leaves: Vec<AckLeaf> = units.iter().map(leaf).collect();
@@ -159,6 +171,12 @@ impl Session {
         let holds = |unit: &UnitId| env.engine.holdings().spaces_of(unit).any(|(s, _)| s.flow == Flow::Up);
         all_units(env, &lower).into_iter().filter(|unit| below(unit) && holds(unit)).collect()
     }
+}
+
+/// Which of the devices with an endpoint for this unit, counted by id, a relay is.
+fn relay_place(charter: &Charter, unit: &UnitId, relay: &DeviceId) -> Option<u16> {
+    let place = charter.endpoints(unit).iter().position(|(device, _)| device == relay)?;
+    u16::try_from(place).ok()
 }
 
 /// Which of `all` these are, passed over and meant by turns; `None` where one is not among them or out of order.

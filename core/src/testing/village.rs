@@ -7,6 +7,7 @@
 use crate::charter::{Grant, Op, Roles, Ticket};
 use crate::engine::{Engine, InviteRequest, NewRecord, Saved, SealLimits};
 use crate::id::{DeviceId, OrgId, RecordId, StoreEpoch, UnitId};
+use crate::log::brief::Brief;
 use crate::log::device_id;
 use crate::pack::Codec;
 use crate::schema::{self, Assignment};
@@ -15,6 +16,7 @@ use crate::sync::{About, Env, Event, Session, SessionError};
 use crate::testing::{SeededRng, test_key};
 use crate::time::Millis;
 use crate::value::Value;
+use crate::wire::frame::Frame;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -48,6 +50,10 @@ pub struct LinkEnd {
     pub bytes: (u64, u64),
     /// Changes, up and down, that the lower end sent and got.
     pub changes: (u64, u64),
+    /// Brief headers that named charter heads by their beginnings, and acknowledgements that named a relay by its place.
+    pub named: (u64, u64),
+    /// The lower end may close at once: it knows that the upper has taken everything.
+    pub heard: bool,
 }
 
 impl LinkEnd {
@@ -55,6 +61,13 @@ impl LinkEnd {
     #[must_use]
     pub fn verified(&self) -> bool {
         self.lower.contains(&Event::Verified) && self.upper.contains(&Event::Verified)
+    }
+
+    /// Round trips until the lower end may close without losing what it said last: where it was not answered, the
+    /// transport's acknowledgement is one more.
+    #[must_use]
+    pub fn round_trips_to_close(&self) -> u64 {
+        self.round_trips + u64::from(!self.heard)
     }
 }
 
@@ -70,6 +83,7 @@ pub struct Link {
     error: Option<SessionError>,
     held: bool,
     ahead: Option<u8>,
+    named: (u64, u64),
 }
 
 impl Link {
@@ -87,6 +101,12 @@ impl Link {
     #[must_use]
     pub fn lower_is_equal(&self) -> bool {
         self.down_session.verified_at().is_some()
+    }
+
+    /// Whether the lower end knows that the upper has taken everything that it said.
+    #[must_use]
+    pub fn lower_is_heard(&self) -> bool {
+        self.down_session.is_heard()
     }
 
     /// Whether the lower end would tell its user "verified" and stop.
@@ -327,6 +347,7 @@ impl Village {
             error: None,
             held: false,
             ahead: None,
+            named: (0, 0),
         }
     }
 
@@ -368,6 +389,8 @@ impl Village {
             let mut said = false;
             if let Some((lane, bytes)) = frame {
                 (moved, said) = (true, true);
+                let (heads, relays) = named(&bytes);
+                link.named = (link.named.0 + heads, link.named.1 + relays);
                 let queue = if to_upper { &mut link.up } else { &mut link.down };
                 queue.push_back((lane, bytes));
             }
@@ -392,6 +415,15 @@ impl Village {
                     return false;
                 }
             }
+            let unheard = |session: &Session, queue: &VecDeque<_>| queue.is_empty() || !session.is_heard();
+            assert!(
+                unheard(&link.down_session, &link.up),
+                "what the lower end said last is on its way, and it may close"
+            );
+            assert!(
+                unheard(&link.up_session, &link.down),
+                "what the upper end said last is on its way, and it may close"
+            );
             link.events.0.extend(link.down_session.events());
             link.events.1.extend(link.up_session.events());
         }
@@ -420,6 +452,8 @@ impl Village {
             round_trips: d.round_trips,
             bytes: (d.frame_bytes_sent, u.frame_bytes_sent),
             changes: (d.changes_sent, d.changes_received),
+            named: link.named,
+            heard: link.down_session.is_heard(),
         }
     }
 
@@ -429,4 +463,18 @@ impl Village {
         self.run(&mut link);
         self.end(link)
     }
+}
+
+/// Brief headers of a frame that name charter heads by their beginnings, and its acknowledgements that name a relay.
+fn named(bytes: &[u8]) -> (u64, u64) {
+    let frame = Frame::decode(bytes).ok();
+    let (mut heads, mut relays) = (0, 0);
+    if let Some(Frame::Commits { groups, .. }) = &frame {
+        let briefs = groups.iter().flat_map(|g| &g.headers).filter(|h| Brief::is(h));
+        heads = briefs.filter(|h| Brief::read(h).is_ok_and(|b| b.names_heads())).count() as u64;
+    }
+    if let Some(Frame::ShortAcks(acks)) = &frame {
+        relays = acks.iter().filter(|a| a.named.is_some()).count() as u64;
+    }
+    (heads, relays)
 }

@@ -12,14 +12,14 @@ use crate::log::SignedHeader;
 use crate::register::SignedRegister;
 use crate::shelf::{FileKey, FileRun};
 use crate::time::Millis;
-pub use crate::wire::short::{OtherRelay, SameMark, ShortAck, ShortNode, ShortWay, Welcome};
+pub use crate::wire::short::{NamedRelay, OtherRelay, SameMark, ShortAck, ShortNode, ShortWay, Welcome};
 
 use crate::wire::{WireError, at_most};
 
 /// The newest session protocol that this version speaks. 2 reads columnar packs and
 /// [`Frame::Plain`], and may open with a [`Greeting`]. 3 reads dense packs, compares acknowledgements as it compares
-/// spaces, and says both shorter.
-pub const PROTOCOL: u16 = 3;
+/// spaces, and says both shorter. 4 reads names of charter heads and of relays.
+pub const PROTOCOL: u16 = 4;
 /// The oldest.
 pub const PROTOCOL_MIN: u16 = 1;
 /// The first whose packs are columnar.
@@ -30,6 +30,10 @@ pub const PROTOCOL_DENSE: u16 = 3;
 pub const PROTOCOL_GREETS: u16 = 2;
 /// The first that compares acknowledgements by digests, and reads [`Frame::ShortNodes`] and [`Frame::ShortAcks`].
 pub const PROTOCOL_SHORT: u16 = 3;
+
+/// The first that reads charter heads of a brief header by their names, and in a [`ShortAck`] relays further up by their
+/// place in the charter.
+pub const PROTOCOL_NAMES: u16 = 4;
 
 /// The first in which files are asked for and given.
 pub const PROTOCOL_FILES: u16 = 3;

@@ -61,6 +61,9 @@ pub struct ShortAck {
     /// The way to the root, where one unit of many is shown.
     #[n(9)]
     pub way: Option<ShortWay>,
+    /// In place of `other`, since protocol 4: who signed, where the charter shows an endpoint of it for the unit.
+    #[n(10)]
+    pub named: Option<NamedRelay>,
 }
 
 /// A [`Greeted`](super::frame::Greeted) of a relay whose store the lower end knows, as its greeting's digest shows.
@@ -103,6 +106,17 @@ pub struct OtherRelay {
     /// The relay's device.
     #[n(0)]
     pub device: DeviceId,
+    /// Its store's epoch.
+    #[n(1)]
+    pub epoch: StoreEpoch,
+}
+
+/// A relay further up, by its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct NamedRelay {
+    /// Which of the devices that publish an endpoint for its unit, counted by id.
+    #[n(0)]
+    pub place: u16,
     /// Its store's epoch.
     #[n(1)]
     pub epoch: StoreEpoch,

@@ -51,6 +51,8 @@ pub struct SessionState {
     pub verified_at: Option<Millis>,
     /// Nothing to send, nothing awaited, nothing unsealed.
     pub settled: bool,
+    /// The peer is known to have taken everything that was said: closing the link now loses nothing.
+    pub heard: bool,
     /// How the talk about files stands.
     pub files: FileTalk,
     /// Whether everything that came was looked at for the files that it names.

@@ -393,6 +393,8 @@ impl Table {
             let state = SessionState {
                 verified_at: open.session.verified_at(),
                 settled: open.session.is_quiet() && !open.is_sending() && !unsealed,
+                // A refusal is said by the table, and no session counts it.
+                heard: open.session.is_heard() && open.end.is_none() && !open.closed && !open.is_sending(),
                 files: open.session.files(),
                 names_known: open.session.role() == Role::Upper || names_known,
                 waits_for: waits_for(open, unsealed),

@@ -34,6 +34,8 @@ pub struct PumpEnd {
     pub transport: Option<String>,
     /// UDP bytes sent and received.
     pub udp_bytes: (u64, u64),
+    /// Whether this side, before it closed, waited until the peer's transport had acknowledged everything: a round trip.
+    pub waited: bool,
 }
 
 /// Carries frames until the link or the session ends, or `stop` says so.
@@ -47,11 +49,11 @@ pub async fn pump(
     let peer = connection.peer();
     let Some(mut port) = desk.open(role, peer, fallback).await else {
         connection.control.close(code::STOPPING, "this side is stopping");
-        return PumpEnd { state: SessionState::default(), transport: None, udp_bytes: (0, 0) };
+        return PumpEnd { state: SessionState::default(), transport: None, udp_bytes: (0, 0), waited: false };
     };
     let Some(mut pace) = desk.call(|r| Pace::of(r.config())).await else {
         connection.control.close(code::STOPPING, "this side is stopping");
-        return PumpEnd { state: SessionState::default(), transport: None, udp_bytes: (0, 0) };
+        return PumpEnd { state: SessionState::default(), transport: None, udp_bytes: (0, 0), waited: false };
     };
     let mut queues: [VecDeque<Vec<u8>>; PRIORITIES] = Default::default();
     let mut closing: Option<(u32, String)> = None;
@@ -59,7 +61,7 @@ pub async fn pump(
     let mut asked = Instant::now();
     let mut in_step_since = Instant::now();
     let mut patience = Patience::default();
-    let mut gave_up = false;
+    let (mut gave_up, mut waited) = (false, false);
     let transport = loop {
         match flush(desk, &mut connection, &port, &mut queues, &mut pace).await {
             Ok(wait) => paced = wait,
@@ -69,8 +71,12 @@ pub async fn pump(
         if let Some((code, reason)) = &closing
             && !busy
         {
-            // The last frame must arrive before the close does, which overtakes streams.
-            let _ = connection.sender.finish(FLUSH_WITHIN).await;
+            // The last frame must arrive before the close does, which overtakes streams. Where the peer has answered
+            // the last one, waiting for its transport too would cost a round trip, and the delay of an acknowledgement.
+            if !port.state.borrow().heard {
+                waited = true;
+                let _ = connection.sender.finish(FLUSH_WITHIN).await;
+            }
             connection.control.close(*code, reason);
             break None;
         }
@@ -128,6 +134,7 @@ pub async fn pump(
         state,
         transport: if gave_up { Some(GAVE_UP.to_owned()) } else { transport.map(|e| e.to_string()) },
         udp_bytes: (stats.udp_sent_bytes, stats.udp_received_bytes),
+        waited,
     }
 }
 

@@ -26,9 +26,9 @@ use sampan_core::testing::SeededRng;
 use sampan_core::time::Millis;
 use sampan_core::value::Value;
 use sampan_core::wire::frame::{
-    Announce, ChildDigest, Frame, Greeted, Greeting, Group, LogFrontier, Mark, OtherRelay, OwnAck, RefuseCode,
-    RegistersCursor, RelayAddress, SameMark, ScopeDigests, ShortAck, ShortMark, ShortNode, ShortWay, SpaceFrontier,
-    Tree, TreeNode, Welcome,
+    Announce, ChildDigest, Frame, Greeted, Greeting, Group, LogFrontier, Mark, NamedRelay, OtherRelay, OwnAck,
+    RefuseCode, RegistersCursor, RelayAddress, SameMark, ScopeDigests, ShortAck, ShortMark, ShortNode, ShortWay,
+    SpaceFrontier, Tree, TreeNode, Welcome,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -543,11 +543,13 @@ impl Trial<'_> {
             signature: [d.byte(); 64],
             other: None,
             way: None,
+            named: None,
         });
-        match d.byte() % 5 {
+        match d.byte() % 6 {
             0 => ack.units = (0..d.below(6)).map(|_| d.number() as u32).collect(),
             1 => ack.above = d.byte().into(),
             2 => ack.other = Some(OtherRelay { device: self.device(d), epoch: StoreEpoch([d.byte(); 16]) }),
+            4 => ack.named = Some(NamedRelay { place: d.byte().into(), epoch: StoreEpoch([d.byte(); 16]) }),
             3 => {
                 let (count, index) = (d.number() as u32, d.number() as u32);
                 ack.way = Some(ShortWay { count, index, siblings: vec![d.byte(); d.below(99)] });

@@ -6,10 +6,13 @@ use sampan_core::charter::Roles;
 use sampan_core::id::StoreEpoch;
 use sampan_core::limits::{LINKS_PER_DEVICE_MAX, REFUSALS_PER_ADDRESS_MAX};
 use sampan_core::log::device_id;
+use sampan_core::sync::Role;
 use sampan_core::testing::test_key;
 use sampan_core::wire::frame::{Frame, Hello, RefuseCode, ScopeDigests};
+use sampan_node::link::pump::is_done;
+use sampan_node::link::{PumpEnd, pump};
 use sampan_node::net::{Connection, Endpoint, Options};
-use sampan_tests::city::{Branch, add_members, found, relay, relay_at, ticket, unit};
+use sampan_tests::city::{Branch, PATIENCE, add_members, found, relay, relay_at, ticket, unit};
 
 fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
@@ -48,6 +51,59 @@ fn a_branch_syncs_with_its_city_over_quic() {
         assert_eq!(status.unsent_changes, 0);
         assert!(status.delivered.iter().all(|d| d.complete), "{status:?}");
         b.stop().await;
+        city.daemon.stop().await;
+    });
+}
+
+/// One session by the pump itself, ended as `sync` ends it; it must be done.
+async fn pumped(b: &Branch, relay: &sampan_relay::serve::Relay) -> PumpEnd {
+    let device = relay.daemon.desk.call(|r| r.device()).await.unwrap();
+    let connection = b.endpoint.connect(&relay.listen.to_string(), &[device], PATIENCE).await.unwrap();
+    let mut done = false;
+    let end = pump(&b.desk, connection, Role::Lower, false, |state| {
+        done |= is_done(state);
+        done
+    });
+    let end = end.await;
+    assert!(done, "{end:?}");
+    end
+}
+
+#[test]
+fn a_session_whose_last_word_was_answered_closes_at_once_and_loses_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    runtime().block_on(async {
+        let city = relay(found(&dir.path().join("city"), "Thành phố")).await;
+        let root = city.daemon.desk.call(|r| r.engine.charter().root().unwrap()).await.unwrap();
+        let branch = unit(&city.daemon.desk, root, "Chi bộ 1", "branch").await;
+        let mut pcs = Vec::new();
+        for name in ["secretary", "deputy"] {
+            let line = ticket(&city.daemon.desk, branch, Roles::EDITOR).await;
+            let b = Branch::join(&dir.path().join(name), &line);
+            let end = pumped(&b, &city).await;
+            assert!(end.waited, "it has said last that it has all, and nobody answers that: {end:?}");
+            b.sync_ok().await;
+            pcs.push(b);
+        }
+        // The deputy's joining is news of the charter for the secretary.
+        pcs[0].sync_ok().await;
+        for round in 0..5 {
+            add_members(&pcs[0].desk, branch, round, 10).await;
+            let end = pumped(&pcs[0], &city).await;
+            assert!(!end.waited, "{end:?}");
+            let held = city.daemon.desk.call(|r| {
+                let c = r.collection("members").unwrap();
+                r.project().unwrap();
+                r.list(&c, None, None).unwrap().len()
+            });
+            assert_eq!(held.await.unwrap() as u64, 10 * (round + 1));
+        }
+        let end = pumped(&pcs[1], &city).await;
+        assert_eq!(end.state.stats.changes_received, 50);
+        assert!(end.waited, "{end:?}");
+        for b in pcs {
+            b.stop().await;
+        }
         city.daemon.stop().await;
     });
 }

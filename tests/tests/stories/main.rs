@@ -35,10 +35,10 @@ mod versions;
 mod ways;
 
 use sampan_core::id::{DeviceId, OrgId, StoreEpoch};
-use sampan_core::pack::Stored;
+use sampan_core::pack::{Codec, Stored};
 use sampan_core::store::Store;
 use sampan_core::testing::MemStore;
-use sampan_core::testing::village::{LinkEnd, Village};
+use sampan_core::testing::village::{LinkEnd, MakeStore, Village};
 use std::sync::Arc;
 
 /// A store in memory.
@@ -66,18 +66,27 @@ pub fn forget(v: &mut Village, at: usize, peer: usize) {
 
 /// A city (0), a district relay (1) and a branch of the district (2), all in sync.
 pub fn three_levels(seed: u64) -> (Village, sampan_core::id::UnitId, sampan_core::id::UnitId) {
+    three_levels_with(seed, Arc::new(Stored), &mut mem)
+}
+
+/// The same, with packs by this codec and stores that read them.
+pub fn three_levels_with(
+    seed: u64,
+    codec: Arc<dyn Codec + Send + Sync>,
+    make: MakeStore<'_>,
+) -> (Village, sampan_core::id::UnitId, sampan_core::id::UnitId) {
     use sampan_core::charter::Roles;
-    let mut v = city(seed);
+    let mut v = Village::found(seed, codec, make);
     let root = v.root();
     let district = v.unit(0, root, "Quận Ba Đình", "district");
     let branch = v.unit(0, district, "Chi bộ 1", "branch");
     let t = v.invite(0, district, Roles::ADMIN);
-    let d = v.join("district", &t, &mut mem);
+    let d = v.join("district", &t, make);
     ok(&v.sync(d, 0));
     v.listen(d, district);
     ok(&v.sync(d, 0));
     let t = v.invite(d, branch, Roles::EDITOR);
-    let b = v.join("branch", &t, &mut mem);
+    let b = v.join("branch", &t, make);
     ok(&v.sync(b, d));
     ok(&v.sync(d, 0));
     (v, district, branch)

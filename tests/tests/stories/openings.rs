@@ -1,12 +1,17 @@
 //! What is said before and around data: the first session after news brings what a branch has to learn, and no more.
 
-use crate::three_levels;
+use crate::{three_levels, three_levels_with};
 use sampan_core::charter::Roles;
+use sampan_core::engine::NewRecord;
 use sampan_core::id::RecordId;
+use sampan_core::testing::SeededRng;
+use sampan_core::testing::members::{edit, members};
 use sampan_core::testing::village::Village;
+use sampan_core::value::{Edit, Value};
 use sampan_node::codec::ZstdCodec;
 use sampan_tests::long::tree::{Case, session};
 use sampan_tests::shape::mem;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// One session; pending edits are sealed first, as the program does.
@@ -41,6 +46,57 @@ fn the_session_after_an_upload_says_nothing_and_the_one_after_the_relays_own_one
     assert!(learned <= 160, "{:?}", next.frames);
     let next = meet(&mut v, 2, 1);
     assert!(next.bytes() <= 200 && next.round_trips == 1, "{} B: {:?}", next.bytes(), next.frames);
+}
+
+/// A branch in three levels with so many members as the figures have them, all of it acknowledged by its relay.
+fn members_of_a_branch(seed: u64, n: usize) -> (Village, Vec<(RecordId, BTreeMap<String, Value>)>) {
+    let (mut v, _, branch) = three_levels_with(seed, Arc::new(ZstdCodec), &mut mem);
+    let collection = sampan_core::schema::builtin().collection("members").cloned().unwrap();
+    let rows = members(2_026, n);
+    let new =
+        |fields: &BTreeMap<String, Value>| NewRecord { collection: &collection, unit: branch, fields: fields.clone() };
+    let r = &mut v.replicas[2];
+    let saved = r.engine.create(&mut *r.store, &mut r.rng, rows.iter().map(new).collect(), v.now).unwrap();
+    let ids: Vec<RecordId> = saved.into_iter().map(|s| s.id).collect();
+    meet(&mut v, 2, 1);
+    meet(&mut v, 2, 1);
+    (v, ids.into_iter().zip(rows).collect())
+}
+
+/// So many edits of different members, some time apart, and the session that brings them.
+fn monday(v: &mut Village, rows: &[(RecordId, BTreeMap<String, Value>)], rng: &mut SeededRng, edits: usize) -> Case {
+    let collection = sampan_core::schema::builtin().collection("members").cloned().unwrap();
+    for i in 0..edits {
+        let (id, row) = &rows[i * 7 % rows.len()];
+        let (name, value) = edit(rng, row);
+        v.now.0 += 40;
+        let now = v.now;
+        let r = &mut v.replicas[2];
+        r.engine.edit(&mut *r.store, &collection, *id, &[(name, Edit::Set(value))], now).unwrap();
+    }
+    meet(v, 2, 1)
+}
+
+#[test]
+fn a_monday_is_its_pack_and_little_else() {
+    let (mut v, rows) = members_of_a_branch(403, 600);
+    let mut rng = SeededRng::new(7);
+    let beside = |case: &Case| case.bytes() - case.frames["Commits"];
+    let first = monday(&mut v, &rows, &mut rng, 10);
+    assert_eq!((first.changes, first.round_trips), ((10, 0), 1), "{first:?}");
+    assert!(first.bytes() <= 600 && beside(&first) <= 190, "{first:?}");
+    let hundred = monday(&mut v, &rows, &mut rng, 100);
+    assert!(hundred.bytes() <= 1_950 && beside(&hundred) <= 190, "{hundred:?}");
+    // The branch's charter goes on: a Monday under other heads names them, and the next one need not.
+    let units = v.replicas[2].engine.charter().units_of(&v.replicas[2].engine.device());
+    let ticket = v.invite(1, *units.first().unwrap(), Roles::EDITOR);
+    let second = v.join("second", &ticket, &mut mem);
+    v.sync(second, 1);
+    meet(&mut v, 2, 1);
+    let mut link = v.connect(2, 1, false);
+    v.run(&mut link);
+    let other = monday(&mut v, &rows, &mut rng, 10);
+    assert!(other.bytes() <= 620 && beside(&other) <= 190, "{other:?}");
 }
 
 #[test]

@@ -3,17 +3,18 @@
 //! It does not: run an old program. The old end is one that is told by every hello that the other end is old too, and
 //! what reaches it is looked at byte by byte.
 
-use crate::{mem, ok};
+use crate::{mem, ok, three_levels_with};
 use sampan_core::charter::Roles;
 use sampan_core::engine::meta;
 use sampan_core::id::{RecordId, UnitId};
+use sampan_core::log::SignedHeader;
 use sampan_core::log::brief::Brief;
 use sampan_core::pack::{Stored, StoredColumns, is_columnar, is_dense};
 use sampan_core::store::Batch;
 use sampan_core::sync::{Env, Event, Session};
 use sampan_core::testing::village::Village;
 use sampan_core::value::Value;
-use sampan_core::wire::frame::{Frame, PROTOCOL, PROTOCOL_COLUMNS, PROTOCOL_MIN, RefuseCode};
+use sampan_core::wire::frame::{Frame, PROTOCOL, PROTOCOL_COLUMNS, PROTOCOL_MIN, PROTOCOL_SHORT, RefuseCode};
 use std::sync::Arc;
 
 /// Which end is of the old version.
@@ -25,7 +26,11 @@ enum Old {
 
 /// The last frame of a protocol.
 fn last_frame(protocol: u16) -> u8 {
-    if protocol == PROTOCOL_MIN { 11 } else { 18 }
+    match protocol {
+        PROTOCOL_MIN => 11,
+        PROTOCOL_COLUMNS => 18,
+        _ => 28,
+    }
 }
 
 /// What an old end makes of a frame: `None` where it cannot read it.
@@ -36,6 +41,12 @@ fn as_old_reads(bytes: &[u8], protocol: u16) -> Option<Vec<u8>> {
     let mut frame = Frame::decode(bytes).unwrap();
     match &mut frame {
         // A field that it does not know makes a frame one that it cannot read.
+        Frame::ShortAcks(acks) if acks.iter().any(|ack| ack.named.is_some()) => return None,
+        Frame::Commits { groups, .. } if groups.iter().flat_map(|g| &g.headers).any(names_heads) => return None,
+        Frame::Greeting(greeting) if protocol == PROTOCOL_SHORT => greeting.version = Some(protocol),
+        Frame::Greeted(greeted) if protocol == PROTOCOL_SHORT => greeted.version = Some(protocol),
+        Frame::Hello(hello) if protocol == PROTOCOL_SHORT => hello.version_max = protocol,
+        _ if protocol == PROTOCOL_SHORT => {}
         Frame::Hello(hello) if hello.acks.is_some() => return None,
         Frame::Greeting(greeting) if greeting.version.is_some() || greeting.charter.is_some() => return None,
         Frame::Greeted(greeted) if greeted.version.is_some() => return None,
@@ -50,6 +61,11 @@ fn as_old_reads(bytes: &[u8], protocol: u16) -> Option<Vec<u8>> {
         _ => {}
     }
     Some(frame.encode())
+}
+
+/// Whether a header names charter heads by their beginnings.
+fn names_heads(head: &SignedHeader) -> bool {
+    Brief::is(head) && Brief::read(head).is_ok_and(|brief| brief.names_heads())
 }
 
 /// How a session between a new and an old end went.
@@ -126,6 +142,14 @@ fn old_hello(bytes: &[u8], protocol: u16) -> Vec<u8> {
         Frame::Hello(mut hello) => {
             hello.version_max = protocol;
             Frame::Hello(hello).encode()
+        }
+        Frame::Greeting(mut greeting) if protocol == PROTOCOL_SHORT => {
+            greeting.version = Some(protocol);
+            Frame::Greeting(greeting).encode()
+        }
+        Frame::Greeted(mut greeted) if protocol == PROTOCOL_SHORT => {
+            greeted.version = Some(protocol);
+            Frame::Greeted(greeted).encode()
         }
         frame => {
             assert!(bytes[1] <= last_frame(protocol), "an old end says {}", frame.name());
@@ -249,6 +273,56 @@ fn a_peer_of_protocol_two_greets_as_ever_whichever_end_it_is() {
         assert_eq!(phone(&v, 0, id), Some(Value::Str("2".into())), "{old:?}");
         let ticks = v.replicas[1].engine.delivered(&*v.replicas[1].store, &branch).unwrap();
         assert!(ticks[0].complete, "{old:?}: its acknowledgement came");
+    }
+}
+
+#[test]
+fn a_peer_of_protocol_three_is_shown_no_names_and_one_of_four_is() {
+    for old in [Some(Old::Lower), Some(Old::Upper), None] {
+        let (mut v, _, branch) = three_levels_with(903, Arc::new(StoredColumns), &mut mem);
+        let id = v.create(2, branch, "members", &["full_name=An", "phone=1"]);
+        let named = std::cell::Cell::new((0, 0));
+        let meet = |v: &mut Village| match old {
+            Some(old) => both(&session_with(v, 2, 1, old, PROTOCOL_SHORT)),
+            None => {
+                let mut link = v.connect(2, 1, false);
+                v.run(&mut link);
+                let end = v.end(link);
+                ok(&end);
+                let (heads, relays) = named.get();
+                named.set((heads + end.named.0, relays + end.named.1));
+            }
+        };
+        // The two met as new ones: an end that went back would be refused once.
+        let devices = [1, 2].map(|at| v.replicas[at].engine.device());
+        for (at, name) in [
+            (2, meta::peer_protocol(&devices[0])),
+            (2, meta::met(&devices[0])),
+            (1, meta::spoken_with(&devices[1])),
+            (1, meta::met(&devices[1])),
+        ] {
+            let mut batch = Batch::at(v.now);
+            batch.meta.insert(name, None);
+            v.replicas[at].store.write(&batch).unwrap();
+        }
+        meet(&mut v);
+        meet(&mut v);
+        for n in 0..3 {
+            // The branch's charter goes on, and the city acknowledges.
+            let ticket = v.invite(1, branch, Roles::EDITOR);
+            let second = v.join(&format!("second {n}"), &ticket, &mut mem);
+            ok(&v.sync(second, 1));
+            meet(&mut v);
+            v.set(2, "members", id, &[&format!("phone=2{n}")]);
+            meet(&mut v);
+            ok(&v.sync(1, 0));
+            meet(&mut v);
+            assert_eq!(phone(&v, 0, id), Some(Value::Str(format!("2{n}"))), "{old:?}");
+            let ticks = v.replicas[2].engine.delivered(&*v.replicas[2].store, &branch).unwrap();
+            assert!(ticks.iter().all(|t| t.complete), "{old:?}: {ticks:?}");
+        }
+        let (heads, relays) = named.get();
+        assert_eq!((heads > 0, relays > 0), (old.is_none(), old.is_none()), "{old:?}");
     }
 }
 

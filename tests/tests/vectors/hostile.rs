@@ -81,7 +81,12 @@ pub fn decoders() -> Vec<Decoder> {
             samples: frames().iter().map(|(_, f, _)| f.encode()).collect(),
             cbor: true,
         },
-        Decoder { name: "Brief", read: read_brief, samples: vec![brief(true).bytes, brief(false).bytes], cbor: true },
+        Decoder {
+            name: "Brief",
+            read: read_brief,
+            samples: vec![brief(true).bytes, brief(false).bytes, brief_named().bytes],
+            cbor: true,
+        },
         Decoder {
             name: "SignedHeader",
             read: |b| wire::decode::<SignedHeader>("signed header", b).ok().map(|s| wire::encode(&s)),

@@ -10,8 +10,8 @@ use sampan_core::file::Manifest;
 use sampan_core::frontier::{ShortDigest, ShortId};
 use sampan_core::hash::{change_hash, tagged, whole_chunk};
 use sampan_core::id::{
-    ActorId, ChangeHash, CommitId, DeviceId, Digest, Flow, Glance, Incarnation, LogId, Nonce, RecordId, SpaceId,
-    StoreEpoch, UnitId,
+    ActorId, ChangeHash, CommitId, DeviceId, Digest, Flow, Glance, HeadName, Incarnation, LogId, Nonce, RecordId,
+    SpaceId, StoreEpoch, UnitId,
 };
 use sampan_core::limits::FILE_CHUNK_BYTES;
 use sampan_core::log::brief::Brief;
@@ -29,8 +29,8 @@ use sampan_core::value::{Edit, Kind, Value};
 use sampan_core::wire;
 use sampan_core::wire::frame::{
     AckLeaf, AckProof, AckSet, Announce, ChildDigest, Deposit, FileAsk, FileSaid, FileWord, Frame, Greeted, Greeting,
-    Group, Hello, LogFrontier, Mark, OtherRelay, OwnAck, RefuseCode, RegistersCursor, RelayAddress, SameMark,
-    ScopeDigests, ShortAck, ShortMark, ShortNode, ShortWay, SpaceFrontier, Tree, TreeNode, Welcome,
+    Group, Hello, LogFrontier, Mark, NamedRelay, OtherRelay, OwnAck, RefuseCode, RegistersCursor, RelayAddress,
+    SameMark, ScopeDigests, ShortAck, ShortMark, ShortNode, ShortWay, SpaceFrontier, Tree, TreeNode, Welcome,
 };
 use std::collections::BTreeMap;
 
@@ -411,6 +411,7 @@ fn short_ack() -> ShortAck {
         signature: [0xa4; 64],
         other: Some(OtherRelay { device: device(5), epoch: StoreEpoch([0xa3; 16]) }),
         way: Some(ShortWay { count: 300, index: 7, siblings: vec![0x91; 64] }),
+        named: None,
     }
 }
 
@@ -499,6 +500,11 @@ pub fn frames() -> Vec<Named<Frame>> {
             leak(format!("frame(variant fields(after groups[{GROUP}]))")),
         ),
         (
+            "frame_commits_named_heads",
+            Frame::Commits { after: 3, groups: vec![Group { headers: vec![brief_named()], pack: vec![] }] },
+            leak(format!("frame(variant fields(after groups[{GROUP}]))")),
+        ),
+        (
             "frame_inventory",
             Frame::Inventory { log, commits: vec![ShortId([1; 16]), ShortId([2; 16])] },
             leak(format!("frame(variant fields(log({SPACE} device incarnation) commits[id]))")),
@@ -561,6 +567,17 @@ pub fn frames() -> Vec<Named<Frame>> {
             Frame::ShortAcks(vec![ShortAck { other: None, way: None, ..short_ack() }, short_ack()]),
             "frame(variant fields(acks[ack(units[run] above counter time pending blocked quarantined signature \
              other(device epoch) way(count index siblings))]))",
+        ),
+        (
+            "frame_short_acks_named",
+            Frame::ShortAcks(vec![ShortAck {
+                other: None,
+                way: None,
+                named: Some(NamedRelay { place: 1, epoch: StoreEpoch([0xa3; 16]) }),
+                ..short_ack()
+            }]),
+            "frame(variant fields(acks[ack(units[run] above counter time pending blocked quarantined signature \
+             other way named(place epoch))]))",
         ),
         ("frame_say_hello", Frame::SayHello, "frame(variant fields())"),
         ("frame_acks_lost", Frame::AcksLost, "frame(variant fields())"),
@@ -643,7 +660,17 @@ pub const HEADER: &str = "header(format org space(unit flow reach) device incarn
 pub fn brief(payload: bool) -> SignedHeader {
     let [first, second]: [Commit; 2] = commits().try_into().unwrap();
     let payload = payload.then(|| second.payload());
-    Brief::shorten(second.head(), first.head(), Some(3), payload).unwrap()
+    Brief::shorten(second.head(), first.head(), Some(3), payload, None).unwrap()
+}
+
+/// The same, where the charters have gone on since the first, to a reader of protocol 4.
+pub fn brief_named() -> SignedHeader {
+    let [first, second]: [Commit; 2] = commits().try_into().unwrap();
+    let heads = [CommitId([0x21; 32]), CommitId([0x24; 32])];
+    let header = Header { charter_heads: heads.to_vec(), ..second.header().clone() };
+    let second = Commit::seal(&test_key(1), header, second.payload().clone()).unwrap();
+    let find = |name: &HeadName| heads.into_iter().find(|id| HeadName::of(id) == *name);
+    Brief::shorten(second.head(), first.head(), Some(3), Some(second.payload()), Some(&find)).unwrap()
 }
 
 /// A ticket whose grant is the real grant of its key.
