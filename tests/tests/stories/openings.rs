@@ -48,8 +48,11 @@ fn the_session_after_an_upload_says_nothing_and_the_one_after_the_relays_own_one
     assert!(next.bytes() <= 200 && next.round_trips == 1, "{} B: {:?}", next.bytes(), next.frames);
 }
 
+/// A record and what its fields were made with.
+type Made = (RecordId, BTreeMap<String, Value>);
+
 /// A branch in three levels with so many members as the figures have them, all of it acknowledged by its relay.
-fn members_of_a_branch(seed: u64, n: usize) -> (Village, Vec<(RecordId, BTreeMap<String, Value>)>) {
+fn members_of_a_branch(seed: u64, n: usize) -> (Village, Vec<Made>) {
     let (mut v, _, branch) = three_levels_with(seed, Arc::new(ZstdCodec), &mut mem);
     let collection = sampan_core::schema::builtin().collection("members").cloned().unwrap();
     let rows = members(2_026, n);
