@@ -13,7 +13,7 @@ use sampan_core::canary::{self, Canary};
 use sampan_core::engine::{Ahead, SealLimits, meta};
 use sampan_core::id::{DeviceId, UnitId};
 use sampan_core::register::Heartbeat;
-use sampan_core::shelf::Shelf;
+use sampan_core::shelf::Shelf as _;
 use sampan_core::store::{Batch, Store, StoreError};
 use sampan_core::sync::{About, Env, Event, Role, Session, SessionError, Waiting, lane};
 use sampan_core::wire::frame::{Frame, RefuseCode};
@@ -161,8 +161,8 @@ impl Table {
     /// Whether a session has something to say of files that were named or came since it looked.
     #[must_use]
     pub fn files_due(&self, replica: &Replica) -> bool {
-        let version = replica.store.version();
-        self.sessions.values().any(|o| !o.closed && o.session.files_due(version))
+        let due = |o: &Open| !o.closed && o.session.files_due(&replica.engine, &replica.store);
+        self.sessions.values().any(due)
     }
 
     /// One transaction: the inputs, sealing, news; and only then what leaves. `look`: another process
@@ -264,7 +264,8 @@ impl Table {
                         }
                     }
                     TableInput::Closed { id } => {
-                        if let Some(open) = sessions.remove(&id) {
+                        if let Some(mut open) = sessions.remove(&id) {
+                            open.session.leave_files(env.engine);
                             note_closed(&mut env, &open)?;
                         }
                     }
@@ -316,10 +317,12 @@ impl Table {
                     touched.insert(*id);
                 }
             }
-            // A file that came for one may be what another waits for.
-            let shelves = s.shelf().map_or(0, Shelf::version);
-            touched
-                .extend(sessions.iter().filter(|(_, o)| !o.closed && o.session.files_due(shelves)).map(|(id, _)| *id));
+            // A piece of a file that came for one may be what another waits for.
+            engine.sweep_fetches(now);
+            if let Some(shelf) = s.shelf() {
+                let due = sessions.iter().filter(|(_, o)| !o.closed && o.session.files_due(engine, shelf));
+                touched.extend(due.map(|(id, _)| *id));
+            }
             for id in touched.iter() {
                 let Some(open) = sessions.get_mut(id) else { continue };
                 if !open.closed {

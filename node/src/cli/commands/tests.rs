@@ -2,6 +2,7 @@
 
 mod exchange;
 mod files;
+mod relayed;
 
 use super::join::{AfterJoin, join_with};
 use super::*;
