@@ -117,6 +117,9 @@ struct Choice {
     /// At most this many faults.
     #[arg(long, value_name = "N")]
     breaks_max: Option<u64>,
+    /// Whether people attach files.
+    #[arg(long, value_name = "true|false")]
+    files: Option<bool>,
     /// Plant this bug.
     #[arg(long, value_name = "NAME", value_parser = canary_named)]
     canary: Option<Canary>,
@@ -147,6 +150,7 @@ impl Choice {
             nodes_max: self.nodes_max,
             edits_max: self.edits_max,
             breaks_max: self.breaks_max,
+            files: self.files,
             ..Options::default()
         };
         Case { seed, options, canary: self.canary }
@@ -156,7 +160,8 @@ impl Choice {
     fn possible(&self) -> Vec<FaultKind> {
         let without = self.without.clone().unwrap_or_default().0;
         let only = self.only.clone().map_or_else(|| FaultKind::ALL.to_vec(), |k| k.0);
-        only.into_iter().filter(|k| !without.contains(k)).collect()
+        let files = self.files == Some(true);
+        only.into_iter().filter(|k| !without.contains(k) && (files || *k != FaultKind::HostileFile)).collect()
     }
 }
 

@@ -5,6 +5,7 @@
 //! Invariants: the command of a case repeats exactly that case; a panic inside a run is a broken promise
 //! of that run and of no other.
 
+use super::files::are_on;
 use super::{FaultKind, Options, Outcome, Shape, run};
 use sampan_core::canary::{Canary, plant};
 use std::any::Any;
@@ -101,6 +102,9 @@ impl Case {
         if let Some(n) = o.breaks_max {
             out += &format!(" --breaks-max {n}");
         }
+        if let Some(files) = o.files {
+            out += &format!(" --files {files}");
+        }
         if let Some(c) = self.canary {
             out += &format!(" --canary {}", c.name());
         }
@@ -122,6 +126,9 @@ impl Case {
         }
         for kind in &self.options.without {
             shape.faults.remove(kind);
+        }
+        if !are_on(&self.options) {
+            shape.faults.remove(&FaultKind::HostileFile);
         }
         shape
     }

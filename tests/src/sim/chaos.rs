@@ -153,7 +153,8 @@ impl World {
             | FaultKind::HostileFork
             | FaultKind::HostileFlood
             | FaultKind::HostileChange
-            | FaultKind::HostileBeacon => {
+            | FaultKind::HostileBeacon
+            | FaultKind::HostileFile => {
                 self.turn_hostile(kind, n);
                 return;
             }
@@ -301,7 +302,7 @@ impl World {
     fn new_schema(&mut self) -> bool {
         let version = 2 + self.faults.counts().get(&FaultKind::NewSchema).copied().unwrap_or(0) as u32;
         let root = self.unit_ids.first().copied().unwrap_or_default();
-        let text = super::world::SCHEMA.replace("version = 1", &format!("version = {version}"));
+        let text = self.schema_text().replace("version = 1", &format!("version = {version}"));
         let text = format!("{text}\n[collection.cards.field.extra{version}]\nkind = \"string\"\nmax = 50\n");
         let now = self.machines[0].clock.now();
         let Some(p) = self.machines[0].process.as_mut() else { return false };
