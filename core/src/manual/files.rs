@@ -39,7 +39,8 @@
 //! Who is asked for what it has not got all of gives what is there, goes on as more comes, and says *lacking* when it has no more and none
 //! is coming just now. Of several links that could bring a file one is asked at a time; another is, when that one ends, says
 //! *lacking* or *unknown*, gives what is not right, or brings nothing of it for
-//! [`FILE_STALLED_MS`](crate::limits::FILE_STALLED_MS). Where two bring it after all, the later one is told to stop: that costs a few chunks, and nothing else.
+//! [`FILE_STALLED_MS`](crate::limits::FILE_STALLED_MS). Where two bring it after all, the later one is told to stop: that costs a few chunks, or a small
+//! file twice where both neighbours were waiting for it.
 //!
 //! The lower end offers what it has and did not tell of yet; the upper end asks for it, or says that it has it, or that it is not needed
 //! now; what was not needed then it asks after, with an offer of nothing, in each later session (a few bytes). That is how a `sync` knows when it may leave: it stays, after its records are verified, until what it offered is answered and

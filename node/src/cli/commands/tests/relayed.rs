@@ -310,17 +310,6 @@ fn of_two_links_one_brings_the_file_and_when_it_dies_the_other_does() {
     net.run();
     assert_eq!(net.read(A, &key), bytes);
     assert!(net.chunks(DISTRICT) <= 53, "{} chunks of 50", net.chunks(DISTRICT));
-    // Many files over two links: each once.
-    net.cut_all();
-    net.seen.clear();
-    let keys: Vec<FileKey> = (0..12).map(|n| net.directive(&scan(3 * FILE_CHUNK_BYTES + n))).collect();
-    net.open(A, DISTRICT);
-    net.open(A, DISTRICT);
-    net.open(DISTRICT, CITY);
-    net.run();
-    assert!(keys.iter().all(|k| net.whole(A, k)));
-    let all: usize = keys.iter().map(|k| chunks_of(k.size) as usize).sum();
-    assert!(net.chunks(DISTRICT) <= all + 4, "{} chunks of {all}", net.chunks(DISTRICT));
 }
 
 #[test]
