@@ -134,6 +134,13 @@ pub const FILES_NAMED_MAX: usize = 64;
 pub const FILE_RUNS_MAX: usize = 64;
 /// Files that are to come that a session looks at: those beyond wait until some of these have come.
 pub const FILES_WANTED_MAX: usize = 4_096;
+/// How long a link that was asked for a file and brings nothing of it keeps others from being asked, in milliseconds: a
+/// chunk takes two seconds at 64 kbit/s, and records go first.
+pub const FILE_STALLED_MS: u64 = 120_000;
+/// Files that are not whole of which a store remembers what came last, in memory.
+pub const FILE_ARRIVALS_MAX: usize = 4_096;
+/// Frames of words about files that wait to be sent before more of what the peer says is looked at.
+pub const FILE_WORDS_MAX: usize = 128;
 /// How long a file is kept that no record names any more, in milliseconds: a week, in which an edit is taken back.
 pub const FILE_UNNAMED_MS: u64 = 7 * 86_400_000;
 /// Bytes of files in one bundle, the smallest first: with the records a quarter of what a stick can hold.

@@ -52,6 +52,12 @@ pub trait Shelf {
     /// Grows whenever a file is named, asked for, becomes whole or goes: who looked at this number saw it all.
     fn version(&self) -> u64;
 
+    /// Another number whenever a piece of this file came since it was last asked: cheap, nothing is read for it.
+    fn arrival(&self, key: &FileKey) -> u64;
+
+    /// Grows with each piece of any file that comes.
+    fn pieces(&self) -> u64;
+
     /// Whether the names follow from everything that is stored.
     ///
     /// # Errors
@@ -99,6 +105,12 @@ pub trait Shelf {
     /// # Errors
     /// [`StoreError`].
     fn chunk(&self, key: &FileKey, index: u32) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// The first of these chunks that is here.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn first_held(&self, key: &FileKey, among: FileRun) -> Result<Option<u32>, StoreError>;
 
     /// Keeps the hashes of a file; they were checked against its address. One that no record names yet is kept as one
     /// that none names any more.

@@ -243,6 +243,8 @@ pub struct Engine {
     last: CommitKey,
     /// What was read of the frame whose turn it is.
     ahead: Ahead,
+    /// Which link is asked for which file.
+    pub(crate) fetches: crate::sync::fetch::Fetches,
 }
 
 impl std::fmt::Debug for Engine {
@@ -287,6 +289,7 @@ impl Engine {
             anew_due: false,
             last: CommitKey(0),
             ahead: Ahead::default(),
+            fetches: crate::sync::fetch::Fetches::default(),
         };
         if store.meta(meta::NONCE)?.is_none() {
             let nonce = Nonce(random(rng));
@@ -342,6 +345,17 @@ impl Engine {
         self.epoch = store.epoch()?;
         self.acks.forget();
         Ok(())
+    }
+
+    /// Grows when anything about files changes here: what is named, asked for or here, or who may be asked for it.
+    #[must_use]
+    pub fn files_version(&self, shelf: &dyn crate::shelf::Shelf) -> u64 {
+        shelf.version().wrapping_add(self.fetches.version())
+    }
+
+    /// Lets other links be asked for files that nobody has brought for a while: called with the clock, at every turn.
+    pub fn sweep_fetches(&mut self, now: crate::time::Millis) {
+        self.fetches.sweep(now);
     }
 
     /// Takes in what another process wrote into the same store; true if there was anything.

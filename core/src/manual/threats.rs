@@ -68,6 +68,8 @@
 //! | cannot | send or ask outside the scope that it shares with its relay | `a_peer_that_sends_outside_the_shared_scope_is_told_and_cut`, `who_holds_what_is_as_the_model_says` |
 //! | cannot | find what was erased in any file of its folder, or bring it back with an old bundle or backup | `what_is_erased_is_in_no_file_of_any_folder_and_nothing_brings_it_back`, `a_late_bundle_brings_nothing_back`, `the_name_of_a_holder_is_erased_from_every_folder` |
 //! | cannot | see what does not reach its level | `what_reaches_only_the_district_is_not_at_the_city` |
+//! | cannot | have a file of a record that it may not read by asking for its address, whether it came to the relay by a link or a bundle; what it offers, forges or floods of files is not kept | `a_device_that_may_not_read_the_record_does_not_get_its_file_by_the_address`, `forged_words_about_files_are_not_believed`, `questions_that_cannot_be_end_the_link_and_floods_are_bounded` |
+//! | can | have a file of which it knows the address, once read in a record that it could see then or told by one who may, by naming it in a record of its own: an address is as secret as its content | remains |
 //! | can | read the charters of its own line up to the root: names of units above, grants by key, no holders' names of others | remains |
 //!
 //! # Dishonest relay

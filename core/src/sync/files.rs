@@ -4,19 +4,26 @@
 //! the last lane, count in no mark, and a session is verified whatever becomes of them.
 //!
 //! Invariants: a file is given only to a peer that shares a space in which a record's current value names it, and an
-//! address that is not shared is answered like one that nobody knows; a chunk is kept only after it was checked; what a
-//! peer asks for or offers is bounded before it is kept. A link that ends loses at most the chunks on their way: the
-//! next session asks for what is missing then.
+//! address that is not shared is answered like one that nobody knows; a chunk is kept, and given on, only after it was
+//! checked; what a peer asks for or offers is bounded before it is kept. A link that ends loses at most the chunks on
+//! their way: the next session asks for what is missing then.
+//!
+//! What is asked for and not whole here is passed on chunk by chunk as it comes. Of several links that could bring a
+//! file one is asked at a time (`fetch`); the others wait until it ends, falls silent or says that it has no more.
 
+use super::fetch::Link;
 use super::lane;
 use super::session::Session;
 use super::terms::{Env, Event, Role, SessionError};
+use crate::canary::{self, Canary};
 use crate::engine::Engine;
-use crate::file::{FileRef, Manifest};
+use crate::file::{FileRef, Manifest, chunks_of};
 use crate::id::{Flow, SpaceId};
-use crate::limits::{FILE_RUNS_MAX, FILES_ASKED_MAX, FILES_NAMED_MAX, FILES_WANTED_MAX};
+use crate::limits::{
+    FILE_BYTES_MAX, FILE_RUNS_MAX, FILE_WORDS_MAX, FILES_ASKED_MAX, FILES_NAMED_MAX, FILES_WANTED_MAX,
+};
 use crate::scope::{Side, is_top};
-use crate::shelf::{FileKey, FileRun, Shelved};
+use crate::shelf::{FileKey, FileRun, Shelf, Shelved};
 use crate::store::StoreError;
 use crate::wire::frame::{FileAsk, FileSaid, FileWord, Frame, PROTOCOL_FILES};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -51,7 +58,6 @@ impl FileTalk {
 /// A file that the peer was asked for.
 #[derive(Debug, Default)]
 struct Asked {
-    manifest: Option<Manifest>,
     lacking: bool,
     /// Chunks asked for that have not come.
     left: u32,
@@ -62,11 +68,74 @@ struct Asked {
 struct Giving {
     key: FileKey,
     hashes: bool,
+    /// Chunks that have not been sent, in order.
     runs: VecDeque<FileRun>,
-    /// It is whole here, and named where the peer may see it.
+    /// It is named where the peer may see it.
     ready: bool,
-    /// The peer was told that it is not whole here.
+    /// It is whole here.
+    whole: bool,
+    /// It is sought here because the peer asks for it.
+    sought: bool,
+    /// The peer was told that no more of it is here now.
     told: bool,
+    /// The shelf's number for its last piece, when there was nothing left to send of it.
+    dry: Option<u64>,
+}
+
+impl Giving {
+    /// Whether there may be something to send that was not there at the last look.
+    fn is_due(&self, shelf: &dyn Shelf) -> bool {
+        self.dry.is_none_or(|at| shelf.arrival(&self.key) != at)
+    }
+
+    /// The next piece of it that is here.
+    fn next(&mut self, shelf: &dyn Shelf) -> Result<Option<Frame>, StoreError> {
+        let key = self.key;
+        if self.hashes {
+            match shelf.hashes(&key)? {
+                Some(hashes) => {
+                    self.hashes = false;
+                    return Ok(Some(Frame::FileHashes { key, hashes }));
+                }
+                None if !self.whole => return Ok(None),
+                None => self.hashes = false,
+            }
+        }
+        let mut at = 0;
+        while let Some(run) = self.runs.get(at).copied() {
+            let first = match run.count {
+                0 => None,
+                _ if self.whole => Some(run.first),
+                _ => shelf.first_held(&key, run)?,
+            };
+            let Some(index) = first else {
+                if run.count == 0 {
+                    self.runs.remove(at);
+                } else {
+                    at += 1;
+                }
+                continue;
+            };
+            let before = FileRun { first: run.first, count: index.saturating_sub(run.first) };
+            let left = run.count.saturating_sub(before.count).saturating_sub(1);
+            let after = FileRun { first: index.saturating_add(1), count: left };
+            // Chunks may come in any order; a list of gaps that grows too long waits for the first of them.
+            if before.count > 0 && after.count > 0 && self.runs.len() >= 2 * FILE_RUNS_MAX {
+                at += 1;
+                continue;
+            }
+            let bytes = shelf.chunk(&key, index)?;
+            self.runs.remove(at);
+            // Of a damaged shelf something may be missing that was said to be here.
+            for rest in [after, before].into_iter().filter(|r| r.count > 0 && bytes.is_some()) {
+                self.runs.insert(at, rest);
+            }
+            if let Some(bytes) = bytes {
+                return Ok(Some(Frame::FileChunk { key, index, bytes }));
+            }
+        }
+        Ok(None)
+    }
 }
 
 /// What a session knows of files.
@@ -81,6 +150,10 @@ pub(super) struct Files {
     /// What is to be said, before any chunk.
     words: VecDeque<Frame>,
     asked: BTreeMap<FileKey, Asked>,
+    /// Lists of chunks of files that are coming, the last used last; the others are on the shelf.
+    lists: VecDeque<(FileKey, Manifest)>,
+    /// This end, among those that could be asked for a file.
+    link: Link,
     /// Not asked for again in this session.
     given_up: BTreeSet<FileKey>,
     giving: Vec<Giving>,
@@ -119,19 +192,31 @@ impl Session {
             asked: self.files.asked.len() - lacking,
             lacking,
             // One that has been sent is given until the peer says that it has it.
-            giving: self.files.giving.iter().filter(|g| g.ready).count(),
+            giving: self.files.giving.iter().filter(|g| g.ready && g.whole).count(),
             offered: self.files.offered.len() + usize::from(self.files.inquired == Inquired::Open),
             ..self.files.talk
         }
     }
 
-    /// Whether the shelf has something new for this session at this version, or may have soon.
+    /// What is kept of files that the peer offered and asked for, and of words for it.
+    pub(super) fn files_kept(&self) -> usize {
+        let of = &self.files;
+        of.theirs.len().max(of.giving.len()).max(of.given_up.len()).max(of.asked.len())
+    }
+
+    /// Whether there is something new of files for this session, or may be soon.
     #[must_use]
-    pub fn files_due(&self, version: u64) -> bool {
+    pub fn files_due(&self, engine: &Engine, shelf: &dyn Shelf) -> bool {
+        let now = engine.files_version(shelf);
         self.files.begun
-            && (self.files.looked.is_some_and(|(at, _)| at != version)
+            && (self.files.looked.is_some_and(|(at, _)| at != now)
                 || !self.files.theirs.is_empty()
-                || self.files.giving.iter().any(|g| !g.ready && !g.told))
+                || self.files.giving.iter().any(|g| !g.ready || (g.dry.is_some() && g.is_due(shelf))))
+    }
+
+    /// The link is gone: others may be asked for what it was asked for.
+    pub fn leave_files(&mut self, engine: &mut Engine) {
+        engine.fetches.leave_all(&self.files.link);
     }
 
     /// The next word or chunk, when nothing else has to be said.
@@ -145,11 +230,17 @@ impl Session {
         if !self.files.begun || !speaks || !free(lane::FILES) || env.store.shelf().is_none() {
             return Ok(None);
         }
-        self.look_at_files(env)?;
-        let frame = match self.files.words.pop_front() {
-            Some(frame) => Some(frame),
-            None => self.give(env)?,
-        };
+        // Who does not listen to answers is asked no more questions, and soon has said too much.
+        if self.files.words.len() < FILE_WORDS_MAX {
+            self.look_at_files(env)?;
+        }
+        let mut frame = self.files.words.pop_front();
+        if frame.is_none() {
+            frame = self.give(env)?;
+        }
+        if frame.is_none() {
+            frame = self.files.words.pop_front();
+        }
         self.files.spoke |= frame.is_some();
         Ok(frame.map(|frame| {
             let bytes = frame.encode();
@@ -181,7 +272,7 @@ impl Session {
     /// Looks at the shelf where it has changed: what to ask for, to offer, to answer.
     fn look_at_files(&mut self, env: &mut Env<'_>) -> Result<(), SessionError> {
         let Some(shelf) = env.store.shelf() else { return Ok(()) };
-        let now = (shelf.version(), self.shared_version);
+        let now = (env.engine.files_version(shelf), self.shared_version);
         let changed = self.files.looked != Some(now);
         if changed {
             let wanted = shelf.wanted()?;
@@ -210,12 +301,13 @@ impl Session {
         Ok(())
     }
 
-    fn ask_for(&mut self, env: &Env<'_>, wanted: &[Shelved]) -> Result<(), SessionError> {
+    fn ask_for(&mut self, env: &mut Env<'_>, wanted: &[Shelved]) -> Result<(), SessionError> {
         let keys: BTreeSet<FileKey> = wanted.iter().map(|f| f.key).collect();
         let over: Vec<FileKey> = self.files.asked.keys().filter(|k| !keys.contains(k)).copied().collect();
         for key in over {
             // It came by another way, or nothing names it any more.
             self.files.asked.remove(&key);
+            env.engine.fetches.done(&key);
             self.say_of(key, FileWord::Held);
         }
         let mut asks = Vec::new();
@@ -229,9 +321,10 @@ impl Session {
             let known = self.files.asked.contains_key(&file.key) || self.files.given_up.contains(&file.key);
             let offered = self.files.theirs.contains(&file.key) && self.shares_any(env.engine, &file.spaces);
             let has = offered || file.spaces.iter().any(|s| self.may_have(env.engine, s));
-            if known || asks_us || !has {
+            if known || asks_us || !has || env.engine.fetches.is_others(&file.key, &self.files.link) {
                 continue;
             }
+            env.engine.fetches.ask(file.key, &self.files.link, env.now);
             asks.push(self.ask_anew(env, file.key)?);
         }
         if !asks.is_empty() {
@@ -242,16 +335,34 @@ impl Session {
 
     /// Asks for what is missing of a file now.
     fn ask_anew(&mut self, env: &Env<'_>, key: FileKey) -> Result<FileAsk, StoreError> {
-        let (mut runs, mut hashes) = (Vec::new(), None);
-        if let Some(shelf) = env.store.shelf() {
-            runs = shelf.missing_chunks(&key, FILE_RUNS_MAX)?;
-            hashes = shelf.hashes(&key)?;
+        let runs = env.store.shelf().map(|s| s.missing_chunks(&key, FILE_RUNS_MAX)).transpose()?.unwrap_or_default();
+        let hashes = !self.has_list(env, &key)?;
+        let left = runs.iter().map(|r| r.count).sum();
+        self.files.asked.insert(key, Asked { lacking: false, left });
+        Ok(FileAsk { key, hashes, runs })
+    }
+
+    /// Whether the list of a file's chunks is known; it is the last of those in memory then.
+    fn has_list(&mut self, env: &Env<'_>, key: &FileKey) -> Result<bool, StoreError> {
+        let lists = &mut self.files.lists;
+        if let Some(at) = lists.iter().position(|(of, _)| of == key) {
+            let list = lists.remove(at);
+            lists.extend(list);
+            return Ok(true);
         }
-        let manifest = hashes.and_then(|h| Manifest::read(&nameless(&key), &h).ok());
-        let ask = FileAsk { key, hashes: manifest.is_none(), runs };
-        let left = ask.runs.iter().map(|r| r.count).sum();
-        self.files.asked.insert(key, Asked { manifest, lacking: false, left });
-        Ok(ask)
+        let hashes = env.store.shelf().map(|s| s.hashes(key)).transpose()?.flatten();
+        let Some(manifest) = hashes.and_then(|h| Manifest::read(&nameless(key), &h).ok()) else { return Ok(false) };
+        self.keep_list(*key, manifest);
+        Ok(true)
+    }
+
+    fn keep_list(&mut self, key: FileKey, manifest: Manifest) {
+        let lists = &mut self.files.lists;
+        lists.retain(|(of, _)| *of != key);
+        lists.push_back((key, manifest));
+        if lists.len() > FILES_ASKED_MAX {
+            lists.pop_front();
+        }
     }
 
     fn offer_files(&mut self, engine: &Engine, untold: &[Shelved]) {
@@ -272,9 +383,9 @@ impl Session {
         }
     }
 
-    /// What the peer asks for: whether it may have it, and whether it is here.
+    /// What the peer asks for: whether it may have it, and how much of it is here.
     fn judge_asked(&mut self, env: &mut Env<'_>, changed: bool) -> Result<(), SessionError> {
-        if !changed && self.files.giving.iter().all(|g| g.ready || g.told) {
+        if !changed && self.files.giving.iter().all(|g| g.ready) {
             return Ok(());
         }
         let mut giving = std::mem::take(&mut self.files.giving);
@@ -288,10 +399,12 @@ impl Session {
             let found = shelf.find(&g.key)?.filter(|f| self.shares_any(env.engine, &f.spaces));
             match found {
                 Some(file) => {
-                    g.ready = file.whole;
-                    if !file.whole && !std::mem::replace(&mut g.told, true) {
+                    if file.whole && !g.whole {
+                        g.dry = None;
+                    }
+                    (g.ready, g.whole) = (true, file.whole);
+                    if !file.whole && !std::mem::replace(&mut g.sought, true) {
                         shelf.seek(&g.key)?;
-                        self.say_of(g.key, FileWord::Lacking);
                     }
                     kept.push(g);
                 }
@@ -339,30 +452,27 @@ impl Session {
         }
     }
 
-    /// The next piece of what the peer asks for, in the order of asking.
+    /// The next piece of what the peer asks for, in the order of asking. Of what has no more here, and does not come
+    /// just now, the peer is told so.
     fn give(&mut self, env: &Env<'_>) -> Result<Option<Frame>, SessionError> {
         let Some(shelf) = env.store.shelf() else { return Ok(None) };
+        let mut lacking = Vec::new();
         for g in self.files.giving.iter_mut().filter(|g| g.ready) {
-            if std::mem::take(&mut g.hashes)
-                && let Some(hashes) = shelf.hashes(&g.key)?
-            {
-                return Ok(Some(Frame::FileHashes { key: g.key, hashes }));
+            if g.is_due(shelf) {
+                let arrival = shelf.arrival(&g.key);
+                if let Some(frame) = g.next(shelf)? {
+                    (g.dry, g.told) = (None, false);
+                    self.files.talk.chunks_sent += u64::from(matches!(frame, Frame::FileChunk { .. }));
+                    return Ok(Some(frame));
+                }
+                g.dry = Some(arrival);
             }
-            while let Some(run) = g.runs.front_mut() {
-                if run.count == 0 {
-                    g.runs.pop_front();
-                    continue;
-                }
-                let index = run.first;
-                *run = FileRun { first: index.saturating_add(1), count: run.count - 1 };
-                if let Some(bytes) = shelf.chunk(&g.key, index)? {
-                    self.files.talk.chunks_sent += 1;
-                    return Ok(Some(Frame::FileChunk { key: g.key, index, bytes }));
-                }
-                // Nothing lies there: nor does what follows of a run that was made up.
-                g.runs.pop_front();
+            if !g.whole && !g.told && !env.engine.fetches.comes(&g.key, &self.files.link) {
+                g.told = true;
+                lacking.push(g.key);
             }
         }
+        lacking.into_iter().for_each(|key| self.say_of(key, FileWord::Lacking));
         Ok(None)
     }
 
@@ -408,6 +518,9 @@ impl Session {
         if asks.len() > FILES_NAMED_MAX || asks.iter().any(|a| a.runs.len() > FILE_RUNS_MAX) {
             return Err(SessionError::PeerFlood);
         }
+        if !asks.iter().all(is_sound) {
+            return Err(SessionError::PeerOrder("FileWant"));
+        }
         for FileAsk { key, hashes, runs } in asks {
             // The word for an offer.
             self.files.offered.remove(&key);
@@ -415,21 +528,29 @@ impl Session {
             if self.files.giving.len() >= FILES_WANTED_MAX {
                 return Err(SessionError::PeerFlood);
             }
-            self.files.giving.push(Giving { key, hashes, runs: runs.into(), ready: false, told: false });
+            self.files.giving.push(Giving {
+                key,
+                hashes,
+                runs: runs.into(),
+                ready: false,
+                whole: false,
+                sought: false,
+                told: false,
+                dry: None,
+            });
         }
         Ok(())
     }
 
     fn take_hashes(&mut self, env: &mut Env<'_>, key: FileKey, hashes: &[u8]) -> Result<(), SessionError> {
-        let Some(asked) = self.files.asked.get_mut(&key) else { return Ok(()) };
-        asked.lacking = false;
-        match Manifest::read(&nameless(&key), hashes) {
-            Ok(manifest) => asked.manifest = Some(manifest),
-            Err(_) => {
-                self.give_up(key, None);
-                return Ok(());
-            }
+        if !self.files.asked.contains_key(&key) {
+            return Ok(());
         }
+        let Ok(manifest) = Manifest::read(&nameless(&key), hashes) else {
+            self.give_up(env, key, None);
+            return Ok(());
+        };
+        self.keep_list(key, manifest);
         let Some(shelf) = env.store.shelf_mut() else { return Ok(()) };
         // Erased since it was asked for: it is not begun again.
         if shelf.find(&key)?.is_none() {
@@ -438,25 +559,35 @@ impl Session {
         shelf.put_hashes(&key, hashes)?;
         if shelf.find(&key)?.is_some_and(|f| f.whole) {
             self.came_whole(env, key)?;
+        } else {
+            self.goes_on(env, key);
         }
         Ok(())
     }
 
     fn take_chunk(&mut self, env: &mut Env<'_>, key: FileKey, index: u32, bytes: &[u8]) -> Result<(), SessionError> {
-        let Some(asked) = self.files.asked.get_mut(&key) else { return Ok(()) };
-        let Some(manifest) = &asked.manifest else { return Err(SessionError::PeerOrder("FileChunk")) };
-        if manifest.check(index, bytes).is_err() {
-            self.give_up(key, Some(index));
+        if !self.files.asked.contains_key(&key) {
             return Ok(());
         }
-        asked.lacking = false;
-        asked.left = asked.left.saturating_sub(1);
-        let done = asked.left == 0;
+        if !self.has_list(env, &key)? {
+            return Err(SessionError::PeerOrder("FileChunk"));
+        }
+        let right = self.files.lists.back().is_some_and(|(_, list)| list.check(index, bytes).is_ok());
+        if !right && !canary::sings(Canary::ChunkUnchecked) {
+            self.give_up(env, key, Some(index));
+            return Ok(());
+        }
         self.files.talk.chunks_received += 1;
         let Some(shelf) = env.store.shelf_mut() else { return Ok(()) };
         if shelf.put_chunk(&key, index, bytes)? {
-            self.came_whole(env, key)?;
-        } else if done {
+            return self.came_whole(env, key);
+        }
+        if !self.goes_on(env, key) {
+            return Ok(());
+        }
+        let Some(asked) = self.files.asked.get_mut(&key) else { return Ok(()) };
+        asked.left = asked.left.saturating_sub(1);
+        if asked.left == 0 {
             // More gaps than one question names.
             let ask = self.ask_anew(env, key)?;
             self.files.words.push_back(Frame::FileWant(vec![ask]));
@@ -464,8 +595,23 @@ impl Session {
         Ok(())
     }
 
+    /// Something of a file came: whether more of it is to come by this link. Another may bring it already.
+    fn goes_on(&mut self, env: &mut Env<'_>, key: FileKey) -> bool {
+        if !env.engine.fetches.came(key, &self.files.link, env.now) {
+            self.files.asked.remove(&key);
+            self.say_of(key, FileWord::Later);
+            return false;
+        }
+        if let Some(asked) = self.files.asked.get_mut(&key) {
+            asked.lacking = false;
+        }
+        true
+    }
+
     fn came_whole(&mut self, env: &mut Env<'_>, key: FileKey) -> Result<(), SessionError> {
         self.files.asked.remove(&key);
+        self.files.lists.retain(|(of, _)| *of != key);
+        env.engine.fetches.done(&key);
         self.files.talk.received += 1;
         if let Some(shelf) = env.store.shelf_mut() {
             shelf.told(&key, &self.peer, false)?;
@@ -475,18 +621,24 @@ impl Session {
     }
 
     /// What the peer has of it is not what the address says: it is sought elsewhere.
-    fn give_up(&mut self, key: FileKey, chunk: Option<u32>) {
+    fn give_up(&mut self, env: &mut Env<'_>, key: FileKey, chunk: Option<u32>) {
         self.files.asked.remove(&key);
+        env.engine.fetches.leave(&key, &self.files.link);
         self.files.given_up.insert(key);
         self.say_of(key, FileWord::Later);
         self.events.push_back(Event::FileDamaged { key, chunk });
     }
 
     fn take_word(&mut self, env: &mut Env<'_>, key: FileKey, word: FileWord) -> Result<(), SessionError> {
-        self.files.offered.remove(&key);
+        let offered = self.files.offered.remove(&key);
         match word {
             FileWord::Held | FileWord::Later => {
+                let before = self.files.giving.len();
                 self.files.giving.retain(|g| g.key != key);
+                if self.files.giving.len() != before {
+                    // Who asked for it was not asked; now it may be.
+                    self.look_again();
+                }
                 if let Some(shelf) = env.store.shelf_mut() {
                     shelf.told(&key, &self.peer, word == FileWord::Later)?;
                 }
@@ -494,19 +646,36 @@ impl Session {
             FileWord::Lacking => {
                 if let Some(asked) = self.files.asked.get_mut(&key) {
                     asked.lacking = true;
-                    // Another may be asked for in its place.
+                    // Another may be asked for in its place, and another link for this one.
+                    env.engine.fetches.leave(&key, &self.files.link);
                     self.look_again();
                 }
             }
             FileWord::Unknown => {
-                if self.files.asked.remove(&key).is_some() {
+                let asked = self.files.asked.remove(&key).is_some();
+                if asked {
+                    env.engine.fetches.leave(&key, &self.files.link);
                     self.look_again();
                 }
-                self.files.given_up.insert(key);
+                // Of what was never spoken of nothing is kept.
+                if (asked || offered) && self.files.given_up.len() < FILES_WANTED_MAX {
+                    self.files.given_up.insert(key);
+                }
             }
         }
         Ok(())
     }
+}
+
+/// Whether a question is of a file that can be, for chunks that it has, in order and each once.
+fn is_sound(ask: &FileAsk) -> bool {
+    let (mut next, end) = (0_u32, chunks_of(ask.key.size));
+    let in_order = ask.runs.iter().all(|run| {
+        let sound = run.count > 0 && run.first >= next && run.first < end && run.count <= end - run.first;
+        next = run.first.saturating_add(run.count);
+        sound
+    });
+    ask.key.size <= FILE_BYTES_MAX && in_order
 }
 
 /// A file whatever its name.

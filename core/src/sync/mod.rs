@@ -13,6 +13,7 @@ mod beacons;
 mod commits;
 mod deposit;
 pub(crate) mod door;
+pub(crate) mod fetch;
 pub(crate) mod files;
 mod greet;
 mod hello;

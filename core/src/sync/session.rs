@@ -255,7 +255,7 @@ impl Session {
     pub fn waiting(&self) -> Waiting {
         let (commits, bytes) = self.orphans.size();
         let (frames, acks) = (self.inbox.len(), self.early_acks.len());
-        Waiting { frames, bytes: self.inbox.bytes() + bytes, commits, acks }
+        Waiting { frames, bytes: self.inbox.bytes() + bytes, commits, acks, files: self.files_kept() }
     }
 
     /// Whether nothing waits to be sent and no answer is awaited.

@@ -7,7 +7,7 @@
 use crate::engine::{Engine, IntakeError};
 use crate::entropy::Entropy;
 use crate::id::{DeviceId, UnitId};
-use crate::limits::{EARLY_ACKS_MAX, ORPHAN_COMMITS_MAX, WAITING_BYTES_MAX, WAITING_COMMITS_MAX};
+use crate::limits::{EARLY_ACKS_MAX, FILES_WANTED_MAX, ORPHAN_COMMITS_MAX, WAITING_BYTES_MAX, WAITING_COMMITS_MAX};
 use crate::register::RegisterError;
 use crate::shelf::FileKey;
 use crate::store::{Store, StoreError};
@@ -144,6 +144,8 @@ pub struct Waiting {
     pub commits: usize,
     /// Acknowledgements whose signers are no relays yet; at most `EARLY_ACKS_MAX`.
     pub acks: usize,
+    /// Files that the peer offered, asked for, or was asked for, whichever are the most; at most `FILES_WANTED_MAX`.
+    pub files: usize,
 }
 
 impl Waiting {
@@ -154,6 +156,7 @@ impl Waiting {
             && self.bytes <= 2 * WAITING_BYTES_MAX
             && self.commits <= ORPHAN_COMMITS_MAX
             && self.acks <= EARLY_ACKS_MAX
+            && self.files <= FILES_WANTED_MAX
     }
 }
 
@@ -177,7 +180,7 @@ pub enum SessionError {
     /// The peer sent more than may wait.
     #[error(
         "the peer sent more than WAITING_COMMITS_MAX, WAITING_BYTES_MAX or ORPHAN_COMMITS_MAX before what it waits for, \
-         or more than FRAME_ENTRIES_MAX commits in one frame"
+         more than FRAME_ENTRIES_MAX commits in one frame, or words about more than FILES_WANTED_MAX files at once"
     )]
     PeerFlood,
     /// The peer's commits.

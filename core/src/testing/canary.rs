@@ -46,11 +46,13 @@ pub enum Canary {
     FigureCountedTwice,
     /// A sum names every unit below as one that has reported.
     SilentUnitClaimed,
+    /// A chunk of a file is kept without a look at its hash.
+    ChunkUnchecked,
 }
 
 impl Canary {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::AckBeforeDurable,
         Self::SealNotDurable,
         Self::AuthorCheckSkipped,
@@ -68,6 +70,7 @@ impl Canary {
         Self::BeaconGoesBack,
         Self::FigureCountedTwice,
         Self::SilentUnitClaimed,
+        Self::ChunkUnchecked,
     ];
 
     /// Its name on a command line and in reports.
@@ -91,6 +94,7 @@ impl Canary {
             Self::BeaconGoesBack => "beacon-goes-back",
             Self::FigureCountedTwice => "figure-counted-twice",
             Self::SilentUnitClaimed => "silent-unit-claimed",
+            Self::ChunkUnchecked => "chunk-unchecked",
         }
     }
 

@@ -10,6 +10,7 @@ use crate::limits;
 use crate::log::{Commit, EntryKind, EntryPayload, Payload, VerifiedHeader};
 use crate::pack::{self, Codec, PackScope, Stored};
 use crate::register::{Register, SignedRegister};
+use crate::shelf::Shelf;
 use crate::store::{
     AckRow, Batch, CommitKey, CommitRow, EntryAt, Lineage, PendingEntry, PendingKey, Quarantined, RecordEntry,
     RecordKey, RecordState, Status, Store, StoreError, meta_names,
@@ -42,6 +43,8 @@ pub struct MemStore {
     registers_last: u64,
     acks: BTreeMap<(UnitId, UnitId), AckRow>,
     meta: BTreeMap<String, Vec<u8>>,
+    /// Files, in a test that is about them.
+    pub files: Option<super::MemShelf>,
 }
 
 #[derive(Debug, Clone)]
@@ -106,6 +109,7 @@ impl MemStore {
             registers_last: 0,
             acks: BTreeMap::new(),
             meta: BTreeMap::new(),
+            files: None,
         }
     }
 
@@ -603,6 +607,14 @@ impl Store for MemStore {
 
     fn meta(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
         Ok(self.meta.get(name).cloned())
+    }
+
+    fn shelf(&self) -> Option<&dyn Shelf> {
+        self.files.as_ref().map(|files| files as &dyn Shelf)
+    }
+
+    fn shelf_mut(&mut self) -> Option<&mut dyn Shelf> {
+        self.files.as_mut().map(|files| files as &mut dyn Shelf)
     }
 
     fn write(&mut self, batch: &Batch) -> Result<(), StoreError> {

@@ -7,12 +7,14 @@
 
 mod erase_suite;
 pub mod hostile;
+pub mod mem_shelf;
 pub mod mem_store;
 pub mod members;
 pub mod shared_store;
 pub mod store_suite;
 pub mod village;
 
+pub use mem_shelf::MemShelf;
 pub use mem_store::MemStore;
 pub use shared_store::SharedStore;
 pub use store_suite::store_suite;

@@ -594,7 +594,7 @@ pub enum FileWord {
     /// It is not needed now; should it be, it is asked for.
     #[n(1)]
     Later,
-    /// It is not whole here; when it is, it comes.
+    /// No more of it is here now, and none is coming; what comes later is passed on.
     #[n(2)]
     Lacking,
     /// No record that both share names it.

@@ -13,7 +13,7 @@ use sampan_core::canary::{self, Canary};
 use sampan_core::engine::{Ahead, SealLimits, meta};
 use sampan_core::id::{DeviceId, UnitId};
 use sampan_core::register::Heartbeat;
-use sampan_core::shelf::Shelf;
+use sampan_core::shelf::Shelf as _;
 use sampan_core::store::{Batch, Store, StoreError};
 use sampan_core::sync::{About, Env, Event, Role, Session, SessionError, Waiting, lane};
 use sampan_core::wire::frame::{Frame, RefuseCode};
@@ -126,8 +126,8 @@ pub struct Table {
     seen_aside: usize,
     /// How often figures had been said when they were last passed on.
     seen_figures: u64,
-    /// The shelf's version when every session was last looked at for files.
-    seen_shelf: u64,
+    /// What the engine and the shelf said of files (version, pieces) when every session was last looked at for them.
+    seen_files: (u64, u64),
     /// Sessions that had something to say of files after their last turn: at the same version no other has.
     files_left: BTreeSet<SessionId>,
     /// Sessions that were told that not everything that came was looked at for names of files.
@@ -166,8 +166,8 @@ impl Table {
     /// Whether a session has something to say of files that were named or came since it looked.
     #[must_use]
     pub fn files_due(&self, replica: &Replica) -> bool {
-        let version = replica.store.version();
-        self.sessions.values().any(|o| !o.closed && o.session.files_due(version))
+        let due = |o: &Box<Open>| !o.closed && o.session.files_due(&replica.engine, &replica.store);
+        self.sessions.values().any(due)
     }
 
     /// One transaction: the inputs, sealing, news; and only then what leaves. `look`: another process
@@ -223,7 +223,7 @@ impl Table {
         let seen_aside = &mut self.seen_aside;
         let sessions = &mut self.sessions;
         let quotas = &mut self.quotas;
-        let (seen_shelf, files_left) = (&mut self.seen_shelf, &mut self.files_left);
+        let (seen_files, files_left) = (&mut self.seen_files, &mut self.files_left);
         store.group(|s| {
             if s.changed_elsewhere()? {
                 engine.catch_up(s)?;
@@ -270,7 +270,8 @@ impl Table {
                         }
                     }
                     TableInput::Closed { id } => {
-                        if let Some(open) = sessions.remove(&id) {
+                        if let Some(mut open) = sessions.remove(&id) {
+                            open.session.leave_files(env.engine);
                             note_closed(&mut env, &open)?;
                         }
                     }
@@ -323,16 +324,18 @@ impl Table {
                     touched.insert(*id);
                 }
             }
-            // A file that came for one may be what another waits for.
-            let shelves = s.shelf().map_or(0, Shelf::version);
-            if std::mem::replace(seen_shelf, shelves) == shelves {
+            // A piece of a file that came for one may be what another waits for.
+            engine.sweep_fetches(now);
+            let files = s.shelf().map_or((0, 0), |shelf| (engine.files_version(shelf), shelf.pieces()));
+            if std::mem::replace(seen_files, files) == files {
                 let left = std::mem::take(files_left);
                 touched.extend(left.into_iter().filter(|id| sessions.get(id).is_some_and(|o| !o.closed)));
             } else {
-                touched.extend(
-                    sessions.iter().filter(|(_, o)| !o.closed && o.session.files_due(shelves)).map(|(id, _)| *id),
-                );
                 files_left.clear();
+                if let Some(shelf) = s.shelf() {
+                    let due = sessions.iter().filter(|(_, o)| !o.closed && o.session.files_due(engine, shelf));
+                    touched.extend(due.map(|(id, _)| *id));
+                }
             }
             for id in touched.iter() {
                 let Some(open) = sessions.get_mut(id) else { continue };
@@ -341,7 +344,7 @@ impl Table {
                     pull(open, &mut env, *id, frames)?;
                 }
                 frames.extend(open.refusal.take().map(|bytes| (*id, 0, bytes)));
-                if !open.closed && open.session.files_due(shelves) {
+                if !open.closed && s.shelf().is_some_and(|shelf| open.session.files_due(engine, shelf)) {
                     files_left.insert(*id);
                 }
             }

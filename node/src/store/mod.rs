@@ -39,6 +39,8 @@ mod old_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
+pub(crate) use projection::tests::as_version_3;
+#[cfg(test)]
 use tests::tables_for_tests;
 
 pub(crate) use encrypt::wipe;

@@ -58,11 +58,12 @@ fn columns(conn: &Connection, table: &str) -> Vec<(String, String)> {
 
 /// Makes a database one of version 1, as that version made it.
 fn as_version_1(path: &Path) {
+    as_version_3(path);
     let old = Connection::open(path).unwrap();
     for (table, ..) in sums::TABLES {
         old.execute_batch(&format!("ALTER TABLE {table} DROP COLUMN sum")).unwrap();
     }
-    for table in ["files", "file_chunks", "file_names", "file_told", "_authors"] {
+    for table in ["files", "file_chunks", "file_names", "file_told"] {
         old.execute_batch(&format!("DROP TABLE {table}")).unwrap();
     }
     // Up to where the lists have followed: eight bytes then, and no sum.

@@ -12,7 +12,7 @@ use super::{SqliteStore, projection};
 use rusqlite::Row;
 use sampan_core::file::{FileRef, Manifest, chunks_of};
 use sampan_core::id::{DeviceId, Digest, SpaceId};
-use sampan_core::limits::{FILE_ALONE_BYTES, FILES_ALONE_BYTES_MAX, FILES_WANTED_MAX};
+use sampan_core::limits::{FILE_ALONE_BYTES, FILE_ARRIVALS_MAX, FILES_ALONE_BYTES_MAX, FILES_WANTED_MAX};
 use sampan_core::schema::{Collection, Schema};
 use sampan_core::shelf::{FileKey, FileRun, Shelf, Shelved};
 use sampan_core::store::{RecordKey, StoreError};
@@ -30,6 +30,23 @@ const COLLECT_A_STEP: usize = 64;
 pub(super) struct Shelves {
     version: Cell<u64>,
     wanted: RefCell<Option<(u64, Arc<[Shelved]>)>>,
+    /// Pieces that came, in all; of each file the number of its last; and the number of those not named here.
+    pieces: Cell<u64>,
+    last_piece: RefCell<BTreeMap<FileKey, u64>>,
+    other_piece: Cell<u64>,
+}
+
+impl Shelves {
+    fn came(&self, key: &FileKey) {
+        let count = self.pieces.get() + 1;
+        self.pieces.set(count);
+        let mut last = self.last_piece.borrow_mut();
+        last.insert(*key, count);
+        if last.len() > FILE_ARRIVALS_MAX {
+            last.clear();
+            self.other_piece.set(count);
+        }
+    }
 }
 
 /// Files that are to come, and how much of them is not here.
@@ -50,6 +67,10 @@ impl SqliteStore {
 
     /// Another process wrote: it may have been a file.
     pub(super) fn files_may_have_changed(&self) {
+        let of = &self.shelves;
+        of.last_piece.borrow_mut().clear();
+        of.pieces.set(of.pieces.get() + 1);
+        of.other_piece.set(of.pieces.get());
         self.bump();
     }
 
@@ -284,6 +305,7 @@ impl SqliteStore {
             RETURNING whole";
         let whole = self.one(sql, (file, new as i64, chunks_of(key.size)), |r| Ok(r.get(0)?))?;
         let whole = whole.unwrap_or(false);
+        self.shelves.came(key);
         if whole {
             self.bump();
         }
@@ -319,6 +341,14 @@ fn digest(r: &Row<'_>, i: usize) -> Result<Digest, Fault> {
 impl Shelf for SqliteStore {
     fn version(&self) -> u64 {
         self.shelves.version.get()
+    }
+
+    fn arrival(&self, key: &FileKey) -> u64 {
+        self.shelves.last_piece.borrow().get(key).copied().unwrap_or(self.shelves.other_piece.get())
+    }
+
+    fn pieces(&self) -> u64 {
+        self.shelves.pieces.get()
     }
 
     fn settled(&self) -> Result<bool, StoreError> {
@@ -367,12 +397,21 @@ impl Shelf for SqliteStore {
         Ok(self.one(sql, (key.address.0, int(key.size), index), |r| Ok(r.get(0)?))?)
     }
 
+    fn first_held(&self, key: &FileKey, among: FileRun) -> Result<Option<u32>, StoreError> {
+        let (Some(file), Some(more)) = (self.file_id(key)?, among.count.checked_sub(1)) else { return Ok(None) };
+        let sql = "SELECT id FROM file_chunks WHERE id BETWEEN ?1 AND ?2 ORDER BY id LIMIT 1";
+        let at = |index: u32| (file << 32) | i64::from(index);
+        let range = (at(among.first), at(among.first.saturating_add(more)));
+        Ok(self.one(sql, range, |r| Ok((r.get::<_, i64>(0)? & i64::from(u32::MAX)) as u32))?)
+    }
+
     fn put_hashes(&mut self, key: &FileKey, hashes: &[u8]) -> Result<(), StoreError> {
         self.group(|s| {
             let file = s.file_id_or_new(key)?;
             // A file of no bytes has no chunk that could complete it.
             let sql = "UPDATE files SET hashes = ?2, whole = (held >= ?3) WHERE id = ?1";
             s.execute(sql, (file, hashes, chunks_of(key.size)))?;
+            s.shelves.came(key);
             s.bump();
             Ok(())
         })

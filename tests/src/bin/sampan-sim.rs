@@ -120,6 +120,9 @@ struct Choice {
     /// Relays close periods now and then.
     #[arg(long)]
     closings: bool,
+    /// Whether people attach files.
+    #[arg(long, value_name = "true|false")]
+    files: Option<bool>,
     /// Plant this bug.
     #[arg(long, value_name = "NAME", value_parser = canary_named)]
     canary: Option<Canary>,
@@ -151,6 +154,7 @@ impl Choice {
             edits_max: self.edits_max,
             breaks_max: self.breaks_max,
             closings: self.closings,
+            files: self.files,
             ..Options::default()
         };
         Case { seed, options, canary: self.canary }
@@ -160,7 +164,8 @@ impl Choice {
     fn possible(&self) -> Vec<FaultKind> {
         let without = self.without.clone().unwrap_or_default().0;
         let only = self.only.clone().map_or_else(|| FaultKind::ALL.to_vec(), |k| k.0);
-        only.into_iter().filter(|k| !without.contains(k)).collect()
+        let files = self.files == Some(true);
+        only.into_iter().filter(|k| !without.contains(k) && (files || *k != FaultKind::HostileFile)).collect()
     }
 }
 

@@ -45,6 +45,7 @@ pub const fn bait(canary: Canary) -> &'static [FaultKind] {
         Canary::BeaconGoesBack => &[FaultKind::HostileBeacon, FaultKind::NewSchema],
         Canary::FigureCountedTwice => &[],
         Canary::SilentUnitClaimed => &[FaultKind::Outage],
+        Canary::ChunkUnchecked => &[FaultKind::HostileFile],
     }
 }
 

@@ -5,6 +5,7 @@
 //! Invariants: the command of a case repeats exactly that case; a panic inside a run is a broken promise
 //! of that run and of no other.
 
+use super::files::are_on;
 use super::{FaultKind, Options, Outcome, Shape, run};
 use sampan_core::canary::{Canary, plant};
 use std::any::Any;
@@ -104,6 +105,9 @@ impl Case {
         if o.closings {
             out += " --closings";
         }
+        if let Some(files) = o.files {
+            out += &format!(" --files {files}");
+        }
         if let Some(c) = self.canary {
             out += &format!(" --canary {}", c.name());
         }
@@ -125,6 +129,9 @@ impl Case {
         }
         for kind in &self.options.without {
             shape.faults.remove(kind);
+        }
+        if !are_on(&self.options) {
+            shape.faults.remove(&FaultKind::HostileFile);
         }
         shape
     }

@@ -153,7 +153,8 @@ impl World {
             | FaultKind::HostileFork
             | FaultKind::HostileFlood
             | FaultKind::HostileChange
-            | FaultKind::HostileBeacon => {
+            | FaultKind::HostileBeacon
+            | FaultKind::HostileFile => {
                 self.turn_hostile(kind, n);
                 return;
             }

@@ -55,11 +55,17 @@ impl Court {
             returns: BTreeSet::new(),
         }
     }
+
+    /// Devices that may only read any more, or no more at all: nobody owes them a file, and they owe none.
+    pub(super) fn poor_devices(&self, world: &World) -> BTreeSet<DeviceId> {
+        let returned = self.returns.iter().map(|n| world.machines[*n].device);
+        self.narrowed.iter().copied().chain(returned).collect()
+    }
 }
 
 impl World {
     /// The charter that everything ever written makes.
-    fn whole_charter(&mut self) -> Rc<ModelCharter> {
+    pub(super) fn whole_charter(&mut self) -> Rc<ModelCharter> {
         let charters = self.ledger.commits.values().filter(|c| c.header().space.flow == Flow::Charter).count();
         if let Some((n, charter)) = &self.court.charter
             && *n == charters
@@ -182,6 +188,13 @@ impl World {
             let [lower, upper] = self.links[link].nodes;
             self.check_told([lower, upper], bytes);
         }
+        if self.files.on
+            && let Some(frame) = Self::read(bytes).filter(Frame::is_file)
+        {
+            let [lower, upper] = self.links[link].nodes;
+            let (by, to) = if end == 0 { (lower, upper) } else { (upper, lower) };
+            self.check_file_told(by, to, &frame);
+        }
     }
 
     /// The same of what a machine is told, by a link or a bundle from above.
@@ -293,6 +306,7 @@ impl World {
                 }
             }
             self.check_erased(*n);
+            self.check_files(*n);
             self.check_statuses(*n);
             self.check_anew(*n);
             self.check_delivered(*n);
@@ -475,6 +489,7 @@ impl World {
             .values()
             .map(|c| c.payload().entries.iter().map(|e| e.payload.len() as u64 + 64).sum::<u64>() + 512)
             .sum();
+        let payload = payload + self.files.total();
         let nodes = self.machines.len() as u64;
         let bound = payload * BYTES_FACTOR_MAX.max(nodes * 2) + self.stats.links * SESSION_BYTES_FREE;
         if self.stats.bytes > bound {

@@ -120,6 +120,8 @@ faults! {
     Ended = "ended",
     /// A relay shows beacons of before.
     HostileBeacon = "hostile-beacon",
+    /// A peer alters what it gives of files, asks for files that are not its own, and speaks of such as nobody has.
+    HostileFile = "hostile-file",
 }
 
 impl FaultKind {

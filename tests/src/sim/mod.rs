@@ -18,6 +18,7 @@ mod dice;
 mod ends;
 mod fault;
 mod figures;
+mod files;
 mod hostile;
 mod ledger;
 mod machine;

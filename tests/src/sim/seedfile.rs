@@ -5,6 +5,7 @@
 //! Invariants: a file says its seed once and what it found; whoever reads a bad one is told the line.
 
 use super::case::{Case, Kinds, Verdict, canary_named};
+use super::files::are_on;
 use std::fmt;
 
 /// A seed file.
@@ -66,13 +67,21 @@ impl SeedFile {
                 }
                 "only" => case.options.only = Some(kinds()?),
                 "without" => case.options.without = kinds()?,
+                "files" => {
+                    let yes = match value.as_str() {
+                        "yes" => true,
+                        "no" => false,
+                        _ => return Err(bad(format!("{value:?} is neither yes nor no"))),
+                    };
+                    case.options.files = Some(yes);
+                }
                 "canary" => case.canary = Some(canary_named(&value).map_err(bad)?),
                 "found" => found = value,
                 "fixed" => fixed = value,
                 _ => {
                     return Err(bad(format!(
                         "{key:?} is not known; known are seed, only, without, nodes-max, edits-max, breaks-max, \
-                         closings, canary, found and fixed"
+                         closings, files, canary, found and fixed"
                     )));
                 }
             }
@@ -83,6 +92,8 @@ impl SeedFile {
                 return Err(BadSeedFile { line: 0, what: format!("there is no {key:?}") });
             }
         }
+        // Files of before there were any in worlds tell the story that they told.
+        case.options.files.get_or_insert(false);
         Ok(Self { case, found, fixed })
     }
 
@@ -106,6 +117,9 @@ impl SeedFile {
         }
         if o.closings {
             out += "closings: true\n";
+        }
+        if are_on(o) {
+            out += "files: yes\n";
         }
         if let Some(c) = self.case.canary {
             out += &format!("canary: {}\n", c.name());

@@ -9,26 +9,30 @@
 //! Invariants tried: no panic; every error names the peer and has a refusal to send; bytes that are no frame
 //! change nothing; only commits that their authors made are ever held, and nothing held is lost; the engine
 //! is what its store says; a relay tells a branch of no unit outside its line; and an honest session
-//! afterwards verifies, with equal records on both sides.
+//! afterwards verifies, with equal records on both sides. Of files: what is given is named where the peer may see it and
+//! is what it was, what is kept was checked, and what is remembered of the peer's words is bounded.
 
 use super::draw::Draw;
 use super::forged::{self, Ground};
 use super::world::{Node, Said, World, converse, worlds};
 use sampan_core::engine::{Engine, NewRecord};
+use sampan_core::file::{Manifest, chunks_of};
 use sampan_core::frontier::{ShortDigest, ShortId};
 use sampan_core::id::{CommitId, DeviceId, Digest, Flow, Glance, Incarnation, LogId, SpaceId, StoreEpoch, UnitId};
+use sampan_core::limits::FILE_CHUNK_BYTES;
 use sampan_core::log::brief::Brief;
 use sampan_core::log::{SignedHeader, VerifiedHeader};
 use sampan_core::pack::Stored;
+use sampan_core::shelf::{FileKey, FileRun};
 use sampan_core::store::{CommitKey, Store};
-use sampan_core::sync::{Event, Role, Session, SessionError};
-use sampan_core::testing::SeededRng;
+use sampan_core::sync::{Event, Role, Session, SessionError, lane};
+use sampan_core::testing::{MemShelf, SeededRng};
 use sampan_core::time::Millis;
 use sampan_core::value::Value;
 use sampan_core::wire::frame::{
-    Announce, ChildDigest, Frame, Greeted, Greeting, Group, LogFrontier, Mark, NamedRelay, OtherRelay, OwnAck,
-    RefuseCode, RegistersCursor, RelayAddress, SameMark, ScopeDigests, ShortAck, ShortMark, ShortNode, ShortWay,
-    SpaceFrontier, Tree, TreeNode, Welcome,
+    Announce, ChildDigest, FileAsk, FileSaid, FileWord, Frame, Greeted, Greeting, Group, LogFrontier, Mark, NamedRelay,
+    OtherRelay, OwnAck, RefuseCode, RegistersCursor, RelayAddress, SameMark, ScopeDigests, ShortAck, ShortMark,
+    ShortNode, ShortWay, SpaceFrontier, Tree, TreeNode, Welcome,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -58,6 +62,19 @@ struct Trial<'w> {
     digests: ScopeDigests,
     /// What the branch signed and should not have.
     forged: BTreeSet<CommitId>,
+    /// Files that the victim knows.
+    files: [Known; 4],
+    /// Pieces of files that the victim gave.
+    given: usize,
+}
+
+/// A file of the victim's.
+#[derive(Clone)]
+struct Known {
+    key: FileKey,
+    bytes: Vec<u8>,
+    /// Whether a record that both share names it.
+    shared: bool,
 }
 
 fn run(role: Role, bytes: &[u8]) {
@@ -68,13 +85,14 @@ fn run(role: Role, bytes: &[u8]) {
 fn trial(role: Role, bytes: &[u8]) -> Trial<'static> {
     let mut d = Draw::new(bytes);
     let world = &worlds()[d.below(worlds().len())];
-    let (victim, peer) = match role {
+    let (mut victim, peer) = match role {
         Role::Lower => (world.lower(), world.upper().device()),
         Role::Upper => (world.upper(), world.lower().device()),
     };
     let held = victim.held();
     let (digests, forged) = (ScopeDigests::default(), BTreeSet::new());
-    let mut t = Trial { world, role, peer, victim, session: None, next: 0, digests, forged };
+    let files = files(world, role, &mut victim);
+    let mut t = Trial { world, role, peer, victim, session: None, next: 0, digests, forged, files, given: 0 };
     let mut steps = 0;
     while !d.is_empty() && steps < STEPS_MAX {
         t.step(&mut d);
@@ -109,7 +127,16 @@ impl Trial<'_> {
         self.open();
         let right = self.recorded().0.to_vec();
         let any = |d: &mut Draw<'_>| right[d.below(right.len())].clone();
-        match d.byte() % 20 {
+        let what = d.byte();
+        if what >= 240 {
+            let frame = self.about_files(d);
+            self.deliver(lane::FILES, &frame.encode());
+            if !what.is_multiple_of(4) {
+                self.speak();
+            }
+            return;
+        }
+        match what % 20 {
             0..=7 => {
                 if let Some((lane, bytes)) = right.get(self.next) {
                     self.deliver(*lane, bytes);
@@ -173,6 +200,7 @@ impl Trial<'_> {
         let session = self.session.as_mut().expect("it was opened");
         let result = session.receive(&mut self.victim.env(), lane, bytes);
         let _ = (session.waits_for(), session.progress(), session.stats(), session.is_quiet());
+        assert!(session.waiting().is_bounded(), "{:?}", session.waiting());
         session.events().for_each(drop);
         let Err(error) = result else { return };
         assert!(!matches!(error, SessionError::Local(_)), "our own fault: {error}");
@@ -213,6 +241,8 @@ impl Trial<'_> {
             if let Frame::Mark(m) = &frame {
                 self.digests = m.digests;
             }
+            may_be_given(&self.files, &frame);
+            self.given += usize::from(matches!(frame, Frame::FileChunk { .. }));
             if self.role == Role::Upper {
                 for unit in named(&frame, &self.world.shared) {
                     assert!(self.world.shared.contains(&unit), "it tells of a unit outside the line: {frame:?}");
@@ -268,6 +298,15 @@ impl Trial<'_> {
             let made = own || self.world.known.contains(&row.id) || self.forged.contains(&row.id);
             assert!(made, "a commit that nobody made");
         }
+        let shelf = v.store.files.as_ref().expect("it has files");
+        assert_eq!(shelf.len(), self.files.len(), "a file that no record names was kept");
+        for file in &self.files {
+            for (index, here) in shelf.chunks(&file.key) {
+                let at = index as usize * FILE_CHUNK_BYTES;
+                let right = file.bytes.get(at..(at + FILE_CHUNK_BYTES).min(file.bytes.len()));
+                assert_eq!(right, Some(here.as_slice()), "chunk {index} was kept and is another");
+            }
+        }
         let org = v.engine.org();
         for q in v.store.quarantine().unwrap() {
             assert!(q.head.signed().verify(&org).is_ok());
@@ -312,6 +351,67 @@ impl Trial<'_> {
             assert!(below.is_some() || !self.forged.is_empty(), "record {id} is nowhere");
         }
         self.session = None;
+    }
+
+    /// A frame about files: true keys and made-up ones, right pieces and wrong ones.
+    fn about_files(&self, d: &mut Draw<'_>) -> Frame {
+        let file = self.files[d.below(self.files.len())].clone();
+        let key = match d.byte() % 8 {
+            0 => FileKey { size: d.number(), ..file.key },
+            1 => FileKey { address: Digest(d.array()), ..file.key },
+            _ => file.key,
+        };
+        let manifest = Manifest::of(&file.bytes).unwrap();
+        match d.byte() % 8 {
+            0..=2 => {
+                let all = FileRun { first: 0, count: chunks_of(file.key.size) };
+                let runs = match d.byte() % 8 {
+                    0 => (0..d.below(70))
+                        .map(|_| FileRun { first: d.number() as u32, count: d.number() as u32 })
+                        .collect(),
+                    1 => vec![all; d.below(70)],
+                    2 => vec![FileRun { first: 1, count: 1 }],
+                    3 => Vec::new(),
+                    _ => vec![all],
+                };
+                let ask = FileAsk { key, hashes: d.byte().is_multiple_of(2), runs };
+                Frame::FileWant(vec![ask; if d.byte() == 255 { 65 } else { 1 }])
+            }
+            3 => Frame::FileOffer((0..d.below(70)).map(|_| key).collect()),
+            4 => {
+                let mut hashes = manifest.to_bytes();
+                match d.byte() % 8 {
+                    0 => hashes.truncate(d.below(hashes.len())),
+                    1 => hashes[0] ^= 1,
+                    2 => hashes.extend([0; 32]),
+                    _ => {}
+                }
+                Frame::FileHashes { key, hashes }
+            }
+            5 | 6 => {
+                let index = d.below(chunks_of(file.key.size) as usize) as u32;
+                let at = index as usize * FILE_CHUNK_BYTES;
+                let mut bytes = file.bytes[at..(at + FILE_CHUNK_BYTES).min(file.bytes.len())].to_vec();
+                let index = match d.byte() % 8 {
+                    0 => index.wrapping_add(d.number() as u32),
+                    1 => {
+                        bytes[0] ^= 1;
+                        index
+                    }
+                    2 => {
+                        bytes.truncate(d.below(bytes.len()));
+                        index
+                    }
+                    _ => index,
+                };
+                Frame::FileChunk { key, index, bytes }
+            }
+            _ => {
+                let words = [FileWord::Held, FileWord::Later, FileWord::Lacking, FileWord::Unknown];
+                let word = words[d.below(4)];
+                Frame::FileAnswer(vec![FileSaid { key, word }; d.below(70)])
+            }
+        }
     }
 
     fn unit(&self, d: &mut Draw<'_>) -> UnitId {
@@ -678,6 +778,68 @@ fn named(frame: &Frame, shared: &BTreeSet<UnitId>) -> Vec<UnitId> {
         | Frame::FileAnswer(_)
         | Frame::RegistersCursor(_) => Vec::new(),
     }
+}
+
+/// Files that the victim has whole, in part and not at all, and one of a record that the peer may not read.
+fn files(world: &World, role: Role, victim: &mut Node) -> [Known; 4] {
+    let shared = SpaceId { unit: world.unit, flow: Flow::Up, reach: 0 };
+    let other = match role {
+        Role::Upper => {
+            let mut units = victim.engine.charter().units().map(|u| u.id);
+            let unit = units.find(|u| !world.shared.contains(u)).expect("a sibling");
+            SpaceId { unit, flow: Flow::Up, reach: 0 }
+        }
+        Role::Lower => SpaceId { unit: world.unit, flow: Flow::Local, reach: 0 },
+    };
+    let mut shelf = MemShelf::default();
+    let made = [(1_u8, 3, shared), (2, 1, shared), (3, 0, shared), (4, 3, other)].map(|(n, held, space)| {
+        let bytes: Vec<u8> = (0..2 * FILE_CHUNK_BYTES + 9).map(|i| n ^ (i / 100) as u8).collect();
+        Known { key: shelf.name(&bytes, &[space], held), bytes, shared: space == shared }
+    });
+    victim.store.files = Some(shelf);
+    made
+}
+
+/// What is given of a file is named where the peer may see it, and is what it was.
+fn may_be_given(files: &[Known], frame: &Frame) {
+    let of = |key: &FileKey| {
+        let file = files.iter().find(|f| f.key == *key).expect("a file that nobody has is given");
+        assert!(file.shared, "a file is given of which the peer may not know");
+        file
+    };
+    match frame {
+        Frame::FileHashes { key, hashes } => assert_eq!(*hashes, Manifest::of(&of(key).bytes).unwrap().to_bytes()),
+        Frame::FileChunk { key, index, bytes } => {
+            let at = *index as usize * FILE_CHUNK_BYTES;
+            assert_eq!(of(key).bytes[at..(at + FILE_CHUNK_BYTES).min(of(key).bytes.len())], *bytes);
+        }
+        Frame::FileOffer(keys) => keys.iter().for_each(|key| assert!(of(key).shared)),
+        Frame::FileWant(asks) => asks.iter().for_each(|ask| assert!(of(&ask.key).shared)),
+        _ => {}
+    }
+}
+
+#[test]
+fn forged_words_about_files_are_not_believed() {
+    // Honest openings with frames about files between: enough that some ask for and bring what is right.
+    let (mut given, mut came) = (0, 0);
+    for role in [Role::Upper, Role::Lower] {
+        for seed in 0..20 {
+            let mut rng = SeededRng::new(seed);
+            let mut bytes = vec![0; 1_500];
+            sampan_core::entropy::Entropy::fill(&mut rng, &mut bytes);
+            // The first byte names the world; every second step or so is an honest frame in its turn.
+            let steps: Vec<u8> = bytes.chunks(12).flat_map(|c| [&[0, 1, 0, 1, 240][..], c].concat()).collect();
+            let t = trial(role, &steps);
+            let shelf = t.victim.store.files.as_ref().unwrap();
+            came += shelf.chunks(&t.files[2].key).len() + shelf.chunks(&t.files[1].key).len() - 1;
+            given += usize::from(t.given > 0);
+            if seed.is_multiple_of(10) {
+                t.afterwards();
+            }
+        }
+    }
+    assert!(came > 0 && given > 0, "{came} chunks came, {given} sessions gave some");
 }
 
 #[test]

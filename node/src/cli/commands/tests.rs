@@ -3,6 +3,7 @@
 mod exchange;
 mod files;
 mod imports;
+mod relayed;
 
 use super::join::{AfterJoin, join_with};
 use super::*;
@@ -245,6 +246,7 @@ fn status_verify_and_doctor_of_a_sound_replica() {
         "pending",
         "quarantined",
         "records",
+        "schema_newer",
         "units",
         "unsent_changes",
         "verified_at",

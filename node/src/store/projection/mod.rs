@@ -19,7 +19,7 @@ mod query;
 mod search;
 mod tables;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 pub(super) use figures::FigurePlan;
 pub(super) use leftover::Leftover;

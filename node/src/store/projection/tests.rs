@@ -239,25 +239,33 @@ fn no_name_of_the_stores_own_is_free_for_a_collection() {
     }
 }
 
-/// Makes a database one of version 3, where the rows lay in the collection's own table and ids were hex.
-fn as_version_3(path: &std::path::Path) {
+/// Makes a database one of version 3, where rows lay in the collection's own table and ids were hex.
+pub(crate) fn as_version_3(path: &std::path::Path) {
     let old = Connection::open(path).unwrap();
-    let fields: String = kinds().collections["records"].fields.iter().map(|f| format!(", {}", quoted(&f.id))).collect();
-    old.execute_batch(&format!(
-        "CREATE TABLE rows_then AS SELECT * FROM _records;
-         DROP VIEW _records;
-         DROP TABLE _rows_records;
-         CREATE TABLE _records (_record INTEGER PRIMARY KEY, _id TEXT NOT NULL, _unit TEXT NOT NULL,
-           _updated INTEGER NOT NULL, _author TEXT NOT NULL, _conflict TEXT NOT NULL, _removed INTEGER NOT NULL,
-           \"name\" TEXT, \"notes\" TEXT, \"size\" INTEGER, \"share\" INTEGER, \"open\" INTEGER, \"born\" TEXT,
-           \"tags\" TEXT, \"groups\" TEXT, \"seen\" INTEGER);
-         CREATE INDEX _conflicts_records ON _records (_id) WHERE _conflict <> '[]';
-         INSERT INTO _records SELECT {OWN_COLUMNS}{fields} FROM rows_then;
-         DROP TABLE rows_then;
-         DROP TABLE _authors;
-         PRAGMA user_version = 3;"
-    ))
-    .unwrap();
+    let all = |sql: &str, of: &[&str]| -> Vec<(String, String)> {
+        let mut q = old.prepare(sql).unwrap();
+        let of = rusqlite::params_from_iter(of);
+        q.query_map(of, |r| Ok((r.get(0)?, r.get(1)?))).unwrap().map(Result::unwrap).collect()
+    };
+    for (collection, _) in all("SELECT collection, search FROM projections", &[]) {
+        let fields = "SELECT name, type FROM pragma_table_info(?1) WHERE substr(name, 1, 1) <> '_'";
+        let fields = all(fields, &[&format!("_rows_{collection}")]);
+        let names: String = fields.iter().map(|(name, _)| format!(", {}", quoted(name))).collect();
+        let kinds: String = fields.iter().map(|(name, kind)| format!(", {} {kind}", quoted(name))).collect();
+        let (view, rows) = (quoted(&tables::view_name(&collection)), tables::table(&collection));
+        old.execute_batch(&format!(
+            "CREATE TABLE rows_then AS SELECT * FROM {view};
+             DROP VIEW {view};
+             DROP TABLE {rows};
+             CREATE TABLE {view} (_record INTEGER PRIMARY KEY, _id TEXT NOT NULL, _unit TEXT NOT NULL,
+               _updated INTEGER NOT NULL, _author TEXT NOT NULL, _conflict TEXT NOT NULL, _removed INTEGER NOT NULL{kinds});
+             CREATE INDEX \"_conflicts_{collection}\" ON {view} (_id) WHERE _conflict <> '[]';
+             INSERT INTO {view} SELECT {OWN_COLUMNS}{names} FROM rows_then;
+             DROP TABLE rows_then"
+        ))
+        .unwrap();
+    }
+    old.execute_batch("DROP TABLE _authors; PRAGMA user_version = 3").unwrap();
 }
 
 #[test]

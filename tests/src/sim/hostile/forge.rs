@@ -41,7 +41,7 @@ const FORKS_OF_A_LOG_MAX: usize = 6;
 
 impl World {
     /// Puts a frame behind the next one that the machine's own program sends.
-    pub(super) fn forge(&mut self, n: usize, kind: FaultKind, lane: u8, frame: &Frame) {
+    pub(in crate::sim) fn forge(&mut self, n: usize, kind: FaultKind, lane: u8, frame: &Frame) {
         self.forge_bytes(n, kind, lane, frame.encode());
     }
 

@@ -15,8 +15,10 @@ mod tests;
 use super::dice::Dice;
 use super::ends::beacon_in;
 use super::fault::{FaultKind, Faults};
+use super::files::bend;
 use super::world::World;
 use sampan_core::id::{Flow, LogId};
+use sampan_core::sync::lane;
 use sampan_core::wire::frame::Frame;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -35,6 +37,8 @@ struct Forged {
 #[derive(Debug)]
 pub(super) struct Hostile {
     dice: Dice,
+    /// Those of what becomes of files.
+    files: Dice,
     tricks: BTreeMap<usize, BTreeSet<FaultKind>>,
     ever: BTreeSet<usize>,
     kept: BTreeMap<usize, Vec<(u8, Vec<u8>)>>,
@@ -55,6 +59,7 @@ impl Hostile {
     pub(super) fn new(seed: u64) -> Self {
         Self {
             dice: Dice::of(seed, "hostile"),
+            files: Dice::of(seed, "hostile-file"),
             tricks: BTreeMap::new(),
             ever: BTreeSet::new(),
             kept: BTreeMap::new(),
@@ -134,6 +139,12 @@ impl Hostile {
                 b.clone_from(first);
             }
         }
+        if has(FaultKind::HostileFile)
+            && let Some((lane::FILES, b)) = out.first_mut()
+            && bend(&mut self.files, b)
+        {
+            faults.fired(FaultKind::HostileFile);
+        }
         if has(FaultKind::HostileWithhold) && self.dice.chance(300) && !out.is_empty() {
             faults.fired(FaultKind::HostileWithhold);
             out.clear();
@@ -189,6 +200,10 @@ impl World {
             | FaultKind::HostileStale
             | FaultKind::HostileBeacon => {
                 self.hostile.tricks.entry(n).or_default().insert(kind);
+            }
+            FaultKind::HostileFile => {
+                self.hostile.tricks.entry(n).or_default().insert(kind);
+                self.forge_about_files(n);
             }
             FaultKind::HostileNoRight => self.write_without_right(n),
             FaultKind::HostileFork => self.fork_on_purpose(n),

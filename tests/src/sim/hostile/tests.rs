@@ -7,7 +7,13 @@ use super::super::{Options, run};
 fn worlds(kind: FaultKind, seeds: std::ops::Range<u64>) -> u64 {
     let mut fired = 0;
     for seed in seeds {
-        let options = Options { only: Some(vec![kind]), nodes_max: Some(8), edits_max: Some(40), ..Options::default() };
+        let options = Options {
+            only: Some(vec![kind]),
+            nodes_max: Some(8),
+            edits_max: Some(40),
+            files: Some(kind == FaultKind::HostileFile),
+            ..Options::default()
+        };
         let out = run(seed, &options);
         assert!(out.broken.is_empty(), "seed {seed} with {}: {:#?}", kind.word(), out.broken);
         fired += out.fired.get(&kind).copied().unwrap_or(0);
@@ -28,6 +34,11 @@ fn logs_that_are_forked_on_purpose_come_into_step() {
 #[test]
 fn a_flood_harms_nobody() {
     assert!(worlds(FaultKind::HostileFlood, 0..4) > 0);
+}
+
+#[test]
+fn files_that_a_peer_alters_or_asks_for_without_right_harm_nobody() {
+    assert!(worlds(FaultKind::HostileFile, 0..4) > 0);
 }
 
 #[test]

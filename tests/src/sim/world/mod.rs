@@ -14,6 +14,7 @@ use crate::sim::court::Court;
 use crate::sim::dice::Dice;
 use crate::sim::fault::{FaultKind, Faults};
 use crate::sim::figures::Figures;
+use crate::sim::files::Files;
 use crate::sim::hostile::Hostile;
 use crate::sim::ledger::Ledger;
 use crate::sim::machine::{Birth, Machine, Process};
@@ -42,6 +43,8 @@ pub const SCHEMA: &str = include_str!("../schema.toml");
 /// What it has beside that in worlds where periods are closed.
 const CLOSED_METRIC: &str =
     "\n[metric.cards_born]\nof = \"cards\"\nop = \"count\"\non = \"born\"\nperiod = \"month\"\n";
+/// What [`Happening::Minute`] is, in milliseconds.
+const MINUTE_MS: u64 = 60_000;
 /// How long a link to a farther relay is kept before the nearer one is tried again.
 const DETOUR_MS: u64 = 300_000;
 /// One dialling of all addresses takes at most this.
@@ -78,6 +81,10 @@ pub(in crate::sim) enum Happening {
     Say(usize),
     /// Somebody edits something.
     Edit,
+    /// Somebody attaches a file.
+    Attach,
+    /// A minute has passed in a healed world that waits for files.
+    Minute,
     /// Something breaks.
     Break,
     /// A machine that was off starts.
@@ -108,6 +115,8 @@ pub struct Options {
     /// Relays close periods now and then (and the schema has a metric whose closed periods change later). Not from the
     /// seed: worlds that were found before there were closings stay what they were.
     pub closings: bool,
+    /// Whether people attach files; `None`: they do not.
+    pub files: Option<bool>,
     /// Keep the text of the trace.
     pub keep_trace: bool,
     /// Print the trace as it grows.
@@ -170,6 +179,9 @@ pub struct World {
     pub(in crate::sim) hostile: Hostile,
     pub(in crate::sim) court: Court,
     pub(in crate::sim) figures: Figures,
+    pub(in crate::sim) files: Files,
+    /// Whether the world is looked at every minute.
+    pub(in crate::sim) minutes: bool,
     pub(in crate::sim) trace: Trace,
     pub(in crate::sim) chaos: Dice,
     pub(in crate::sim) breaks: u64,
@@ -195,6 +207,10 @@ impl World {
         for kind in &options.without {
             shape.faults.remove(kind);
         }
+        let files = Files::new(seed, &options, shape.edits);
+        if !files.on {
+            shape.faults.remove(&FaultKind::HostileFile);
+        }
         let clock = Arc::new(AtomicU64::new(0));
         let mut machines = Vec::new();
         for (i, spec) in shape.nodes.iter().enumerate() {
@@ -211,6 +227,8 @@ impl World {
             hostile: Hostile::new(seed),
             court: Court::new(OrgId(device_id(&root).0)),
             figures: Figures::new(seed, options.closings),
+            files,
+            minutes: false,
             chaos: Dice::of(seed, "chaos"),
             breaks: 0,
             rng: Dice::of(seed, "world"),
@@ -267,7 +285,8 @@ impl World {
 
     /// The schema of this world.
     pub(in crate::sim) fn schema(&self) -> String {
-        if self.options.closings { format!("{SCHEMA}{CLOSED_METRIC}") } else { SCHEMA.to_owned() }
+        let text = if self.options.closings { format!("{SCHEMA}{CLOSED_METRIC}") } else { SCHEMA.to_owned() };
+        if self.files.on { crate::sim::files::schema(&text) } else { text }
     }
 
     fn step(&mut self) -> bool {
@@ -277,6 +296,19 @@ impl World {
         self.handle(what);
         assert!(self.events < EVENTS_MAX, "the world of seed {} ran away", self.seed);
         true
+    }
+
+    /// One event; false when nothing is planned.
+    pub(in crate::sim) fn advance(&mut self) -> bool {
+        self.step()
+    }
+
+    /// Every node looks around, as a running program does now and then.
+    fn minute(&mut self) {
+        if self.minutes {
+            (0..self.machines.len()).for_each(|n| self.wake(n));
+            self.at(MINUTE_MS, Happening::Minute);
+        }
     }
 
     /// Goes on until a time.
@@ -415,6 +447,8 @@ impl World {
             Happening::Project(n) => self.project(n),
             Happening::Say(n) => self.say_figures(n),
             Happening::Edit => self.edit(),
+            Happening::Attach => self.attach(),
+            Happening::Minute => self.minute(),
             Happening::Break => self.break_something(),
             Happening::Start(n) => self.start(n),
             Happening::Join(n) => self.join(n),

@@ -203,6 +203,11 @@ impl World {
             Ok(false) => {
                 // As the desk does at the end of a stretch of work.
                 let _ = p.replica.store.checkpoint();
+                // What is named now may have to be asked for.
+                let due = self.files.on && p.table.files_due(&p.replica);
+                if due {
+                    self.wake(n);
+                }
                 self.say_figures_later(n);
             }
             Err(_) if !self.healed => {}

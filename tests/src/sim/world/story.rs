@@ -10,9 +10,8 @@ impl World {
     /// Founds the organisation: units, relays top down, tickets for all others.
     pub(super) fn found(&mut self) {
         let root_key = test_key(self.seed.wrapping_mul(1_000));
-        let org = self.org;
+        let (org, schema) = (self.org, self.schema());
         let succession = device_id(&self.succession_key());
-        let schema = self.schema();
         let made = self.machines[0].make(org, &Birth::Found { root: &root_key, succession, schema: &schema });
         let root = made.unwrap_or_else(|e| panic!("founding failed: {e}")).unwrap_or_default();
         self.unit_ids.push(root);
@@ -61,6 +60,9 @@ impl World {
         let ends = self.now + self.shape.lasts;
         self.at(1, Happening::Edit);
         self.at(1, Happening::Break);
+        if self.files.on {
+            self.at(1, Happening::Attach);
+        }
         self.until(ends);
     }
 
@@ -101,6 +103,7 @@ impl World {
             self.ledger.accuse(format!("not in step {HEALED_WITHIN_MS} ms after the faults stopped: {why}"));
         }
         self.let_them_return();
+        self.let_files_come(HEALED_WITHIN_MS);
         self.stats.links_after = (self.links.len() - before) as u64;
         if self.ledger.broken.is_empty() {
             self.final_verdict();

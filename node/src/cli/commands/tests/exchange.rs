@@ -294,14 +294,14 @@ fn who_asks_for_what_no_shared_record_names_hears_that_it_is_unknown() {
     let unnamed = r.store.put_file(&Manifest::of(&bytes).unwrap(), &bytes).unwrap();
     let (_, shared) = link.directive(&scan(60_000));
     let made_up = FileKey { address: own.address, size: own.size + 1 };
-    let everything = FileRun { first: 0, count: u32::MAX };
+    let everything = |key: &FileKey| FileRun { first: 0, count: sampan_core::file::chunks_of(key.size) };
     let asked = [own, unnamed, made_up];
     // The branch is changed on the way: it asks for three more.
     let greedy = |from_lower: bool, frame: &mut Frame| {
         if let Frame::FileWant(asks) = frame
             && from_lower
         {
-            asks.extend(asked.map(|key| FileAsk { key, hashes: true, runs: vec![everything] }));
+            asks.extend(asked.map(|key| FileAsk { key, hashes: true, runs: vec![everything(&key)] }));
         }
         true
     };

@@ -191,6 +191,7 @@ fn a_folder_of_a_version_that_knew_no_files_finds_those_that_its_rows_name() {
     let manifest = sampan_core::file::Manifest::of(&scan(70_000)).unwrap();
     let file = FileRef::new(manifest.address(), manifest.size(), "a.pdf").unwrap();
     done(&["set", d, &id, &format!("scan={file}")]);
+    crate::store::as_version_3(&Path::new(d).join("store.db"));
     let db = rusqlite::Connection::open(Path::new(d).join("store.db")).unwrap();
     for table in ["files", "file_chunks", "file_names", "file_told"] {
         db.execute_batch(&format!("DROP TABLE {table}")).unwrap();
