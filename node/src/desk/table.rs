@@ -166,8 +166,7 @@ impl Table {
     /// Whether a session has something to say of files that were named or came since it looked.
     #[must_use]
     pub fn files_due(&self, replica: &Replica) -> bool {
-        let due = |o: &Box<Open>| !o.closed && o.session.files_due(&replica.engine, &replica.store);
-        self.sessions.values().any(due)
+        self.sessions.values().any(|o| !o.closed && o.session.files_due(&replica.engine, &replica.store))
     }
 
     /// One transaction: the inputs, sealing, news; and only then what leaves. `look`: another process
