@@ -5,7 +5,7 @@
 //!
 //! Invariants: nothing is kept but rows and who was heard of; every figure is counted anew from them, slowly.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// The period of what has no date, or not enough of one.
 pub const UNDATED: &str = "undated";
@@ -106,17 +106,20 @@ impl Book {
         self.units.iter().filter(|(_, (parent, _))| parent == of).map(|(code, _)| code.clone()).collect()
     }
 
-    fn below(&self, unit: &str, of: &str) -> bool {
-        let mut at = unit;
-        loop {
-            if at == of {
-                return true;
-            }
-            match self.units.get(at) {
-                Some((parent, _)) => at = parent,
-                None => return false,
-            }
+    /// A unit and all below it: worked out once for all the rows that are asked about.
+    fn within(&self, of: &str) -> HashSet<&str> {
+        let mut below: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for (code, (parent, _)) in &self.units {
+            below.entry(parent).or_default().push(code);
         }
+        let known = self.units.get_key_value(of).map(|(code, _)| code.as_str());
+        let mut at: Vec<&str> = if of.is_empty() { vec![""] } else { known.into_iter().collect() };
+        let mut out = HashSet::new();
+        while let Some(unit) = at.pop() {
+            out.insert(unit);
+            at.extend(below.get(unit).into_iter().flatten().copied());
+        }
+        out
     }
 
     /// Somebody at a place adds a record.
@@ -185,7 +188,8 @@ impl Book {
     #[must_use]
     pub fn missing(&self, place: &str, metric: &Metric, unit: &str) -> BTreeSet<String> {
         let heard = self.places.get(place).map(|p| p.heard.clone()).unwrap_or_default();
-        let expected = self.at_depth(metric.expected).into_iter().filter(|u| self.below(u, unit));
+        let within = self.within(unit);
+        let expected = self.at_depth(metric.expected).into_iter().filter(|u| within.contains(u.as_str()));
         expected.filter(|u| !heard.contains(u)).collect()
     }
 
@@ -195,7 +199,8 @@ impl Book {
         let nothing = Place::default();
         let here = self.places.get(place).unwrap_or(&nothing);
         let mut sums: BTreeMap<Spot, (i64, i64)> = BTreeMap::new();
-        for row in here.rows.values().filter(|r| r.of == metric.of && self.below(&r.unit, unit)) {
+        let within = self.within(unit);
+        for row in here.rows.values().filter(|r| r.of == metric.of && within.contains(r.unit.as_str())) {
             if !(metric.counts)(&row.fields) {
                 continue;
             }
@@ -216,11 +221,11 @@ impl Book {
                 *sum = (sum.0 + gives, sum.1 + over);
             }
         }
-        let expected = self.at_depth(metric.expected).into_iter().filter(|u| self.below(u, unit)).count();
+        let expected = self.at_depth(metric.expected).iter().filter(|u| within.contains(u.as_str())).count();
         let reported = expected - self.missing(place, metric, unit).len();
         let share = match metric.over {
             Over::Sum(of, field) => {
-                let rows = here.rows.values().filter(|r| r.of == of && self.below(&r.unit, unit));
+                let rows = here.rows.values().filter(|r| r.of == of && within.contains(r.unit.as_str()));
                 Some(rows.filter_map(|r| number(&r.fields, field)).sum::<i64>())
             }
             Over::Nothing | Over::Field(_) => None,
