@@ -211,8 +211,10 @@ impl District {
         for (metric, unit) in self.metrics.iter().flat_map(|m| units.iter().map(move |u| (m, u))) {
             let shown = shown.remove(&(metric.id.to_owned(), unit.clone())).unwrap_or_default();
             if place == "city" && metric.of == "meetings" && unit.starts_with('g') {
-                // The district's sum is all that the city has of these: of what lies below it claims nothing.
-                let claims = shown.values().filter(|s| s.value != "0" || s.reported != 0);
+                // The district's sum is all that the city has of these: what lies below it is not known here, and no more
+                // of it is said to have been heard than the district has.
+                let missing = self.book.missing("district", metric, unit).len();
+                let claims = shown.values().filter(|s| s.value != "null" || s.reported + missing > s.expected);
                 out.extend(claims.map(|s| format!("{place} {unit} {}: {s:?}", metric.id)));
                 continue;
             }
