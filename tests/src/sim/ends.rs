@@ -9,7 +9,7 @@
 use super::fault::FaultKind;
 use super::world::World;
 use sampan_core::charter::{CutKind, Holder, Roles};
-use sampan_core::engine::Narrowing;
+use sampan_core::engine::{Narrowing, SeenBeacon};
 use sampan_core::id::{CommitId, DeviceId, Flow, UnitId};
 use sampan_core::register::{Beacon, names};
 use sampan_core::store::{CommitKey, Store};
@@ -170,12 +170,12 @@ impl World {
     }
 
     /// Of the frames about to be worked through: beacons of the very relay at the other end that are older than what the
-    /// machine remembers of it, with their link.
+    /// machine remembers of it, with their link and the number of what it remembers.
     pub(super) fn older_beacons<'b>(
         &self,
         n: usize,
         frames: impl Iterator<Item = (usize, &'b [u8])>,
-    ) -> Vec<(usize, Shown)> {
+    ) -> Vec<(usize, Shown, u64)> {
         let Some(p) = &self.machines[n].process else { return Vec::new() };
         let shown = frames.filter_map(|(link, bytes)| beacon_in(bytes).map(|shown| (link, shown)));
         let mut shown = shown
@@ -188,23 +188,26 @@ impl World {
             return Vec::new();
         }
         let seen = p.replica.engine.beacons(&p.replica.store).unwrap_or_default();
-        let older = |(unit, device, counter): &Shown| {
-            seen.iter().any(|s| (s.unit, s.device) == (*unit, *device) && s.counter > *counter)
+        let remembered = |(unit, device, counter): &Shown| {
+            let of = seen.iter().find(|s| (s.unit, s.device) == (*unit, *device));
+            of.map(|s| s.counter).filter(|known| known > counter)
         };
-        shown.filter(|(_, shown)| older(shown)).collect()
+        shown.filter_map(|(link, shown)| Some((link, shown, remembered(&shown)?))).collect()
     }
 
-    /// An older word of a relay than it gave before is noticed, by whoever took the frame and whose link goes on.
-    pub(super) fn check_noticed(&mut self, n: usize, older: &[(usize, Shown)]) {
+    /// An older word of a relay than it gave before is noticed, by whoever took the frame and whose link goes on; the
+    /// notice stands until that relay gives a newer one, which may be among the very frames that were worked through.
+    pub(super) fn check_noticed(&mut self, n: usize, older: &[(usize, Shown, u64)]) {
         let Some(p) = &self.machines[n].process else { return };
         let Ok(seen) = p.replica.engine.beacons(&p.replica.store) else { return };
         let name = self.machines[n].name.clone();
-        for (link, (unit, device, counter)) in older {
+        for (link, (unit, device, counter), remembered) in older {
             let goes_on = self.links[*link].open[0]
                 && p.states
                     .get(&self.links[*link].sessions[0])
                     .is_some_and(|s| s.end.is_none() && s.verified_at.is_some());
-            let blind = seen.iter().any(|s| (s.unit, s.device) == (*unit, *device) && !s.rolled_back);
+            let of = |s: &&SeenBeacon| (s.unit, s.device) == (*unit, *device);
+            let blind = seen.iter().find(of).is_some_and(|s| !s.rolled_back && s.counter == *remembered);
             if goes_on && blind {
                 self.ledger
                     .accuse(format!("{name} was shown the older beacon {counter} of {device} and did not notice"));

@@ -406,7 +406,15 @@ fn account(replica: &mut Replica, unit: UnitId, relay: bool, anew: bool) -> Resu
     let mut out = Account { figures: Vec::new(), reported: Vec::new(), different: Vec::new() };
     for (metric, of, reach, counts) in METRICS {
         let collection = replica.collection(of)?;
-        let query = FigureQuery { unit: Some(unit), metric: Some(metric.to_owned()), ..FigureQuery::default() };
+        // As of now: what a period that is over closed with stands as it was signed.
+        let kind = replica.schema().and_then(|s| PeriodKind::named(&s.metrics.get(metric)?.period));
+        let now = replica.label()?;
+        let query = FigureQuery {
+            unit: Some(unit),
+            metric: Some(metric.to_owned()),
+            period: Some(kind.map(|k| k.of_time(now)).unwrap_or_default()),
+            ..FigureQuery::default()
+        };
         let Ok(rows) = replica.rollup(&query) else { continue };
         let Some(row) = rows.iter().find(|r| r.by.is_empty()) else { continue };
         let shown = row.figure.n;

@@ -37,7 +37,13 @@ fn worlds_of_this_commit_keep_every_promise() {
         // Short enough to be said aloud.
         u64::from_le_bytes(eight) % 1_000_000_000_000
     });
-    all_keep(&format!("seeds of commit {commit}"), seeds.map(Case::of).collect());
+    // In every second one periods are closed.
+    let case = |(n, seed): (usize, u64)| {
+        let mut case = Case::of(seed);
+        case.options.closings = n % 2 == 1;
+        case
+    };
+    all_keep(&format!("seeds of commit {commit}"), seeds.enumerate().map(case).collect());
 }
 
 /// What the seeds of a commit are derived from.
