@@ -3,12 +3,14 @@
 //! It does not: enter any digest, or keep what was replaced.
 //!
 //! Invariants: per (unit, name, device) the greatest counter stands, with equal counters the greater
-//! signature bytes, so that all replicas agree; names come from a closed list in [`names`].
+//! signature bytes (of what a period closed with the one that was signed first), so that all replicas agree; names come
+//! from a closed list in [`names`].
 
 use crate::hash::tagged;
 use crate::id::{DeviceId, Digest, OrgId, StoreEpoch, UnitId};
 use crate::limits::REGISTER_BYTES_MAX;
 use crate::log::{merkle, sign, signature_holds};
+use crate::rollup::names::CLOSED;
 use crate::time::Millis;
 use crate::wire::{self, WireError, at_most, frame::AckLeaf};
 use ed25519_dalek::SigningKey;
@@ -122,6 +124,21 @@ impl SignedRegister {
             return Err(WireError::Malformed { what: "register", why: "its time is out of range".into() }.into());
         }
         Ok(register)
+    }
+
+    /// Whether this register takes the place of another of the same unit, name and signer, in any store: the one with
+    /// the greater counter stands. With equal counters, which only a copy or an old backup of the signer's disk makes, the
+    /// greater signature does; but what a period closed with stands as it was signed first.
+    ///
+    /// # Errors
+    /// [`RegisterError::Wire`].
+    pub fn outdoes(&self, held: &Self) -> Result<bool, RegisterError> {
+        let (new, old) = (self.trust()?, held.trust()?);
+        Ok(if new.counter == old.counter && new.name.starts_with(CLOSED) {
+            (new.time, &self.signature) < (old.time, &held.signature)
+        } else {
+            (new.counter, &self.signature) > (old.counter, &held.signature)
+        })
     }
 }
 

@@ -50,6 +50,22 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Every kind, each at the place of its number.
+    pub const ALL: [Self; 12] = [
+        Self::Text,
+        Self::String,
+        Self::Int,
+        Self::Decimal,
+        Self::Bool,
+        Self::Date,
+        Self::Choice,
+        Self::List,
+        Self::Set,
+        Self::Counter,
+        Self::Ref,
+        Self::File,
+    ];
+
     /// Whether the field is an object or counter in Automerge, which needs one common birth.
     #[must_use]
     pub fn is_born(self) -> bool {

@@ -347,9 +347,10 @@ impl Verifier {
             return Err(Finding::Unreadable("a proof's width"));
         }
         let birth = match &text.birth {
-            Some((field, n)) => {
-                Some(BirthOf { field: field.clone(), kind: kind_of(*n).ok_or(Finding::Column("birth"))? })
-            }
+            Some((field, n)) => Some(BirthOf {
+                field: field.clone(),
+                kind: Kind::ALL.get(usize::from(*n)).copied().ok_or(Finding::Column("birth"))?,
+            }),
             None => None,
         };
         let payload_hash = Entry::hash_payload(kind, &payload);
@@ -518,22 +519,4 @@ fn millis(text: &str) -> Option<Millis> {
     let ms = ((part(11, 13)? * 60 + part(14, 16)?) * 60 + part(17, 19)?) * 1_000 + part(20, 23)?;
     let at = Millis(days * 86_400_000 + ms);
     (at.in_range() && utc(at) == text).then_some(at)
-}
-
-fn kind_of(n: u8) -> Option<Kind> {
-    const KINDS: [Kind; 12] = [
-        Kind::Text,
-        Kind::String,
-        Kind::Int,
-        Kind::Decimal,
-        Kind::Bool,
-        Kind::Date,
-        Kind::Choice,
-        Kind::List,
-        Kind::Set,
-        Kind::Counter,
-        Kind::Ref,
-        Kind::File,
-    ];
-    KINDS.get(usize::from(n)).copied()
 }

@@ -18,7 +18,7 @@ use crate::register::{Register, SignedRegister, names};
 use crate::rollup::names as figures;
 use crate::scope::Side;
 use crate::store::{Batch, StoreError};
-use crate::wire::frame::{Frame, PROTOCOL_GREETS, RegistersCursor};
+use crate::wire::frame::{Frame, PROTOCOL_GREETS, PROTOCOL_NAMES, RegistersCursor};
 
 /// What a session knows of registers.
 #[derive(Debug, Default)]
@@ -102,6 +102,8 @@ impl Session {
             cursor.through = position;
             let upper = upper.get_or_insert_with(|| Side::of(env.engine.charter(), &self.peer));
             let shown = self.shares(env.engine, &signed) && concerns(env.engine.charter(), self.role, &lower, &signed);
+            let shown =
+                shown && (self.role == Role::Lower || self.protocol >= PROTOCOL_NAMES || !ends_a_period(&signed));
             if shown && (self.role == Role::Upper || env.engine.figure_reaches(upper, &signed)) {
                 out.push(signed);
             }
@@ -248,9 +250,19 @@ pub(crate) fn concerns(charter: &Charter, role: Role, lower: &Side, signed: &Sig
                 || register.name.starts_with(figures::CLOSED)
                 || register.name.starts_with(names::HOLDER)
         }
+        Role::Upper if register.name.starts_with(figures::CLOSED) => {
+            // A relay that was restored or replaced, and a second one of the unit, learn what the period closed with,
+            // and do not close it again.
+            return lower.relay_units.contains(&register.unit);
+        }
         Role::Upper => register.name.starts_with(names::HOLDER),
     };
     in_lower && kind
+}
+
+/// Whether it is what a period closed with: a lower end takes it since [`PROTOCOL_NAMES`].
+fn ends_a_period(signed: &SignedRegister) -> bool {
+    signed.trust().is_ok_and(|r| r.name.starts_with(figures::CLOSED))
 }
 
 /// What devices say of themselves to the relays above them.
@@ -274,8 +286,8 @@ pub(crate) fn admits(charter: &Charter, role: Role, register: &Register) -> bool
     } else if register.name.starts_with(figures::SUM) {
         role == Role::Upper && roles.contains(Roles::RELAY)
     } else if register.name.starts_with(figures::CLOSED) {
-        // It stands for ever: none with a greater counter takes its place.
-        role == Role::Upper && roles.contains(Roles::RELAY) && register.counter == CLOSED_COUNTER
+        // It stands for ever: none with a greater counter takes its place. It comes down too, to relays of its unit.
+        roles.contains(Roles::RELAY) && register.counter == CLOSED_COUNTER
     } else {
         let key = register.name.strip_prefix(names::HOLDER);
         let key = key.filter(|_| roles.contains(Roles::ADMIN)).and_then(|k| k.parse().ok());

@@ -362,11 +362,8 @@ impl MemStore {
     fn apply_registers(&mut self, registers: Vec<(Register, SignedRegister)>) {
         for (register, signed) in registers {
             let key = (register.unit, register.name, register.device);
-            let newer = self
-                .registers
-                .get(&key)
-                .is_none_or(|(_, counter, old)| (*counter, &old.signature) < (register.counter, &signed.signature));
-            if newer {
+            let held = self.registers.get(&key);
+            if held.is_none_or(|(_, _, old)| signed.outdoes(old).unwrap_or(false)) {
                 self.registers_last += 1;
                 self.registers.insert(key, (self.registers_last, register.counter, signed));
             }

@@ -6,6 +6,7 @@
 //! Invariants: the same seed gives the same bytes on every machine.
 
 mod erase_suite;
+mod forge;
 pub mod hostile;
 pub mod mem_shelf;
 pub mod mem_store;

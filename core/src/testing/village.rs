@@ -134,7 +134,7 @@ pub struct Village {
     pub org: OrgId,
     /// How many times a session passed over news that did not concern it.
     pub passed_over: u64,
-    codec: Arc<dyn Codec + Send + Sync>,
+    pub(super) codec: Arc<dyn Codec + Send + Sync>,
     keys: u64,
 }
 

@@ -14,7 +14,7 @@ use std::time::Duration;
 use ed25519_dalek::SigningKey;
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use quinn::{ConnectionError, EndpointConfig, VarInt};
-use quinn_proto::HashedConnectionIdGenerator;
+use quinn_proto::RandomConnectionIdGenerator;
 use quinn_proto::crypto::{CryptoError, HmacKey};
 use sampan_core::id::DeviceId;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -33,6 +33,9 @@ const HANDSHAKES_MAX: usize = 1024;
 /// Handshakes at a time beyond which strangers must first prove their address (one more round
 /// trip); devices that were here before bring a token and need not.
 const RETRY_ABOVE: usize = 256;
+
+/// Bytes of a connection id, which every datagram carries: as many as quinn's default, all of them random.
+const CONNECTION_ID_BYTES: usize = 8;
 
 /// A handshake takes a second or two on a thin link; longer than this and the link is no use.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -400,15 +403,19 @@ fn runtime() -> Result<Arc<dyn quinn::Runtime>, BindError> {
     quinn::default_runtime().ok_or(BindError::NoRuntime)
 }
 
-/// Keys of connection ids and resets that are the same after a restart: a relay that comes back
+/// Keys of resets that are the same after a restart: a relay that comes back
 /// tells its children at once that it forgot them, instead of leaving them to their timeouts.
 fn restartable(key: &SigningKey) -> EndpointConfig {
-    let derived = |context: &str| blake3::derive_key(context, key.as_bytes());
-    let mut config = EndpointConfig::new(Arc::new(ResetKey(derived("sampan/quic-reset/1"))));
-    let ids = derived("sampan/quic-connection-ids/1");
-    let ids = u64::from_le_bytes([ids[0], ids[1], ids[2], ids[3], ids[4], ids[5], ids[6], ids[7]]);
-    config.cid_generator(move || Box::new(HashedConnectionIdGenerator::from_key(ids)));
+    let key = blake3::derive_key("sampan/quic-reset/1", key.as_bytes());
+    let mut config = EndpointConfig::new(Arc::new(ResetKey(key)));
+    config.cid_generator(|| Box::new(connection_ids()));
     config
+}
+
+/// Eight random bytes each. quinn's default has three, and does not look whether the id that it names in a Retry is some
+/// link's already: at a hub with 17,000 links of five ids each one in 200 is, and that handshake hangs until it is given up.
+fn connection_ids() -> RandomConnectionIdGenerator {
+    RandomConnectionIdGenerator::new(CONNECTION_ID_BYTES)
 }
 
 /// BLAKE3 keyed, as quinn wants its HMAC.
@@ -433,6 +440,16 @@ impl HmacKey for ResetKey {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use quinn_proto::ConnectionIdGenerator as _;
+    use std::collections::HashSet;
+
+    #[test]
+    fn no_two_links_of_a_city_get_one_connection_id() {
+        // Of quinn's own some 200 would come twice.
+        let (mut ids, links) = (connection_ids(), 17_000 * 5);
+        let all: HashSet<_> = (0..links).map(|_| ids.generate_cid()).collect();
+        assert_eq!(all.len(), links);
+    }
 
     #[tokio::test]
     async fn under_load_strangers_prove_their_address_first() {

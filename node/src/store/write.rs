@@ -514,13 +514,15 @@ impl SqliteStore {
 
     fn write_register(&self, signed: &SignedRegister) -> Result<(), Fault> {
         let r = signed.trust().map_err(damaged)?;
-        let sql = "SELECT position, counter, signature FROM registers
+        let sql = "SELECT position, bytes, signature FROM registers
             WHERE unit = ?1 AND name = ?2 AND device = ?3";
         let held = self.one(sql, (r.unit.0, &r.name, r.device.0), |row| {
-            let signature: [u8; 64] = row.get(2)?;
-            Ok((row.get::<_, i64>(0)?, (rows::number(row, 1)?, signature)))
+            let bytes: Vec<u8> = row.get(1)?;
+            Ok((row.get::<_, i64>(0)?, SignedRegister { bytes, signature: row.get(2)? }))
         })?;
-        if held.is_some_and(|(_, newest)| newest >= (r.counter, signed.signature)) {
+        if let Some((_, held)) = &held
+            && !signed.outdoes(held).map_err(damaged)?
+        {
             return Ok(());
         }
         // The row with the greatest position is the newest, so a position is never given twice: the

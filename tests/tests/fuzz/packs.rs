@@ -87,20 +87,6 @@ pub fn made(bytes: &[u8]) {
 
 const KINDS: [EntryKind; 5] =
     [EntryKind::Change, EntryKind::Identity, EntryKind::Birth, EntryKind::Charter, EntryKind::Erase];
-const FIELD_KINDS: [Kind; 12] = [
-    Kind::Text,
-    Kind::String,
-    Kind::Int,
-    Kind::Decimal,
-    Kind::Bool,
-    Kind::Date,
-    Kind::Choice,
-    Kind::List,
-    Kind::Set,
-    Kind::Counter,
-    Kind::Ref,
-    Kind::File,
-];
 
 /// An entry as a rightful writer makes it.
 fn entry(d: &mut Draw<'_>, known: &mut Vec<RecordId>) -> EntryPayload {
@@ -129,6 +115,6 @@ fn entry(d: &mut Draw<'_>, known: &mut Vec<RecordId>) -> EntryPayload {
     };
     let time = Millis(d.number().min(MAX_MILLIS));
     let birth =
-        (kind == EntryKind::Birth).then(|| BirthOf { field: format!("f{}", d.byte()), kind: FIELD_KINDS[d.below(12)] });
+        (kind == EntryKind::Birth).then(|| BirthOf { field: format!("f{}", d.byte()), kind: Kind::ALL[d.below(12)] });
     EntryPayload { entry: Entry { kind, record, collection, payload_hash, time, birth }, payload }
 }

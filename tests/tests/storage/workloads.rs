@@ -7,15 +7,12 @@
 use crate::stage::{Book, Stage, codec};
 use sampan_core::charter::{Op, Roles};
 use sampan_core::engine::{Engine, NewRecord, SealLimits};
-use sampan_core::entropy::random;
-use sampan_core::id::{Flow, Incarnation, Nonce, RecordId, SpaceId, StoreEpoch, UnitId};
-use sampan_core::log::commit::FORMAT;
-use sampan_core::log::{Commit, Entry, EntryKind, EntryPayload, Header, Payload, device_id};
-use sampan_core::pack::{self, PackScope};
+use sampan_core::id::{Flow, RecordId, SpaceId, StoreEpoch, UnitId};
+use sampan_core::log::device_id;
 use sampan_core::register::Heartbeat;
 use sampan_core::store::{CommitKey, Store as _, StoreError};
 use sampan_core::testing::SeededRng;
-use sampan_core::testing::village::{Replica, Village, plain_grant};
+use sampan_core::testing::village::{Replica, plain_grant};
 use sampan_core::value::Value;
 use sampan_core::wire::frame::Group;
 use sampan_node::store::ProjectedRow;
@@ -169,47 +166,6 @@ fn coming_down(book: &Book) {
     s.sync(1, 0);
 }
 
-/// A commit signed by any key, with one created record in any space.
-fn forge(v: &Village, key: &ed25519_dalek::SigningKey, space: SpaceId, device: sampan_core::id::DeviceId) -> Group {
-    let mut rng = SeededRng::new(31);
-    let nonce = Nonce(random(&mut rng));
-    let actor = sampan_core::id::ActorId::of(&device_id(key), &nonce);
-    let fields = [("full_name".to_owned(), (sampan_core::value::Kind::String, Value::Str("Kẻ lạ".into())))];
-    let change = sampan_core::record::create(&actor, v.now, [1; 6], &fields.into()).unwrap();
-    let record = sampan_core::record::ids::record_id(&space, &change.hash);
-    let entry = Entry {
-        kind: EntryKind::Change,
-        record,
-        collection: "members".into(),
-        payload_hash: change.hash.0,
-        time: v.now,
-        birth: None,
-    };
-    let payload = Payload {
-        secret: sampan_core::log::Secret::Whole(random(&mut rng)),
-        entries: vec![EntryPayload { entry, payload: change.bytes }],
-    };
-    let nonce = if device == device_id(key) { nonce } else { Nonce([9; 16]) };
-    let header = Header {
-        format: FORMAT,
-        org: v.org,
-        space,
-        device,
-        incarnation: Incarnation(nonce.0),
-        sequence: 1,
-        parents: vec![],
-        nonce,
-        charter_heads: v.replicas[0].engine.charter().heads(&space.unit),
-        time: v.now,
-        entries: 0,
-        root: [0; 32],
-    };
-    let signer = v.replicas.iter().map(|r| r.engine.key()).find(|k| device_id(k) == device).unwrap_or(key);
-    let commit = Commit::seal(signer, header, payload).unwrap();
-    let pack = pack::encode(&PackScope { org: v.org, space }, &[commit.payload()], &*codec());
-    Group { headers: vec![commit.head().signed().clone()], pack }
-}
-
 fn give(s: &mut Stage, from: usize, to: usize, group: Group) -> sampan_core::engine::Intake {
     let (now, from) = (s.v.now, s.v.replicas[from].engine.device());
     let r = &mut s.v.replicas[to];
@@ -221,7 +177,7 @@ fn quarantine(book: &Book) {
     let other = s.v.unit(1, district, "Chi bộ 2", "branch");
     s.sync(2, 1);
     let key = s.v.replicas[2].engine.key().clone();
-    let group = forge(&s.v, &key, SpaceId { unit: other, flow: Flow::Up, reach: 0 }, device_id(&key));
+    let (group, _) = s.v.forge(&key, SpaceId { unit: other, flow: Flow::Up, reach: 0 }, device_id(&key));
     assert_eq!(give(&mut s, 0, 1, group).quarantined, 1);
     s.create(2, branch, &["full_name=An"]);
     s.sync(2, 1);
@@ -541,7 +497,7 @@ fn malformed(book: &Book) {
     // A rightful author signs a change of an actor that is not its own.
     let device = s.v.replicas[2].engine.device();
     let foreign = sampan_core::testing::test_key(4_711);
-    let group = forge(&s.v, &foreign, SpaceId { unit: branch, flow: Flow::Up, reach: 0 }, device);
+    let (group, _) = s.v.forge(&foreign, SpaceId { unit: branch, flow: Flow::Up, reach: 0 }, device);
     assert_eq!(give(&mut s, 2, 1, group).commits, 1);
     s.sync(1, 0);
     s.sync(2, 1);

@@ -3,59 +3,15 @@
 
 use crate::{city, mem, ok, three_levels};
 use sampan_core::charter::{Op, Roles};
-use sampan_core::entropy::random;
-use sampan_core::id::{Flow, Incarnation, Nonce, SpaceId};
-use sampan_core::log::commit::FORMAT;
-use sampan_core::log::{Commit, Entry, EntryKind, EntryPayload, Header, Payload, device_id};
+use sampan_core::id::{Flow, SpaceId};
+use sampan_core::log::{Commit, Header, device_id};
 use sampan_core::pack::{self, PackScope, Stored};
 use sampan_core::store::Status;
 use sampan_core::sync::{Env, Event, Session};
-use sampan_core::testing::village::Village;
-use sampan_core::testing::{SeededRng, test_key};
+use sampan_core::testing::test_key;
 use sampan_core::time::Millis;
 use sampan_core::value::Value;
 use sampan_core::wire::frame::{Frame, Group, RefuseCode};
-
-/// A commit signed by any key, with one created record in any space.
-fn forge(v: &Village, key: &ed25519_dalek::SigningKey, space: SpaceId) -> (Group, sampan_core::id::RecordId) {
-    let device = device_id(key);
-    let mut rng = SeededRng::new(31);
-    let nonce = Nonce(random(&mut rng));
-    let actor = sampan_core::id::ActorId::of(&device, &nonce);
-    let fields = [("full_name".to_owned(), (sampan_core::value::Kind::String, Value::Str("Kẻ lạ".into())))];
-    let change = sampan_core::record::create(&actor, v.now, [1; 6], &fields.into()).unwrap();
-    let record = sampan_core::record::ids::record_id(&space, &change.hash);
-    let entry = Entry {
-        kind: EntryKind::Change,
-        record,
-        collection: "members".into(),
-        payload_hash: change.hash.0,
-        time: v.now,
-        birth: None,
-    };
-    let payload = Payload {
-        secret: sampan_core::log::Secret::Whole(random(&mut rng)),
-        entries: vec![EntryPayload { entry, payload: change.bytes }],
-    };
-    let header = Header {
-        format: FORMAT,
-        org: v.org,
-        space,
-        device,
-        incarnation: Incarnation(nonce.0),
-        sequence: 1,
-        parents: vec![],
-        nonce,
-        charter_heads: v.replicas[0].engine.charter().heads(&space.unit),
-        time: v.now,
-        entries: 0,
-        root: [0; 32],
-    };
-    let commit = Commit::seal(key, header, payload).unwrap();
-    let scope = PackScope { org: v.org, space };
-    let pack = pack::encode(&scope, &[commit.payload()], &Stored);
-    (Group { headers: vec![commit.head().signed().clone()], pack }, record)
-}
 
 #[test]
 fn a_commit_without_right_is_kept_aside_and_shown_to_nobody() {
@@ -65,7 +21,7 @@ fn a_commit_without_right_is_kept_aside_and_shown_to_nobody() {
     // The branch's own key, in a space where it has no right: the hop checks the author.
     let key = v.replicas[2].engine.key().clone();
     let space = SpaceId { unit: other, flow: Flow::Up, reach: 0 };
-    let (group, record) = forge(&v, &key, space);
+    let (group, record) = v.forge(&key, space, device_id(&key));
     let now = v.now;
     let from = v.replicas[0].engine.device();
     let r = &mut v.replicas[1];
@@ -92,7 +48,7 @@ fn a_commit_whose_parent_a_full_quarantine_refused_costs_its_bearer_nothing() {
     let other = v.unit(1, district, "Chi bộ 2", "branch");
     let key = v.replicas[2].engine.key().clone();
     let space = SpaceId { unit: other, flow: Flow::Up, reach: 0 };
-    let (group, _) = forge(&v, &key, space);
+    let (group, _) = v.forge(&key, space, device_id(&key));
     let scope = PackScope { org: v.org, space };
     let payload = pack::decode(&scope, &group.pack, &Stored).unwrap().remove(0);
     let head = group.headers[0].verify(&v.org).unwrap();
@@ -111,7 +67,7 @@ fn a_peer_that_sends_outside_the_shared_scope_is_told_and_cut() {
     let (mut v, district, _) = three_levels(51);
     let other = v.unit(1, district, "Chi bộ 2", "branch");
     let key = v.replicas[2].engine.key().clone();
-    let (group, _) = forge(&v, &key, SpaceId { unit: other, flow: Flow::Up, reach: 0 });
+    let (group, _) = v.forge(&key, SpaceId { unit: other, flow: Flow::Up, reach: 0 }, device_id(&key));
     let mut link = v.connect(2, 1, false);
     v.run(&mut link);
     let now = v.now;
@@ -213,18 +169,7 @@ fn what_fails_admission_is_malformed_everywhere_and_never_shown() {
     let key = v.replicas[rogue].engine.key().clone();
     let space = SpaceId { unit: branch, flow: Flow::Up, reach: 0 };
     let foreign = test_key(4_711);
-    let (group, record) = forge(&v, &foreign, space);
-    let scope = PackScope { org: v.org, space };
-    let payload = pack::decode(&scope, &group.pack, &Stored).unwrap().remove(0);
-    let head = group.headers[0].verify(&v.org).unwrap();
-    let mut header = head.header().clone();
-    header.device = device_id(&key);
-    header.nonce = Nonce([9; 16]);
-    let commit = Commit::seal(&key, header, payload).unwrap();
-    let group = Group {
-        headers: vec![commit.head().signed().clone()],
-        pack: pack::encode(&scope, &[commit.payload()], &Stored),
-    };
+    let (group, record) = v.forge(&foreign, space, device_id(&key));
     let now = v.now;
     let from = v.replicas[rogue].engine.device();
     let r = &mut v.replicas[1];

@@ -7,9 +7,11 @@ use sampan_core::charter::Roles;
 use sampan_core::engine::meta;
 use sampan_core::id::UnitId;
 use sampan_core::register::{Heartbeat, names};
+use sampan_core::rollup;
 use sampan_core::store::Batch;
 use sampan_core::sync::lane;
 use sampan_core::testing::village::Village;
+use sampan_core::time::Millis;
 
 /// A city, a district and a branch in sync, and a second device of the branch, the fourth replica, that has joined and
 /// was never linked.
@@ -121,4 +123,44 @@ fn a_relay_that_was_put_back_gets_again_what_it_once_had() {
     assert_eq!(from(&v, 1, names::HEARTBEAT, 3), 0);
     ok(&v.sync(3, 1));
     assert_eq!(from(&v, 1, names::HEARTBEAT, 3), 1);
+}
+
+/// What a period closed with, as each of two replicas holds it.
+fn closings(v: &Village) -> [Vec<Vec<u8>>; 2] {
+    [0, 1].map(|at| {
+        let all = v.replicas[at].store.registers(0).unwrap();
+        let all = all.iter().map(|(_, s)| s.trust().unwrap());
+        all.filter(|r| r.name.starts_with(rollup::names::CLOSED)).map(|r| r.payload).collect()
+    })
+}
+
+#[test]
+fn a_relay_that_was_put_back_and_closes_a_period_again_gets_its_first_word_back() {
+    let (mut v, district, _) = three_levels(1905);
+    let name = format!("{}admissions/2026-10", rollup::names::CLOSED);
+    let (mut restored, city) = (Batch::at(v.now), v.replicas[0].engine.device());
+    // Enough that by chance of their signatures alone it would hardly come out right each time.
+    for round in 0..6_u8 {
+        let name = format!("{name}{round}");
+        restored.unsaid.push((district, name.clone()));
+        let (now, r) = (v.now, &mut v.replicas[1]);
+        r.engine.say_figures(&mut *r.store, district, name, vec![round], now).unwrap();
+    }
+    ok(&v.sync(1, 0));
+    assert_eq!(closings(&v)[0].len(), 6);
+    restored.meta.insert(meta::registers_from(&city), None);
+    v.replicas[1].store.write(&restored).unwrap();
+    v.now = Millis(v.now.0 + 60_000);
+    for round in 0..6_u8 {
+        let (now, r) = (v.now, &mut v.replicas[1]);
+        r.engine.say_figures(&mut *r.store, district, format!("{name}{round}"), vec![100], now).unwrap();
+    }
+    ok(&v.sync(1, 0));
+    ok(&v.sync(1, 0));
+    let first: Vec<Vec<u8>> = (0..6).map(|round| vec![round]).collect();
+    let [mut above, mut own] = closings(&v);
+    above.sort();
+    own.sort();
+    assert_eq!(above, first);
+    assert_eq!(own, first);
 }
