@@ -72,6 +72,8 @@ pub(super) struct Figures {
     dice: Option<Dice>,
     /// Every closing that was signed.
     closings: BTreeMap<ClosingOf, BTreeSet<Vec<u8>>>,
+    /// What machines show of each in the end, and the first that was asked.
+    in_the_end: BTreeMap<ClosingOf, (Vec<u8>, String)>,
     /// Devices of which nobody knows whether a closing of theirs reached the disk.
     unsure: BTreeSet<DeviceId>,
     reports: Reports,
@@ -162,8 +164,9 @@ impl World {
         words.into_iter().for_each(|w| self.ledger.accuse(format!("{name} signs {closing}: {w}")));
     }
 
-    /// What is closed is what was signed; and where this machine closed it, lines lead from there to what stands now.
-    fn check_closings(&mut self, n: usize) {
+    /// What is closed is what was signed; where this machine closed it, lines lead from there to what stands now; and in
+    /// the end it is the same wherever it is seen, however often a relay that forgot signed it.
+    fn check_closings(&mut self, n: usize, last: bool) {
         if self.figures.dice.is_none() || self.exempt[n] {
             return;
         }
@@ -179,6 +182,14 @@ impl World {
             }
             if !of.contains(&register.payload) {
                 words.push(format!("shows {} as nobody signed it", register.name));
+            }
+            if last {
+                let key = (register.unit, register.name.clone(), register.device);
+                let own = (register.payload, name.clone());
+                let (said, by) = self.figures.in_the_end.entry(key).or_insert_with(|| own.clone());
+                if *said != own.0 {
+                    words.push(format!("shows {} otherwise than {by} does", register.name));
+                }
             }
         }
         let query = FigureQuery { unit: Some(unit), metric: Some(BORN.0.to_owned()), ..FigureQuery::default() };
@@ -357,7 +368,7 @@ impl World {
         };
         self.after_step(n);
         if relay {
-            self.check_closings(n);
+            self.check_closings(n, last);
         }
         let unheard: Vec<(&str, UnitId)> = found
             .reported
