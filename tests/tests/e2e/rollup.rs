@@ -416,6 +416,10 @@ fn a_figure_that_is_not_known_here_is_no_zero() {
     assert_eq!((&row["value"], &row["reason"]), (&json!(21), &Json::Null), "{row}");
     // What is known and nothing is a zero.
     assert_eq!(whole(&w, "d1", "came", &[&q4[..], &["--unit", "g2"]].concat())["value"], 0);
+    // Of a district without a relay nobody has said anything.
+    relay(&["unit", "add", &city, "--name", "Đơn vị d2", "--code", "d2", "--kind", "district"]).ok();
+    let row = whole(&w, "city", "came", &[&q4[..], &["--unit", "d2"]].concat());
+    assert_eq!((&row["value"], &row["reason"]), (&Json::Null, &json!("not_said")), "{row}");
 }
 
 #[test]
