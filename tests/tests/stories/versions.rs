@@ -339,6 +339,8 @@ fn a_peer_of_protocol_three_is_shown_no_names_and_one_of_four_is() {
 #[test]
 fn a_peer_of_protocol_four_is_sent_a_schema_whole_and_one_of_five_by_its_words() {
     let mut loads = Vec::new();
+    // Stores that read what the codec makes.
+    let mut mem = sampan_tests::shape::mem;
     for old in [Some(Old::Lower), Some(Old::Upper), None] {
         let mut v = Village::found(904, Arc::new(ZstdCodec), &mut mem);
         let root = v.root();
