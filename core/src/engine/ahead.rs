@@ -1,8 +1,9 @@
 //! Groups of commits read and checked before their turn: signatures, packs, roots. All of it follows from the bytes
 //! and the organisation alone, so another thread can do it while the one that owns the store writes.
 //!
-//! It does not: look at a store. What builds on commits held there, or has brief headers, is read in its turn; and
-//! whether a commit counts, has its parents and its place is judged in its turn, for all alike.
+//! It does not: look at a store. What builds on commits held there, has brief headers, or a pack that is not kept as it
+//! came, is read in its turn; and whether a commit counts, has its parents and its place is judged in its turn, for all
+//! alike.
 //!
 //! Invariants: what was read ahead is used for the very bytes that it was read from, and no others; what is wrong is
 //! not kept, so that its turn finds and says what.
@@ -43,7 +44,7 @@ impl AheadReader {
     }
 
     fn commits(&self, group: &Group) -> Option<Vec<Commit>> {
-        if pack::needs_earlier(&group.pack) {
+        if pack::is_for_frames(&group.pack) {
             return None;
         }
         let heads = group.headers.iter().map(|h| h.verify(&self.org).ok()).collect::<Option<Vec<VerifiedHeader>>>()?;

@@ -85,6 +85,9 @@ impl Engine {
         pack: &[u8],
     ) -> Result<(Vec<(Payload, Rebuilt)>, bool), IntakeError> {
         let scope = PackScope { org: self.org, space };
+        if pack::is_worded(pack) {
+            return Ok((pack::read_worded(&scope, pack, &*self.codec)?, false));
+        }
         if !pack::needs_earlier(pack) {
             return Ok((pack::read(&scope, pack, &*self.codec)?, true));
         }
@@ -101,13 +104,16 @@ impl Engine {
         if !peer.columns {
             return self.without_columns(group);
         }
-        if !peer.after && peer.number.is_none() {
+        if !peer.after && peer.number.is_none() && !peer.words {
             return Ok(group);
         }
         let heads = group.headers.iter().map(SignedHeader::trust).collect::<Result<Vec<_>, _>>().map_err(damaged)?;
-        let Some(first) = heads.first().filter(|first| first.header().space.flow != Flow::Charter) else {
-            return Ok(group);
-        };
+        let Some(first) = heads.first() else { return Ok(group) };
+        if first.header().space.flow == Flow::Charter {
+            let worded = peer.words && group.pack.len() >= WORDED_BYTES_MIN;
+            let pack = if worded { pack::encode_worded(&group.pack, &*self.codec) } else { None };
+            return Ok(Group { pack: pack.unwrap_or(group.pack), ..group });
+        }
         let (space, device) = (first.header().space, first.header().device);
         // What is offered from aside, and what a cut took out of what counts meanwhile, has no place in the log.
         if first.header().parents.len() != 1 || store.known(&[first.id()])?.iter().all(Option::is_none) {
@@ -154,6 +160,10 @@ impl Engine {
     }
 }
 
+/// Packs of charters from here on are tried with the words of a shipped schema: none that is shorter publishes more than
+/// a trifle of one, and the trial costs reading and compressing it.
+const WORDED_BYTES_MIN: usize = 1 << 10;
+
 /// Packs up to here are opened for the sake of a shorter header.
 const OPENED_BYTES_MAX: usize = 4 << 10;
 
@@ -170,6 +180,8 @@ pub(crate) struct Reader {
     pub(crate) number: Option<u64>,
     /// Names of charter heads.
     pub(crate) names: bool,
+    /// Packs of charters that are compressed with the words of a shipped schema.
+    pub(crate) words: bool,
 }
 
 fn damaged(e: impl std::fmt::Display) -> StoreError {

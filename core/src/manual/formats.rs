@@ -170,12 +170,16 @@
 //!
 //! ```text
 //! u8 form        0 stored, 1 compressed (zstd), 2 columnar, 3 and 4: as 0 and 1, with holes, 5 columnar after
-//!                earlier commits, 6 the same, dense; 7 and above: later versions
+//!                earlier commits, 6 the same, dense, 7 with words; 8 and above: later versions
 //! LEB128 length  of the body, at most 16777216
-//! the body       as it is (form 0), or compressed (form 1)
+//! the body       as it is (form 0), or compressed (forms 1 and 7)
 //! ```
 //!
-//! With form 0 exactly `length` bytes follow; with form 1 the rest inflates to exactly that. The form is
+//! With form 0 exactly `length` bytes follow; with form 1 the rest inflates to exactly that. **With words** (form 7, protocol
+//! 5) the rest is a zstd frame without its first four bytes (`28 b5 2f fd`), without content size and checksum, that has
+//! `core/src/pack/words.toml` as its prefix: the file of version 2 of the schema `membership`, which is part of the form and
+//! never changes (`pack_words.hex` is its hash). It is for packs of charters in frames alone: whoever takes one keeps it in
+//! form 1, and one in a bundle, a ticket or a hello is refused. The form is
 //! the sender's choice; nothing signed depends on it. Forms 2, 5 and 6 have a body of their own: see
 //! [`columns`](super::columns). **The body** of the others:
 //!

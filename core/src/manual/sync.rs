@@ -103,6 +103,10 @@
 //! that lets it in again ends that. The door is judged at every hello, by the charter: a resumed connection is no way
 //! round it. A bundle by such a device is taken the same way, and not answered.
 //!
+//! **Protocol 5** reads charters whose packs are of form 7 ([`formats`](super::formats)): compressed with the file of the shipped
+//! schema as a dictionary. Nearly every organisation publishes that file, or one that began as it, and it was a quarter of
+//! what a branch's first load took. The form is tried where a pack of a charter has 1 KiB and more, and used where it is shorter.
+//!
 //! **Protocol 4** reads two shorter forms: in a brief header the charter heads by the first four bytes of their ids, and in a
 //! `ShortAcks` a relay further up by its place among the relays of its unit. Both follow from the charter that the two ends
 //! share; where it is not the same after all, the signature does not come out, and the whole form is asked for (`Plain`,

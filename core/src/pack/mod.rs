@@ -5,7 +5,9 @@
 //!
 //! Layout: one byte of form, the raw length as LEB128, the bytes. Forms: 0 verbatim, stored; 1
 //! verbatim, compressed by the codec; 2 columnar; 3 and 4 as 0 and 1, with the holes that an
-//! erasure left (which is how such commits always lie); 5 as 2, on top of earlier commits; 6 as 5, denser. The bodies are written in `verbatim` and `columnar`.
+//! erasure left (which is how such commits always lie); 5 as 2, on top of earlier commits; 6 as 5, denser; 7 as 1, with a
+//! dictionary that holds a shipped schema. The bodies are written in `verbatim` and `columnar`. Forms 5, 6 and 7 are for
+//! frames alone: what lies on a disk or in a bundle is read without earlier commits and by older versions.
 //!
 //! Invariants: everything that the receiver computes is left out (payload hashes, record ids of
 //! creations, magic and checksum of changes); decoding yields exactly the payloads encoded, or an
@@ -122,8 +124,13 @@ const FORM_COMPRESSED: u8 = 1;
 const FORM_COLUMNAR: u8 = 2;
 const FORM_COLUMNAR_AFTER: u8 = 5;
 const FORM_DENSE_AFTER: u8 = 6;
+const FORM_WORDED: u8 = 7;
 const FORM_HOLED_STORED: u8 = 3;
 const FORM_HOLED_COMPRESSED: u8 = 4;
+
+/// The dictionary of form 7: the file of version 2 of the schema `membership`. Nearly every organisation publishes that, or
+/// one that began as it. It is part of the form and never changes, whatever the schema becomes.
+pub const WORDS: &[u8] = include_bytes!("words.toml");
 
 /// Why a pack cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -200,6 +207,24 @@ pub fn encode_after(
     (out.len() < pack.len()).then_some(out)
 }
 
+/// A pack like this one, which is of form 1, in form 7, if it is shorter so. It is for a receiver that reads that, and
+/// never for keeping.
+#[must_use]
+pub fn encode_worded(pack: &[u8], codec: &dyn Codec) -> Option<Vec<u8>> {
+    let (&FORM_COMPRESSED, rest) = pack.split_first()? else { return None };
+    let mut r = leb::Reader::new(rest);
+    let len = r.number().ok().and_then(|n| usize::try_from(n).ok()).filter(|n| *n <= PACK_INFLATED_BYTES_MAX)?;
+    let raw = codec.inflate(r.rest(), len)?;
+    let body = codec.compress_with(&raw, WORDS);
+    let mut out = Vec::with_capacity(body.len() + 6);
+    out.push(FORM_WORDED);
+    leb::put(&mut out, len as u64);
+    out.extend_from_slice(&body);
+    // What does not come back is not sent: a codec that fails answers with what it was given.
+    let back = out.len() < pack.len() && codec.inflate_with(&body, len, WORDS).is_some_and(|back| back == raw);
+    back.then_some(out)
+}
+
 /// What a columnar body may build on, and how close its numbers lie.
 #[derive(Clone, Copy)]
 struct Past<'a> {
@@ -241,6 +266,33 @@ pub fn is_dense(pack: &[u8]) -> bool {
 #[must_use]
 pub fn needs_earlier(pack: &[u8]) -> bool {
     matches!(pack.first(), Some(&(FORM_COLUMNAR_AFTER | FORM_DENSE_AFTER)))
+}
+
+/// Whether a pack is of a form for frames alone, which is never kept: such a one is encoded anew.
+#[must_use]
+pub fn is_for_frames(pack: &[u8]) -> bool {
+    needs_earlier(pack) || is_worded(pack)
+}
+
+/// Whether a pack is compressed with the words of a shipped schema.
+#[must_use]
+pub fn is_worded(pack: &[u8]) -> bool {
+    pack.first() == Some(&FORM_WORDED)
+}
+
+/// Decodes a pack of form 7.
+///
+/// # Errors
+/// As [`decode`].
+pub fn read_worded(scope: &PackScope, bytes: &[u8], codec: &dyn Codec) -> Result<Vec<(Payload, Rebuilt)>, PackError> {
+    let Some((&FORM_WORDED, rest)) = bytes.split_first() else {
+        return Err(PackError::Malformed("it has not the words of a schema"));
+    };
+    let mut r = leb::Reader::new(rest);
+    let len = announced(&mut r)?;
+    let raw = codec.inflate_with(r.rest(), len, WORDS).filter(|raw| raw.len() == len).ok_or(PackError::Inflate)?;
+    let payloads = verbatim::read(scope, &raw, false)?;
+    Ok(payloads.into_iter().map(|payload| (payload, Rebuilt::default())).collect())
 }
 
 /// Decodes a pack that may name entries of earlier commits.
@@ -310,6 +362,9 @@ pub fn read(scope: &PackScope, bytes: &[u8], codec: &dyn Codec) -> Result<Vec<(P
 }
 
 fn read_verbatim(scope: &PackScope, form: u8, rest: &[u8], codec: &dyn Codec) -> Result<Vec<Payload>, PackError> {
+    if form == FORM_WORDED {
+        return Err(PackError::Malformed("its form is for frames alone"));
+    }
     let (holed, is_stored) = match form {
         FORM_STORED => (false, true),
         FORM_COMPRESSED => (false, false),
@@ -318,17 +373,20 @@ fn read_verbatim(scope: &PackScope, form: u8, rest: &[u8], codec: &dyn Codec) ->
         newer => return Err(PackError::NewerForm(newer)),
     };
     let mut r = leb::Reader::new(rest);
-    let len = r.number()?;
-    if len > PACK_INFLATED_BYTES_MAX as u64 {
-        return Err(PackError::TooLarge(len));
-    }
+    let len = announced(&mut r)?;
     let body = r.rest();
     if is_stored {
-        if body.len() as u64 != len {
+        if body.len() != len {
             return Err(PackError::Inflate);
         }
         return verbatim::read(scope, body, holed);
     }
-    let raw = codec.inflate(body, len as usize).filter(|raw| raw.len() as u64 == len).ok_or(PackError::Inflate)?;
+    let raw = codec.inflate(body, len).filter(|raw| raw.len() == len).ok_or(PackError::Inflate)?;
     verbatim::read(scope, &raw, holed)
+}
+
+/// The length of the body that follows, within its limit.
+fn announced(r: &mut leb::Reader<'_>) -> Result<usize, PackError> {
+    let len = r.number()?;
+    usize::try_from(len).ok().filter(|n| *n <= PACK_INFLATED_BYTES_MAX).ok_or(PackError::TooLarge(len))
 }

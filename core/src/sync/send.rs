@@ -14,7 +14,8 @@ use crate::log::brief::Brief;
 use crate::store::{CommitRow, StoreError};
 use crate::wire;
 use crate::wire::frame::{
-    Frame, Group, Mark, PROTOCOL_COLUMNS, PROTOCOL_DENSE, PROTOCOL_NAMES, PROTOCOL_SHORT, SameMark, ShortMark,
+    Frame, Group, Mark, PROTOCOL_COLUMNS, PROTOCOL_DENSE, PROTOCOL_NAMES, PROTOCOL_SHORT, PROTOCOL_WORDS, SameMark,
+    ShortMark,
 };
 
 impl Session {
@@ -51,7 +52,8 @@ impl Session {
             let thin = columns && self.deposit.is_none() && !ids.iter().any(|id| self.plain.contains(id));
             let number = thin.then_some(self.numbered + 1);
             let names = self.protocol >= PROTOCOL_NAMES;
-            let reader = Reader { columns, dense, after: few && thin, number, names };
+            let words = thin && self.protocol >= PROTOCOL_WORDS;
+            let reader = Reader { columns, dense, after: few && thin, number, names, words };
             let held = std::mem::replace(group, Group { headers: Vec::new(), pack: Vec::new() });
             *group = env.engine.for_peer(env.store, held, &reader)?;
             if group.headers.first().is_some_and(Brief::is) {

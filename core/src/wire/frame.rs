@@ -18,8 +18,9 @@ use crate::wire::{WireError, at_most};
 
 /// The newest session protocol that this version speaks. 2 reads columnar packs and
 /// [`Frame::Plain`], and may open with a [`Greeting`]. 3 reads dense packs, compares acknowledgements as it compares
-/// spaces, and says both shorter. 4 reads names of charter heads and of relays.
-pub const PROTOCOL: u16 = 4;
+/// spaces, and says both shorter. 4 reads names of charter heads and of relays. 5 reads packs of charters that are
+/// compressed with the words of a shipped schema.
+pub const PROTOCOL: u16 = 5;
 /// The oldest.
 pub const PROTOCOL_MIN: u16 = 1;
 /// The first whose packs are columnar.
@@ -34,6 +35,9 @@ pub const PROTOCOL_SHORT: u16 = 3;
 /// The first that reads charter heads of a brief header by their names, and in a [`ShortAck`] relays further up by their
 /// place in the charter.
 pub const PROTOCOL_NAMES: u16 = 4;
+
+/// The first that reads packs of form 7.
+pub const PROTOCOL_WORDS: u16 = 5;
 
 /// The first in which files are asked for and given.
 pub const PROTOCOL_FILES: u16 = 3;

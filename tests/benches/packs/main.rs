@@ -3,8 +3,9 @@
 //! It does not: open a link, or a store but for `disk` (`figures` does), so its times are those of packing and unpacking
 //! alone.
 //!
-//! `cargo bench -p sampan-tests --bench packs [-- first history monday small disk]`
+//! `cargo bench -p sampan-tests --bench packs [-- first history monday small dictionary disk]`
 
+mod dictionary;
 mod disk;
 
 use ed25519_dalek::SigningKey;
@@ -301,9 +302,14 @@ fn monday() {
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
     let wanted = |name: &str| words.is_empty() || words.iter().any(|w| name.contains(w.as_str()));
-    for (name, run) in
-        [("first", first as fn()), ("history", history), ("small", small), ("monday", monday), ("disk", disk::disk)]
-    {
+    for (name, run) in [
+        ("first", first as fn()),
+        ("history", history),
+        ("small", small),
+        ("monday", monday),
+        ("dictionary", dictionary::dictionary),
+        ("disk", disk::disk),
+    ] {
         if wanted(name) {
             run();
         }

@@ -102,10 +102,15 @@ enum Command {
         /// Rows of the longest list: fewer to try it.
         #[arg(long, value_name = "N", default_value_t = long::oldpc::MANY)]
         rows: usize,
+        /// Only the first load over a thin link.
+        #[arg(long)]
+        load_only: bool,
         /// Raw figures, one line a command.
         #[arg(long, value_name = "FILE")]
         tsv: Option<PathBuf>,
     },
+    /// Where the bytes of that first load go: each frame taken apart, in memory.
+    LoadBytes,
     /// First loads of these sizes: time, bytes, memory, disk and opening; a table, raw lines and plots.
     Sizes {
         /// How many records.
@@ -162,10 +167,11 @@ fn main() -> ExitCode {
             load_of_the_machine();
             runtime(async move { long::links::run(&only, runs, tsv).await })
         }
-        Command::OldPc { rows, tsv } => {
+        Command::OldPc { rows, load_only, tsv } => {
             load_of_the_machine();
-            runtime(async move { long::oldpc::run(tsv, rows).await })
+            runtime(async move { long::oldpc::run(tsv, rows, load_only).await })
         }
+        Command::LoadBytes => long::load::run(),
         Command::Node { words } => return long::oldpc::node(words),
         Command::Sizes { sizes, out } => {
             load_of_the_machine();

@@ -7,6 +7,7 @@ pub mod hub;
 pub mod intake;
 pub mod links;
 pub mod live;
+pub mod load;
 pub mod oldpc;
 pub mod other;
 pub mod plot;

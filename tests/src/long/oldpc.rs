@@ -47,21 +47,24 @@ const LIVE_PATIENCE: Duration = Duration::from_secs(60);
 /// Times that each command is run where it can be.
 const RUNS: usize = 3;
 /// Cards of the branch that loads for the first time, and directives above it.
-const CARDS: usize = 28;
-const DIRECTIVES: usize = 12;
+pub(super) const CARDS: usize = 28;
+pub(super) const DIRECTIVES: usize = 12;
 /// The link of that load.
 const KBIT: u64 = 32;
 const ROUND_TRIP: Duration = Duration::from_millis(600);
 /// Units of each level above and beside the branch: a charter shows them.
-const WIDTHS: [(&str, &str, usize); 3] =
+pub(super) const WIDTHS: [(&str, &str, usize); 3] =
     [("Quận", "district", 50), ("Đảng bộ", "grassroots", 46), ("Chi bộ", "branch", 8)];
 
-/// Runs all of it; `many` are the rows of the longest list, [`MANY`] for the figures.
+/// Runs all of it, or only the first load; `many` are the rows of the longest list, [`MANY`] for the figures.
 ///
 /// # Errors
 /// In words; the rows that failed or did not fit, once all were tried.
-pub async fn run(tsv: Option<PathBuf>, many: usize) -> Result<(), String> {
+pub async fn run(tsv: Option<PathBuf>, many: usize, load_only: bool) -> Result<(), String> {
     let dir = tempfile::tempdir().map_err(|e| e.to_string())?;
+    if load_only {
+        return first_load(dir.path()).await;
+    }
     let mut rows = Rows { raw: String::from("command\tcpu_s\tpeak_kb\twall_s\n"), ..Rows::default() };
     if let Err(e) = commands(dir.path(), &mut rows, many).await {
         rows.failed("the commands", &e);
@@ -487,18 +490,21 @@ async fn first_load(dir: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// Directives of the city: a number, a title and a page of text.
+/// Directives of the city.
 fn directives(replica: &mut Replica, root: UnitId) -> Result<(), String> {
     let collection = replica.collection("directives").map_err(|e| e.to_string())?;
-    let page = "Căn cứ kế hoạch công tác năm, các chi bộ tổ chức sinh hoạt chuyên đề, rà soát hồ sơ đảng viên, \
-                cập nhật biến động và báo cáo kết quả trước ngày hai mươi lăm hằng tháng. ";
-    let row = |n: usize| {
-        let mut fields: BTreeMap<String, Value> = BTreeMap::new();
-        fields.insert("title".into(), Value::Str(format!("Về việc rà soát hồ sơ đảng viên đợt {n}")));
-        fields.insert("number".into(), Value::Str(format!("{n}-HD/ĐU")));
-        fields.insert("body".into(), Value::Text(page.repeat(2 + n % 3)));
-        ImportRecord { unit: root, fields, updates: None }
-    };
+    let row = |n: usize| ImportRecord { unit: root, fields: directive(n), updates: None };
     replica.import(&collection, (1..=DIRECTIVES).map(row).collect()).map_err(|e| e.to_string())?;
     Ok(())
+}
+
+/// The fields of one: a number, a title and a page of text.
+pub(super) fn directive(n: usize) -> BTreeMap<String, Value> {
+    let page = "Căn cứ kế hoạch công tác năm, các chi bộ tổ chức sinh hoạt chuyên đề, rà soát hồ sơ đảng viên, \
+                cập nhật biến động và báo cáo kết quả trước ngày hai mươi lăm hằng tháng. ";
+    BTreeMap::from([
+        ("title".to_owned(), Value::Str(format!("Về việc rà soát hồ sơ đảng viên đợt {n}"))),
+        ("number".to_owned(), Value::Str(format!("{n}-HD/ĐU"))),
+        ("body".to_owned(), Value::Text(page.repeat(2 + n % 3))),
+    ])
 }

@@ -54,6 +54,23 @@ impl Case {
 /// # Panics
 /// When it does not end verified.
 pub fn session(village: &mut Village, lower: usize, upper: usize, name: &'static str) -> Result<Case, SessionError> {
+    session_heard(village, lower, upper, name, &mut |_, _, _| {})
+}
+
+/// The same, where each frame is shown with its length, and whether the lower end says it.
+///
+/// # Errors
+/// See [`session`].
+///
+/// # Panics
+/// See [`session`].
+pub fn session_heard(
+    village: &mut Village,
+    lower: usize,
+    upper: usize,
+    name: &'static str,
+    heard: &mut dyn FnMut(bool, &Frame, usize),
+) -> Result<Case, SessionError> {
     let began = Instant::now();
     let now = village.now;
     let devices = [lower, upper].map(|at| village.replicas[at].engine.device());
@@ -82,8 +99,9 @@ pub fn session(village: &mut Village, lower: usize, upper: usize, name: &'static
             let start = Instant::now();
             for (lane, bytes) in said {
                 moved = true;
-                let name = Frame::decode(&bytes).map_or("none", |f| f.name());
-                *frames.entry(name).or_default() += bytes.len() as u64;
+                let frame = Frame::decode(&bytes);
+                *frames.entry(frame.as_ref().map_or("none", Frame::name)).or_default() += bytes.len() as u64;
+                frame.iter().for_each(|frame| heard(turn == 0, frame, bytes.len()));
                 receiver.receive(&mut env!(*to), lane, &bytes)?;
             }
             spent[1 - turn] += start.elapsed();

@@ -39,7 +39,8 @@ pub fn read(bytes: &[u8]) {
         ]
     {
         let mut read = None;
-        let cost = peak(|| read = Some(pack::read(&scope(), bytes, codec)));
+        let by = if pack::is_worded(bytes) { pack::read_worded } else { pack::read };
+        let cost = peak(|| read = Some(by(&scope(), bytes, codec)));
         assert!(cost <= most, "{cost} bytes held for {}", bytes.len());
         if let Some(Ok(payloads)) = read {
             payloads.iter().for_each(|(payload, rebuilt)| like_the_long_way(payload, rebuilt));

@@ -160,6 +160,10 @@ fn seeds(target: &str) -> Seeds {
                     "columns_zstd".into(),
                     pack::encode(&samples::scope(), &columns.iter().collect::<Vec<_>>(), &ZstdCodec),
                 ),
+                ("worded".into(), {
+                    let whole = pack::encode(&samples::scope(), &[&samples::schema_payload()], &ZstdCodec);
+                    pack::encode_worded(&whole, &ZstdCodec).unwrap_or_default()
+                }),
                 ("none".into(), vec![0, 0]),
             ]
         }

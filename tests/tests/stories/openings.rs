@@ -103,6 +103,21 @@ fn a_monday_is_its_pack_and_little_else() {
 }
 
 #[test]
+fn a_first_load_says_the_shipped_schema_by_its_words() {
+    let (mut v, _, _) = three_levels_with(405, Arc::new(ZstdCodec), &mut mem);
+    let grassroots = v.replicas[1].engine.charter().units_of(&v.replicas[1].engine.device());
+    let branch = v.unit(1, *grassroots.first().unwrap(), "Chi bộ 2", "branch");
+    let ticket = v.invite(1, branch, Roles::EDITOR);
+    let second = v.join("second", &ticket, &mut mem);
+    let case = meet(&mut v, second, 1);
+    let schema = |at: usize| v.replicas[at].engine.schema().unwrap().source.clone();
+    assert_eq!(schema(second), schema(1));
+    // The text alone is 37 kB, and 8.7 kB with zstd. Where the shipped schema has grown away from the words of form 7 it is
+    // time for a new form.
+    assert!(case.frames["Commits"] <= 5_500 && case.bytes() <= 7_500, "{case:?}");
+}
+
+#[test]
 fn a_monday_of_a_thousand_edits_takes_one_round_trip() {
     let mut v = Village::found(402, Arc::new(ZstdCodec), &mut mem);
     let root = v.root();

@@ -9,12 +9,15 @@ use sampan_core::engine::meta;
 use sampan_core::id::{RecordId, UnitId};
 use sampan_core::log::SignedHeader;
 use sampan_core::log::brief::Brief;
-use sampan_core::pack::{Stored, StoredColumns, is_columnar, is_dense};
-use sampan_core::store::Batch;
+use sampan_core::pack::{Stored, StoredColumns, is_columnar, is_dense, is_for_frames, is_worded};
+use sampan_core::store::{Batch, CommitKey};
 use sampan_core::sync::{Env, Event, Session};
 use sampan_core::testing::village::Village;
 use sampan_core::value::Value;
-use sampan_core::wire::frame::{Frame, PROTOCOL, PROTOCOL_COLUMNS, PROTOCOL_MIN, PROTOCOL_SHORT, RefuseCode};
+use sampan_core::wire::frame::{
+    Frame, PROTOCOL, PROTOCOL_COLUMNS, PROTOCOL_MIN, PROTOCOL_NAMES, PROTOCOL_SHORT, RefuseCode,
+};
+use sampan_node::codec::ZstdCodec;
 use std::sync::Arc;
 
 /// Which end is of the old version.
@@ -40,13 +43,20 @@ fn as_old_reads(bytes: &[u8], protocol: u16) -> Option<Vec<u8>> {
     }
     let mut frame = Frame::decode(bytes).unwrap();
     match &mut frame {
+        Frame::Commits { groups, .. } if groups.iter().any(|g| is_worded(&g.pack)) => return None,
         // A field that it does not know makes a frame one that it cannot read.
-        Frame::ShortAcks(acks) if acks.iter().any(|ack| ack.named.is_some()) => return None,
-        Frame::Commits { groups, .. } if groups.iter().flat_map(|g| &g.headers).any(names_heads) => return None,
-        Frame::Greeting(greeting) if protocol == PROTOCOL_SHORT => greeting.version = Some(protocol),
-        Frame::Greeted(greeted) if protocol == PROTOCOL_SHORT => greeted.version = Some(protocol),
-        Frame::Hello(hello) if protocol == PROTOCOL_SHORT => hello.version_max = protocol,
-        _ if protocol == PROTOCOL_SHORT => {}
+        Frame::ShortAcks(acks) if protocol < PROTOCOL_NAMES && acks.iter().any(|ack| ack.named.is_some()) => {
+            return None;
+        }
+        Frame::Commits { groups, .. }
+            if protocol < PROTOCOL_NAMES && groups.iter().flat_map(|g| &g.headers).any(names_heads) =>
+        {
+            return None;
+        }
+        Frame::Greeting(greeting) if protocol >= PROTOCOL_SHORT => greeting.version = Some(protocol),
+        Frame::Greeted(greeted) if protocol >= PROTOCOL_SHORT => greeted.version = Some(protocol),
+        Frame::Hello(hello) if protocol >= PROTOCOL_SHORT => hello.version_max = protocol,
+        _ if protocol >= PROTOCOL_SHORT => {}
         Frame::Hello(hello) if hello.acks.is_some() => return None,
         Frame::Greeting(greeting) if greeting.version.is_some() || greeting.charter.is_some() => return None,
         Frame::Greeted(greeted) if greeted.version.is_some() => return None,
@@ -143,11 +153,11 @@ fn old_hello(bytes: &[u8], protocol: u16) -> Vec<u8> {
             hello.version_max = protocol;
             Frame::Hello(hello).encode()
         }
-        Frame::Greeting(mut greeting) if protocol == PROTOCOL_SHORT => {
+        Frame::Greeting(mut greeting) if protocol >= PROTOCOL_SHORT => {
             greeting.version = Some(protocol);
             Frame::Greeting(greeting).encode()
         }
-        Frame::Greeted(mut greeted) if protocol == PROTOCOL_SHORT => {
+        Frame::Greeted(mut greeted) if protocol >= PROTOCOL_SHORT => {
             greeted.version = Some(protocol);
             Frame::Greeted(greeted).encode()
         }
@@ -324,6 +334,45 @@ fn a_peer_of_protocol_three_is_shown_no_names_and_one_of_four_is() {
         let (heads, relays) = named.get();
         assert_eq!((heads > 0, relays > 0), (old.is_none(), old.is_none()), "{old:?}");
     }
+}
+
+#[test]
+fn a_peer_of_protocol_four_is_sent_a_schema_whole_and_one_of_five_by_its_words() {
+    let mut loads = Vec::new();
+    // Stores that read what the codec makes.
+    let mut mem = sampan_tests::shape::mem;
+    for old in [Some(Old::Lower), Some(Old::Upper), None] {
+        let mut v = Village::found(904, Arc::new(ZstdCodec), &mut mem);
+        let root = v.root();
+        let branch = v.unit(0, root, "Chi bộ 1", "branch");
+        let t = v.invite(0, branch, Roles::EDITOR);
+        v.join("branch", &t, &mut mem);
+        let end = match old {
+            Some(old) => session_with(&mut v, 1, 0, old, PROTOCOL_NAMES),
+            None => session_with(&mut v, 1, 0, Old::Lower, PROTOCOL),
+        };
+        let schema = |v: &Village, at: usize| v.replicas[at].engine.schema().map(|s| s.source.clone());
+        // The helper's old end takes words for what it cannot read.
+        if old.is_none() {
+            assert_eq!(end.unread, Some("Commits"), "a peer of protocol five is sent words");
+            let end = v.sync(1, 0);
+            ok(&end);
+        } else {
+            both(&end);
+        }
+        assert!(schema(&v, 0).is_some() && schema(&v, 1) == schema(&v, 0), "{old:?}");
+        loads.push(end.bytes);
+        // What lies in a store, and with it in a bundle, is of a form that every version reads.
+        for r in &v.replicas {
+            let rows = r.store.stored_after(CommitKey(0), 1_000).unwrap();
+            assert!(rows.len() > 3);
+            for (log, row) in rows {
+                let groups = r.store.groups(&log.space, &[row.key]).unwrap();
+                assert!(groups.iter().all(|g| !is_for_frames(&g.pack)), "{old:?}: {log:?}");
+            }
+        }
+    }
+    assert!(loads[..2].iter().all(|bytes| *bytes > 9_000), "{loads:?}");
 }
 
 #[test]

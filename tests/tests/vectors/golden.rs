@@ -24,6 +24,7 @@ use sampan_core::testing::{Writer, test_org, test_time, test_unit, up_space};
 use sampan_core::value::{Kind, Value};
 use sampan_core::wire;
 use sampan_core::wire::frame::{Frame, Tree};
+use sampan_node::codec::ZstdCodec;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 
@@ -138,6 +139,30 @@ fn a_pack_with_holes() {
     let mut none = packed(&whole);
     none[0] = 3;
     assert!(pack::decode(&scope(), &none, &Stored).is_err(), "the form with holes and no hole");
+}
+
+#[test]
+fn a_pack_with_the_words_of_a_schema() {
+    hash("pack_words", &tagged("test", &[pack::WORDS]), "the dictionary of form 7, as tagged hash `test` of it");
+    let payload = schema_payload();
+    let whole = pack::encode(&scope(), &[&payload], &ZstdCodec);
+    let made = pack::encode_worded(&whole, &ZstdCodec).unwrap();
+    let what = "raw form 7 (with the words of a shipped schema); one commit that publishes that schema";
+    // A writer may find a shorter one; what is read is for ever.
+    let file = golden("pack_worded", &made, what);
+    assert_eq!(file[0], 7);
+    assert!(file.len() < 200 && made.len() < 200 && whole.len() > 8_000, "{} of {}", made.len(), whole.len());
+    for pack in [&file, &made] {
+        let read = pack::read_worded(&scope(), pack, &ZstdCodec).unwrap();
+        assert!(read.iter().map(|(payload, _)| payload).eq([&payload]));
+        // It is for frames alone, and nothing but itself.
+        assert!(pack::is_for_frames(pack) && pack::decode(&scope(), pack, &ZstdCodec).is_err());
+        for cut in 0..pack.len() {
+            assert!(pack::read_worded(&scope(), &pack[..cut], &ZstdCodec).is_err(), "prefix {cut}");
+        }
+    }
+    assert!(!pack::is_for_frames(&whole) && pack::read_worded(&scope(), &whole, &ZstdCodec).is_err());
+    assert_eq!(pack::encode_worded(&made, &ZstdCodec), None);
 }
 
 #[test]

@@ -158,7 +158,14 @@ fn the_announced_size_is_bounded_and_kept() {
     }
     assert_eq!(pack::decode(&scope(), &announcing(0, limit, b"x"), &Bomb), Err(PackError::Inflate));
     assert_eq!(pack::decode(&scope(), &announcing(1, 9, b"x"), &Stored), Err(PackError::Inflate));
-    for form in 7..=255 {
+    let worded = |len: u64, codec: &dyn Codec| pack::read_worded(&scope(), &announcing(7, len, b"x"), codec);
+    for len in [limit + 1, u64::from(u32::MAX), u64::MAX] {
+        let cost = peak(|| assert_eq!(worded(len, &Bomb), Err(PackError::TooLarge(len))));
+        assert!(cost < 1_024, "{cost} bytes for a refusal");
+    }
+    assert_eq!(worded(9, &Stored), Err(PackError::Inflate));
+    assert!(matches!(pack::decode(&scope(), &announcing(7, 1, b"x"), &Bomb), Err(PackError::Malformed(_))));
+    for form in 8..=255 {
         assert_eq!(pack::decode(&scope(), &announcing(form, 1, b"x"), &Bomb), Err(PackError::NewerForm(form)));
     }
 }

@@ -99,6 +99,13 @@ pub fn payloads() -> Vec<Payload> {
     ]
 }
 
+/// The commit that publishes the schema whose words form 7 has.
+pub fn schema_payload() -> Payload {
+    let text = String::from_utf8(pack::WORDS.to_vec()).unwrap();
+    let op = Op::Schema { version: 2, text };
+    Payload { secret: [0xa4; 16].into(), entries: vec![entry(EntryKind::Charter, None, "", 12, op.encode())] }
+}
+
 pub fn packed(payloads: &[Payload]) -> Vec<u8> {
     pack::encode(&scope(), &payloads.iter().collect::<Vec<_>>(), &Stored)
 }
