@@ -5,28 +5,53 @@
 //! Invariants: folding is idempotent; equal folded forms are what search calls equal (đ = d, uỷ =
 //! ủy, no diacritics needed); sort keys compare bytewise and are the same on every machine.
 
-use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
+use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::char::{decompose_canonical, is_combining_mark};
 
 /// The search form of a text: no diacritics, đ as d, lowercase, whitespace squeezed and trimmed.
 #[must_use]
 pub fn fold(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    let mut gap = false;
-    // Decomposed before and after lowercasing: each of the two can uncover work for the other.
-    let lower = text.nfd().filter(|c| !is_combining_mark(*c)).flat_map(char::to_lowercase);
-    for c in lower.nfd() {
-        if c.is_whitespace() {
-            gap = !out.is_empty();
-        } else if !is_combining_mark(c) && !is_invisible(c) {
-            if gap {
-                out.push(' ');
-                gap = false;
-            }
-            // Eth looks like đ and stands for it in texts converted from old fonts.
-            out.push(if matches!(c, 'đ' | 'ð') { 'd' } else { c });
-        }
-    }
+    fold_onto(&mut out, text);
     out
+}
+
+/// Appends the search form of a text.
+pub fn fold_onto(out: &mut String, text: &str) {
+    let begin = out.len();
+    let mut gap = false;
+    let mut put = |c: char| {
+        if c.is_whitespace() {
+            gap = out.len() > begin;
+            return;
+        }
+        if gap {
+            out.push(' ');
+            gap = false;
+        }
+        // Eth looks like đ and stands for it in texts converted from old fonts.
+        out.push(if matches!(c, 'đ' | 'ð') { 'd' } else { c });
+    };
+    for c in text.chars() {
+        if c.is_ascii() {
+            put(c.to_ascii_lowercase());
+            continue;
+        }
+        // Decomposed before and after lowercasing: each of the two can uncover work for the other. Character by
+        // character, because decomposing a whole text would only put its marks into order, and none is kept.
+        decompose_canonical(c, |c| {
+            if is_combining_mark(c) {
+                return;
+            }
+            for lower in c.to_lowercase() {
+                decompose_canonical(lower, |c| {
+                    if !is_combining_mark(c) && !is_invisible(c) {
+                        put(c);
+                    }
+                });
+            }
+        });
+    }
 }
 
 /// Characters that show nothing and ride along in pasted text.
@@ -179,7 +204,28 @@ mod tests {
         assert_eq!(name_sort_key("  "), Vec::<u8>::new());
     }
 
+    /// The definition, by the forms of whole texts.
+    fn folded_as_a_whole(text: &str) -> String {
+        let lower = text.nfd().filter(|c| !is_combining_mark(*c)).flat_map(char::to_lowercase);
+        let kept: String = lower.nfd().filter(|c| !is_combining_mark(*c) && !is_invisible(*c)).collect();
+        let words: Vec<&str> = kept.split_whitespace().collect();
+        words.join(" ").replace(['đ', 'ð'], "d")
+    }
+
+    #[test]
+    fn every_character_folds_alone_as_it_does_in_a_text() {
+        for c in '\0'..=char::MAX {
+            let text = format!("a{c}\u{302}\u{323} {c}\u{1dc0}b");
+            assert_eq!(fold(&text), folded_as_a_whole(&text), "{c:?}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn texts_fold_as_a_whole_does(text in "[ \\PCăđễÐÐ\u{300}-\u{330}\u{feff}\t]{0,40}") {
+            prop_assert_eq!(fold(&text), folded_as_a_whole(&text));
+        }
+
         #[test]
         fn folding_twice_changes_nothing(text in "\\PC{0,40}") {
             let once = fold(&text);

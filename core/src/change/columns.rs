@@ -85,7 +85,8 @@ impl<'a, T: Item<'a>> Rle<'a, T> {
     #[inline]
     pub(super) fn next(&mut self) -> Result<Option<T>, Malformed> {
         if self.left == 0 && !self.advance()? {
-            return Ok(None);
+            // One run of nulls without end: most columns of most changes are empty, and asked for every operation.
+            (self.left, self.run) = (u64::MAX, Run::Nulls);
         }
         self.left -= 1;
         match self.run {
@@ -151,7 +152,8 @@ impl<'a> Bools<'a> {
     pub(super) fn next(&mut self) -> Result<bool, Malformed> {
         while self.left == 0 {
             if self.cursor.is_empty() {
-                return Ok(false);
+                (self.left, self.value) = (u64::MAX, false);
+                break;
             }
             self.left = self.cursor.unsigned()?;
             self.value = !self.value;

@@ -7,23 +7,14 @@
 
 use super::op::{Action, Key, Obj, Op, OpId, Scalar};
 use super::read::Parsed;
+use super::shown::Shown;
 use crate::value::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A scalar as a field value; kinds that no schema of ours writes become text.
 #[must_use]
 pub fn scalar_value(scalar: Scalar<'_>) -> Value {
-    match scalar {
-        Scalar::Str(s) => Value::Str(s.to_owned()),
-        Scalar::Int(n) => Value::Int(n),
-        Scalar::Bool(b) => Value::Bool(b),
-        Scalar::Counter(n) => Value::Counter(n),
-        Scalar::Null => Value::Other("null".to_owned()),
-        Scalar::Uint(n) => Value::Other(n.to_string()),
-        Scalar::F64(n) => Value::Other(n.to_string()),
-        Scalar::Timestamp(n) => Value::Other(n.to_string()),
-        Scalar::Bytes(b) => Value::Other(data_encoding::HEXLOWER.encode(b)),
-    }
+    Shown::from(scalar).to_value()
 }
 
 /// What a root key holds while the operations are read.
@@ -39,6 +30,11 @@ enum Slot<'a> {
 /// sets and counters at root keys.
 #[must_use]
 pub fn creation_fields(change: &Parsed<'_>) -> Option<BTreeMap<String, Value>> {
+    Some(shown(change)?.into_iter().map(|(key, value)| (key.to_owned(), value.to_value())).collect())
+}
+
+/// The same, borrowed from the change: ascending by name.
+pub(super) fn shown<'a>(change: &Parsed<'a>) -> Option<Vec<(&'a str, Shown<'a>)>> {
     if !change.deps.is_empty() {
         return None;
     }
@@ -63,7 +59,7 @@ pub fn creation_fields(change: &Parsed<'_>) -> Option<BTreeMap<String, Value>> {
             }
         }
     }
-    Some(slots.into_iter().map(|(key, (_, slot))| (key.to_owned(), shown(slot))).collect())
+    Some(slots.into_iter().map(|(key, (_, slot))| (key, of_slot(slot))).collect())
 }
 
 fn root_op<'a>(
@@ -126,12 +122,12 @@ fn fill<'a>(slot: &mut Slot<'a>, op: &Op<'a>, id: OpId) -> Option<()> {
     }
 }
 
-fn shown(slot: Slot<'_>) -> Value {
+fn of_slot(slot: Slot<'_>) -> Shown<'_> {
     match slot {
-        Slot::Scalar(scalar) => scalar_value(scalar),
-        Slot::Text(_, items) => Value::Text(items.concat()),
-        Slot::List(_, items) => Value::List(items.into_iter().map(str::to_owned).collect()),
-        Slot::Set(keys) => Value::Set(keys.into_iter().map(str::to_owned).collect()),
+        Slot::Scalar(scalar) => Shown::from(scalar),
+        Slot::Text(_, items) => Shown::Text(items.concat().into()),
+        Slot::List(_, items) => Shown::List(items),
+        Slot::Set(keys) => Shown::Set(keys.into_iter().collect()),
     }
 }
 

@@ -18,6 +18,7 @@ mod op;
 mod read;
 mod refs;
 mod rules;
+mod shown;
 mod write;
 
 #[cfg(test)]
@@ -30,4 +31,5 @@ pub use fields::{creation_fields, replaces_all, scalar_value, simple_edit};
 pub use op::{Action, Body, Key, Obj, Op, OpId, Scalar};
 pub use read::Parsed;
 pub use refs::check_against;
+pub use shown::{Shown, creation_shown};
 pub use write::{ChangeBuilder, encode_body, encode_hashed};

@@ -221,7 +221,19 @@ fn chunk_content(bytes: &[u8]) -> Result<(&[u8], &[u8]), ChangeError> {
     Ok((checksum, content))
 }
 
+/// What a change says before its operations, and their columns.
+pub(super) fn head(bytes: &[u8]) -> Result<(Body<'_>, Columns<'_>), ChangeError> {
+    let (_, content) = chunk_content(bytes)?;
+    read_head(content)
+}
+
 fn read_content(content: &[u8]) -> Result<Body<'_>, ChangeError> {
+    let (mut body, columns) = read_head(content)?;
+    read_ops(&columns, &mut body)?;
+    Ok(body)
+}
+
+fn read_head(content: &[u8]) -> Result<(Body<'_>, Columns<'_>), ChangeError> {
     let mut c = Cursor::new(content);
     let deps_len = c.unsigned()?;
     if deps_len > content.len() as u64 / 32 {
@@ -252,9 +264,8 @@ fn read_content(content: &[u8]) -> Result<Body<'_>, ChangeError> {
         return Err(Malformed::Counter.into());
     }
     let columns = read_columns(&mut c)?;
-    let mut body = Body { deps, actors, seq, start_op, time, message, ops: Vec::new(), preds: Vec::new() };
-    read_ops(&columns, &mut body)?;
-    Ok(body)
+    let body = Body { deps, actors, seq, start_op, time, message, ops: Vec::new(), preds: Vec::new() };
+    Ok((body, columns))
 }
 
 fn read_actor(c: &mut Cursor<'_>) -> Result<ActorId, Malformed> {
@@ -263,7 +274,7 @@ fn read_actor(c: &mut Cursor<'_>) -> Result<ActorId, Malformed> {
 }
 
 /// The bytes of every known column, in the order of [`column::ALL`]; absent ones are empty.
-type Columns<'a> = [&'a [u8]; 14];
+pub(super) type Columns<'a> = [&'a [u8]; 14];
 
 fn read_columns<'a>(c: &mut Cursor<'a>) -> Result<Columns<'a>, ChangeError> {
     let count = c.unsigned()?;
@@ -303,53 +314,110 @@ fn read_columns<'a>(c: &mut Cursor<'a>) -> Result<Columns<'a>, ChangeError> {
 }
 
 fn read_ops<'a>(columns: &Columns<'a>, body: &mut Body<'a>) -> Result<(), ChangeError> {
-    let [obj_a, obj_c, key_a, key_c, key_s, insert, action, meta, value, pred_n, pred_a, pred_c, expand, mark] =
-        *columns;
-    let count = Rle::<u64>::new(action).count(CHANGE_OPS_MAX)?.ok_or(NeedsNewer::Operations)?;
-    if body.start_op + count > u64::from(u32::MAX) {
-        return Err(Malformed::Counter.into());
+    let mut ops = Ops::begin(columns, body)?;
+    body.ops.reserve_exact(ops.left());
+    body.preds.reserve_exact(ops.preds as usize);
+    while let Some(op) = ops.next(&mut body.preds)? {
+        body.ops.push(op);
     }
-    let preds = count_preds(pred_n, count)?;
-    body.ops.reserve_exact(count as usize);
-    body.preds.reserve_exact(preds as usize);
-    let actors = body.actors.len() as u64;
-    let (mut obj_a, mut obj_c) = (Rle::<u64>::new(obj_a), Rle::<u64>::new(obj_c));
-    let (mut key_a, mut key_c, mut key_s) = (Rle::<u64>::new(key_a), Delta::new(key_c), Rle::<&str>::new(key_s));
-    let (mut insert, mut action, mut meta) = (Bools::new(insert), Rle::<u64>::new(action), Rle::<u64>::new(meta));
-    let mut value = Cursor::new(value);
-    let (mut pred_n, mut pred_a, mut pred_c) = (Rle::<u64>::new(pred_n), Rle::<u64>::new(pred_a), Delta::new(pred_c));
-    let (mut expand, mut mark) = (Bools::new(expand), Rle::<&str>::new(mark));
-    for _ in 0..count {
-        let obj = match (obj_a.next()?, obj_c.next()?) {
+    ops.end()
+}
+
+/// Reads the operations of a change one by one.
+pub(super) struct Ops<'a> {
+    left: u64,
+    preds: u64,
+    actors: u64,
+    obj_a: Rle<'a, u64>,
+    obj_c: Rle<'a, u64>,
+    key_a: Rle<'a, u64>,
+    key_c: Delta<'a>,
+    key_s: Rle<'a, &'a str>,
+    insert: Bools<'a>,
+    action: Rle<'a, u64>,
+    meta: Rle<'a, u64>,
+    value: Cursor<'a>,
+    pred_n: Rle<'a, u64>,
+    pred_a: Rle<'a, u64>,
+    pred_c: Delta<'a>,
+    expand: Bools<'a>,
+    mark: Rle<'a, &'a str>,
+}
+
+impl<'a> Ops<'a> {
+    /// The operations of these columns, counted and within their limits.
+    pub(super) fn begin(columns: &Columns<'a>, body: &Body<'a>) -> Result<Self, ChangeError> {
+        let [obj_a, obj_c, key_a, key_c, key_s, insert, action, meta, value, pred_n, pred_a, pred_c, expand, mark] =
+            *columns;
+        let left = Rle::<u64>::new(action).count(CHANGE_OPS_MAX)?.ok_or(NeedsNewer::Operations)?;
+        if body.start_op + left > u64::from(u32::MAX) {
+            return Err(Malformed::Counter.into());
+        }
+        Ok(Self {
+            left,
+            preds: count_preds(pred_n, left)?,
+            actors: body.actors.len() as u64,
+            obj_a: Rle::new(obj_a),
+            obj_c: Rle::new(obj_c),
+            key_a: Rle::new(key_a),
+            key_c: Delta::new(key_c),
+            key_s: Rle::new(key_s),
+            insert: Bools::new(insert),
+            action: Rle::new(action),
+            meta: Rle::new(meta),
+            value: Cursor::new(value),
+            pred_n: Rle::new(pred_n),
+            pred_a: Rle::new(pred_a),
+            pred_c: Delta::new(pred_c),
+            expand: Bools::new(expand),
+            mark: Rle::new(mark),
+        })
+    }
+
+    /// How many are to come: at most [`CHANGE_OPS_MAX`].
+    pub(super) fn left(&self) -> usize {
+        self.left as usize
+    }
+
+    /// The next one, whose predecessors are added to `preds`; `None` after the last.
+    #[inline]
+    pub(super) fn next(&mut self, preds: &mut Vec<OpId>) -> Result<Option<Op<'a>>, ChangeError> {
+        if self.left == 0 {
+            return Ok(None);
+        }
+        self.left -= 1;
+        let actors = self.actors;
+        let obj = match (self.obj_a.next()?, self.obj_c.next()?) {
             (None, None) => Obj::Root,
             (Some(a), Some(c)) => Obj::Op(op_id(c, a, actors)?),
             _ => return Err(Malformed::Column("obj").into()),
         };
-        let key = match (key_a.next()?, key_c.next()?, key_s.next()?) {
+        let key = match (self.key_a.next()?, self.key_c.next()?, self.key_s.next()?) {
             (None, None, Some(s)) => Key::Map(s),
             (None, Some(0), None) => Key::Head,
             (Some(a), Some(c), None) => Key::Elem(op_id(u64::try_from(c).map_err(|_| Malformed::Counter)?, a, actors)?),
             _ => return Err(Malformed::Column("key").into()),
         };
-        let insert = insert.next()?;
-        let code = action.next()?.ok_or(Malformed::Column("action"))?;
-        let (expand, mark) = (expand.next()?, mark.next()?);
+        let insert = self.insert.next()?;
+        let code = self.action.next()?.ok_or(Malformed::Column("action"))?;
+        let (expand, mark) = (self.expand.next()?, self.mark.next()?);
         let action = read_action(code, expand, mark)?;
-        let value = read_scalar(meta.next()?.ok_or(Malformed::Column("value"))?, &mut value)?;
-        let pred_at = body.preds.len() as u32;
-        let pred_len = pred_n.next()?.unwrap_or(0) as u32;
+        let value = read_scalar(self.meta.next()?.ok_or(Malformed::Column("value"))?, &mut self.value)?;
+        let pred_at = preds.len() as u32;
+        let pred_len = self.pred_n.next()?.unwrap_or(0) as u32;
         for _ in 0..pred_len {
-            let actor = pred_a.next()?.ok_or(Malformed::Column("predecessor"))?;
-            let counter = pred_c.next()?.ok_or(Malformed::Column("predecessor"))?;
+            let actor = self.pred_a.next()?.ok_or(Malformed::Column("predecessor"))?;
+            let counter = self.pred_c.next()?.ok_or(Malformed::Column("predecessor"))?;
             let counter = u64::try_from(counter).map_err(|_| Malformed::Counter)?;
-            body.preds.push(op_id(counter, actor, actors)?);
+            preds.push(op_id(counter, actor, actors)?);
         }
-        body.ops.push(Op { obj, key, insert, action, value, pred_at, pred_len });
+        Ok(Some(Op { obj, key, insert, action, value, pred_at, pred_len }))
     }
-    if !value.is_empty() {
-        return Err(Malformed::Column("value").into());
+
+    /// After the last: nothing is left over.
+    pub(super) fn end(&self) -> Result<(), ChangeError> {
+        if self.value.is_empty() { Ok(()) } else { Err(Malformed::Column("value").into()) }
     }
-    Ok(())
 }
 
 /// All predecessors together, counted on run lengths.

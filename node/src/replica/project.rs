@@ -6,16 +6,15 @@
 //! a document; a record that cannot be opened is marked damaged, durably, and left out.
 
 use super::Replica;
-use crate::store::{ProjectedRow, SqliteStore, ToProject};
-use sampan_core::change::{Parsed, creation_fields};
+use crate::store::{Created, ProjectedRow, SqliteStore, ToProject};
+use sampan_core::change::creation_shown;
 use sampan_core::engine::{EditFailure, Engine, Saved};
-use sampan_core::id::{DeviceId, RecordId};
+use sampan_core::id::{DeviceId, RecordId, UnitId};
 use sampan_core::log::{EntryKind, EntryPayload};
 use sampan_core::record::View;
 use sampan_core::schema::{Collection, Schema};
 use sampan_core::store::{Batch, RecordEntry, RecordKey, RecordState, Store, StoreError};
 use sampan_core::time::Millis;
-use sampan_core::value::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Commits projected in one transaction: short enough that an edit never waits for long.
@@ -104,38 +103,43 @@ fn project_commit(
 ) -> Result<(), StoreError> {
     let (unit, author) = (f.commit.header().space.unit, f.commit.header().device);
     store.hear(&f.commit.header().space, f.commit.header().time)?;
-    let mut created: BTreeMap<&str, BTreeMap<RecordKey, ProjectedRow>> = BTreeMap::new();
+    let mut created: BTreeMap<&str, Vec<(RecordKey, &EntryPayload)>> = BTreeMap::new();
+    let mut others = Vec::new();
     for (entry, place) in f.commit.payload().entries.iter().zip(&f.records) {
         let Some((key, alone)) = place else { continue };
         let e = &entry.entry;
         let Some(collection) = schema.collection(&e.collection).filter(|_| !opened.contains(key)) else { continue };
-        let fields = if *alone && e.kind == EntryKind::Change { creation_of(entry) } else { None };
-        let Some(values) = fields else {
-            opened.insert(*key);
-            project_record(store, engine, schema, *key)?;
-            continue;
-        };
-        let (id, updated) = (e.record, e.time);
-        let row = ProjectedRow { id, unit, updated, author, conflict: Vec::new(), removed: false, values };
-        created.entry(&collection.id).or_default().insert(*key, row);
+        if *alone && e.kind == EntryKind::Change {
+            created.entry(&collection.id).or_default().push((*key, entry));
+        } else {
+            others.push(*key);
+        }
     }
-    for (collection, rows) in &created {
-        if let Some(collection) = schema.collection(collection) {
-            store.upsert_rows(collection, rows)?;
+    for (collection, mut entries) in created {
+        let Some(collection) = schema.collection(collection) else { continue };
+        entries.sort_by_key(|(key, _)| *key);
+        entries.dedup_by_key(|(key, _)| *key);
+        // Read one by one as they are put: no row of them is ever held.
+        let rows = entries.into_iter().filter_map(|(key, entry)| {
+            let row = created_row(entry, unit, author);
+            others.extend(row.is_none().then_some(key));
+            Some((key, row?))
+        });
+        store.put_created(collection, rows)?;
+    }
+    for key in others {
+        if opened.insert(key) {
+            project_record(store, engine, schema, key)?;
         }
     }
     Ok(())
 }
 
-/// The shown fields of a creation change, where the reader can tell.
-fn creation_of(entry: &EntryPayload) -> Option<BTreeMap<String, Value>> {
-    let parsed = Parsed::read_hashed(&entry.payload, entry.entry.change()).ok()?;
-    if !parsed.deps.is_empty() {
-        return None;
-    }
-    let mut fields = creation_fields(&parsed)?;
-    fields.retain(|name, _| !name.starts_with('_'));
-    Some(fields)
+/// The row of a creation change, where the reader can tell.
+fn created_row(entry: &EntryPayload, unit: UnitId, author: DeviceId) -> Option<Created<'_>> {
+    let e = &entry.entry;
+    let fields = creation_shown(&entry.payload, e.change())?;
+    Some(Created { id: e.record, unit, updated: e.time, author, fields })
 }
 
 fn project_record(store: &mut SqliteStore, engine: &Engine, schema: &Schema, key: RecordKey) -> Result<(), StoreError> {
@@ -152,7 +156,7 @@ fn project_record(store: &mut SqliteStore, engine: &Engine, schema: &Schema, key
         Ok((state, entries, view)) => {
             let (author, updated) = last_touch(&state, &entries);
             let row = row_of_view(&state, view, author, updated);
-            store.upsert_row(collection, key, &row)
+            store.put_row(collection, key, &row)
         }
         Err(EditFailure::Store(e)) => Err(e),
         // What Automerge could not open stays unopened: durably, before anyone tries again.
@@ -183,7 +187,7 @@ pub(super) fn row_of_view(state: &RecordState, view: View, author: DeviceId, upd
     }
 }
 
-/// Writes the row of a record that was just saved here.
+/// Writes the row of a record that was just saved here, in the same transaction, which is undone on any error.
 pub(super) fn row_of(
     store: &mut SqliteStore,
     engine: &Engine,
@@ -215,7 +219,7 @@ pub(super) fn row_of(
         },
         (None, None) => return Ok(()),
     };
-    store.upsert_row(collection, key, &row)?;
+    store.put_row(collection, key, &row)?;
     // The edit queued its record; its row is written here, so no document needs to be opened again.
     store.clear_dirty(&[key])?;
     Ok(())

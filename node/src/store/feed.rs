@@ -58,7 +58,12 @@ impl SqliteStore {
     /// # Errors
     /// [`StoreError`].
     pub fn clear_dirty(&mut self, records: &[RecordKey]) -> Result<(), StoreError> {
-        self.each("DELETE FROM dirty WHERE record = ?1", records)
+        let sql = "DELETE FROM dirty WHERE record = ?1";
+        if let [record] = records {
+            // One statement needs no savepoint, which would cost more than it.
+            return self.execute(sql, [int(record.0)]);
+        }
+        self.each(sql, records)
     }
 
     /// Puts every record into the queue: when the schema or the projector changed.

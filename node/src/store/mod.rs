@@ -49,6 +49,7 @@ pub use files::Files;
 pub(crate) use handed::ToProject;
 pub use merge::{MergeLimits, MergeStep};
 pub use place::Place;
+pub(crate) use projection::Created;
 pub use projection::ProjectedRow;
 pub use salvage::Piece;
 pub use shelf::FilesWaiting;

@@ -17,7 +17,7 @@ use sampan_core::schema::{Collection, Schema};
 use sampan_core::shelf::{FileKey, FileRun, Shelf, Shelved};
 use sampan_core::store::{RecordKey, StoreError};
 use sampan_core::time::Millis;
-use sampan_core::value::{Kind, Value};
+use sampan_core::value::Kind;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -85,25 +85,20 @@ impl SqliteStore {
         self.file_id(key)?.ok_or_else(|| damaged("a file is not where it was put"))
     }
 
-    /// Keeps what a record names now; `values` of a record whose row goes are none.
-    pub(super) fn name_files(
+    /// Keeps what a record names now: `texts` of its fields of files, none of a record whose row goes. `known`: it may
+    /// have named some before.
+    pub(super) fn name_files<'v>(
         &self,
         collection: &Collection,
         record: RecordKey,
-        values: Option<&BTreeMap<String, Value>>,
+        texts: impl Iterator<Item = &'v str>,
         known: bool,
     ) -> Result<(), Fault> {
-        let mut fields = collection.fields.iter().filter(|f| f.kind == Kind::File).peekable();
-        if fields.peek().is_none() {
+        if !collection.fields.iter().any(|f| f.kind == Kind::File) {
             return Ok(());
         }
-        let named: BTreeSet<FileKey> = values.map_or_else(BTreeSet::new, |values| {
-            let refs = fields.filter_map(|f| match values.get(&f.id) {
-                Some(Value::Str(text)) => text.parse::<FileRef>().ok(),
-                Some(_) | None => None,
-            });
-            refs.map(|f| FileKey { address: f.address, size: f.size }).collect()
-        });
+        let refs = texts.filter_map(|text| text.parse::<FileRef>().ok());
+        let named: BTreeSet<FileKey> = refs.map(|f| FileKey { address: f.address, size: f.size }).collect();
         if named.is_empty() && !known {
             return Ok(());
         }

@@ -5,6 +5,7 @@
 //! Invariants: where the two differ, Automerge is right.
 
 use super::*;
+use crate::testing::SeededRng;
 use crate::value::Value;
 use automerge::marks::{ExpandMark, Mark};
 use automerge::{Automerge, Change, ReadDoc, ScalarValue, Value as AmValue};
@@ -173,7 +174,23 @@ impl World {
     }
 }
 
+/// What the short way to a creation's fields says of these bytes is what their operations say.
+fn shown_alike(raw: &[u8]) {
+    let Ok(parsed) = Parsed::read_stored(raw) else { return };
+    let said = creation_fields(&parsed).map(|mut fields| {
+        fields.retain(|name, _| !name.starts_with('_'));
+        fields
+    });
+    let short = creation_shown(raw, parsed.hash());
+    if let Some(fields) = &short {
+        assert!(fields.windows(2).all(|w| w[0].0 < w[1].0), "{fields:?}");
+    }
+    let owned = |(name, value): (&str, Shown<'_>)| (name.to_owned(), value.to_value());
+    assert_eq!(short.map(|fields| fields.into_iter().map(owned).collect()), said, "{parsed:?}");
+}
+
 fn same_as_automerge(raw: &[u8]) -> Result<(), TestCaseError> {
+    shown_alike(raw);
     let theirs = Change::from_bytes(raw.to_vec()).unwrap();
     let (hash, _, body) = read::decode(raw).unwrap();
     prop_assert_eq!(&hash.0[..], &theirs.hash().0[..]);
@@ -281,7 +298,7 @@ proptest! {
         if let Ok(parsed) = Parsed::read(&raw) {
             prop_assert_eq!(parsed.encode(), raw.clone());
             prop_assert!(Change::from_bytes(raw.clone()).is_ok());
-            let _ = creation_fields(&parsed);
+            shown_alike(&raw);
             let standing = evaluate(&[Candidate::of(&parsed, None)]).standings[&parsed.hash()];
             if standing == Standing::Standing {
                 // What passes the door does not harm Automerge: it applies, saves and loads.
@@ -462,6 +479,7 @@ fn a_creation_reads_as_the_document_shows() {
     assert_eq!(fields, document_fields(&d));
     assert_eq!(fields["notes"], Value::Text("đã họp 👍 rồi".into()));
     assert_eq!(fields["visits"], Value::Counter(5));
+    shown_alike(&raw[0]);
 }
 
 #[test]
@@ -477,12 +495,57 @@ fn a_creation_that_changes_its_mind_reads_right_or_not_at_all() {
     let raw = changes(&mut d);
     let parsed = Parsed::read(&raw[0]).unwrap();
     assert_eq!(creation_fields(&parsed).unwrap(), document_fields(&d));
+    shown_alike(&raw[0]);
     let mut d = doc(4);
     let text = d.put_object(ROOT, "t", ObjType::Text).unwrap();
     d.splice_text(&text, 0, 0, "ab").unwrap();
     d.splice_text(&text, 1, 0, "x").unwrap();
     commit(&mut d);
     assert_eq!(creation_fields(&Parsed::read(&changes(&mut d)[0]).unwrap()), None);
+    shown_alike(&changes(&mut d)[0]);
+}
+
+#[test]
+fn a_creation_reads_the_same_by_the_short_way_whatever_its_order() {
+    let mut rng = SeededRng::new(5);
+    let (mut read, mut left) = (0, 0);
+    for _ in 0..2_000 {
+        let mut b = ChangeBuilder::new(vec![], actor(5), 1, 1, 0);
+        let mut made: Vec<(OpId, Option<OpId>, bool)> = Vec::new();
+        for _ in 0..rng.below(9) {
+            let key = ["_n", "b", "a", "z", "aa", "_born", "đ", "y"][rng.below(8) as usize];
+            let word = ["", "x", "đã", "👍"][rng.below(4) as usize];
+            match rng.below(9) {
+                0 => drop(b.put(key, Scalar::Str(word))),
+                1 => drop(b.put(key, Scalar::Counter(rng.below(9) as i64))),
+                2 => drop(b.put(key, Scalar::Bytes(&[1, 2, 254]))),
+                3 => drop(b.put(key, Scalar::Uint(7))),
+                4 => made.push((b.make(key, Action::MakeText), None, false)),
+                5 => made.push((b.make(key, Action::MakeList), None, false)),
+                6 => made.push((b.make(key, Action::MakeMap), None, true)),
+                n => {
+                    let at = rng.below(made.len().max(1) as u64) as usize;
+                    let Some((obj, last, is_set)) = made.get_mut(at) else { continue };
+                    if *is_set {
+                        b.push(
+                            Obj::Op(*obj),
+                            Key::Map(word),
+                            false,
+                            Action::Set,
+                            Scalar::Bool(n == 7 || word.is_empty()),
+                        );
+                    } else {
+                        let after = if rng.one_in(12) { None } else { *last };
+                        *last = Some(b.insert(*obj, after, word));
+                    }
+                }
+            }
+        }
+        let Ok((raw, hash)) = b.finish() else { continue };
+        shown_alike(&raw);
+        if creation_shown(&raw, hash).is_some() { read += 1 } else { left += 1 }
+    }
+    assert!(read > 500 && left > 200, "both ways are tried: {read} and {left}");
 }
 
 #[test]

@@ -3,6 +3,8 @@
 
 use super::super::tests::fresh;
 use super::*;
+use crate::store::{Damage, VerifyReport};
+use sampan_core::id::ActorId;
 use sampan_core::rollup::{Key, measures, recount};
 use sampan_core::schema::{Schema, parse};
 
@@ -14,6 +16,7 @@ levels = ["union", "coop", "farm"]
 [collection.fields]
 flow = "up"
 reach = "root"
+search = ["crop", "sown"]
 [collection.fields.field.crop]
 kind = "choice"
 choices = [{ id = "rice" }, { id = "tea" }]
@@ -200,6 +203,77 @@ fn rows_that_were_there_before_the_metrics_count() {
     store.keep_figures(&schema).unwrap();
     assert!(store.keep_figure_tree(tree()).unwrap() || store.keeps_figures_of(&schema).unwrap());
     agrees(&store, &schema, &tree());
+}
+
+#[test]
+fn a_creation_makes_the_row_and_the_figures_that_its_fields_make() {
+    use sampan_core::change::{Parsed, creation_fields, creation_shown};
+    use sampan_core::testing::SeededRng;
+    let (_one, _path, mut whole) = fresh();
+    let (_two, _path, mut short) = fresh();
+    let schema = ready(&mut whole);
+    ready(&mut short);
+    let c = &schema.collections["fields"];
+    let mut rng = SeededRng::new(4);
+    let values = |rng: &mut SeededRng| {
+        let texts = ["rice", "tea", "2026-03", "2026-13-01", "12", " -7 ", "", "Đông \"1\""];
+        let words = || vec!["a".to_owned(), "ă; b".to_owned()];
+        let of = |rng: &mut SeededRng| match rng.below(8) {
+            0 => (Kind::Int, Value::Int(rng.below(900) as i64 - 90)),
+            1 => (Kind::Bool, Value::Bool(rng.one_in(2))),
+            2 => (Kind::List, Value::List(words())),
+            3 => (Kind::Set, Value::Set(words().into_iter().collect())),
+            4 => (Kind::Counter, Value::Counter(3)),
+            5 => (Kind::Text, Value::Text(texts[rng.below(8) as usize].to_owned())),
+            _ => (Kind::String, Value::Str(texts[rng.below(8) as usize].to_owned())),
+        };
+        let names = ["crop", "area", "sown", "aaa", "cz", "zzz"].into_iter().filter(|_| !rng.one_in(4));
+        let names: Vec<&str> = names.collect();
+        names.into_iter().map(|name| (name.to_owned(), of(rng))).collect::<BTreeMap<_, _>>()
+    };
+    let made: Vec<Vec<u8>> = (1..=80)
+        .map(|n| {
+            let fields = values(&mut rng);
+            sampan_core::record::create(&ActorId([n; 16]), Millis(1), [n; 6], &fields).unwrap().bytes
+        })
+        .collect();
+    let place = |n: usize| (RecordKey(n as u64 + 1), RecordId([n as u8 + 1; 16]), unit(n as u8 % 5 + 1));
+    let (updated, author) = (Millis(1_800_000_000_000), DeviceId([2; 32]));
+    for (n, bytes) in made.iter().enumerate() {
+        let mut values = creation_fields(&Parsed::read(bytes).unwrap()).unwrap();
+        values.retain(|name, _| !name.starts_with('_'));
+        let (key, id, unit) = place(n);
+        let row = ProjectedRow { id, unit, updated, author, conflict: Vec::new(), removed: false, values };
+        whole.upsert_row(c, key, &row).unwrap();
+    }
+    // The last first, and some twice: a row that stands is replaced by the short way too.
+    for piece in [40..80, 0..40, 30..50] {
+        let rows = made.iter().enumerate().skip(piece.start).take(piece.len()).map(|(n, bytes)| {
+            let (key, id, unit) = place(n);
+            let hash = Parsed::read(bytes).unwrap().hash();
+            (key, Created { id, unit, updated, author, fields: creation_shown(bytes, hash).unwrap() })
+        });
+        short.group(|s| s.put_created(c, rows)).unwrap();
+        agrees(&short, &schema, &tree());
+    }
+    let all = |store: &SqliteStore| store.query(c, None, None, true).unwrap();
+    assert_eq!(all(&whole).len(), 80);
+    assert_eq!(all(&whole), all(&short));
+    for m in measures(&schema) {
+        for below in [false, true] {
+            assert_eq!(
+                whole.every_figure(&m.id, below).unwrap(),
+                short.every_figure(&m.id, below).unwrap(),
+                "{}",
+                m.id
+            );
+        }
+    }
+    let mut report = VerifyReport::default();
+    short.check_kept_figures(&mut report).unwrap();
+    short.check_collection(c, (80, 80), &mut report).unwrap();
+    let of_rows = |d: &Damage| !d.what.contains("no record") && !d.what.contains("another record");
+    assert!(!report.damaged.iter().any(of_rows), "{:?}", report.damaged);
 }
 
 #[test]

@@ -15,6 +15,7 @@ mod check;
 mod figure_tests;
 mod figures;
 mod leftover;
+mod put;
 mod query;
 mod search;
 mod tables;
@@ -23,15 +24,18 @@ pub(super) mod tests;
 
 pub(super) use figures::FigurePlan;
 pub(super) use leftover::Leftover;
+pub(crate) use put::Created;
 pub(super) use tables::from_hex;
 
 use super::SqliteStore;
 use super::error::{Fault, damaged};
 use super::rows::{self, int};
+use figures::Counted;
 use rusqlite::Row;
-use rusqlite::types::{ToSqlOutput, Value as Sql, ValueRef};
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use sampan_core::change::Shown;
 use sampan_core::id::{DeviceId, RecordId, UnitId};
-use sampan_core::schema::{Collection, Field, to_cell, to_json};
+use sampan_core::schema::{Collection, Field, to_cell};
 use sampan_core::store::{RecordKey, StoreError};
 use sampan_core::time::Millis;
 use sampan_core::value::{Kind, Value};
@@ -76,7 +80,7 @@ impl SqliteStore {
         record: RecordKey,
         row: &ProjectedRow,
     ) -> Result<(), StoreError> {
-        Ok(self.group(|s| s.put_row(collection, record, row))?)
+        Ok(self.group(|s| s.put_rows(collection, [(record, row)]))?)
     }
 
     /// Puts rows of one collection as [`SqliteStore::upsert_row`] does, all or none: what they have in common is done once.
@@ -112,95 +116,17 @@ impl SqliteStore {
         self.one(&sql, [int(record.0)], |r| projected(collection, r))
     }
 
-    fn put_row(&self, collection: &Collection, record: RecordKey, row: &ProjectedRow) -> Result<(), Fault> {
-        self.put_rows(collection, [(record, row)])
-    }
-
-    /// Each record at most once.
-    fn put_rows<'r>(
-        &self,
-        collection: &Collection,
-        rows: impl IntoIterator<Item = (RecordKey, &'r ProjectedRow)>,
-    ) -> Result<(), Fault> {
-        let counted = self.counts_rows_of(&collection.id);
-        let table = tables::table(&collection.id);
-        // Nothing stands beyond the last row, so nothing of it needs to be taken back.
-        let last = self.one(&format!("SELECT max(_record) FROM {table}"), [], |r| Ok(r.get::<_, Option<i64>>(0)?))?;
-        let last = last.flatten().unwrap_or(i64::MIN);
-        let mut names = String::from(OWN_COLUMNS);
-        let mut holes = String::from("?1, ?2, ?3, ?4, ?5, ?6, ?7");
-        for (i, f) in collection.fields.iter().enumerate() {
-            names.push_str(", ");
-            names.push_str(&quoted(&f.id));
-            holes.push_str(&format!(", ?{}", i + OWN_COLUMN_COUNT + 1));
-        }
-        let sql = format!("INSERT OR REPLACE INTO {table} ({names}) VALUES ({holes})");
-        let mut insert = self.conn.prepare_cached(&sql)?;
-        let mut shown = 0;
-        // Rows come by commits, each of one author.
-        let mut last_author: Option<(DeviceId, i64)> = None;
-        for (record, row) in rows {
-            let before = if int(record.0) > last { None } else { self.traces(collection, record)? };
-            let old = if counted && before.is_some() { self.read_row(collection, record)? } else { None };
-            let author = match last_author {
-                Some((device, key)) if device == row.author => key,
-                _ => self.author_key(&row.author)?,
-            };
-            last_author = Some((row.author, author));
-            insert.execute(rusqlite::params_from_iter(bound(collection, record, author, row)))?;
-            if counted {
-                self.count_row(collection, old.as_ref(), Some(&Self::as_stored(collection, row)?))?;
-            }
-            self.name_files(collection, record, Some(&row.values), before.is_some())?;
-            shown += i64::from(!row.removed) - before.as_ref().map_or(0, |b| i64::from(!b.removed));
-            let words = search::words_of(collection, &row.values);
-            match before {
-                None if words.is_empty() => {}
-                Some(b) if b.words == words => {}
-                None | Some(_) => self.put_words(collection, record, &words)?,
-            }
-        }
-        self.count_shown(collection, shown)
-    }
-
-    /// The number of an author, given when it is first met.
-    fn author_key(&self, author: &DeviceId) -> Result<i64, Fault> {
-        let known = "SELECT key FROM _authors WHERE device = ?1";
-        if let Some(key) = self.one(known, [author.0], |r| Ok(r.get(0)?))? {
-            return Ok(key);
-        }
-        self.conn.prepare_cached("INSERT INTO _authors (device) VALUES (?1)")?.execute([author.0])?;
-        Ok(self.conn.last_insert_rowid())
-    }
-
     fn drop_row(&self, collection: &Collection, record: RecordKey) -> Result<(), Fault> {
         let Some(before) = self.traces(collection, record)? else { return Ok(()) };
         if self.counts_rows_of(&collection.id) {
             let old = self.read_row(collection, record)?;
-            self.count_row(collection, old.as_ref(), None)?;
+            self.count_row(collection, old.as_ref().map(|r| r as &dyn Counted), None)?;
         }
-        self.name_files(collection, record, None, true)?;
+        self.name_files(collection, record, std::iter::empty(), true)?;
         let sql = format!("DELETE FROM {} WHERE _record = ?1", tables::table(&collection.id));
         self.conn.prepare_cached(&sql)?.execute([int(record.0)])?;
         self.count_shown(collection, -i64::from(!before.removed))?;
-        self.put_words(collection, record, "")
-    }
-
-    /// What the row that stands left in the count and the index.
-    fn traces(&self, collection: &Collection, record: RecordKey) -> Result<Option<Traces>, Fault> {
-        let fields: Vec<&Field> = collection.search.iter().filter_map(|id| collection.field(id)).collect();
-        let columns: String = fields.iter().map(|f| format!(", {}", quoted(&f.id))).collect();
-        let table = tables::table(&collection.id);
-        let sql = format!("SELECT _removed{columns} FROM {table} WHERE _record = ?1");
-        self.one(&sql, [int(record.0)], |r| {
-            let mut values = BTreeMap::new();
-            for (i, f) in fields.iter().enumerate() {
-                if let Some(value) = from_column(f, r.get_ref(i + 1)?)? {
-                    values.insert(f.id.clone(), value);
-                }
-            }
-            Ok(Traces { removed: r.get(0)?, words: search::words_of(collection, &values) })
-        })
+        self.drop_words(collection, record)
     }
 
     fn count_shown(&self, collection: &Collection, change: i64) -> Result<(), Fault> {
@@ -210,32 +136,6 @@ impl SqliteStore {
         }
         Ok(())
     }
-}
-
-/// The columns of a row, in the order of `OWN_COLUMNS` and the fields.
-fn bound<'v>(collection: &Collection, record: RecordKey, author: i64, row: &'v ProjectedRow) -> Vec<ToSqlOutput<'v>> {
-    let conflict = serde_json::Value::from(row.conflict.clone()).to_string();
-    let mut out: Vec<ToSqlOutput<'v>> = Vec::with_capacity(OWN_COLUMN_COUNT + collection.fields.len());
-    out.extend([
-        int(record.0).into(),
-        row.id.0.as_slice().into(),
-        row.unit.0.as_slice().into(),
-        int(row.updated.0).into(),
-        author.into(),
-        conflict.into(),
-        i64::from(row.removed).into(),
-    ]);
-    out.extend(collection.fields.iter().map(|f| match row.values.get(&f.id) {
-        Some(value) => to_column(f, value),
-        None => ToSqlOutput::Owned(Sql::Null),
-    }));
-    out
-}
-
-/// See [`SqliteStore::traces`].
-struct Traces {
-    removed: bool,
-    words: String,
 }
 
 /// A collection's table and a field's column, as SQL names them.
@@ -289,13 +189,17 @@ fn is_number(kind: Kind) -> bool {
 
 /// A value as its column keeps it. One of another kind than its field, which only a peer without
 /// manners writes, is kept as text.
-fn to_column<'v>(field: &Field, value: &'v Value) -> ToSqlOutput<'v> {
+fn to_column<'v>(field: &Field, value: &'v Shown<'v>) -> ToSqlOutput<'v> {
     match value {
-        Value::Int(n) | Value::Counter(n) if is_number(field.kind) => (*n).into(),
-        Value::Bool(b) if field.kind == Kind::Bool => i64::from(*b).into(),
-        Value::List(_) | Value::Set(_) => to_json(None, value).to_string().into(),
-        Value::Str(s) | Value::Text(s) | Value::Other(s) => s.as_str().into(),
-        Value::Int(_) | Value::Counter(_) | Value::Bool(_) => to_cell(None, value).into(),
+        Shown::Int(n) | Shown::Counter(n) if is_number(field.kind) => (*n).into(),
+        Shown::Bool(b) if field.kind == Kind::Bool => i64::from(*b).into(),
+        Shown::List(items) | Shown::Set(items) => {
+            let json: serde_json::Value = items.iter().copied().collect();
+            json.to_string().into()
+        }
+        Shown::Str(s) => (*s).into(),
+        Shown::Text(s) | Shown::Other(s) => s.as_ref().into(),
+        Shown::Int(_) | Shown::Counter(_) | Shown::Bool(_) => to_cell(None, &value.to_value()).into(),
     }
 }
 

@@ -10,9 +10,10 @@ use super::super::error::Fault;
 use super::super::rows;
 use super::{ProjectedRow, bytes, is_number, projected, quoted, search, select, tables};
 use rusqlite::types::Value as Sql;
-use sampan_core::id::RecordId;
+use sampan_core::id::{DeviceId, RecordId, UnitId};
 use sampan_core::schema::{Collection, Expr, Op, Operand, Term, list_key};
 use sampan_core::store::{RecordKey, StoreError};
+use sampan_core::time::Millis;
 use sampan_core::value::{Kind, Value};
 
 impl SqliteStore {
@@ -151,13 +152,25 @@ impl SqliteStore {
 
 /// The value of a field or pseudo-field.
 pub(super) fn value_of(row: &ProjectedRow, name: &str) -> Option<Value> {
+    pseudo(name, &row.id, &row.unit, &row.author, row.updated, &row.conflict).or_else(|| row.values.get(name).cloned())
+}
+
+/// What a row says beside its fields; `None` for any other name.
+pub(super) fn pseudo(
+    name: &str,
+    id: &RecordId,
+    unit: &UnitId,
+    author: &DeviceId,
+    updated: Millis,
+    conflict: &[String],
+) -> Option<Value> {
     match name {
-        "_id" => Some(Value::Str(row.id.to_string())),
-        "_unit" => Some(Value::Str(row.unit.to_string())),
-        "_author" => Some(Value::Str(row.author.to_string())),
-        "_updated" => Some(Value::Str(crate::stamp::rfc3339(row.updated))),
-        "_conflict" => Some(Value::List(row.conflict.clone())),
-        field => row.values.get(field).cloned(),
+        "_id" => Some(Value::Str(id.to_string())),
+        "_unit" => Some(Value::Str(unit.to_string())),
+        "_author" => Some(Value::Str(author.to_string())),
+        "_updated" => Some(Value::Str(crate::stamp::rfc3339(updated))),
+        "_conflict" => Some(Value::List(conflict.to_vec())),
+        _ => None,
     }
 }
 

@@ -12,7 +12,7 @@ use super::super::rows;
 use super::{OWN_COLUMNS, from_column, is_number, quoted, search};
 use rusqlite::Transaction;
 use sampan_core::schema::{Collection, Field, Schema};
-use sampan_core::store::{RecordKey, StoreError};
+use sampan_core::store::StoreError;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The store's own tables (`super::super::schema`).
@@ -194,6 +194,7 @@ impl SqliteStore {
         let columns: String = fields.iter().map(|f| format!(", {}", quoted(&f.id))).collect();
         let sql =
             format!("SELECT _record{columns} FROM {} WHERE _record > ?1 ORDER BY _record LIMIT 1000", table(&c.id));
+        let mut put = self.index_statement(c)?;
         let mut after = 0;
         loop {
             let words = self.all(&sql, [after], |r| {
@@ -208,7 +209,9 @@ impl SqliteStore {
             let Some((last, _)) = words.last() else { return Ok(()) };
             after = rows::int(*last);
             for (record, words) in &words {
-                self.put_words(c, RecordKey(*record), words)?;
+                if !words.is_empty() {
+                    put.execute((rows::int(*record), words))?;
+                }
             }
         }
     }

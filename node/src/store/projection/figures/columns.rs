@@ -4,11 +4,12 @@
 //!
 //! Invariants: what is written so is read back the same.
 
-use super::FORM;
+use super::{FORM, Touch};
 use crate::store::SqliteStore;
 use crate::store::error::{Fault, damaged};
 use crate::store::projection::{ProjectedRow, from_column, is_number, to_column};
 use rusqlite::types::{ToSqlOutput, Value as Sql, ValueRef};
+use sampan_core::change::Shown;
 use sampan_core::id::UnitId;
 use sampan_core::rollup::{Given, Key, Measure, Scalar};
 use sampan_core::schema::{Collection, Field, Schema};
@@ -25,7 +26,7 @@ impl SqliteStore {
         let mut out = ProjectedRow { values: BTreeMap::new(), ..row.clone() };
         for f in &collection.fields {
             if let Some(value) = row.values.get(&f.id)
-                && let Some(stored) = stored(f, value)?
+                && let Some(stored) = stored(f, &Shown::from(value))
             {
                 out.values.insert(f.id.clone(), stored);
             }
@@ -38,28 +39,53 @@ pub(super) fn mark(schema: &Schema) -> Vec<u8> {
     format!("{FORM}/{}/{}", schema.name, schema.version).into_bytes()
 }
 
-/// What a row gives to a metric, and at which unit.
-pub(super) fn gives(m: &Measure, row: Option<&ProjectedRow>) -> Option<(UnitId, Key, Given)> {
-    let row = row.filter(|r| !r.removed)?;
-    let (key, given) = m.of_row(&|name| crate::store::projection::query::value_of(row, name))?;
-    Some((row.unit, key, given))
+/// A row as metrics look at it.
+pub(in crate::store::projection) trait Counted {
+    /// Whose it is, and who wrote it.
+    fn touch(&self) -> Touch;
+    /// Whether it is hidden from lists: it gives nothing then.
+    fn removed(&self) -> bool;
+    /// The value of a field or pseudo-field, as it will be read back.
+    fn value(&self, name: &str) -> Option<Value>;
 }
 
-/// A value as it will be read back.
-fn stored(field: &Field, value: &Value) -> Result<Option<Value>, Fault> {
+/// A row that was read.
+impl Counted for ProjectedRow {
+    fn touch(&self) -> Touch {
+        Touch { author: self.author, record: self.id, unit: self.unit }
+    }
+
+    fn removed(&self) -> bool {
+        self.removed
+    }
+
+    fn value(&self, name: &str) -> Option<Value> {
+        crate::store::projection::query::value_of(self, name)
+    }
+}
+
+/// What a row gives to a metric, and at which unit.
+pub(super) fn gives(m: &Measure, row: Option<&dyn Counted>) -> Option<(UnitId, Key, Given)> {
+    let row = row.filter(|r| !r.removed())?;
+    let (key, given) = m.of_row(&|name| row.value(name))?;
+    Some((row.touch().unit, key, given))
+}
+
+/// A value as it will be read back; `None` for what would not be.
+pub(in crate::store::projection) fn stored(field: &Field, value: &Shown<'_>) -> Option<Value> {
     let column = to_column(field, value);
     let held = match &column {
         ToSqlOutput::Borrowed(v) => *v,
         ToSqlOutput::Owned(v) => ValueRef::from(v),
-        _ => return Ok(None),
+        _ => return None,
     };
     if is_number(field.kind)
         && let ValueRef::Text(text) = held
         && let Some(number) = number_of(text)
     {
-        return from_column(field, ValueRef::from(&number));
+        return from_column(field, ValueRef::from(&number)).ok()?;
     }
-    from_column(field, held)
+    from_column(field, held).ok()?
 }
 
 /// What SQLite makes of a text that it puts into a column of numbers: a number, where it is written like one.

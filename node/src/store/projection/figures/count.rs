@@ -5,10 +5,10 @@
 //! Invariants: what is written is the difference between the old row and the new one, once a transaction; a change
 //! in a closed period leaves a line.
 
-use super::columns::{dims_text, gives, scalar_column, total};
+use super::columns::{Counted, dims_text, gives, scalar_column, total};
 use super::{Cells, Changes, META_MARK, Touch};
 use crate::store::error::Fault;
-use crate::store::projection::{ProjectedRow, projected, select};
+use crate::store::projection::{projected, select};
 use crate::store::rows::int;
 use crate::store::{SqliteStore, rows};
 use sampan_core::id::{DeviceId, RecordId, UnitId};
@@ -22,18 +22,27 @@ impl SqliteStore {
     pub(in crate::store::projection) fn count_row(
         &self,
         collection: &Collection,
-        old: Option<&ProjectedRow>,
-        new: Option<&ProjectedRow>,
+        old: Option<&dyn Counted>,
+        new: Option<&dyn Counted>,
     ) -> Result<(), Fault> {
         let Some(measures) = self.figures.by_collection.get(&collection.id) else { return Ok(()) };
         let mut changes = self.figures.changes.borrow_mut();
         if changes.periods.is_none() {
             changes.periods = Some(self.closed_periods()?);
         }
-        let touch = new.or(old).map(|r| Touch { author: r.author, record: r.id, unit: r.unit });
+        let touch = new.or(old).map(|r| r.touch());
+        let simple = changes.periods.as_ref().is_some_and(BTreeSet::is_empty);
         for m in measures {
             let (was, is) = (gives(m, old), gives(m, new));
             if was == is {
+                continue;
+            }
+            if simple {
+                for (given, sign) in [(was, -1_i8), (is, 1)] {
+                    let Some((unit, key, given)) = given else { continue };
+                    let cell = changes.own.entry((unit, false, m.id.clone(), key)).or_default();
+                    if sign < 0 { cell.remove(&given) } else { cell.add(&given) }
+                }
                 continue;
             }
             let mut cells = Cells::new();
@@ -63,13 +72,19 @@ impl SqliteStore {
         if self.figures.mark.is_empty() {
             return Ok(());
         }
-        let Changes { open, closed, spoiled, .. } = self.figures.changes.take();
-        if open.is_empty() && closed.is_empty() && !spoiled {
+        let Changes { own, mut open, closed, spoiled, .. } = self.figures.changes.take();
+        if own.is_empty() && open.is_empty() && closed.is_empty() && !spoiled {
             return Ok(());
         }
         if spoiled || self.figures_mark()? != Some(self.figures.whole_mark()) {
             // Another process knows another schema or tree: whoever follows it makes the figures anew.
             return Ok(self.put_meta(META_MARK, None)?);
+        }
+        for (place, cell) in own {
+            for unit in self.figures.chain(&place.0) {
+                open.entry((unit, true, place.2.clone(), place.3.clone())).or_default().merge(&cell);
+            }
+            open.entry(place).or_default().merge(&cell);
         }
         for (place, cell) in open.iter().filter(|(_, cell)| !cell.is_empty()) {
             self.change_figure(place, cell, None)?;
@@ -83,7 +98,7 @@ impl SqliteStore {
     /// A transaction, or an inner part of it, was undone.
     pub(in crate::store) fn forget_figures(&self, whole: bool) {
         let mut changes = self.figures.changes.borrow_mut();
-        let any = !changes.open.is_empty() || !changes.closed.is_empty();
+        let any = !changes.own.is_empty() || !changes.open.is_empty() || !changes.closed.is_empty();
         *changes = Changes { spoiled: !whole && (any || changes.spoiled), ..Changes::default() };
     }
 
@@ -167,7 +182,7 @@ impl SqliteStore {
         };
         let sql = format!("{} WHERE _record = ?1", select(collection));
         let Some(row) = self.one(&sql, [int(record.0)], |r| projected(collection, r))? else { return Ok(()) };
-        self.count_row(collection, Some(&row), None)?;
+        self.count_row(collection, Some(&row as &dyn Counted), None)?;
         let mut changes = self.figures.changes.borrow_mut();
         for (_, _, touch) in changes.closed.iter_mut().filter(|(_, _, t)| t.record == row.id) {
             (touch.record, touch.author) = (RecordId::default(), DeviceId::default());

@@ -4,7 +4,7 @@
 //!
 //! Invariants: what is made here is what the rows would have come to one by one.
 
-use super::columns::{dims_of, dims_text, gives, scalar_column, scalar_of, total};
+use super::columns::{Counted, dims_of, dims_text, gives, scalar_column, scalar_of, total};
 use super::{Cells, META_MARK, ROWS_A_STEP};
 use crate::store::error::Fault;
 use crate::store::projection::{projected, select};
@@ -42,7 +42,7 @@ impl SqliteStore {
                 after = *last;
                 for (_, row) in &rows {
                     for m in measures {
-                        let Some((unit, key, given)) = gives(m, Some(row)) else { continue };
+                        let Some((unit, key, given)) = gives(m, Some(row as &dyn Counted)) else { continue };
                         cells.entry((unit, false, m.id.clone(), key)).or_default().add(&given);
                     }
                 }

@@ -18,6 +18,7 @@ mod verify;
 use crate::store::SqliteStore;
 use crate::store::error::Fault;
 use columns::mark;
+pub(super) use columns::{Counted, stored};
 use sampan_core::hash::tagged16;
 use sampan_core::id::{DeviceId, RecordId, UnitId};
 use sampan_core::rollup::{Cell, Key, Measure, measures};
@@ -103,6 +104,8 @@ impl FigurePlan {
 /// What a transaction has changed of figures, and not written yet.
 #[derive(Debug, Default)]
 struct Changes {
+    /// Of the units' own records alone, while no period is closed: sums follow when they are written.
+    own: Cells,
     open: Cells,
     /// Of closed periods one by one, in order: each leaves a line.
     closed: Vec<(Place, Cell, Touch)>,
@@ -114,10 +117,10 @@ struct Changes {
 
 /// Who changed a row, for the line that a closed period gets.
 #[derive(Debug, Clone, Copy)]
-struct Touch {
-    author: DeviceId,
-    record: RecordId,
-    unit: UnitId,
+pub(super) struct Touch {
+    pub(super) author: DeviceId,
+    pub(super) record: RecordId,
+    pub(super) unit: UnitId,
 }
 
 /// A unit, whether with those below, a metric and a key.
