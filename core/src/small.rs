@@ -22,7 +22,7 @@ pub struct SmallMap<K, V>(Held<K, V>);
 enum Held<K, V> {
     /// Sorted by key, at most [`FEW_MAX`].
     Few(Vec<(K, V)>),
-    /// Boxed: the map is as small as a vector.
+    #[expect(clippy::box_collection, reason = "so that the map is as small as a vector")]
     Many(Box<BTreeMap<K, V>>),
 }
 

@@ -21,11 +21,12 @@ const BUSY: u32 = code::FIRST_FREE;
 pub async fn accept(desk: Desk, endpoint: Endpoint) {
     let gate = Gate::default();
     while let Some(incoming) = endpoint.accept().await {
-        tokio::spawn(serve(desk.clone(), gate.clone(), incoming));
+        tokio::spawn(serve(desk.clone(), gate.clone(), Box::new(incoming)));
     }
 }
 
-async fn serve(desk: Desk, gate: Gate, incoming: Incoming) {
+/// `incoming` is boxed: a task keeps room for what it was started with.
+async fn serve(desk: Desk, gate: Gate, incoming: Box<Incoming>) {
     let remote = incoming.remote();
     // What is done once is boxed: the task of a link that is quiet for hours keeps room for the largest of it.
     if !Box::pin(gate.approach(remote.ip(), Instant::now())).await {

@@ -9,8 +9,8 @@ use super::lane;
 use crate::canary::{self, Canary};
 use crate::id::{DeviceId, Flow, LogId, SpaceId};
 use crate::limits::{ANNOUNCE_BYTES_MIN, BACKFILL_BYTES_MIN, FRAME_ENTRIES_MAX, FRAME_PAYLOAD_BYTES_MAX};
-use crate::store::{CommitKey, CommitRow, Store, StoreError};
 use crate::small::{SmallMap, SmallSet};
+use crate::store::{CommitKey, CommitRow, Store, StoreError};
 use crate::wire::frame::{Announce, Frame, Group};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 

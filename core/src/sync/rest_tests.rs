@@ -48,6 +48,5 @@ fn a_quiet_session_keeps_no_room_in_its_queues_and_goes_on_as_before() {
 #[test]
 fn a_session_for_one_branch_is_small() {
     // Of 17,000 links at a relay each has one.
-    println!("{} bytes", size_of::<super::Session>());
     assert!(size_of::<super::Session>() <= 2_048, "{} bytes", size_of::<super::Session>());
 }

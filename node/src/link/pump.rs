@@ -84,17 +84,14 @@ pub async fn pump(
             // A lower end that is not in step and hears nothing asks again: silence is never an answer.
             () = tokio::time::sleep_until(asked + patience.wait()), if role == Role::Lower && closing.is_none() => {
                 asked = Instant::now();
-                let state = port.mail.state();
-                if state.end.is_none() && state.verified_at.is_some() && in_step_since.elapsed() >= ASK_ANEW_EVERY {
-                    in_step_since = asked;
-                    Box::pin(desk.verify(port.id)).await;
-                } else if state.end.is_none() && state.verified_at.is_none() {
-                    if !patience.ask(&state) {
+                match in_silence(&port.mail.state(), &mut patience, &mut in_step_since) {
+                    Silence::Wait => {}
+                    Silence::Ask => Box::pin(desk.verify(port.id)).await,
+                    Silence::GiveUp => {
                         connection.control.close(code::DONE, GAVE_UP);
                         gave_up = true;
                         break None;
                     }
-                    Box::pin(desk.verify(port.id)).await;
                 }
             }
             frame = connection.receiver.recv() => match frame {
@@ -136,6 +133,27 @@ pub async fn pump(
         udp_bytes: (stats.udp_sent_bytes, stats.udp_received_bytes),
         waited,
     }
+}
+
+/// What a lower end does that has heard nothing for a while.
+enum Silence {
+    Wait,
+    Ask,
+    GiveUp,
+}
+
+fn in_silence(state: &SessionState, patience: &mut Patience, in_step_since: &mut Instant) -> Silence {
+    if state.end.is_some() {
+        return Silence::Wait;
+    }
+    if state.verified_at.is_some() {
+        if in_step_since.elapsed() < ASK_ANEW_EVERY {
+            return Silence::Wait;
+        }
+        *in_step_since = Instant::now();
+        return Silence::Ask;
+    }
+    if patience.ask(state) { Silence::Ask } else { Silence::GiveUp }
 }
 
 /// Offers what is queued; how long the first frame that the pace holds back has to wait, if any.
