@@ -31,6 +31,7 @@ pub mod rollup;
 pub mod schema;
 pub mod scope;
 pub mod shelf;
+pub mod small;
 pub mod store;
 pub mod suggest;
 pub mod sync;

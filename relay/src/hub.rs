@@ -21,17 +21,19 @@ const BUSY: u32 = code::FIRST_FREE;
 pub async fn accept(desk: Desk, endpoint: Endpoint) {
     let gate = Gate::default();
     while let Some(incoming) = endpoint.accept().await {
-        tokio::spawn(serve(desk.clone(), gate.clone(), incoming));
+        tokio::spawn(serve(desk.clone(), gate.clone(), Box::new(incoming)));
     }
 }
 
-async fn serve(desk: Desk, gate: Gate, incoming: Incoming) {
+/// `incoming` is boxed: a task keeps room for what it was started with.
+async fn serve(desk: Desk, gate: Gate, incoming: Box<Incoming>) {
     let remote = incoming.remote();
-    if !gate.approach(remote.ip(), Instant::now()).await {
+    // What is done once is boxed: the task of a link that is quiet for hours keeps room for the largest of it.
+    if !Box::pin(gate.approach(remote.ip(), Instant::now())).await {
         tracing::info!(%remote, "a handshake was refused: a device at its address dials too often");
         return;
     }
-    let connection = match incoming.accept().await {
+    let connection = match Box::pin(incoming.accept()).await {
         Ok(connection) => connection,
         Err(error) => {
             gate.refused(remote.ip(), Instant::now());
@@ -48,7 +50,7 @@ async fn serve(desk: Desk, gate: Gate, incoming: Incoming) {
     }
     // Only where many were refused is the desk asked before it is given a session: an honest relay's day
     // costs it nothing.
-    if gate.is_suspect(remote.ip(), Instant::now()) && !is_known(&desk, peer).await {
+    if gate.is_suspect(remote.ip(), Instant::now()) && !Box::pin(is_known(&desk, peer)).await {
         gate.refused(remote.ip(), Instant::now());
         connection.control.close(BUSY, "too many were refused at this address; try again in some minutes");
         tracing::warn!(%peer, %remote, "a stranger waits: too many were refused at its address");

@@ -11,6 +11,7 @@ use crate::charter::Charter;
 use crate::hash::tagged16;
 use crate::id::{DeviceId, Digest, Flow, Glance, ShortDigest, SpaceId, StoreEpoch, UnitId};
 use crate::scope::Side;
+use crate::small::SmallMap;
 use crate::store::{AckRow, Batch, Store, StoreError};
 use crate::wire::frame::ShortNode;
 use std::cell::{Cell, RefCell, RefMut};
@@ -31,9 +32,9 @@ struct Head {
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Book {
-    heads: BTreeMap<UnitId, BTreeMap<UnitId, Head>>,
+    heads: BTreeMap<UnitId, SmallMap<UnitId, Head>>,
     /// Digests of a unit and all below it, of statements by relays at and above another unit.
-    subtrees: RefCell<BTreeMap<UnitId, BTreeMap<UnitId, ShortDigest>>>,
+    subtrees: RefCell<BTreeMap<UnitId, SmallMap<UnitId, ShortDigest>>>,
     /// Units of whose data this relay's last statement is not true any more; `None`: not looked yet.
     due: Option<BTreeSet<UnitId>>,
 }

@@ -13,24 +13,26 @@ pub use crate::id::{ShortDigest, ShortId};
 use crate::canary::{self, Canary};
 use crate::hash::tagged;
 use crate::id::{CommitId, DeviceId, Digest, Incarnation, SpaceId};
-use std::collections::{BTreeMap, BTreeSet};
+use crate::small::{SmallMap, SmallSet};
+use std::collections::BTreeSet;
 
 /// The tips of every log of one space.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SpaceTips {
-    logs: BTreeMap<(DeviceId, Incarnation), BTreeSet<CommitId>>,
+    /// Of most spaces one, with one tip.
+    logs: SmallMap<(DeviceId, Incarnation), SmallSet<CommitId>>,
 }
 
 impl SpaceTips {
     /// The logs in order of device and incarnation.
-    pub fn logs(&self) -> impl Iterator<Item = (&(DeviceId, Incarnation), &BTreeSet<CommitId>)> {
+    pub fn logs(&self) -> impl Iterator<Item = (&(DeviceId, Incarnation), &SmallSet<CommitId>)> {
         self.logs.iter()
     }
 
     /// The tips of one log, empty if unknown.
     #[must_use]
     pub fn tips(&self, device: DeviceId, incarnation: Incarnation) -> BTreeSet<CommitId> {
-        self.logs.get(&(device, incarnation)).cloned().unwrap_or_default()
+        self.logs.get(&(device, incarnation)).into_iter().flatten().copied().collect()
     }
 
     /// Every tip of every log.
@@ -49,7 +51,7 @@ impl SpaceTips {
 
     /// Adds a tip.
     pub fn insert(&mut self, device: DeviceId, incarnation: Incarnation, tip: CommitId) {
-        let tips = self.logs.entry((device, incarnation)).or_default();
+        let tips = self.logs.get_or_insert_with((device, incarnation), SmallSet::new);
         if canary::sings(Canary::TipsCollapsed) {
             tips.clear();
         }
@@ -57,7 +59,8 @@ impl SpaceTips {
     }
 
     /// Replaces the tips of one log; none: the log is not there.
-    pub fn replace(&mut self, device: DeviceId, incarnation: Incarnation, tips: BTreeSet<CommitId>) {
+    pub fn replace(&mut self, device: DeviceId, incarnation: Incarnation, tips: impl IntoIterator<Item = CommitId>) {
+        let tips: SmallSet<CommitId> = tips.into_iter().collect();
         if tips.is_empty() {
             self.logs.remove(&(device, incarnation));
         } else {
@@ -67,7 +70,7 @@ impl SpaceTips {
 
     /// Takes in a stored commit: it becomes a tip of its log and its parents *in that log* no longer are.
     pub fn advance(&mut self, device: DeviceId, incarnation: Incarnation, id: CommitId, parents: &[CommitId]) {
-        let tips = self.logs.entry((device, incarnation)).or_default();
+        let tips = self.logs.get_or_insert_with((device, incarnation), SmallSet::new);
         for p in parents {
             tips.remove(p);
         }

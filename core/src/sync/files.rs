@@ -177,6 +177,24 @@ enum Inquired {
 }
 
 impl Files {
+    /// Lets go of the room of what is empty.
+    pub(super) fn rest(&mut self) {
+        if self.words.is_empty() {
+            self.words = VecDeque::new();
+        }
+        if self.lists.is_empty() {
+            self.lists = VecDeque::new();
+        }
+        if self.giving.is_empty() {
+            self.giving = Vec::new();
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn room(&self) -> usize {
+        self.words.capacity() + self.lists.capacity() + self.giving.capacity()
+    }
+
     /// Whether a frame of files has left.
     pub(super) fn have_spoken(&self) -> bool {
         self.spoke

@@ -70,6 +70,18 @@ impl Inbox {
         self.waiting.len()
     }
 
+    /// Lets go of its room when nothing waits.
+    pub(super) fn rest(&mut self) {
+        if self.waiting.is_empty() {
+            self.waiting = Vec::new();
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn room(&self) -> usize {
+        self.waiting.capacity()
+    }
+
     /// The next frame that may be taken. `open`: a hello or a greeting has opened the session; other lanes than 0
     /// may be faster than it, and wait for it.
     pub(super) fn take(&mut self, open: bool) -> Option<Frame> {

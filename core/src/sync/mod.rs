@@ -55,3 +55,5 @@ pub mod lane {
 
 #[cfg(test)]
 mod close_tests;
+#[cfg(test)]
+mod rest_tests;

@@ -45,6 +45,11 @@ impl Orphans {
         (self.commits, self.bytes)
     }
 
+    #[cfg(test)]
+    pub(super) fn room(&self) -> usize {
+        self.waiting.capacity()
+    }
+
     /// Takes out the groups that name one of these as a parent.
     pub(super) fn of(&mut self, stored: &[CommitId]) -> Vec<Group> {
         if stored.is_empty() {

@@ -9,6 +9,7 @@ use super::lane;
 use crate::canary::{self, Canary};
 use crate::id::{DeviceId, Flow, LogId, SpaceId};
 use crate::limits::{ANNOUNCE_BYTES_MIN, BACKFILL_BYTES_MIN, FRAME_ENTRIES_MAX, FRAME_PAYLOAD_BYTES_MAX};
+use crate::small::{SmallMap, SmallSet};
 use crate::store::{CommitKey, CommitRow, Store, StoreError};
 use crate::wire::frame::{Announce, Frame, Group};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -18,9 +19,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 pub(super) struct Outbox {
     control: VecDeque<Frame>,
     registers: VecDeque<Frame>,
-    commits: BTreeMap<u8, VecDeque<(SpaceId, CommitRow)>>,
-    lane_of: BTreeMap<(SpaceId, DeviceId), u8>,
-    offered: BTreeSet<CommitKey>,
+    /// By lane, of each at least one.
+    commits: SmallMap<u8, VecDeque<(SpaceId, CommitRow)>>,
+    lane_of: SmallMap<(SpaceId, DeviceId), u8>,
+    offered: SmallSet<CommitKey>,
     unannounced: Announce,
     pub(super) sent: u64,
     sent_lane0: u64,
@@ -54,7 +56,7 @@ impl Outbox {
     pub(super) fn drop_all(&mut self) {
         self.control.clear();
         self.registers.clear();
-        for (_, row) in std::mem::take(&mut self.commits).into_values().flatten() {
+        for (_, row) in std::mem::take(&mut self.commits).into_iter().flat_map(|(_, queue)| queue) {
             self.offered.remove(&row.key);
         }
         self.unannounced = Announce::default();
@@ -109,7 +111,9 @@ impl Outbox {
         for (_, row) in &charter {
             self.announce(row);
         }
-        self.commits.entry(lane::CHARTER).or_default().extend(charter);
+        if !charter.is_empty() {
+            self.commits.get_or_insert_with(lane::CHARTER, VecDeque::new).extend(charter);
+        }
         // Newest first orders spaces and logs; within a log the oldest comes first.
         let mut groups: Vec<_> = groups.into_iter().collect();
         groups.sort_by_key(|(_, rows)| std::cmp::Reverse(rows.iter().map(|r| r.time).max()));
@@ -122,9 +126,9 @@ impl Outbox {
                 Flow::Up | Flow::Group | Flow::Local | Flow::Inbox if bytes < BACKFILL_BYTES_MIN => lane::RECENT,
                 Flow::Up | Flow::Group | Flow::Local | Flow::Inbox => lane::BACKFILL,
             };
-            let lane = *self.lane_of.entry((space, device)).or_insert(usual);
+            let lane = *self.lane_of.get_or_insert_with((space, device), || usual);
             rows.iter().for_each(|r| self.announce(r));
-            self.commits.entry(lane).or_default().extend(rows.into_iter().map(|r| (space, r)));
+            self.commits.get_or_insert_with(lane, VecDeque::new).extend(rows.into_iter().map(|r| (space, r)));
         }
     }
 
@@ -136,12 +140,12 @@ impl Outbox {
 
     /// Whether nothing waits.
     pub(super) fn is_empty(&self) -> bool {
-        self.control.is_empty() && self.registers.is_empty() && self.commits.values().all(VecDeque::is_empty)
+        self.control.is_empty() && self.registers.is_empty() && self.commits.is_empty()
     }
 
     /// Whether commits wait that the peer lacks.
     pub(super) fn has_commits(&self) -> bool {
-        self.commits.values().any(|q| !q.is_empty())
+        !self.commits.is_empty()
     }
 
     /// How much waits that a turn has to end: registers and acknowledgements need no answer.
@@ -151,13 +155,13 @@ impl Outbox {
 
     /// Whether no turn is due: registers and acknowledgements need no answer.
     pub(super) fn is_commits_and_control_empty(&self) -> bool {
-        self.control.is_empty() && self.commits.values().all(VecDeque::is_empty)
+        self.control.is_empty() && self.commits.is_empty()
     }
 
     /// The same, where the word that opened the session may wait still: it says nothing that a mark would have to answer.
     pub(super) fn has_nothing_to_answer(&self) -> bool {
         self.control.iter().all(|frame| matches!(frame, Frame::Greeted(_) | Frame::Welcome(_)))
-            && self.commits.values().all(VecDeque::is_empty)
+            && self.commits.is_empty()
     }
 
     /// The most urgent frame whose lane is free.
@@ -176,7 +180,7 @@ impl Outbox {
                 return Ok(Some(self.count(plain(lane::CHARTER, frame))));
             }
         }
-        let lanes: Vec<u8> = self.commits.iter().filter(|(_, q)| !q.is_empty()).map(|(l, _)| *l).collect();
+        let lanes: Vec<u8> = self.commits.keys().copied().collect();
         // What is judged by a charter says how many lane-0 frames it follows: it must not be counted
         // before the charter's own commits are, however busy their lane.
         if lanes.contains(&lane::CHARTER) && !free(lane::CHARTER) {
@@ -198,7 +202,7 @@ impl Outbox {
     }
 
     fn commits_frame(&mut self, store: &dyn Store, lane: u8) -> Result<Outgoing, StoreError> {
-        let queue = self.commits.entry(lane).or_default();
+        let queue = self.commits.get_or_insert_with(lane, VecDeque::new);
         let mut runs: Vec<(SpaceId, Vec<CommitKey>)> = Vec::new();
         let (mut taken, mut ids) = (Vec::new(), Vec::new());
         let (mut commits, mut entries, mut bytes, mut changes) = (0, 0u32, 0u32, 0u64);
@@ -219,6 +223,9 @@ impl Outbox {
             changes += if space.flow == Flow::Charter { 0 } else { u64::from(row.changes) };
             queue.pop_front();
         }
+        if queue.is_empty() {
+            self.commits.remove(&lane);
+        }
         let held = store.known(&ids)?;
         let gone: BTreeSet<CommitKey> =
             taken.into_iter().zip(held).filter(|(_, held)| held.is_none()).map(|(key, _)| key).collect();
@@ -233,6 +240,21 @@ impl Outbox {
         }
         let frame = Frame::Commits { after: self.sent_lane0, groups };
         Ok(self.count(Outgoing { lane, frame, commits, entries: u64::from(entries), changes }))
+    }
+
+    /// Lets go of the room of empty queues.
+    pub(super) fn rest(&mut self) {
+        for queue in [&mut self.control, &mut self.registers] {
+            if queue.is_empty() {
+                *queue = VecDeque::new();
+            }
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn room(&self) -> usize {
+        let commits = usize::from(!self.commits.owns_nothing());
+        self.control.capacity() + self.registers.capacity() + commits
     }
 
     fn count(&mut self, out: Outgoing) -> Outgoing {

@@ -37,6 +37,18 @@ pub(super) struct Registers {
 }
 
 impl Registers {
+    /// Lets go of the room for what waits, when nothing does.
+    pub(super) fn rest(&mut self) {
+        if self.early.is_empty() {
+            self.early = Vec::new();
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn room(&self) -> usize {
+        self.early.capacity()
+    }
+
     /// The session begins anew.
     pub(super) fn begin_anew(&mut self) {
         self.sent = None;

@@ -100,6 +100,18 @@ impl Session {
         env: &mut Env<'_>,
         free: &dyn Fn(u8) -> bool,
     ) -> Result<Option<(u8, Vec<u8>)>, SessionError> {
+        let frame = self.frame_due(env, free)?;
+        if frame.is_none() {
+            self.rest();
+        }
+        Ok(frame)
+    }
+
+    fn frame_due(
+        &mut self,
+        env: &mut Env<'_>,
+        free: &dyn Fn(u8) -> bool,
+    ) -> Result<Option<(u8, Vec<u8>)>, SessionError> {
         if let Some(mut out) = self.out.next(env.store, free)? {
             if let Frame::Commits { groups, .. } = &mut out.frame {
                 let ids = ids_of(groups);

@@ -21,6 +21,7 @@ use crate::engine::meta;
 use crate::frontier::{ShortDigest, ShortId, SpaceTips};
 use crate::id::{CommitId, DeviceId, Digest, LogId, SpaceId, UnitId};
 use crate::scope::Shared;
+use crate::small::{SmallMap, SmallSet};
 use crate::time::Millis;
 use crate::wire::frame::{AckSet, Group, PROTOCOL, PROTOCOL_MIN, ShortNode, Tree, TreeNode};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -35,9 +36,9 @@ pub struct Session {
     /// The peer has heard the newest protocol that this end speaks.
     pub(super) told_ours: bool,
     /// Commits that the peer asked to be sent whole.
-    pub(super) plain: BTreeSet<CommitId>,
+    pub(super) plain: SmallSet<CommitId>,
     /// Groups that were sent with brief headers, by number, and their commits.
-    pub(super) brief: BTreeMap<u64, Vec<CommitId>>,
+    pub(super) brief: SmallMap<u64, Vec<CommitId>>,
     /// The number of the last of them.
     pub(super) numbered: u64,
     /// When this end's clock was last told.
@@ -78,15 +79,15 @@ pub struct Session {
     pub(super) inventory_sent: BTreeSet<LogId>,
     pub(super) news_at: u64,
     pub(super) registers: Registers,
-    pub(super) acks_sent: BTreeMap<(UnitId, UnitId), u64>,
+    pub(super) acks_sent: SmallMap<(UnitId, UnitId), u64>,
     /// Units whose statements were said short, and not whole since.
-    pub(super) acks_short: BTreeSet<UnitId>,
+    pub(super) acks_short: SmallSet<UnitId>,
     /// What the peer's opening said of the acknowledgements that it has.
     pub(super) peer_acks: Option<PeerAcks>,
     /// Acknowledgements up to here, in the engine's order, the peer is known to have.
     pub(super) acks_equal_at: u64,
-    pub(super) acks_nodes_sent: BTreeSet<UnitId>,
-    pub(super) acks_nodes_taken: BTreeSet<UnitId>,
+    pub(super) acks_nodes_sent: SmallSet<UnitId>,
+    pub(super) acks_nodes_taken: SmallSet<UnitId>,
     /// Units of which commits came that are not acknowledged yet.
     pub(super) touched: BTreeSet<UnitId>,
     /// Some of them by another way than this session: nobody's mark will ask for it.
@@ -103,7 +104,7 @@ pub struct Session {
     pub(super) moved_at_repair: u64,
     pub(super) said: Option<ShortDigest>,
     /// What this end said in its last marks, by their numbers.
-    pub(super) said_at: BTreeMap<u64, ShortDigest>,
+    pub(super) said_at: SmallMap<u64, ShortDigest>,
     /// The number of the peer's last mark.
     pub(super) peer_mark: u64,
     /// What the peer said last.
@@ -133,8 +134,8 @@ impl Session {
             peer,
             protocol: PROTOCOL_MIN,
             told_ours: false,
-            plain: BTreeSet::new(),
-            brief: BTreeMap::new(),
+            plain: SmallSet::new(),
+            brief: SmallMap::new(),
             numbered: 0,
             clock_told: None,
             built: Vec::new(),
@@ -165,12 +166,12 @@ impl Session {
             inventory_sent: BTreeSet::new(),
             news_at: 0,
             registers: Registers::default(),
-            acks_sent: BTreeMap::new(),
-            acks_short: BTreeSet::new(),
+            acks_sent: SmallMap::new(),
+            acks_short: SmallSet::new(),
             peer_acks: None,
             acks_equal_at: 0,
-            acks_nodes_sent: BTreeSet::new(),
-            acks_nodes_taken: BTreeSet::new(),
+            acks_nodes_sent: SmallSet::new(),
+            acks_nodes_taken: SmallSet::new(),
             touched: BTreeSet::new(),
             acknowledge_due: false,
             early_acks: Vec::new(),
@@ -180,7 +181,7 @@ impl Session {
             repairs: 0,
             moved_at_repair: 0,
             said: None,
-            said_at: BTreeMap::new(),
+            said_at: SmallMap::new(),
             peer_mark: 0,
             peer_said: None,
             peer_data: None,
@@ -229,7 +230,34 @@ impl Session {
 
     /// What happened since the last call.
     pub fn events(&mut self) -> impl Iterator<Item = Event> + '_ {
-        self.events.drain(..)
+        std::mem::take(&mut self.events).into_iter()
+    }
+
+    /// Lets go of the room of queues in which nothing waits: of thousands of links most are quiet for hours. What the
+    /// session knows stands.
+    pub(super) fn rest(&mut self) {
+        self.inbox.rest();
+        self.out.rest();
+        self.registers.rest();
+        self.files.rest();
+        if self.built.is_empty() {
+            self.built = Vec::new();
+        }
+    }
+
+    /// The room that its queues keep, in entries.
+    #[cfg(test)]
+    pub(crate) fn room(&self) -> usize {
+        let own = [
+            self.events.capacity(),
+            self.built.capacity(),
+            self.peer_nodes.capacity(),
+            self.peer_short_nodes.capacity(),
+            self.peer_inventories.capacity(),
+            self.early_acks.capacity(),
+        ];
+        let parts = [self.inbox.room(), self.out.room(), self.orphans.room(), self.registers.room(), self.files.room()];
+        own.iter().chain(&parts).sum()
     }
 
     /// Counts so far.

@@ -87,6 +87,12 @@ pub struct Link {
 }
 
 impl Link {
+    /// The two ends' sessions, the lower one first.
+    #[must_use]
+    pub fn sessions(&self) -> (&Session, &Session) {
+        (&self.down_session, &self.up_session)
+    }
+
     /// Frames of one lane arrive before all others that are on their way, which wait while there is more to say.
     pub fn let_overtake(&mut self, lane: u8) {
         self.ahead = Some(lane);

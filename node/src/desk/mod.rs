@@ -7,11 +7,13 @@
 //! say leaves before that transaction is durable; when it fails, no session of the group survives and
 //! the engine is read anew; no link makes another wait for more than its share (`turns`).
 
+mod mail;
 pub mod quota;
 pub mod table;
 mod turns;
 mod work;
 
+pub use mail::{MailOut, Told};
 pub use table::{Table, TableInput, TableOutput};
 
 use crate::replica::Replica;
@@ -85,10 +87,8 @@ pub enum SessionEnd {
 pub struct Port {
     /// Its name.
     pub id: SessionId,
-    /// What to send.
-    pub outgoing: mpsc::UnboundedReceiver<Outgoing>,
-    /// How it stands.
-    pub state: watch::Receiver<SessionState>,
+    /// What to send, and how it stands.
+    pub mail: MailOut,
     /// Bytes of its frames that may still wait at the desk.
     room: Arc<Semaphore>,
 }

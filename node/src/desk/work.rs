@@ -4,9 +4,10 @@
 //!
 //! Invariants: see the parent module. Projection runs only when no input may be taken.
 
+use super::mail::{MailIn, mail};
 use super::table::{Table, TableInput, TableOutput};
 use super::turns::{Group, Turns, Waiting};
-use super::{Call, Input, Outgoing, Port, SessionId, SessionState};
+use super::{Call, Input, Outgoing, Port, SessionId};
 use crate::bundle::waiting;
 use crate::replica::Replica;
 use sampan_core::id::DeviceId;
@@ -40,19 +41,13 @@ const CONNECTED_EVERY: Duration = Duration::from_millis(100);
 /// How often the room on the disk is looked at, and who was found equal since they said otherwise.
 const ROOM_EVERY: Duration = Duration::from_secs(3_600);
 
-/// The desk's ends of the channels to a link.
-struct Link {
-    outgoing: mpsc::UnboundedSender<Outgoing>,
-    state: watch::Sender<SessionState>,
-}
-
 pub(super) struct Work {
     replica: Replica,
     table: Table,
     inputs: mpsc::Receiver<Input>,
     connected: watch::Sender<Vec<DeviceId>>,
     runtime: Handle,
-    links: BTreeMap<SessionId, Link>,
+    links: BTreeMap<SessionId, MailIn>,
     turns: Turns,
     calls: Vec<Call>,
     /// Who asked for a session, until it is open.
@@ -336,10 +331,9 @@ impl Work {
     }
 
     fn port(&mut self, id: SessionId) -> Port {
-        let (outgoing, receiver) = mpsc::unbounded_channel();
-        let (state_in, state) = watch::channel(SessionState::default());
-        self.links.insert(id, Link { outgoing, state: state_in });
-        Port { id, outgoing: receiver, state, room: Arc::new(Semaphore::new(LINK_INPUT_BYTES_MAX)) }
+        let (link, mail) = mail();
+        self.links.insert(id, link);
+        Port { id, mail, room: Arc::new(Semaphore::new(LINK_INPUT_BYTES_MAX)) }
     }
 
     /// One transaction of the table; links hear of it only when it is durable.
@@ -365,11 +359,7 @@ impl Work {
                 TableOutput::Close { id, code, reason } => self.tell(id, Outgoing::Close(code, reason)),
                 TableOutput::State { id, state } => {
                     if let Some(link) = self.links.get(&id) {
-                        link.state.send_if_modified(|old| {
-                            let differs = *old != *state;
-                            *old = *state;
-                            differs
-                        });
+                        link.state(*state);
                     }
                 }
             }
@@ -399,7 +389,7 @@ impl Work {
     fn tell(&self, id: SessionId, what: Outgoing) {
         if let Some(link) = self.links.get(&id) {
             // A link that is gone hands in `Closed` by itself.
-            let _ = link.outgoing.send(what);
+            link.put(what);
         }
     }
 }

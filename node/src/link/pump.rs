@@ -7,12 +7,11 @@
 
 use super::pace::{Pace, minute_of_day};
 use super::patience::Patience;
-use crate::desk::{Desk, Outgoing, Port, SessionEnd, SessionState};
+use crate::desk::{Desk, Outgoing, Port, SessionEnd, SessionState, Told};
 use crate::net::{ConnError, Connection, Offer, PRIORITIES, code};
 use sampan_core::sync::Role;
 use std::collections::VecDeque;
 use std::time::Duration;
-use tokio::sync::watch;
 use tokio::time::Instant;
 
 /// How long what is queued may take to leave before a closing link is cut.
@@ -47,11 +46,12 @@ pub async fn pump(
     mut stop: impl FnMut(&SessionState) -> bool,
 ) -> PumpEnd {
     let peer = connection.peer();
-    let Some(mut port) = desk.open(role, peer, fallback).await else {
+    // What is waited for now and then is boxed: of thousands of links each keeps room in its task for the largest.
+    let Some(mut port) = Box::pin(desk.open(role, peer, fallback)).await else {
         connection.control.close(code::STOPPING, "this side is stopping");
         return PumpEnd { state: SessionState::default(), transport: None, udp_bytes: (0, 0), waited: false };
     };
-    let Some(mut pace) = desk.call(|r| Pace::of(r.config())).await else {
+    let Some(mut pace) = Box::pin(desk.call(|r| Pace::of(r.config()))).await else {
         connection.control.close(code::STOPPING, "this side is stopping");
         return PumpEnd { state: SessionState::default(), transport: None, udp_bytes: (0, 0), waited: false };
     };
@@ -63,7 +63,7 @@ pub async fn pump(
     let mut patience = Patience::default();
     let (mut gave_up, mut waited) = (false, false);
     let transport = loop {
-        match flush(desk, &mut connection, &port, &mut queues, &mut pace).await {
+        match Box::pin(flush(desk, &mut connection, &port, &mut queues, &mut pace)).await {
             Ok(wait) => paced = wait,
             Err(e) => break Some(e),
         }
@@ -73,9 +73,9 @@ pub async fn pump(
         {
             // The last frame must arrive before the close does, which overtakes streams. Where the peer has answered
             // the last one, waiting for its transport too would cost a round trip, and the delay of an acknowledgement.
-            if !port.state.borrow().heard {
+            if !port.mail.state().heard {
                 waited = true;
-                let _ = connection.sender.finish(FLUSH_WITHIN).await;
+                let _ = Box::pin(connection.sender.finish(FLUSH_WITHIN)).await;
             }
             connection.control.close(*code, reason);
             break None;
@@ -84,51 +84,48 @@ pub async fn pump(
             // A lower end that is not in step and hears nothing asks again: silence is never an answer.
             () = tokio::time::sleep_until(asked + patience.wait()), if role == Role::Lower && closing.is_none() => {
                 asked = Instant::now();
-                let state = port.state.borrow().clone();
-                if state.end.is_none() && state.verified_at.is_some() && in_step_since.elapsed() >= ASK_ANEW_EVERY {
-                    in_step_since = asked;
-                    desk.verify(port.id).await;
-                } else if state.end.is_none() && state.verified_at.is_none() {
-                    if !patience.ask(&state) {
+                match in_silence(&port.mail.state(), &mut patience, &mut in_step_since) {
+                    Silence::Wait => {}
+                    Silence::Ask => Box::pin(desk.verify(port.id)).await,
+                    Silence::GiveUp => {
                         connection.control.close(code::DONE, GAVE_UP);
                         gave_up = true;
                         break None;
                     }
-                    desk.verify(port.id).await;
                 }
             }
             frame = connection.receiver.recv() => match frame {
                 Ok(Some((lane, bytes))) => {
                     asked = Instant::now();
-                    if !desk.frame(&port, lane, bytes).await {
+                    if !Box::pin(desk.frame(&port, lane, bytes)).await {
                         closing = Some((code::STOPPING, "this side is stopping".into()));
                     }
                 }
                 Ok(None) => break None,
                 Err(e) => break Some(e),
             },
-            out = port.outgoing.recv() => match out {
-                Some(Outgoing::Frame(lane, bytes)) => {
+            told = port.mail.recv() => match told {
+                Told::Do(Outgoing::Frame(lane, bytes)) => {
                     if let Some(queue) = queues.get_mut(usize::from(lane)) {
                         queue.push_back(bytes);
                     }
                 }
-                Some(Outgoing::Close(code, reason)) => closing = Some((code, reason)),
-                None => closing = Some((code::STOPPING, "this side is stopping".into())),
+                Told::Do(Outgoing::Close(code, reason)) => closing = Some((code, reason)),
+                Told::State => {
+                    if stop(&port.mail.state()) {
+                        closing.get_or_insert((code::DONE, String::new()));
+                    }
+                }
+                Told::Gone => closing = Some((code::STOPPING, "this side is stopping".into())),
             },
             () = connection.sender.freed(), if busy => {}
             () = tokio::time::sleep(paced.unwrap_or_default()), if paced.is_some() => {}
-            changed = port.state.changed() => {
-                if changed.is_err() || stop(&port.state.borrow_and_update()) {
-                    closing.get_or_insert((code::DONE, String::new()));
-                }
-            }
         }
     };
     // What the desk said before the end still counts: a refusal, say, that came with the close.
-    drain(&mut connection, desk, &port).await;
-    desk.closed(port.id).await;
-    let state = last_state(&port.state);
+    Box::pin(drain(&mut connection, desk, &port)).await;
+    Box::pin(desk.closed(port.id)).await;
+    let state = port.mail.state();
     let stats = connection.control.stats();
     PumpEnd {
         state,
@@ -136,6 +133,27 @@ pub async fn pump(
         udp_bytes: (stats.udp_sent_bytes, stats.udp_received_bytes),
         waited,
     }
+}
+
+/// What a lower end does that has heard nothing for a while.
+enum Silence {
+    Wait,
+    Ask,
+    GiveUp,
+}
+
+fn in_silence(state: &SessionState, patience: &mut Patience, in_step_since: &mut Instant) -> Silence {
+    if state.end.is_some() {
+        return Silence::Wait;
+    }
+    if state.verified_at.is_some() {
+        if in_step_since.elapsed() < ASK_ANEW_EVERY {
+            return Silence::Wait;
+        }
+        *in_step_since = Instant::now();
+        return Silence::Ask;
+    }
+    if patience.ask(state) { Silence::Ask } else { Silence::GiveUp }
 }
 
 /// Offers what is queued; how long the first frame that the pace holds back has to wait, if any.
@@ -166,6 +184,9 @@ async fn flush(
                 }
             }
         }
+        if queue.is_empty() {
+            *queue = VecDeque::new();
+        }
     }
     Ok(held)
 }
@@ -178,10 +199,6 @@ async fn drain(connection: &mut Connection, desk: &Desk, port: &Port) {
         }
     }
     desk.settle(port.id).await;
-}
-
-fn last_state(state: &watch::Receiver<SessionState>) -> SessionState {
-    state.borrow().clone()
 }
 
 /// Whether a session is done for one who only wanted to be in step.

@@ -80,6 +80,8 @@ impl Receiver {
                 let lost = loop {
                     match accept.as_mut().poll(cx) {
                         Poll::Ready(Ok(stream)) => {
+                            // There are a few at most: room for those that there are.
+                            self.lanes.reserve_exact(1);
                             self.lanes.insert(0, Lane::new(stream));
                             accept.set(quic.accept_uni());
                         }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use quinn::{SendStream, WriteError};
 use sampan_core::limits::FRAME_BYTES_MAX;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 use super::connection::Control;
 use super::error::ConnError;
@@ -35,14 +35,24 @@ pub enum Offer {
 #[derive(Debug, Clone)]
 pub struct Sender {
     control: Control,
-    lanes: Arc<Mutex<Lanes>>,
-    freed: watch::Receiver<u64>,
-    free: Arc<watch::Sender<u64>>,
+    shared: Arc<Shared>,
+    /// How often a lane had become free when this clone last looked.
+    seen: u64,
+}
+
+/// What the clones and the tasks that write share.
+#[derive(Debug)]
+struct Shared {
+    lanes: Mutex<Lanes>,
+    /// A lane became free, or the connection failed.
+    free: Notify,
 }
 
 #[derive(Debug)]
 struct Lanes {
     lanes: [Lane; PRIORITIES],
+    /// How often one became free.
+    freed: u64,
     finished: bool,
     failed: Option<ConnError>,
 }
@@ -67,9 +77,8 @@ enum LaneState {
 
 impl Sender {
     pub(super) fn new(control: Control) -> Self {
-        let (free, freed) = watch::channel(0);
-        let lanes = Lanes { lanes: Default::default(), finished: false, failed: None };
-        Self { control, lanes: Arc::new(Mutex::new(lanes)), freed, free: Arc::new(free) }
+        let lanes = Lanes { lanes: Default::default(), freed: 0, finished: false, failed: None };
+        Self { control, shared: Arc::new(Shared { lanes: Mutex::new(lanes), free: Notify::new() }), seen: 0 }
     }
 
     /// The connection's other handle.
@@ -91,8 +100,7 @@ impl Sender {
     pub async fn freed(&mut self) {
         let failed = self.lock().failed.is_some();
         if !failed {
-            // The channel cannot close while `self.free` lives.
-            let _ = self.freed.changed().await;
+            self.seen = self.shared.freed(self.seen).await;
         }
     }
 
@@ -113,18 +121,17 @@ impl Sender {
     /// # Errors
     /// As [`Sender::offer`].
     pub async fn send(&self, priority: u8, frame: Vec<u8>) -> Result<(), ConnError> {
-        let mut freed = self.freed.clone();
         let mut frame = frame;
         let number = loop {
-            freed.mark_unchanged();
+            let seen = self.lock().freed;
             match self.start(priority, frame)? {
                 Start::Taken { number } => break number,
                 Start::Busy(back) => frame = back,
             }
-            let _ = freed.changed().await;
+            self.shared.freed(seen).await;
         };
         loop {
-            {
+            let seen = {
                 let lanes = self.lock();
                 if lanes.lanes[usize::from(priority)].accepted >= number {
                     return Ok(());
@@ -132,9 +139,9 @@ impl Sender {
                 if let Some(e) = &lanes.failed {
                     return Err(e.clone());
                 }
-                freed.mark_unchanged();
-            }
-            let _ = freed.changed().await;
+                lanes.freed
+            };
+            self.shared.freed(seen).await;
         }
     }
 
@@ -150,10 +157,9 @@ impl Sender {
     }
 
     async fn acknowledged(&self) -> Result<(), ConnError> {
-        let mut freed = self.freed.clone();
         let mut streams = Vec::new();
         loop {
-            {
+            let seen = {
                 let mut lanes = self.lock();
                 if let Some(e) = &lanes.failed {
                     return Err(e.clone());
@@ -166,9 +172,9 @@ impl Sender {
                     }
                     break;
                 }
-                freed.mark_unchanged();
-            }
-            let _ = freed.changed().await;
+                lanes.freed
+            };
+            self.shared.freed(seen).await;
         }
         for stream in &mut streams {
             // Only a stream that was finished before refuses, and these were not.
@@ -213,11 +219,11 @@ impl Sender {
         // The task holds quinn's handle and not ours, so that a connection which everybody has
         // let go is closed although a frame still waits for the peer's window.
         let quic = self.control.quic().clone();
-        let (lanes, free) = (self.lanes.clone(), self.free.clone());
+        let shared = self.shared.clone();
         tokio::spawn(async move {
             let outcome = write(&quic, stream, priority, &frame).await;
             {
-                let mut lanes = lanes.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut lanes = shared.lock();
                 match outcome {
                     Ok(stream) => {
                         let lane = &mut lanes.lanes[usize::from(priority)];
@@ -226,19 +232,39 @@ impl Sender {
                     }
                     Err(e) => lanes.failed = Some(e),
                 }
+                lanes.freed += 1;
             }
-            free.send_modify(|n| *n += 1);
+            shared.free.notify_waiters();
         });
         Ok(Start::Taken { number })
     }
 
+    fn lock(&self) -> MutexGuard<'_, Lanes> {
+        self.shared.lock()
+    }
+
+    fn gone(&self) -> ConnError {
+        self.control.close_reason().unwrap_or(ConnError::ClosedHere)
+    }
+}
+
+impl Shared {
     /// Nothing here panics while holding the lock; a poisoned one is as good as any.
     fn lock(&self) -> MutexGuard<'_, Lanes> {
         self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn gone(&self) -> ConnError {
-        self.control.close_reason().unwrap_or(ConnError::ClosedHere)
+    /// Waits until lanes became free more often than `seen`; how often that is.
+    async fn freed(&self, seen: u64) -> u64 {
+        loop {
+            // Made before the look: it is woken by what happens in between.
+            let free = self.free.notified();
+            let freed = self.lock().freed;
+            if freed != seen {
+                return freed;
+            }
+            free.await;
+        }
     }
 }
 

@@ -201,7 +201,7 @@ pub fn disagreements(model: &mut Model, store: &dyn Store, engine: &Engine) -> R
     let mut held = super::Frontier::new();
     for (space, tips) in engine.holdings().spaces() {
         for (log, tips) in tips.logs().filter(|(_, tips)| !tips.is_empty()) {
-            held.entry(*space).or_default().insert(*log, tips.clone());
+            held.entry(*space).or_default().insert(*log, tips.iter().copied().collect());
         }
     }
     let spaces: BTreeSet<_> = held.keys().chain(frontier.keys()).collect();

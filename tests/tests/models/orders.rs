@@ -199,7 +199,9 @@ impl<'a> Orders<'a> {
         let shown: BTreeMap<_, _> = picture
             .tips
             .iter()
-            .flat_map(|(space, t)| t.logs().map(move |((d, i), tips)| ((*space, *d, *i), tips.clone())))
+            .flat_map(|(space, t)| {
+                t.logs().map(move |((d, i), tips)| ((*space, *d, *i), tips.iter().copied().collect()))
+            })
             .collect();
         if shown == expected {
             Ok(())
