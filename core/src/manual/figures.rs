@@ -96,7 +96,7 @@
 //! is over (register `closed/M/PERIOD`, [`Closing`](crate::rollup::Closing)). It is signed under counter 1 and no
 //! other is taken, so that nothing takes its place; of two relays that close the same period the earlier stands, and
 //! so does the earlier word of one relay that was put back to an old copy and closes it again.
-//! Closings go all the way up within the metric's reach, and (protocol 4) down to the relays of their unit, so that one
+//! Closings go all the way up within the metric's reach, and (protocol 5) down to the relays of their unit, so that one
 //! that was put back, replaced or added knows what is closed. A change that arrives later changes the figure, and leaves a
 //! line at every unit that had closed the period: what it was, what it became, when it was seen, whose change it was
 //! and in which record (the record is named only where the records are). A `distinct` with dimensions has its whole in the

@@ -179,7 +179,7 @@
 //! passed down with all leaves, or with one leaf and its proof. A tick is shown only for a statement
 //! whose signature, right and proof were checked, and only while its digest equals what is held.
 //! Heartbeats, and the room on a device's disk where that is another than it said, go up, holders' names both ways
-//! between a unit and the relays above it; what a period closed with goes up, and since protocol 4 down to the relays of
+//! between a unit and the relays above it; what a period closed with goes up, and since protocol 5 down to the relays of
 //! its unit. Registers are in no digest and ask for no answer. Behind them goes a *cursor*, how far the sender has sent
 //! its own. The other end keeps it once it has taken everything before it, or both hold the same charter and that forbids
 //! the rest, and shows it in its next opening: what it does not show to have is sent again, so that a link that ends on

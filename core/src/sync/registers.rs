@@ -18,7 +18,7 @@ use crate::register::{Register, SignedRegister, names};
 use crate::rollup::names as figures;
 use crate::scope::Side;
 use crate::store::{Batch, StoreError};
-use crate::wire::frame::{Frame, PROTOCOL_GREETS, PROTOCOL_NAMES, RegistersCursor};
+use crate::wire::frame::{Frame, PROTOCOL_CLOSINGS, PROTOCOL_GREETS, RegistersCursor};
 
 /// What a session knows of registers.
 #[derive(Debug, Default)]
@@ -115,7 +115,7 @@ impl Session {
             let upper = upper.get_or_insert_with(|| Side::of(env.engine.charter(), &self.peer));
             let shown = self.shares(env.engine, &signed) && concerns(env.engine.charter(), self.role, &lower, &signed);
             let shown =
-                shown && (self.role == Role::Lower || self.protocol >= PROTOCOL_NAMES || !ends_a_period(&signed));
+                shown && (self.role == Role::Lower || self.protocol >= PROTOCOL_CLOSINGS || !ends_a_period(&signed));
             if shown && (self.role == Role::Upper || env.engine.figure_reaches(upper, &signed)) {
                 out.push(signed);
             }
@@ -272,7 +272,7 @@ pub(crate) fn concerns(charter: &Charter, role: Role, lower: &Side, signed: &Sig
     in_lower && kind
 }
 
-/// Whether it is what a period closed with: a lower end takes it since [`PROTOCOL_NAMES`].
+/// Whether it is what a period closed with: a lower end takes it since [`PROTOCOL_CLOSINGS`].
 fn ends_a_period(signed: &SignedRegister) -> bool {
     signed.trust().is_ok_and(|r| r.name.starts_with(figures::CLOSED))
 }

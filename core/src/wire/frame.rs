@@ -19,7 +19,7 @@ use crate::wire::{WireError, at_most};
 /// The newest session protocol that this version speaks. 2 reads columnar packs and
 /// [`Frame::Plain`], and may open with a [`Greeting`]. 3 reads dense packs, compares acknowledgements as it compares
 /// spaces, and says both shorter. 4 reads names of charter heads and of relays. 5 reads packs of charters that are
-/// compressed with the words of a shipped schema.
+/// compressed with the words of a shipped schema, and what a period closed with of a unit of its own from above.
 pub const PROTOCOL: u16 = 5;
 /// The oldest.
 pub const PROTOCOL_MIN: u16 = 1;
@@ -38,6 +38,9 @@ pub const PROTOCOL_NAMES: u16 = 4;
 
 /// The first that reads packs of form 7.
 pub const PROTOCOL_WORDS: u16 = 5;
+
+/// The first whose lower end takes what a period closed with.
+pub const PROTOCOL_CLOSINGS: u16 = 5;
 
 /// The first in which files are asked for and given.
 pub const PROTOCOL_FILES: u16 = 3;
