@@ -119,10 +119,19 @@ fn written(value: &Value) -> String {
     }
 }
 
-/// The period that a date falls into, from its digits.
+/// The period that a date falls into, from its digits; `None` for what is no date, and where it says too little.
 fn label(kind: &str, date: &str) -> Option<String> {
+    let widths: Vec<usize> = date.split('-').map(str::len).collect();
+    let digits = date.bytes().all(|b| b.is_ascii_digit() || b == b'-');
+    if !digits || widths.is_empty() || widths.len() > 3 || !widths.iter().eq([4, 2, 2].iter().take(widths.len())) {
+        return None;
+    }
     let parts: Vec<u32> = date.split('-').map(|p| p.parse().ok()).collect::<Option<_>>()?;
     let (year, month, day) = (*parts.first()?, parts.get(1).copied(), parts.get(2).copied());
+    let days = month.map(|m| months(year).get((m as usize).checked_sub(1)?).copied());
+    if year == 0 || days.is_some_and(|d| d.is_none()) || day.is_some_and(|d| d == 0 || days.flatten() < Some(d)) {
+        return None;
+    }
     match kind {
         "year" => Some(format!("{year:04}")),
         "half" => Some(format!("{year:04}-H{}", if month? < 7 { 1 } else { 2 })),
@@ -138,10 +147,14 @@ fn leap(year: u32) -> bool {
     (year.is_multiple_of(4) && !year.is_multiple_of(100)) || year.is_multiple_of(400)
 }
 
+/// Days of each month.
+fn months(year: u32) -> [u32; 12] {
+    [31, if leap(year) { 29 } else { 28 }, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]
+}
+
 /// The ISO week from the number of the day in its year and its day of the week.
 fn week(year: u32, month: u32, day: u32) -> String {
-    let months = [31, if leap(year) { 29 } else { 28 }, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
-    let ordinal = months.iter().take(month.saturating_sub(1) as usize).sum::<u32>() + day;
+    let ordinal = months(year).iter().take(month.saturating_sub(1) as usize).sum::<u32>() + day;
     // 1 = Monday, by Gauss for 31 December of the year before.
     let before = year.saturating_sub(1);
     let dow = (before + before / 4 - before / 100 + before / 400 + ordinal - 1) % 7 + 1;
